@@ -1,0 +1,66 @@
+"""The command line: parse, call the pipeline, render, exit with the documented code. One file per command.
+
+`COMMANDS` is the whole list; a command's module is imported only when it runs, so that `infc --help` and `infc plan` start fast.
+"""
+
+import importlib
+import sys
+
+import click
+
+from infc import __version__
+from infc.cli.edge import USAGE_ERROR, guarded
+
+COMMANDS: tuple[tuple[str, str], ...] = (
+    ("init", "Write a commented starter spec for an ONNX model."),
+    ("check", "Check specs: every error at once, with line, column and fix."),
+    ("plan", "Choose hardware, precision, batching and replicas; explain why."),
+    ("compile", "Plan, lower, gate accuracy, build, emit and lock."),
+    ("validate", "Serve a bundle on the real server and judge it against its SLO."),
+    ("calibrate", "Measure service times on this machine for later plans."),
+    ("predict", "Predict one model on one device: latency, throughput, memory, power."),
+    ("simulate", "Simulate a server's scheduler under an arrival process."),
+    ("lock", "Write or check infc.lock."),
+    ("diff", "Compare two locks, or the lock with what a plan would lock now."),
+    ("targets", "List and show the hardware catalogue and its prices."),
+    ("schema", "Print the JSON Schema of a file format."),
+    ("explain", "Explain a diagnostic id."),
+    ("completion", "Print the shell completion script."),
+)
+
+
+class _LazyGroup(click.Group):
+    """A group that imports `infc.cli.<name>` when the command is called; the module's `command` is the click command."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of `COMMANDS`."""
+        return [name for name, _ in COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in dict(COMMANDS):
+            return None
+        module = importlib.import_module(f"infc.cli.{cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)  # noqa: S101 - every module of this package defines it
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS))
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="infc")
+def app() -> None:
+    """Compile an inference SLO and workload, written as YAML, into a deployment that is known to meet it.
+
+    Exit codes: 0 ok, 1 failure, 2 changes (only with --detailed-exitcode), 3 SLO cannot be met or was not met,
+    4 lock missing or stale, 5 spec invalid, 6 evidence inconclusive, 64 usage error, 70 a bug in infc.
+    """
+
+
+def main() -> None:
+    """The `infc` script."""
+    sys.exit(guarded(app, usage_error=USAGE_ERROR))

@@ -1,0 +1,1 @@
+"""The values that flow through infc: frozen, in base units, no behaviour but arithmetic on themselves."""

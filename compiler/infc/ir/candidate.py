@@ -1,0 +1,64 @@
+"""One way to deploy: what the planner enumerates, predicts and chooses from."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from infc.ir.precision import Precision
+
+ServerName: TypeAlias = Literal["triton", "vllm", "jetson"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DynamicBatching:
+    """Settings of Triton's dynamic batcher.
+
+    `preferred_batch_sizes` empty means Triton's default, `[max_batch_size]`. `has_prefetch` is Triton's default
+    behaviour of forming batches ahead of a free instance; False emits a queue policy that never fires, which turns it off.
+    `max_batch_size` 1 means no dynamic batching block at all.
+    """
+
+    max_batch_size: int
+    max_queue_delay_s: float = 0.0
+    preferred_batch_sizes: tuple[int, ...] = ()
+    has_prefetch: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContinuousBatching:
+    """Settings of vLLM's scheduler."""
+
+    max_num_seqs: int
+    max_num_batched_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A point of the search space. `instances_per_gpu` is Triton's `count`; a replica is a whole server."""
+
+    hardware_id: str
+    server: ServerName
+    precision: Precision
+    batching: DynamicBatching | ContinuousBatching
+    instances_per_gpu: int = 1
+    tensor_parallel: int = 1
+    replicas: int = 1
+    power_mode: str | None = None
+
+    @property
+    def label(self) -> str:
+        """The short name that `infc plan --why` takes, replicas left out: `int8/l4/b8/i2/d500us`.
+
+        The power mode follows the hardware (`jetson-orin-nx-16gb@25W`); `d` is left out at zero delay, `np` marks prefetch off.
+        """
+        hardware = self.hardware_id + (f"@{self.power_mode}" if self.power_mode else "")
+        parts = [self.precision.value, hardware]
+        match self.batching:
+            case DynamicBatching() as b:
+                parts += [f"b{b.max_batch_size}", f"i{self.instances_per_gpu}"]
+                if b.max_queue_delay_s:
+                    parts.append(f"d{round(b.max_queue_delay_s * 1e6)}us")
+                if not b.has_prefetch:
+                    parts.append("np")
+            case ContinuousBatching() as c:
+                parts += [f"tp{self.tensor_parallel}", f"s{c.max_num_seqs}", f"t{c.max_num_batched_tokens}"]
+        return "/".join(parts)

@@ -1,0 +1,86 @@
+"""Lowered models and engines: what `lower` and `build` make."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from infc.ir.precision import Precision
+
+EngineKind: TypeAlias = Literal["tensorrt", "tensorrt_rtx", "onnxruntime"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassReport:
+    """What one lowering pass did, in words for the report: `changed` operators, and those it left alone with why."""
+
+    name: str
+    changed: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoweredModel:
+    """An ONNX file in the asked precision. `recipe_digest` names how it was made (passes, settings, calibration data, tool versions)."""
+
+    path: Path
+    digest: str
+    source_digest: str
+    precision: Precision
+    recipe_digest: str
+    passes: tuple[PassReport, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeRange:
+    """Shapes of one input that an engine must accept: TensorRT's optimization profile (min, opt, max)."""
+
+    input_name: str
+    minimum: tuple[int, ...]
+    optimum: tuple[int, ...]
+    maximum: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildRequest:
+    """Everything that decides an engine; its digest is the engine key."""
+
+    kind: EngineKind
+    model: LoweredModel
+    shapes: tuple[ShapeRange, ...]
+    hardware_id: str
+    compute_capability: str | None
+    workspace_bytes: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineLayer:
+    """One layer of the built engine as the builder reports it."""
+
+    name: str
+    kind: str
+    dtype: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineFacts:
+    """What the builder said of an engine; sizes in bytes, None where the builder does not say."""
+
+    activation_bytes: int | None
+    weight_bytes: int | None
+    layers: tuple[EngineLayer, ...]
+    toolchain: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """A built engine. `key` is the hash of the build inputs (the cache key); `digest` is of the bytes, which may not repeat."""
+
+    kind: EngineKind
+    path: Path
+    key: str
+    digest: str
+    size_bytes: int
+    precision: Precision
+    hardware_id: str
+    facts: EngineFacts

@@ -1,0 +1,54 @@
+"""What a candidate is predicted to do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from infc.ir.interval import Basis, Interval
+from infc.ir.service_time import ServiceTimeCurve
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryBreakdown:
+    """Device memory of one GPU with all its instances, in bytes."""
+
+    weights_bytes: float
+    activations_bytes: float
+    kv_cache_bytes: float
+    runtime_bytes: float
+
+    @property
+    def total_bytes(self) -> float:
+        """All of it."""
+        return self.weights_bytes + self.activations_bytes + self.kv_cache_bytes + self.runtime_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostEstimate:
+    """Money of the whole deployment. None where the device has no price in the chosen books."""
+
+    usd_per_hour: float
+    usd_per_month: float
+    usd_per_million_requests: float
+    price_source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """The predicted behaviour of a candidate with its replicas under the peak rate.
+
+    `e2e_s` maps "mean", "p50", "p90", "p95", "p99" and every percentile of the spec to seconds, queueing included. `throughput_rps`
+    is what all replicas can sustain at full batches, `goodput_rps` completed requests within the SLO. `utilization` is the busy share of an
+    instance at the peak. `power_w` is of all devices at that utilisation. Intervals are at `confidence`.
+    """
+
+    e2e_s: Mapping[str, Interval]
+    throughput_rps: Interval
+    goodput_rps: float
+    utilization: float
+    mean_batch_size: float
+    memory: MemoryBreakdown
+    power_w: Interval | None
+    cost: CostEstimate | None
+    service_time: ServiceTimeCurve
+    basis: Basis
+    confidence: float

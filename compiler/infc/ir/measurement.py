@@ -1,0 +1,58 @@
+"""What a load test measured."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from infc.ir.accuracy import Verdict
+from infc.ir.interval import Interval
+from infc.ir.service_time import ServiceTimeProfile
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyLayers:
+    """Mean seconds per request by layer, from the server's own statistics and the client's clock."""
+
+    transport_s: float
+    queue_s: float
+    compute_input_s: float
+    compute_s: float
+    compute_output_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SloVerdict:
+    """One percentile against its limit. `measured_s` has distribution-free bounds at `confidence`; `predicted_s` is the plan's."""
+
+    label: str
+    limit_s: float
+    predicted_s: Interval | None
+    measured_s: Interval
+    confidence: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """The result of `infc validate`. Latencies are from send to answer at the client, open loop, warm-up excluded.
+
+    `e2e_s` has the same keys as `Estimate.e2e_s`. `send_lag_p99_s` is how late the client sent: a run whose lag is large is not trusted.
+    `stopped_by` is one of settled, budget, saturated. `environment` names server, engine, versions and device.
+    """
+
+    name: str
+    target: str
+    offered_rps: float
+    completed_rps: float
+    requests: int
+    errors: int
+    duration_s: float
+    e2e_s: Mapping[str, Interval]
+    layers: LatencyLayers
+    mean_batch_size: float
+    send_lag_p99_s: float
+    verdicts: tuple[SloVerdict, ...]
+    verdict: Verdict
+    stopped_by: str
+    is_rehearsal: bool
+    service_time: ServiceTimeProfile | None
+    environment: Mapping[str, str]

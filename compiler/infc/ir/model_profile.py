@@ -1,0 +1,78 @@
+"""A model as the performance models see it: operators with FLOPs and bytes as functions of batch and axes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from infc.ir.expression import AxisExpression
+
+
+class OperatorClass(StrEnum):
+    """Classes of operators whose efficiency differs by kind."""
+
+    CONV = "conv"
+    DEPTHWISE_CONV = "depthwise-conv"
+    GEMM = "gemm"
+    ATTENTION = "attention"
+    NORMALIZATION = "normalization"
+    SOFTMAX = "softmax"
+    REDUCTION = "reduction"
+    ELEMENTWISE = "elementwise"
+    EMBEDDING = "embedding"
+    DATA_MOVEMENT = "data-movement"
+    RECURRENT = "recurrent"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorSpec:
+    """An input or output of the model. A dimension is a fixed size or the name of an axis; dtype is numpy's name."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorProfile:
+    """One operator of the graph.
+
+    `flops` counts 2 per multiply-add. `weight_elements` is the number of constant elements it reads;
+    `input_elements` and `output_elements` count activation elements read and written (all functions of the axes).
+    Operators with the same `fusion_group` run as one kernel: only elements that cross the group's border move through memory
+    (`is_group_output` marks operators whose output leaves the group; `external_input_elements` are inputs from outside it).
+    """
+
+    name: str
+    op_type: str
+    operator_class: OperatorClass
+    fusion_group: int
+    flops: AxisExpression
+    weight_elements: int
+    input_elements: AxisExpression
+    output_elements: AxisExpression
+    external_input_elements: AxisExpression
+    is_group_output: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelProfile:
+    """Everything a plan needs to know of an ONNX model; stored, so that a later plan needs no weights.
+
+    `digest` is the sha256 of the model file (external data included). `batch_axis` is the axis name that is the leading
+    dimension of every input, or None when the batch is fixed (then `fixed_batch` says to what). `axes` are the other dynamic
+    axes. `parameter_elements` counts weights; `weight_bytes` is their size as stored. `peak_activation_elements` is the liveness peak.
+    """
+
+    name: str
+    digest: str
+    format: str
+    opset: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batch_axis: str | None
+    fixed_batch: int | None
+    axes: tuple[str, ...]
+    parameter_elements: int
+    weight_bytes: int
+    peak_activation_elements: AxisExpression
+    operators: tuple[OperatorProfile, ...]

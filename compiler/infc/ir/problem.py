@@ -1,0 +1,113 @@
+"""The spec with every default resolved, in base units, joined with model, hardware and prices: the planner's input."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, TypeAlias
+
+from infc.diag import Span
+from infc.ir.accuracy import AccuracyEvidence
+from infc.ir.arrival import Arrival
+from infc.ir.hardware import Hardware
+from infc.ir.model_profile import ModelProfile
+from infc.ir.precision import Precision
+from infc.ir.price import Price
+from infc.ir.service_time import ServiceTimeProfile
+
+Objective: TypeAlias = Literal["cost", "latency", "energy"]
+
+
+class Origin(StrEnum):
+    """Who set a value."""
+
+    USER = "user"
+    DEFAULT = "default"
+    CATALOGUE = "catalogue"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyTarget:
+    """`percentile` (0-100, exclusive) of end-to-end latency must stay at or under `limit_s`. `span` is where the spec says so."""
+
+    percentile: float
+    limit_s: float
+    span: Span | None = None
+
+    @property
+    def label(self) -> str:
+        """`p99`, `p99.9`."""
+        return f"p{self.percentile:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccuracyGoal:
+    """The accuracy that a lowered model must keep. At least one of `floor` and `max_drop` is set (max_drop 0.01 is 1%)."""
+
+    dataset: str
+    metric: str
+    floor: float | None
+    max_drop: float | None
+    confidence: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisDistribution:
+    """Sizes of a dynamic axis over requests, as percentile -> size; `maximum` is never exceeded."""
+
+    percentiles: Mapping[float, int]
+    maximum: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """Offered load. Rates are requests per second over the whole deployment; the SLO is judged at `peak_rps`."""
+
+    arrival: Arrival
+    rate_rps: float
+    peak_rps: float
+    hourly: tuple[float, ...] | None
+    axes: Mapping[str, AxisDistribution]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Hard constraints; None means no limit. `redundancy` replicas may be lost with the SLO still met."""
+
+    precisions: tuple[Precision, ...]
+    max_accelerators: int | None
+    max_usd_per_hour: float | None
+    max_power_w: float | None
+    redundancy: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardwareOption:
+    """A device that the spec allows, with the price that applies to it (None: no price in the chosen books)."""
+
+    hardware: Hardware
+    price: Price | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """What the planner solves. Same problem, same plan, byte for byte.
+
+    `measurements` and `evidence` are stored profiles of this model. `origins` maps a spec path (`constraints.precision`) to who set it;
+    `spans` maps a spec path to where it stands, for diagnostics about a choice.
+    """
+
+    name: str
+    spec_path: str
+    model: ModelProfile
+    latency: tuple[LatencyTarget, ...]
+    availability: float | None
+    accuracy: AccuracyGoal | None
+    traffic: Traffic
+    limits: Limits
+    objective: Objective
+    options: tuple[HardwareOption, ...]
+    server: Literal["auto", "triton", "vllm", "jetson"]
+    measurements: tuple[ServiceTimeProfile, ...]
+    evidence: tuple[AccuracyEvidence, ...]
+    origins: Mapping[str, Origin]
+    spans: Mapping[str, Span]

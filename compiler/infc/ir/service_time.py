@@ -1,0 +1,55 @@
+"""Service times: how long one execution of a batch takes on one instance."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from infc.ir.interval import Basis, Interval
+from infc.ir.precision import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceTimeCurve:
+    """Seconds per execution for batch sizes 1..len(seconds) on an instance that runs alone on its device.
+
+    Source of the number is `basis`; every entry carries its interval. Copies between host and device and
+    the server's own per-execution cost are included.
+    """
+
+    seconds: tuple[Interval, ...]
+    basis: Basis
+
+    def at(self, batch_size: int) -> Interval:
+        """The service time of a batch of `batch_size` (from 1)."""
+        return self.seconds[batch_size - 1]
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The point values, index 0 is batch size 1."""
+        return tuple(s.value for s in self.seconds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceTimePoint:
+    """One measured service time: median seconds of `executions` executions at this batch size and these axes."""
+
+    batch_size: int
+    axes: Mapping[str, int]
+    seconds: Interval
+    executions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceTimeProfile:
+    """Measured service times of one model, precision and hardware; stored in `infc-profiles/`, read by the next plan.
+
+    `instances` is how many instances ran at the same time. `environment` names what ran: server, engine, versions, device
+    (no host name, no time).
+    """
+
+    model_digest: str
+    precision: Precision
+    hardware_id: str
+    engine_kind: str
+    instances: int
+    points: tuple[ServiceTimePoint, ...]
+    environment: Mapping[str, str]
