@@ -1,0 +1,33 @@
+"""The spec as the user wrote it: one pydantic model per part, in base units. `infc.spec` reads the YAML into it."""
+
+from infc.ir.spec.accuracy import AccuracySpec, QuantizationSpec
+from infc.ir.spec.constraints import Constraints, Pricing
+from infc.ir.spec.deploy import Autoscale, Deploy, Jetson, Kubernetes
+from infc.ir.spec.model_source import CheckpointModel, HuggingFaceModel, HuggingFaceRepo, ModelSource, OnnxModel
+from infc.ir.spec.slo import Slo
+from infc.ir.spec.spec import Metadata, Spec
+from infc.ir.spec.workload import ArrivalSpec, BurstySpec, SizeDistribution, TraceSpec, Workload
+
+__all__ = [
+    "AccuracySpec",
+    "ArrivalSpec",
+    "Autoscale",
+    "BurstySpec",
+    "CheckpointModel",
+    "Constraints",
+    "Deploy",
+    "HuggingFaceModel",
+    "HuggingFaceRepo",
+    "Jetson",
+    "Kubernetes",
+    "Metadata",
+    "ModelSource",
+    "OnnxModel",
+    "Pricing",
+    "QuantizationSpec",
+    "SizeDistribution",
+    "Slo",
+    "Spec",
+    "TraceSpec",
+    "Workload",
+]

@@ -1,0 +1,61 @@
+"""`constraints`, `objective` and `pricing`: what a plan may use, and what makes one better."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field
+
+from infc.ir.precision import Precision
+from infc.ir.spec.base import Bytes, Name, PowerW, SpecModel, UsdPerHour, precision_from_text, tuple_from_list
+
+Objective: TypeAlias = Literal["cost", "latency", "energy"]
+PricingCommitment: TypeAlias = Literal["on-demand", "1y", "3y", "spot", "mixed", "owned"]
+HardwareIds: TypeAlias = Annotated[tuple[Name, ...], Field(strict=False), BeforeValidator(tuple_from_list)]
+_PrecisionValue: TypeAlias = Annotated[Precision, Field(strict=False), BeforeValidator(precision_from_text)]
+_Precisions: TypeAlias = Annotated[tuple[_PrecisionValue, ...], Field(strict=False), BeforeValidator(tuple_from_list)]
+
+
+class Constraints(SpecModel):
+    """Hard constraints: a plan that breaks one is never chosen."""
+
+    hardware: HardwareIds | None = Field(
+        default=None,
+        description="Allowed hardware, by catalogue id (`infc targets list`). Default: the whole catalogue.",
+        examples=[["l4", "l40s"]],
+    )
+    precision: Annotated[tuple[_PrecisionValue, ...], Field(strict=False), BeforeValidator(tuple_from_list)] | None = (
+        Field(
+            default=None, description="Allowed precisions. Default: every one that the hardware and the accuracy allow."
+        )
+    )
+    max_accelerators: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None, description="Most devices in the whole deployment."
+    )
+    max_usd_per_hour: UsdPerHour | None = Field(
+        default=None, alias="max_cost", description="Most money for the whole deployment."
+    )
+    max_power_w: PowerW | None = Field(
+        default=None,
+        alias="max_power",
+        description="Most power of one device; on a Jetson module it selects the power mode.",
+    )
+    max_memory_bytes: Bytes | None = Field(
+        default=None, alias="max_memory", description="Most memory used on one device. Default: what the device has."
+    )
+    redundancy: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=0, description="Replicas that may be lost with the SLO still met. Default: 0."
+    )
+
+
+class Pricing(SpecModel):
+    """Whose prices and on which terms."""
+
+    provider: Name | None = Field(
+        default=None,
+        description="Price book, such as aws. Default: the cheapest list price of any provider.",
+        examples=["aws"],
+    )
+    commitment: PricingCommitment = Field(
+        default="on-demand",
+        description="on-demand, 1y or 3y reserved, spot, mixed (reserved baseline, "
+        "on-demand peak) or owned. Default: on-demand.",
+    )

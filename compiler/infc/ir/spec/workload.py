@@ -1,0 +1,147 @@
+"""`workload`: the traffic that the SLO must hold under."""
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
+
+from infc.ir import quantity
+from infc.ir.spec.base import Fraction, Percentile, RateRps, RelativePath, SpecModel, custom_error, tuple_from_list
+
+MAX_SIZE = 100_000_000
+HOURS_PER_DAY = 24
+
+_Size: TypeAlias = Annotated[int, Field(ge=1, le=MAX_SIZE)]
+
+
+class SizeDistribution(SpecModel):
+    """Sizes over requests: percentiles of the distribution, and the largest that ever comes.
+
+    `percentiles` maps 0-100 (exclusive) to a size; empty when only `max` was given (then every request has that size).
+    """
+
+    percentiles: dict[Percentile, _Size] = Field(default_factory=dict)
+    max: _Size
+
+
+def _size_distribution(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return {"max": value}
+    if not isinstance(value, dict):
+        return value
+    sizes = {key: size for key, size in value.items() if key != "max"}
+    folded: dict[str, object] = {"percentiles": sizes} if sizes else {}
+    if "max" in value:
+        folded["max"] = value["max"]
+    return folded
+
+
+_SIZE_SCHEMA: dict[str, object] = {"type": "integer", "minimum": 1, "maximum": MAX_SIZE}
+Sizes: TypeAlias = Annotated[
+    SizeDistribution,
+    BeforeValidator(_size_distribution),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _SIZE_SCHEMA,
+                {
+                    "type": "object",
+                    "properties": {"max": {**_SIZE_SCHEMA, "description": "The largest size that ever comes."}},
+                    "patternProperties": {quantity.PERCENTILE_PATTERN: _SIZE_SCHEMA},
+                    "required": ["max"],
+                    "additionalProperties": False,
+                },
+            ],
+            "examples": [{"p50": 24, "p90": 80, "max": 128}],
+        }
+    ),
+]
+"""`{p50: 24, p90: 80, max: 128}`, or one number for a fixed size."""
+
+
+class BurstyShape(SpecModel):
+    """Gamma-distributed gaps."""
+
+    cv: Annotated[float, Field(gt=0, le=20)] = Field(
+        description="Coefficient of variation of the gaps between requests; 1 is Poisson, above 1 is bursty.",
+        examples=[2.5],
+    )
+
+
+class BurstySpec(SpecModel):
+    """Arrivals in bursts."""
+
+    bursty: BurstyShape = Field(description="Gamma-distributed gaps between requests.")
+
+
+class TraceSpec(SpecModel):
+    """Arrivals replayed from a file."""
+
+    trace: RelativePath = Field(
+        description="CSV with a `timestamp_s` column, relative to this spec; scaled to the rate.",
+        examples=["traffic/monday.csv"],
+    )
+
+
+ARRIVAL_KEYS = ("bursty", "trace")
+
+
+def _arrival_tag(value: object) -> str | None:
+    if isinstance(value, str):
+        return "<name>"
+    if isinstance(value, BurstySpec):
+        return "<bursty>"
+    if isinstance(value, TraceSpec):
+        return "<trace>"
+    present = [key for key in ARRIVAL_KEYS if key in value] if isinstance(value, dict) else []
+    return f"<{present[0]}>" if len(present) == 1 else None
+
+
+ArrivalSpec: TypeAlias = Annotated[
+    Annotated[Literal["poisson", "constant"], Tag("<name>")]
+    | Annotated[BurstySpec, Tag("<bursty>")]
+    | Annotated[TraceSpec, Tag("<trace>")],
+    Discriminator(_arrival_tag, custom_error_type="spec-arrival", custom_error_message="arrival"),
+]
+
+
+def _hourly(value: object) -> object:
+    if isinstance(value, list) and len(value) != HOURS_PER_DAY:
+        raise custom_error(
+            "spec-hourly",
+            f"hourly needs {HOURS_PER_DAY} multipliers, found {len(value)}",
+            help="write one multiplier of the rate for each hour of the day, starting at midnight",
+        )
+    return tuple_from_list(value)
+
+
+_Multiplier: TypeAlias = Annotated[float, Field(ge=0, le=1000)]
+
+
+class Workload(SpecModel):
+    """Offered load over the whole deployment."""
+
+    rate_rps: RateRps = Field(alias="rate", description="Mean request rate.")
+    peak_rps: RateRps | None = Field(
+        default=None,
+        alias="peak",
+        description="Highest rate at which the SLO must hold. Default: the rate (times hourly's largest).",
+    )
+    arrival: ArrivalSpec = Field(
+        default="poisson",
+        description="How requests arrive: poisson, constant, {bursty: "
+        "{cv: 2.5}} or {trace: file.csv}. Default: poisson.",
+        examples=["poisson", {"bursty": {"cv": 2.5}}],
+    )
+    hourly: Annotated[tuple[_Multiplier, ...], Field(strict=False), BeforeValidator(_hourly)] | None = Field(
+        default=None,
+        description="24 multipliers of the rate, one for each hour of the day: reserved baseline, on-demand peak.",
+        json_schema_extra={"minItems": HOURS_PER_DAY, "maxItems": HOURS_PER_DAY},
+    )
+    axes: dict[str, Sizes] = Field(
+        default_factory=dict, description="Sizes of the model's dynamic axes over requests, by axis name."
+    )
+    prompt_tokens: Sizes | None = Field(default=None, description="LLM: tokens of a prompt over requests.")
+    output_tokens: Sizes | None = Field(default=None, description="LLM: generated tokens over requests.")
+    shared_prefix: Fraction | None = Field(
+        default=None, description="LLM: share of the prompt tokens that requests have in common (prefix caching)."
+    )
