@@ -1,0 +1,74 @@
+"""The fitted numbers of the analytic model, read from `coefficients.json`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+PATH = Path(__file__).with_name("coefficients.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceCoefficients:
+    """Coefficients of one kind of device (GPU or CPU).
+
+    `efficiency` is the share of the dense peak that large work of an operator class reaches at the reference
+    precision (FP16 on a GPU, FP32 on a CPU); `precision_factor` multiplies it for others. `vector_efficiency` is the
+    share of the FP32 peak for work outside the matrix units. `kernel_cycles` is what a kernel costs however small it
+    is, in device clock cycles, by operator class ("other" for the rest); `floor_s` is paid once per execution.
+    `watts_per_flops` is the power per FP16 FLOP/s at which an architecture no longer throttles; below it clocks fall
+    with `power_exponent`. `device_factor` corrects single devices that were measured (1 is none).
+    """
+
+    efficiency: Mapping[str, float]
+    precision_factor: Mapping[str, float]
+    vector_efficiency: float
+    bandwidth_efficiency: float
+    kernel_cycles: Mapping[str, float]
+    floor_s: float
+    watts_per_flops: Mapping[str, float]
+    power_exponent: float
+    device_factor: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Half-widths of 90% intervals as factors.
+
+    The truth lies within value/factor and value*factor in 9 of 10 held-out cases.
+
+    Keys are `seen` (other models were measured on the device) and `unseen`, then the regime: `small` and `large` work.
+    """
+
+    seen: Mapping[str, float]
+    unseen: Mapping[str, float]
+    calibrated: float
+    measured: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coefficients:
+    """Everything that `coefficients.json` holds but its provenance."""
+
+    gpu: DeviceCoefficients
+    cpu: DeviceCoefficients
+    gpu_spread: Spread
+    cpu_spread: Spread
+
+
+@lru_cache(maxsize=1)
+def coefficients() -> Coefficients:
+    """The committed coefficients."""
+    return coefficients_from_json(PATH.read_text(encoding="utf-8"))
+
+
+def coefficients_from_json(text: str) -> Coefficients:
+    """Decode the file format that `benchmarks/fit_perf.py` writes."""
+    data = json.loads(text)
+    return Coefficients(
+        gpu=DeviceCoefficients(**data["gpu"]),
+        cpu=DeviceCoefficients(**data["cpu"]),
+        gpu_spread=Spread(**data["gpu_spread"]),
+        cpu_spread=Spread(**data["cpu_spread"]),
+    )
