@@ -1,0 +1,77 @@
+"""A GPU engine's place holder: takes the service time that was planned for the batch and answers zeros.
+
+It stands in for `tensorrt` and `tensorrt_rtx` where there is no GPU, so that the real server's scheduling can be
+measured. Seconds by batch size (from 1) come from the model configuration's parameter `infc.service_times_s`
+("0.0051,0.0083"), or from `service_times.json` ({"service_times_s": [...]}) beside the engine. What this process does
+itself counts towards that time; `infc.server_overhead_s` (what the server and its channel to this process add around an
+execution) is subtracted from it.
+"""
+
+from __future__ import annotations  # the server's module lacks some of the types named here
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb
+
+
+def _service_times_s(config: Mapping[str, Any], args: Mapping[str, str]) -> list[float]:
+    listed = config.get("parameters", {}).get("infc.service_times_s", {}).get("string_value")
+    if listed:
+        return [float(value) for value in listed.split(",")]
+    path = os.path.join(args["model_repository"], args["model_version"], "service_times.json")
+    if not os.path.exists(path):
+        raise pb.TritonModelException(
+            "there is no GPU, and neither parameter infc.service_times_s nor service_times.json gives a time"
+        )
+    with open(path, encoding="utf-8") as file:
+        return [float(value) for value in json.load(file)["service_times_s"]]
+
+
+class TritonPythonModel:
+    """One instance of an engine that only keeps time."""
+
+    @staticmethod
+    def auto_complete_config(auto_complete_model_config: pb.ModelConfig) -> pb.ModelConfig:
+        """Leave the configuration as it is written."""
+        return auto_complete_model_config
+
+    def initialize(self, args: Mapping[str, str]) -> None:
+        """Read the service times and make one row of zeros for each output."""
+        config = json.loads(args["model_config"])
+        self.is_batched = config.get("max_batch_size", 0) > 0
+        self.first_input = config["input"][0]["name"]
+        self.service_times_s = _service_times_s(config, args)
+        if config.get("max_batch_size", 0) > len(self.service_times_s):
+            raise pb.TritonModelException(
+                f"max_batch_size is {config['max_batch_size']}, but the times end at {len(self.service_times_s)}"
+            )
+        overhead = config.get("parameters", {}).get("infc.server_overhead_s", {}).get("string_value")
+        self.overhead_s = float(overhead or 0.0)
+        self.outputs = []
+        for output in config["output"]:
+            shape = [max(int(size), 1) for size in output["dims"]]
+            self.outputs.append((output["name"], shape, pb.triton_string_to_numpy(output["data_type"])))
+
+    def execute(self, requests: Sequence[pb.InferenceRequest]) -> list[pb.InferenceResponse]:
+        """Answer zeros once the planned time of this batch has passed."""
+        started = time.monotonic()
+        rows = [self._rows(request) for request in requests]
+        responses = [self._zeros(n) for n in rows]
+        batch_size = min(max(sum(rows), 1), len(self.service_times_s))
+        wake = started + self.service_times_s[batch_size - 1] - self.overhead_s
+        time.sleep(max(wake - time.monotonic(), 0.0))
+        return responses
+
+    def _rows(self, request: pb.InferenceRequest) -> int:
+        return int(pb.get_input_tensor_by_name(request, self.first_input).shape()[0]) if self.is_batched else 1
+
+    def _zeros(self, rows: int) -> pb.InferenceResponse:
+        batch = [rows] if self.is_batched else []
+        return pb.InferenceResponse(
+            [pb.Tensor(name, np.zeros(batch + shape, dtype)) for name, shape, dtype in self.outputs]
+        )

@@ -1,0 +1,239 @@
+"""A real tritonserver on loopback for as long as a `with` block runs."""
+
+import contextlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from infc.diag import ToolError
+from infc.serve import supervisor
+from infc.serve.backends import STAND_INS
+from infc.serve.installation import find_installation, lay_out_backends, server_environment
+from infc.serve.log import failure_reasons
+from infc.serve.management import RefusedError, TritonManagement
+from infc.serve.statistics import ModelStatistics
+
+_LOOPBACK = "127.0.0.1"
+_PORT_ATTEMPTS = 4
+_POLL_S = 0.05
+_GRACE_S = 8.0
+_PORT_TAKEN = ("Address already in use", "failed to start HTTP service", "failed to start GRPC service", "Socket")
+
+
+class _PortTakenError(Exception):
+    """Another process took a port between its choice and the server's start."""
+
+
+class TritonServer:
+    """Context manager: the real tritonserver, ready when the block starts, ended when it is left.
+
+    Args:
+        repository: the model repository; it is read, never written.
+        workdir: a writable folder for the log and the backend directory; it may exist.
+        backends: backend name -> folder with its `model.py`; by default the stand-ins.
+        model_control: `none` loads every model at the start, `explicit` only `load` and what `load_model` asks for.
+        load: models to load at the start when the control is explicit.
+        realtime_priority: SCHED_FIFO priority (1-99) of the server and its model processes; needs root. None: normal.
+        extra_args: more tritonserver options, such as `--cache-config=local,size=1048576`.
+        ready_timeout_s: how long to wait for readiness.
+
+    Raises:
+        ToolError: on entry, when the server is not installed, does not start, or refuses a model; with its reason.
+    """
+
+    def __init__(
+        self,
+        repository: Path,
+        *,
+        workdir: Path,
+        backends: Mapping[str, Path] = STAND_INS,
+        model_control: Literal["none", "explicit"] = "none",
+        load: Sequence[str] = (),
+        realtime_priority: int | None = None,
+        extra_args: Sequence[str] = (),
+        ready_timeout_s: float = 120.0,
+    ) -> None:
+        self._repository = repository
+        self._workdir = workdir.resolve()
+        self._backends = backends
+        self._model_control = model_control
+        self._load = tuple(load)
+        self._priority = realtime_priority
+        self._extra_args = tuple(extra_args)
+        self._ready_timeout_s = ready_timeout_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._name = ""
+        self.log_path = self._workdir / "tritonserver.log"
+        self.pid = 0
+        self.http_url = ""
+        self.grpc_url = ""
+        self.metrics_url = ""
+
+    def __enter__(self) -> Self:
+        """Start the server and wait until it is ready."""
+        for attempt in range(_PORT_ATTEMPTS):
+            try:
+                self._start()
+                self._wait_until_ready()
+            except _PortTakenError:
+                self.close()
+                if attempt == _PORT_ATTEMPTS - 1:
+                    raise ToolError(
+                        "every free port that was chosen for tritonserver was taken before it started"
+                    ) from None
+            except BaseException:
+                self.close()
+                raise
+            else:
+                break
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End the server."""
+        self.close()
+
+    def close(self) -> None:
+        """End the server and its model processes: SIGTERM, SIGKILL after 8 s. Close clients first; may be repeated."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        try:
+            process.wait(_GRACE_S + 4.0)
+        finally:
+            # Not reached in practice: with the supervisor killed, the kernel kills the server.
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+            process.stdout.close()
+
+    @property
+    def management(self) -> TritonManagement:
+        """The server's management interface."""
+        return TritonManagement(self.http_url)
+
+    def is_running(self) -> bool:
+        """Whether the server's process lives."""
+        return self._process is not None and self._process.poll() is None
+
+    def load_model(self, model: str, config: Mapping[str, object] | None = None) -> None:
+        """Load or reload a model (`model_control="explicit"`); `config` (protobuf JSON) replaces its config.pbtxt.
+
+        Raises:
+            ToolError: the server refuses it; the reason comes from the log, which says more than the answer.
+        """
+        offset = self.log_path.stat().st_size
+        try:
+            self.management.load_model(model, config)
+        except RefusedError as refusal:
+            reasons = failure_reasons(self.log_text(offset)) or (str(refusal),)
+            raise ToolError(f"tritonserver refuses model {model}: {'; '.join(reasons)}") from refusal
+
+    def unload_model(self, model: str) -> None:
+        """Unload a model (`model_control="explicit"`) and wait until it is gone."""
+        management = self.management
+        management.unload_model(model)
+        deadline = time.monotonic() + self._ready_timeout_s
+        while management.models().get(model) in ("READY", "UNLOADING"):
+            if time.monotonic() > deadline:
+                raise ToolError(f"tritonserver did not unload model {model} in {self._ready_timeout_s:g} s")
+            time.sleep(_POLL_S)
+
+    def statistics(self, model: str) -> ModelStatistics:
+        """Counters of a model since it was loaded."""
+        return self.management.statistics(model)
+
+    def log_text(self, offset: int = 0) -> str:
+        """The server's log from a byte offset on."""
+        with self.log_path.open("rb") as log:
+            log.seek(offset)
+            return log.read().decode("utf-8", errors="replace")
+
+    def _start(self) -> None:
+        installation = find_installation()
+        if not self._repository.is_dir():
+            raise ToolError(f"model repository {self._repository} is not a folder")
+        if self._priority is not None and os.geteuid() != 0:
+            raise ToolError("real-time priority needs root", help="run as root, or leave the priority normal")
+        backends = self._workdir / "backends"
+        lay_out_backends(installation, self._backends, backends)
+        http, grpc, metrics = _free_ports(3)
+        self.http_url, self.grpc_url, self.metrics_url = (f"{_LOOPBACK}:{port}" for port in (http, grpc, metrics))
+        self._name = f"infc-{secrets.token_hex(8)}"
+        arguments = [
+            str(installation.binary),
+            f"--id={self._name}",
+            f"--model-repository={self._repository.resolve()}",
+            f"--backend-directory={backends}",
+            f"--cache-directory={installation.caches}",
+            f"--model-control-mode={self._model_control}",
+            *(f"--load-model={model}" for model in self._load),
+            *(f"--{service}-address={_LOOPBACK}" for service in ("http", "grpc", "metrics")),
+            f"--http-port={http}",
+            f"--grpc-port={grpc}",
+            f"--metrics-port={metrics}",
+            "--allow-gpu-metrics=false",
+            "--pinned-memory-pool-byte-size=0",
+            "--exit-timeout-secs=5",
+            *self._extra_args,
+        ]
+        priority = [] if self._priority is None else ["--priority", str(self._priority)]
+        command = [sys.executable, "-I", "-S", supervisor.__file__, "--grace", str(_GRACE_S), *priority, *arguments]
+        with self.log_path.open("wb") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=server_environment(installation),
+                cwd=self._workdir,
+                start_new_session=True,
+            )
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        self.pid = int(self._process.stdout.readline() or 0)
+
+    def _wait_until_ready(self) -> None:
+        management = self.management
+        deadline = time.monotonic() + self._ready_timeout_s
+        while time.monotonic() < deadline:
+            if not self.is_running():
+                raise self._start_failure()
+            if management.is_ready() and management.server_name() == self._name:
+                return
+            time.sleep(_POLL_S)
+        raise ToolError(
+            f"tritonserver was not ready after {self._ready_timeout_s:g} s",
+            help=f"its log: {_last_lines(self.log_text())}",
+        )
+
+    def _start_failure(self) -> Exception:
+        log = self.log_text()
+        reasons = failure_reasons(log)
+        if any(marker in reason for marker in _PORT_TAKEN for reason in reasons):
+            return _PortTakenError()
+        told = "; ".join(reasons) or f"it ended without saying why: {_last_lines(log)}"
+        return ToolError(f"tritonserver did not start: {told}", help=f"its whole log is in {self.log_path}")
+
+
+def _free_ports(count: int) -> tuple[int, ...]:
+    """Distinct free loopback ports; another process may still take one before it is used."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind((_LOOPBACK, 0))
+        return tuple(int(each.getsockname()[1]) for each in sockets)
+
+
+def _last_lines(text: str, count: int = 5) -> str:
+    return " | ".join(text.strip().splitlines()[-count:])
