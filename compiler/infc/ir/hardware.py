@@ -25,6 +25,25 @@ class PowerMode:
     peak_flops: Mapping[Precision, float]
     memory_bandwidth_bytes_per_s: float
     dla_int8_flops: float
+    cpu_cores: int | None = None
+    cpu_clock_hz: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardwareDetails:
+    """What a data sheet also says: shown to people, not read by the planner. None where no source says it.
+
+    `minimum_power_w` is the lowest power limit that can be set; `nvlink_bytes_per_s` sums both directions. `derived_fields`
+    were recalled and then checked by arithmetic, or follow from sourced values.
+    """
+
+    released: str | None = None
+    memory_type: str | None = None
+    minimum_power_w: float | None = None
+    nvlink_bytes_per_s: float | None = None
+    pcie: str | None = None
+    has_structured_sparsity: bool | None = None
+    derived_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +54,7 @@ class Hardware:
     is absent is not supported by the matrix units. `tdp_w`, `idle_w` and `memory_bytes` are per device. `is_emittable`
     is False for devices that infc only compares with (TPU, Inferentia, AMD, Intel accelerators).
     `power_modes` is empty but for Jetson modules. Memory of a `jetson` is shared with the operating system.
+    `sm_count` counts the cores of a `cpu`. `recalled_fields` are keys of the file whose values rest on recall alone.
     """
 
     id: str
@@ -59,3 +79,4 @@ class Hardware:
     sources: tuple[str, ...]
     notes: str
     recalled_fields: tuple[str, ...]
+    details: HardwareDetails = HardwareDetails()

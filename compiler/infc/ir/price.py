@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Commitment: TypeAlias = Literal["on-demand", "1y", "3y", "spot", "owned"]
+Commitment: TypeAlias = Literal["on-demand", "1y", "3y", "spot", "owned", "capacity-block"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +12,7 @@ class Price:
 
     `usd_per_hour` is for one device. `accelerators_per_unit` is how many devices the sku brings (they are rented together:
     a replica count is rounded up to whole skus only when the spec asks for that provider by name). `date` is ISO 8601.
+    A capacity block is prepaid for days to months; it stands in for on-demand where a provider lists nothing else.
     """
 
     provider: str
@@ -24,3 +25,4 @@ class Price:
     date: str
     source: str
     is_marketplace: bool = False
+    notes: str = ""
