@@ -1,1 +1,144 @@
+"""Precision lowering on ONNX: an FP32 model in, the same model in FP16, BF16 or INT8 (explicit Q/DQ) out.
 
+`PASSES` says which passes run for a precision, in order; a verifier runs before the first and after each, and names
+the guilty one.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import onnx
+
+from infc.diag import Diagnostic, InternalError
+from infc.ir.engine import LoweredModel, PassReport
+from infc.ir.model_profile import ModelProfile
+from infc.ir.precision import Precision
+from infc.lower.arrays import Calibration, calibration_from_dataset, calibration_from_file
+from infc.lower.cleanup import clean_up, fold_shapes
+from infc.lower.half import remainder_to_fp16, to_bf16, to_fp16
+from infc.lower.opset import raise_opset
+from infc.lower.passes import Pass, PassContext
+from infc.lower.quantize import quantize
+from infc.lower.recipe import read_cached, recipe_digest, store
+from infc.lower.settings import SUPPORTED, LoweringSettings, fallbacks, settings_for
+from infc.lower.verifier import verify
+
+__all__ = [
+    "PASSES",
+    "SUPPORTED",
+    "Calibration",
+    "LoweringSettings",
+    "calibration_from_dataset",
+    "calibration_from_file",
+    "fallbacks",
+    "lower",
+    "run_passes",
+    "settings_for",
+]
+
+PASSES: Mapping[Precision, tuple[Pass, ...]] = {
+    Precision.FP32: (clean_up, fold_shapes),
+    Precision.FP16: (clean_up, fold_shapes, raise_opset, to_fp16),
+    Precision.BF16: (clean_up, fold_shapes, raise_opset, to_bf16),
+    Precision.INT8: (clean_up, fold_shapes, raise_opset, quantize, remainder_to_fp16),
+}
+MAX_MODEL_BYTES = 2**31 - 2**20
+"""Protocol buffers end at 2 GiB; larger models need external data, which infc's engine builders do not get."""
+
+
+def lower(
+    source: Path,
+    profile: ModelProfile,
+    precision: Precision,
+    calibration: Calibration | None,
+    settings: LoweringSettings,
+    out_dir: Path,
+) -> tuple[LoweredModel | None, tuple[Diagnostic, ...]]:
+    """The model in the asked precision, from the cache `out_dir` (`<workspace>/.infc/lowered`) when it was made before.
+
+    Same source, settings, data and tool versions give the same bytes. Precisions other than `SUPPORTED`, models with
+    control flow and missing calibration data are diagnostics. TF32 is FP32 in the file: the engine decides.
+    """
+    stored_precision = precision
+    if precision is Precision.TF32:
+        precision = Precision.FP32
+    if precision not in PASSES:
+        return None, (_unsupported(precision),)
+    used = calibration if precision in (Precision.INT8, Precision.FP16) else None
+    digest = recipe_digest(profile.digest, stored_precision, settings, used)
+    cached = read_cached(out_dir, digest, profile.digest, stored_precision)
+    if cached is not None:
+        return cached, ()
+    model = _load(source, profile)
+    if isinstance(model, Diagnostic):
+        return None, (model,)
+    with tempfile.TemporaryDirectory(prefix="infc-lower-") as scratch:
+        context = PassContext(
+            profile=profile, precision=precision, settings=settings, calibration=used, scratch=Path(scratch)
+        )
+        result = run_passes(model, PASSES[precision], context)
+    if isinstance(result, Diagnostic):
+        return None, (result,)
+    lowered, reports = result
+    content = lowered.SerializeToString(deterministic=True)
+    return store(out_dir, digest, content, reports, profile.digest, stored_precision), ()
+
+
+def run_passes(
+    model: onnx.ModelProto, passes: tuple[Pass, ...], context: PassContext
+) -> tuple[onnx.ModelProto, tuple[PassReport, ...]] | Diagnostic:
+    """Run passes in order with the verifier around each.
+
+    Raises InternalError that names a pass which broke a sound model.
+    """
+    problems = verify(model, context)
+    if problems:
+        return Diagnostic(
+            id="model-invalid",
+            message=f"{context.profile.name} is not a valid ONNX model",
+            notes=problems[:5],
+            help="export the model again; onnx.checker.check_model(path, full_check=True) shows the same",
+        )
+    reports: list[PassReport] = []
+    for one_pass in passes:
+        result = one_pass(model, context)
+        if isinstance(result, Diagnostic):
+            return result
+        model, report = result
+        reports.append(report)
+        problems = verify(model, context)
+        if problems:
+            raise InternalError(f"lowering pass {report.name} broke {context.profile.name}: {'; '.join(problems[:3])}")
+    return model, tuple(reports)
+
+
+def _load(source: Path, profile: ModelProfile) -> onnx.ModelProto | Diagnostic:
+    if profile.weight_bytes > MAX_MODEL_BYTES:
+        return Diagnostic(
+            id="model-too-large",
+            message=f"{profile.name} holds {profile.weight_bytes / 2**30:.1f} GiB of weights, lowering ends at 2 GiB",
+            help="split the model, or plan it with the precision it is stored in",
+        )
+    try:
+        return onnx.load(source)
+    except FileNotFoundError as error:
+        return Diagnostic(
+            id="model-not-found",
+            message=f"there is no file {Path(error.filename or source).name} of model {profile.name}",
+            help="lowering needs the weights: fetch the model file (a plan does not need it, a compile does)",
+        )
+    except (onnx.onnx_cpp2py_export.checker.ValidationError, ValueError, OSError) as error:
+        return Diagnostic(
+            id="model-invalid", message=f"cannot read {source.name}", notes=(str(error).splitlines()[0],), help=None
+        )
+
+
+def _unsupported(precision: Precision) -> Diagnostic:
+    names = ", ".join(p.value for p in SUPPORTED)
+    return Diagnostic(
+        id="precision-not-lowered",
+        message=f"infc does not lower ONNX models to {precision.value}",
+        notes=(f"it lowers to {names}",),
+        help="allow one of these in constraints.precision",
+    )

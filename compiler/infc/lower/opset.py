@@ -1,0 +1,39 @@
+"""Raise the operator set where a precision needs a newer one."""
+
+import onnx
+from onnx import version_converter
+
+from infc.diag import Diagnostic
+from infc.ir.engine import PassReport
+from infc.ir.precision import Precision
+from infc.lower import graph as g
+from infc.lower.passes import PassContext
+
+PER_CHANNEL_QDQ = 13
+HALF_SCALES = 19
+BF16_OPERATORS = 22
+
+
+def raise_opset(model: onnx.ModelProto, context: PassContext) -> tuple[onnx.ModelProto, PassReport] | Diagnostic:
+    """Raise the operator set to what the precision needs.
+
+    That is 13 for per-channel Q/DQ, 19 for Q/DQ with FP16 scales, 22 for BF16 (the first in which Conv takes it).
+    """
+    needed = PER_CHANNEL_QDQ
+    if context.precision is Precision.INT8 and context.settings.remainder is Precision.FP16:
+        needed = HALF_SCALES
+    if context.precision is Precision.BF16:
+        needed = BF16_OPERATORS
+    have = g.opset(model)
+    if have >= needed:
+        return model, PassReport(name="raise-opset", changed=0, notes=())
+    try:
+        raised = version_converter.convert_version(model, needed)
+    except (RuntimeError, ValueError) as error:
+        return Diagnostic(
+            id="model-opset",
+            message=f"{context.profile.name} cannot be raised from ONNX opset {have} to {needed}",
+            notes=(str(error).strip().splitlines()[0],),
+            help=f"export the model again with opset {needed} or newer",
+        )
+    return raised, PassReport(name="raise-opset", changed=1, notes=(f"opset {have} to {needed}",))

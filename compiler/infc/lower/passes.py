@@ -1,0 +1,30 @@
+"""What a lowering pass is, and what it may look at."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import onnx
+
+from infc.diag import Diagnostic
+from infc.ir.engine import PassReport
+from infc.ir.model_profile import ModelProfile
+from infc.ir.precision import Precision
+from infc.lower.arrays import Calibration
+from infc.lower.settings import LoweringSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassContext:
+    """What a pass may read besides the model. `scratch` is an empty folder for tools that work on files."""
+
+    profile: ModelProfile
+    precision: Precision
+    settings: LoweringSettings
+    calibration: Calibration | None
+    scratch: Path
+
+
+Pass: TypeAlias = Callable[[onnx.ModelProto, PassContext], tuple[onnx.ModelProto, PassReport] | Diagnostic]
+"""A pass returns a new model and what it did, or the diagnostic that says why this model cannot be lowered."""

@@ -1,0 +1,57 @@
+"""How a model is lowered: what decides the bytes besides the model and the calibration data."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from infc.ir.hardware import HardwareKind
+from infc.ir.precision import Precision
+
+Dialect: TypeAlias = Literal["tensorrt", "onnxruntime"]
+CalibrationMethod: TypeAlias = Literal["minmax", "entropy", "percentile"]
+
+SUPPORTED: tuple[Precision, ...] = (Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoweringSettings:
+    """Choices of one lowering.
+
+    `dialect` is who reads the Q/DQ nodes: TensorRT takes symmetric int8 on the inputs of weighted operators only;
+    ONNX Runtime's CPU kernels fuse only where outputs are quantised too, to uint8. `remainder` is the precision of
+    what INT8 leaves alone (FP16 also keeps SM 7.5 buildable, which has no FP32 matrix products).
+    `is_attention_quantized` False leaves products of two activations without Q/DQ, which costs little speed and saves
+    the accuracy of transformers.
+    """
+
+    dialect: Dialect = "tensorrt"
+    calibration_method: CalibrationMethod = "minmax"
+    is_attention_quantized: bool = True
+    remainder: Precision = Precision.FP16
+
+
+def settings_for(kind: HardwareKind, *, method: CalibrationMethod = "minmax") -> LoweringSettings:
+    """The settings that engines for this kind of hardware need.
+
+    >>> settings_for("cpu").dialect, settings_for("gpu").remainder.value
+    ('onnxruntime', 'fp16')
+    """
+    if kind == "cpu":
+        return LoweringSettings(dialect="onnxruntime", calibration_method=method, remainder=Precision.FP32)
+    return LoweringSettings(dialect="tensorrt", calibration_method=method, remainder=Precision.FP16)
+
+
+def fallbacks(settings: LoweringSettings, precision: Precision) -> tuple[LoweringSettings, ...]:
+    """The settings to try in order until the accuracy gate passes, the given ones first.
+
+    >>> [s.is_attention_quantized for s in fallbacks(LoweringSettings(), Precision.INT8)]
+    [True, False]
+    """
+    if precision is not Precision.INT8 or not settings.is_attention_quantized:
+        return (settings,)
+    without_attention = LoweringSettings(
+        dialect=settings.dialect,
+        calibration_method=settings.calibration_method,
+        is_attention_quantized=False,
+        remainder=settings.remainder,
+    )
+    return (settings, without_attention)
