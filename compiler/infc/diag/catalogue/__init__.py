@@ -1,0 +1,30 @@
+"""Every diagnostic id that infc can print: one file per area, one literal tuple per file."""
+
+from infc.diag.catalogue.accuracy import ACCURACY
+from infc.diag.catalogue.build import BUILD
+from infc.diag.catalogue.lock import LOCK
+from infc.diag.catalogue.model import MODEL
+from infc.diag.catalogue.plan import PLAN
+from infc.diag.catalogue.spec import SPEC
+from infc.diag.catalogue.targets import TARGETS
+from infc.diag.catalogue.validate import VALIDATE
+from infc.diag.kind import DiagnosticKind
+
+CATALOGUE: tuple[DiagnosticKind, ...] = (
+    *SPEC,
+    *MODEL,
+    *TARGETS,
+    *PLAN,
+    *ACCURACY,
+    *BUILD,
+    *LOCK,
+    *VALIDATE,
+)
+
+
+def find_kind(id: str) -> DiagnosticKind | None:
+    """The kind of that id."""
+    return next((kind for kind in CATALOGUE if kind.id == id), None)
+
+
+__all__ = ["CATALOGUE", "DiagnosticKind", "find_kind"]

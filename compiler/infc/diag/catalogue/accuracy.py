@@ -1,0 +1,5 @@
+"""Diagnostics about accuracy data and verdicts."""
+
+from infc.diag.kind import DiagnosticKind
+
+ACCURACY: tuple[DiagnosticKind, ...] = ()

@@ -1,0 +1,5 @@
+"""Diagnostics about the lockfile."""
+
+from infc.diag.kind import DiagnosticKind
+
+LOCK: tuple[DiagnosticKind, ...] = ()

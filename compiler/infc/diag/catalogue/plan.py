@@ -1,0 +1,5 @@
+"""Diagnostics about planning."""
+
+from infc.diag.kind import DiagnosticKind
+
+PLAN: tuple[DiagnosticKind, ...] = ()
