@@ -1,7 +1,7 @@
 """Lowered models and engines: what `lower` and `build` make."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -64,17 +64,24 @@ class EngineLayer:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineFacts:
-    """What the builder said of an engine; sizes in bytes, None where the builder does not say."""
+    """What the builder said of an engine; sizes in bytes, None where the builder does not say.
+
+    `settings` are what a server must set to run the engine as it was tested (ONNX Runtime's graph optimisation level).
+    """
 
     activation_bytes: int | None
     weight_bytes: int | None
     layers: tuple[EngineLayer, ...]
     toolchain: Mapping[str, str]
+    settings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """A built engine. `key` is the hash of the build inputs (the cache key); `digest` is of the bytes, which may not repeat."""
+    """A built engine. `key` hashes the build inputs (the cache key); `digest` is of the bytes, which may not repeat.
+
+    `source_digest` and `recipe_digest` are those of the lowered model that it was built from.
+    """
 
     kind: EngineKind
     path: Path
@@ -84,3 +91,16 @@ class Engine:
     precision: Precision
     hardware_id: str
     facts: EngineFacts
+    source_digest: str = ""
+    recipe_digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingEngine:
+    """An engine that nothing at hand can build now: its key is known, its bytes are not. `reason` says why, for people."""
+
+    kind: EngineKind
+    key: str
+    precision: Precision
+    hardware_id: str
+    reason: str
