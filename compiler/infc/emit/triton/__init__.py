@@ -1,0 +1,87 @@
+"""Triton Inference Server: a plan and its engine as a model repository, with what is needed to start it.
+
+The histogram of `model_metrics` is left out: Triton records it only for decoupled models, and release 24.10 refuses the
+field. The launch command exports the SLO's percentiles as latency summaries instead.
+"""
+
+from pathlib import Path
+
+from infc.diag import Diagnostic, InternalError, Severity
+from infc.emit.triton.comments import comment_header
+from infc.emit.triton.config import config_pbtxt
+from infc.emit.triton.release import TritonRelease, default_release
+from infc.emit.triton.settings import ENGINE_FILES, ModelSettings, model_settings
+from infc.emit.triton.texts import rtx_backend_files, text_files
+from infc.ir.bundle import Bundle
+from infc.ir.engine import Engine, PendingEngine
+from infc.ir.plan import Plan
+from infc.ir.problem import Problem
+from infc.ir.spec.names import name_problem
+
+__all__ = ["TritonRelease", "default_release", "emit"]
+
+
+def emit(
+    problem: Problem,
+    plan: Plan,
+    engine: Engine | PendingEngine,
+    *,
+    plan_json: bytes | None = None,
+    release: TritonRelease | None = None,
+) -> tuple[Bundle | None, tuple[Diagnostic, ...]]:
+    """The deployable bundle of one plan; same values, same bytes, nothing of this machine in them.
+
+    Args:
+        problem: what was asked: names, tensors, workload and SLO.
+        plan: the decision for Triton; `plan.comments` go into config.pbtxt.
+        engine: the built engine, or a pending one: then the engine file is missing and the README says how to add it.
+        plan_json: content of `plan.json`, left out when None.
+        release: the Triton release; default: the pinned one.
+
+    Returns:
+        The bundle, or None with the errors that stand in the way; warnings come with a bundle.
+    """
+    if name_problem(problem.name) or problem.name != plan.name:
+        raise InternalError(f"{problem.name!r} cannot name a model repository of plan {plan.name!r}")
+    release = release or default_release()
+    settings, problems = model_settings(problem, plan, engine)
+    if settings is None:
+        return None, problems
+    repository = f"model_repository/{problem.name}"
+    files: dict[str, bytes | Path] = {
+        f"{repository}/config.pbtxt": config_pbtxt(settings, comment_header(problem, plan, settings)),
+        **text_files(problem, plan, engine, settings, release),
+    }
+    if isinstance(engine, Engine):
+        files[f"{repository}/1/{ENGINE_FILES[engine.kind]}"] = engine.path
+    if engine.kind == "tensorrt_rtx":
+        files |= rtx_backend_files(engine, release)
+    if plan_json is not None:
+        files["plan.json"] = plan_json
+    bundle = Bundle(name=problem.name, target=_target(plan), files=dict(sorted(files.items())))
+    return bundle, _version_warnings(engine, settings, release)
+
+
+def _target(plan: Plan) -> str:
+    mode = plan.candidate.power_mode
+    return plan.candidate.hardware_id + (f"@{mode}" if mode else "")
+
+
+def _version_warnings(
+    engine: Engine | PendingEngine, settings: ModelSettings, release: TritonRelease
+) -> tuple[Diagnostic, ...]:
+    if settings.engine_kind != "tensorrt" or not isinstance(engine, Engine):
+        return ()
+    built = engine.facts.toolchain.get("tensorrt", "")
+    if built.split(".")[:2] == release.tensorrt.split(".")[:2]:
+        return ()
+    return (
+        Diagnostic(
+            id="emit-tensorrt-version",
+            severity=Severity.WARNING,
+            message=f"the engine was built with TensorRT {built or 'of unknown version'}, "
+            f"but Triton {release.release} runs TensorRT {release.tensorrt}",
+            notes=("a TensorRT engine loads only in the version that built it",),
+            help=f"build it with TensorRT {release.tensorrt} (the container {release.container} has it)",
+        ),
+    )

@@ -1,0 +1,90 @@
+"""The header of config.pbtxt: which part of the spec set what, and why, as comments that nothing can break out of."""
+
+import unicodedata
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from infc.emit.triton.settings import ModelSettings
+from infc.ir.plan import Plan
+from infc.ir.problem import Problem
+
+_WIDTH = 118
+
+
+def comment_header(problem: Problem, plan: Plan, settings: ModelSettings) -> str:
+    """Comment lines for the top of config.pbtxt, ending with a newline."""
+    lines = [
+        f"{settings.name} on {plan.candidate.hardware_id}: {plan.candidate.precision}, {settings.engine_kind} engine.",
+        f"Compiled by infc from {PurePosixPath(problem.spec_path).name}: change the spec and compile again.",
+        "",
+        *_settings_lines(problem, settings),
+    ]
+    if plan.comments:
+        lines += ["", "Why this plan:", *(f"- {comment}" for comment in plan.comments)]
+    return "".join(comment_lines(lines))
+
+
+def comment_lines(texts: list[str]) -> Iterator[str]:
+    r"""Each text as one or more `# ` lines of at most 118 characters; control characters and line breaks become spaces.
+
+    >>> list(comment_lines(["two\n}lines", ""]))
+    ['# two }lines\n', '#\n']
+    """
+    import textwrap
+
+    for text in texts:
+        clean = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text).strip()
+        indent = "#   " if clean.startswith("- ") else "# "
+        wrapped = textwrap.wrap(clean, _WIDTH, initial_indent="# ", subsequent_indent=indent, break_on_hyphens=False)
+        yield from (line + "\n" for line in wrapped or ["#"])
+
+
+def _settings_lines(problem: Problem, settings: ModelSettings) -> Iterator[str]:
+    slo = " and ".join(f"slo.latency.{target.label} {_milliseconds(target.limit_s)}" for target in problem.latency)
+    peak = f"workload.peak {problem.traffic.peak_rps:g}/s"
+    if settings.max_batch_size == 0:
+        yield "- max_batch_size 0: the model's batch is fixed, so shapes are whole and nothing is batched"
+    elif settings.batching is None:
+        yield f"- max_batch_size 1, no dynamic batching: single requests meet {slo} at {peak}"
+    else:
+        yield f"- max_batch_size {settings.max_batch_size}, dynamic batching: set by {slo} at {peak}"
+        if settings.batching.preferred_batch_sizes:
+            sizes = ", ".join(map(str, settings.batching.preferred_batch_sizes))
+            yield f"- preferred_batch_size {sizes}: batches that the server starts without waiting for more"
+        yield _delay_line(settings)
+    if settings.queue_timeout_us is not None:
+        yield (
+            f"- default_queue_policy: {settings.queue_timeout_us // 1_000_000} s is never reached and would only "
+            "delay, never refuse. It is here because any queue timeout turns Triton's batch prefetch off: a batch is "
+            "then formed only when an instance is free, so late requests still join it (simulated: a lower tail)"
+        )
+    device = "on the CPU" if settings.engine_kind == "onnxruntime" else "on each GPU of the server"
+    yield f"- instance_group count {settings.instances} {device}: set by {slo} at {peak}"
+    yield from _warmup_line(problem, settings)
+    if settings.threads is not None:
+        yield f"- intra_op_thread_count {settings.threads}: what the plan counted on for each instance"
+    if settings.graph_level is not None:
+        yield (
+            "- optimization.graph.level 2: graph rewrites off. ONNX Runtime's rewrites of quantised graphs can change "
+            "the answers without an error"
+        )
+
+
+def _delay_line(settings: ModelSettings) -> str:
+    delay_us = round(settings.batching.max_queue_delay_s * 1e6) if settings.batching else 0
+    if delay_us == 0:
+        return "- max_queue_delay_microseconds 0: a free instance takes what waits, at once"
+    return f"- max_queue_delay_microseconds {delay_us}: how long a request may wait for company"
+
+
+def _warmup_line(problem: Problem, settings: ModelSettings) -> Iterator[str]:
+    if not settings.warmup:
+        yield "- no model_warmup: the workload does not say how large the dynamic axes are"
+        return
+    sizes = sorted(problem.traffic.axes.items())
+    axes = "".join(f", workload.axes.{name} up to {axis.maximum}" for name, axis in sizes)
+    yield f"- model_warmup: batch sizes that the scheduler forms{axes}; zeros are valid for every input"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1e3:g} ms"
