@@ -1,0 +1,129 @@
+"""Why a TensorRT builder refused, as diagnostics with the fix."""
+
+import re
+from collections.abc import Callable, Sequence
+
+from infc.build.libraries import LIBRARIES
+from infc.diag import Diagnostic
+from infc.ir.engine import BuildRequest
+
+MiB = 2**20
+_TYPE_NAMES = {"fp8_e4m3": "FP8", "b16": "BF16", "int4": "INT4", "fp4": "FP4", "e2m1": "FP4"}
+
+_TURING = re.compile(
+    r"Cannot compile operation '(?P<node>[^']*)' for Turing \(SM75\): (?P<what>[^.]+) is not supported"
+)
+_HW_TYPES = re.compile(
+    r"Cannot compile for target\(s\) (?P<targets>[^,]+), because the model contains HW-specific datatypes: "
+    r"(?P<types>[\w, ]+)"
+)
+_MEMORY = re.compile(r"OutOfMemory.*?Requested size was (?P<bytes>\d+)", re.S)
+_WORKSPACE = re.compile(r"no tactics to implement the operation within workspace limit")
+_SHAPES = re.compile(r"(?P<what>[^\n]*(?:IOptimizationProfile|optimization profile)[^\n]*)", re.I)
+
+
+def diagnose(request: BuildRequest, errors: Sequence[str], parse_errors: Sequence[str]) -> Diagnostic:
+    """The diagnostic for a failed build.
+
+    `errors` are the builder's error messages, `parse_errors` those of its ONNX parser.
+    """
+    text = "\n".join((*parse_errors, *errors))
+    for pattern, make in _RULES:
+        match = pattern.search(text)
+        if match is not None:
+            return make(request, match)
+    if parse_errors:
+        return Diagnostic(
+            id="build-parse-failed",
+            message=f"{_title(request)} cannot read the lowered model",
+            notes=tuple(_first_lines(parse_errors)),
+            help="export the model with operators that TensorRT supports, or plan for cpu",
+        )
+    engine = f"{request.model.precision.value} engine for {request.hardware_id}"
+    return Diagnostic(
+        id="build-failed",
+        message=f"{_title(request)} could not build the {engine}",
+        notes=tuple(_first_lines(errors)) or ("the builder gave no reason",),
+        help="try another precision or a smaller max batch size; infc keeps no half-built engine",
+    )
+
+
+def crashed(request: BuildRequest, exit_code: int, last_lines: Sequence[str]) -> Diagnostic:
+    """The diagnostic for a builder process that ended without an answer."""
+    how = f"was ended by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
+    hint = "out of memory is the usual cause of signal 9" if exit_code == -9 else "the library itself failed"
+    return Diagnostic(
+        id="build-crashed",
+        message=f"the {_title(request)} builder for {request.hardware_id} {how}",
+        notes=(hint, *[line for line in last_lines if line.strip()][-3:]),
+        help="run it again; if it repeats, lower max batch size or choose another precision",
+    )
+
+
+def _no_fp32_products(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
+    return Diagnostic(
+        id="build-precision-unsupported",
+        message=f"{request.hardware_id} (Turing, SM 7.5) cannot run {match['what']} in {_title(request)}",
+        notes=(f"operator {match['node']} is in FP32",),
+        help="allow fp16 or int8 in constraints.precision: their engines hold no FP32 product",
+    )
+
+
+def _hardware_types(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
+    types = [_TYPE_NAMES.get(name.strip(), name.strip()) for name in match["types"].split(",")]
+    return Diagnostic(
+        id="build-precision-unsupported",
+        message=f"{request.hardware_id} has no {' or '.join(types)} hardware ({match['targets'].strip()})",
+        notes=("BF16 and INT4 need SM 8.0 or newer, FP8 SM 8.9, FP4 SM 10.0",),
+        help="allow fp16 or int8 in constraints.precision",
+    )
+
+
+def _too_little_memory(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
+    needed = int(match["bytes"])
+    limit = request.workspace_bytes
+    allowed = f"the limit was {limit / MiB:.0f} MiB" if limit else "no limit was set"
+    return Diagnostic(
+        id="build-out-of-memory",
+        message=f"the engine for {request.hardware_id} needs {needed / MiB:.0f} MiB of device memory for activations",
+        notes=(allowed,),
+        help="use a smaller max batch size or axis maximum, fewer instances per GPU, or a device with more memory",
+    )
+
+
+def _workspace_too_small(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
+    limit = request.workspace_bytes or 0
+    return Diagnostic(
+        id="build-out-of-memory",
+        message=f"no kernel for {request.hardware_id} fits the workspace limit of {limit / MiB:.1f} MiB",
+        notes=(match.group(0),),
+        help="use a smaller max batch size, fewer instances per GPU, or a device with more memory",
+    )
+
+
+def _bad_shapes(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
+    ranges = tuple(f"{s.input_name}: {s.minimum} to {s.maximum}" for s in request.shapes)
+    return Diagnostic(
+        id="build-shapes",
+        message=f"{_title(request)} does not accept the shape ranges of the plan",
+        notes=(match["what"].strip()[:200], *ranges),
+        help="check workload.axes: every size up to max must be one the model accepts",
+    )
+
+
+_RULES: tuple[tuple[re.Pattern[str], Callable[[BuildRequest, re.Match[str]], Diagnostic]], ...] = (
+    (_TURING, _no_fp32_products),
+    (_HW_TYPES, _hardware_types),
+    (_MEMORY, _too_little_memory),
+    (_WORKSPACE, _workspace_too_small),
+    (_SHAPES, _bad_shapes),
+)
+
+
+def _title(request: BuildRequest) -> str:
+    return LIBRARIES[request.kind].title
+
+
+def _first_lines(messages: Sequence[str]) -> list[str]:
+    lines = [message.strip().splitlines()[0][:240] for message in messages if message.strip()]
+    return list(dict.fromkeys(lines))[:3]

@@ -1,0 +1,74 @@
+"""Which builder makes engines for which device, and what to say where none here can."""
+
+import ctypes
+from importlib import util
+
+from infc.build.libraries import LIBRARIES
+from infc.diag import Diagnostic
+from infc.ir.engine import BuildRequest, EngineKind
+from infc.ir.hardware import Hardware
+
+
+def builder_for(hardware: Hardware) -> EngineKind:
+    """The engine kind to build for a device on this machine.
+
+    The CPU runs ONNX Runtime. A GPU that TensorRT can see here is built for with `tensorrt`; others ahead of time with
+    `tensorrt_rtx` where it supports their compute capability, else `tensorrt` (which then needs a GPU host).
+    """
+    if hardware.kind == "cpu":
+        return "onnxruntime"
+    if util.find_spec("tensorrt") is not None and local_compute_capability() == hardware.compute_capability:
+        return "tensorrt"
+    is_rtx_target = hardware.kind == "gpu" and hardware.compute_capability in LIBRARIES["tensorrt_rtx"].capabilities
+    return "tensorrt_rtx" if is_rtx_target else "tensorrt"
+
+
+def can_build(request: BuildRequest) -> Diagnostic | None:
+    """None when a builder of this machine can make the engine, else the diagnostic that says what is needed."""
+    if request.kind == "onnxruntime":
+        return None
+    library = LIBRARIES[request.kind]
+    capability = request.compute_capability
+    if library.needs_gpu:
+        local = local_compute_capability()
+        if local is not None and local == capability:
+            return None
+        here = f"this machine's GPU has compute capability {local}" if local else "this machine has no NVIDIA GPU"
+        return Diagnostic(
+            id="build-needs-gpu",
+            message=f"a TensorRT engine for {request.hardware_id} must be built on a {request.hardware_id}",
+            notes=(
+                here,
+                f"TensorRT-RTX, which builds without a GPU, has no target for compute capability {capability}"
+                if capability not in LIBRARIES["tensorrt_rtx"].capabilities
+                else f"TensorRT-RTX can build for compute capability {capability} without a GPU",
+            ),
+            help=f"run infc compile on a host with a {request.hardware_id}, after pip install 'infc[tensorrt]'",
+        )
+    if capability in library.capabilities:
+        return None
+    supported = ", ".join(library.capabilities)
+    return Diagnostic(
+        id="build-capability-unsupported",
+        message=f"{library.title} has no target for {request.hardware_id} (compute capability {capability})",
+        notes=(f"it builds for compute capabilities {supported}",),
+        help=f"build with tensorrt on a host with a {request.hardware_id}: pip install 'infc[tensorrt]', infc compile",
+    )
+
+
+def local_compute_capability() -> str | None:
+    """The compute capability of this machine's first NVIDIA GPU, from the driver; None when there is none."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    device, count, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    has_device = (
+        driver.cuInit(0) == 0
+        and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
+        and count.value > 0
+        and driver.cuDeviceGet(ctypes.byref(device), 0) == 0
+        and driver.cuDeviceGetAttribute(ctypes.byref(major), 75, device) == 0
+        and driver.cuDeviceGetAttribute(ctypes.byref(minor), 76, device) == 0
+    )
+    return f"{major.value}.{minor.value}" if has_device else None
