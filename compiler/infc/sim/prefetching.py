@@ -4,10 +4,10 @@
   arrives, until the oldest request has waited for the queue delay, or until an instance takes a payload.
 - *Payloads* that hold anything wait in a line shared by all instances, at most two for each. The current one may go on
   growing in that line. With prefetch off the batcher acts only while an instance waits, and the line stays empty.
-- An *instance* that gets free takes the first payload. Under a queue delay it freezes later payloads that are older than
-  the delay, and merges those that fit. A frozen payload never grows again, so that late requests wait out their delay.
+- An *instance* that gets free takes the first payload. Under a queue delay it freezes later payloads older than the
+  delay, and merges those that fit. A frozen payload never grows again, so that late requests wait out their delay.
 
-Requests are served in order: a payload is a range of request numbers, and the line a list of where each range starts.
+Requests are served in order: a payload is a range of request numbers, the line a list of where each range starts.
 
 Source: Triton core r24.10, dynamic_batch_scheduler, rate_limiter and instance_queue.
 """
