@@ -75,14 +75,13 @@ def _cv(text: str) -> float:
 
 
 def _trace(text: str) -> TraceArrival:
-    from infc.resolve.trace import TraceError, read_trace
+    from infc.spec.trace import read_trace
 
-    try:
-        return read_trace(Path(text), text)
-    except TraceError as error:
-        raise click.BadParameter(str(error)) from None
-    except OSError as error:
-        raise click.BadParameter(f"cannot read {text}: {error.strerror}") from None
+    trace, problems = read_trace(Path(text), text, text)
+    if trace is None:
+        told = [f"{d.span.line if d.span else 1}: {d.message}" + (f" ({d.help})" if d.help else "") for d in problems]
+        raise click.BadParameter("; ".join(f"{text}:{problem}" for problem in told))
+    return trace
 
 
 @click.group()
@@ -198,10 +197,7 @@ def _max_batch_size(service_ms: tuple[float, ...], asked: int | None, preferred:
 def _own_rate_rps(arrival: Arrival) -> float:
     if not isinstance(arrival, TraceArrival):
         raise click.UsageError("Missing option '--rate', such as --rate 100/s")
-    span_s = arrival.timestamps_s[-1]
-    if span_s <= 0.0:
-        raise click.UsageError(f"{arrival.path} spans no time, so it has no rate of its own: add --rate, such as 100/s")
-    return (len(arrival.timestamps_s) - 1) / span_s
+    return (len(arrival.timestamps_s) - 1) / arrival.timestamps_s[-1]
 
 
 def _arrival_text(arrival: Arrival) -> str:
