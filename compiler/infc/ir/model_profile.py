@@ -55,6 +55,15 @@ class OperatorProfile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Caveat:
+    """Something that the analysis of a model could not know: the id of a diagnostic, its message and what to do."""
+
+    id: str
+    message: str
+    help: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelProfile:
     """Everything a plan needs to know of an ONNX model; stored, so that a later plan needs no weights.
 
@@ -76,3 +85,4 @@ class ModelProfile:
     weight_bytes: int
     peak_activation_elements: AxisExpression
     operators: tuple[OperatorProfile, ...]
+    caveats: tuple[Caveat, ...] = ()

@@ -1,5 +1,83 @@
-"""Diagnostics about the model file."""
+"""Diagnostics about the model file and stored profiles."""
 
 from infc.diag.kind import DiagnosticKind
 
-MODEL: tuple[DiagnosticKind, ...] = ()
+MODEL: tuple[DiagnosticKind, ...] = (
+    DiagnosticKind(
+        id="model-missing",
+        title="model file cannot be read",
+        what="The model that the spec names is not there, is a folder, or may not be read.",
+        why="Without the file, or a stored profile of it, nothing is known of the model's work and memory.",
+        example="model: {onnx: models/encoder.onnx}   # and models/ holds no encoder.onnx",
+        fix="Correct the path (it is relative to the spec file) or fetch the model. A plan alone needs only the profile "
+        "in infc-profiles/ and the digest in infc.lock.",
+    ),
+    DiagnosticKind(
+        id="model-corrupt",
+        title="model file is not a complete ONNX model",
+        what="The bytes are not a whole ONNX protobuf: cut short, another format, tensors whose data does not match "
+        "their shape, an empty graph, or a Git LFS pointer in place of the content.",
+        why="No runtime would load it; analysing half a model would give a wrong plan.",
+        example="a download that was interrupted, or a checkout without git lfs pull",
+        fix="Export or download the model again and check it with onnx.checker.check_model, or run git lfs pull.",
+    ),
+    DiagnosticKind(
+        id="model-too-large",
+        title="model file is larger than a protobuf can be",
+        what="The file has 2 GiB or more.",
+        why="Protobuf messages end at 2 GiB, so neither ONNX Runtime nor TensorRT could parse it.",
+        example="decoder.onnx of 3.1 GiB",
+        fix="Save the model with external data: onnx.save(model, path, save_as_external_data=True).",
+    ),
+    DiagnosticKind(
+        id="model-external-data",
+        title="external data of the model is refused",
+        what="The model keeps weights in another file that is missing, too short, or outside the model's folder.",
+        why="A model file is data from somewhere; it may not make infc read files elsewhere on the machine. This is "
+        "checked before the model is parsed.",
+        example="a tensor with location ../../home/user/secrets.bin",
+        fix="Keep external data in the model's folder or below, and refer to it by a relative path.",
+    ),
+    DiagnosticKind(
+        id="model-operator-unknown",
+        title="arithmetic of an operator is not known",
+        what="The model holds operators, usually of a custom domain, that infc has no FLOP rule for. They count as "
+        "data movement.",
+        why="If they do much arithmetic, the predicted service time is too low.",
+        example="my.domain::FancyAttention",
+        fix="Measure the model once with infc calibrate; measured times replace the prediction.",
+    ),
+    DiagnosticKind(
+        id="model-shape-unknown",
+        title="sizes of tensors could not be found",
+        what="Neither symbolic nor fixed-size shape inference finds the size of some tensors, as after NonZero or "
+        "non-maximum suppression, where the data decides. They count as one element.",
+        why="The operators behind them are counted too low.",
+        example="a detector with NonMaxSuppression inside the graph",
+        fix="Export the model with fixed sizes or without its post-processing, or measure it with infc calibrate.",
+    ),
+    DiagnosticKind(
+        id="model-control-flow",
+        title="bodies of loops and branches are counted once",
+        what="The model holds Loop, Scan or If. How often a body runs depends on the data; it is counted once.",
+        why="A loop that runs many times takes longer than predicted.",
+        example="an ONNX Loop over decoding steps",
+        fix="Export the model without control flow, or measure it with infc calibrate.",
+    ),
+    DiagnosticKind(
+        id="model-batch-fixed",
+        title="model has no batch axis",
+        what="The inputs and outputs do not share one dynamic leading dimension, so a server cannot stack requests.",
+        why="Every request is an execution of its own: dynamic batching is off and throughput is lower.",
+        example="an input of shape [1, 3, 224, 224], or a state input of shape [2, batch, 128]",
+        fix="Export with a dynamic first dimension on every input and output (dynamic_shapes in torch.onnx.export).",
+    ),
+    DiagnosticKind(
+        id="profile-corrupt",
+        title="stored profile cannot be read",
+        what="A file in infc-profiles/ is not what infc wrote: cut short, edited, or holding conflict markers.",
+        why="A plan that silently leaves out a measurement would differ from the reviewed one.",
+        example="<<<<<<< HEAD inside infc-profiles/model-0123456789ab.json",
+        fix="Restore the file from git or delete it; infc writes it again when the model is analysed or measured.",
+    ),
+)

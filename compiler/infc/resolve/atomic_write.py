@@ -1,0 +1,29 @@
+"""One small file, written so that a reader (or a kill) sees the old text or the new one, never half."""
+
+import contextlib
+import os
+import uuid
+from pathlib import Path
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write UTF-8 text. Creates the folder. An unchanged file is not touched.
+
+    Raises:
+        OSError: the folder or the file cannot be written.
+    """
+    data = text.encode()
+    with contextlib.suppress(FileNotFoundError):
+        if path.read_bytes() == data:
+            return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

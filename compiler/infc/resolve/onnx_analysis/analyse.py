@@ -1,0 +1,105 @@
+"""ONNX file -> model profile: open, infer shapes, flatten, count."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from infc.diag import Diagnostic, Severity
+from infc.ir.model_profile import Caveat, ModelProfile
+from infc.resolve.model_file import corrupt_model, model_digest, open_model
+from infc.resolve.onnx_analysis.fitted import complete_shapes
+from infc.resolve.onnx_analysis.flatten import flatten
+from infc.resolve.onnx_analysis.graph import Graph
+from infc.resolve.onnx_analysis.profile import profile_of
+from infc.resolve.onnx_analysis.shapes import HANDLER_ERRORS, infer_symbolically, load_ir
+
+MAX_NAMED = 5
+"""How many operators a diagnostic lists."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalysisResult:
+    """The profile, or None with at least one error among the diagnostics."""
+
+    profile: ModelProfile | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def analyse(path: Path, name: str) -> AnalysisResult:
+    """Profile an ONNX file; `name` becomes the profile's name.
+
+    Weights are hashed but not loaded. Deterministic: the same bytes give the same profile.
+    Every problem is a diagnostic.
+    """
+    file, problems = open_model(path)
+    if file is None:
+        return AnalysisResult(profile=None, diagnostics=problems)
+    try:
+        model = load_ir(file)
+        inferred = complete_shapes(infer_symbolically(model))
+        graph = flatten(inferred)
+    except (DecodeError, *HANDLER_ERRORS) as error:
+        return AnalysisResult(profile=None, diagnostics=(corrupt_model(path, str(error) or type(error).__name__),))
+    if not graph.nodes:
+        return AnalysisResult(profile=None, diagnostics=(corrupt_model(path, "its graph computes nothing"),))
+    profiled = profile_of(graph, name=name, digest=model_digest(file), axes=inferred.axes)
+    notes = (
+        *_unknown_shapes(path, graph),
+        *_unknown_operators(path, profiled.unknown_operators),
+        *_bodies(path, graph),
+    )
+    caveats = tuple(Caveat(id=note.id, message=note.message, help=note.help or "") for note in notes)
+    return AnalysisResult(profile=replace(profiled.profile, caveats=caveats), diagnostics=notes)
+
+
+def _unknown_shapes(path: Path, graph: Graph) -> tuple[Diagnostic, ...]:
+    unsized = [node for node in graph.nodes if any(value.shape is None for value in (*node.activations, *node.outputs))]
+    if not unsized:
+        return ()
+    return (
+        Diagnostic(
+            id="model-shape-unknown",
+            severity=Severity.WARNING,
+            message=f"{len(unsized)} of {len(graph.nodes)} operators of {path.name} have sizes that could not be found",
+            notes=(
+                "their unknown tensors count as one element, so estimates are too low by their share",
+                f"operators: {_listed([f'{node.op_type} {node.name!r}' for node in unsized])}",
+            ),
+            help="give the ONNX file fixed input sizes, or measure it (infc calibrate)",
+        ),
+    )
+
+
+def _unknown_operators(path: Path, unknown: tuple[str, ...]) -> tuple[Diagnostic, ...]:
+    if not unknown:
+        return ()
+    return (
+        Diagnostic(
+            id="model-operator-unknown",
+            severity=Severity.WARNING,
+            message=f"{path.name} uses operators whose arithmetic is not known: {_listed(list(unknown))}",
+            notes=("they count as data movement: their inputs and outputs, no FLOPs",),
+            help="measure the model (infc calibrate) before trusting its predicted latency",
+        ),
+    )
+
+
+def _bodies(path: Path, graph: Graph) -> tuple[Diagnostic, ...]:
+    bodies = sorted({node.body_of for node in graph.nodes if node.body_of})
+    if not bodies:
+        return ()
+    return (
+        Diagnostic(
+            id="model-control-flow",
+            severity=Severity.NOTE,
+            message=f"{path.name} has loops or branches; the body of each is counted once",
+            notes=(f"bodies of: {_listed(bodies)}",),
+            help="export the model without control flow, or measure it (infc calibrate)",
+        ),
+    )
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:MAX_NAMED])
+    return shown if len(names) <= MAX_NAMED else f"{shown} and {len(names) - MAX_NAMED} more"

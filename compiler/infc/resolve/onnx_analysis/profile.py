@@ -1,0 +1,185 @@
+"""The flat graph -> `ModelProfile`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from infc.ir.expression import ZERO, AxisExpression
+from infc.ir.model_profile import ModelProfile, OperatorClass, OperatorProfile, TensorSpec
+from infc.resolve.onnx_analysis.axes import batch_of
+from infc.resolve.onnx_analysis.dataflow import Dataflow, dataflow
+from infc.resolve.onnx_analysis.flops import rule_of
+from infc.resolve.onnx_analysis.fusion import fuse
+from infc.resolve.onnx_analysis.graph import Graph, Node, Value
+from infc.resolve.onnx_analysis.liveness import peak_elements
+
+_PARTIAL_READS = frozenset(
+    ("Gather", "GatherND", "GatherElements", "GatherBlockQuantized", "Slice", "EmbedLayerNormalization")
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profiled:
+    """A profile, and the operators that the FLOP table does not know (`domain::type`, sorted)."""
+
+    profile: ModelProfile
+    unknown_operators: tuple[str, ...]
+
+
+def profile_of(graph: Graph, *, name: str, digest: str, axes: Sequence[str]) -> Profiled:
+    """Count every operator of the graph and group the operators that run as one kernel."""
+    rules = [rule_of(node) for node in graph.nodes]
+    classes = [
+        _class_of(node, rule[0] if rule else OperatorClass.DATA_MOVEMENT)
+        for node, rule in zip(graph.nodes, rules, strict=True)
+    ]
+    flow = dataflow(graph, classes)
+    groups = fuse(graph, classes, flow)
+    seen: set[tuple[int, int]] = set()
+    operators = []
+    for index, (node, rule) in enumerate(zip(graph.nodes, rules, strict=True)):
+        is_free = index in flow.free
+        operators.append(
+            OperatorProfile(
+                name=node.name,
+                op_type=node.op_type,
+                operator_class=classes[index],
+                fusion_group=groups[index],
+                flops=rule[1](node) if rule and not is_free else ZERO,
+                weight_elements=_weight_elements(node),
+                input_elements=_sum(_read_elements(node, value) for value in node.activations),
+                output_elements=_sum(output.elements for output in node.outputs),
+                external_input_elements=ZERO if is_free else _external(flow, groups, index, node, seen),
+                is_group_output=not is_free and _leaves_group(flow, groups, index, node),
+            )
+        )
+    inputs, outputs = tuple(map(_tensor_spec, graph.inputs)), tuple(map(_tensor_spec, graph.outputs))
+    batch = batch_of(inputs, outputs)
+    profile = ModelProfile(
+        name=name,
+        digest=digest,
+        format="onnx",
+        opset=graph.opset,
+        inputs=inputs,
+        outputs=outputs,
+        batch_axis=batch.axis,
+        fixed_batch=batch.fixed,
+        axes=tuple(axis for axis in axes if axis != batch.axis),
+        parameter_elements=graph.parameter_elements,
+        weight_bytes=graph.weight_bytes,
+        peak_activation_elements=_peak(graph, flow, groups, axes),
+        operators=tuple(operators),
+    )
+    unknown = {
+        f"{node.domain or 'ai.onnx'}::{node.op_type}"
+        for node, rule in zip(graph.nodes, rules, strict=True)
+        if rule is None
+    }
+    return Profiled(profile=profile, unknown_operators=tuple(sorted(unknown)))
+
+
+def _class_of(node: Node, operator_class: OperatorClass) -> OperatorClass:
+    """`Gather` from a weight is an embedding; from an activation it only moves data."""
+    if node.op_type == "Gather" and not (node.inputs and node.inputs[0] is not None and node.inputs[0].is_constant):
+        return OperatorClass.DATA_MOVEMENT
+    return operator_class
+
+
+def _weight_elements(node: Node) -> int:
+    """Constant elements that one execution reads. Rows gathered from a table count as external input instead."""
+    weights = node.weights[1:] if node.op_type in _PARTIAL_READS and node.weights else node.weights
+    return sum(round(value.elements.value or 0) for value in weights)
+
+
+def _read_elements(node: Node, value: Value) -> AxisExpression:
+    if node.op_type in _PARTIAL_READS and node.inputs and value is node.inputs[0]:
+        return node.outputs[0].elements
+    return value.elements
+
+
+def _external(
+    flow: Dataflow, groups: Sequence[int], index: int, node: Node, seen: set[tuple[int, int]]
+) -> AxisExpression:
+    """Elements that this operator brings into its group; what its group already read is not read again."""
+    total = ZERO
+    if node.op_type in _PARTIAL_READS and node.inputs and node.inputs[0] is not None and node.inputs[0].is_constant:
+        total = node.outputs[0].elements
+    for value in node.activations:
+        key = flow.root_of(value.key)
+        maker = flow.producer.get(key)
+        if (groups[index], key) in seen or (maker is not None and groups[maker] == groups[index]):
+            continue
+        seen.add((groups[index], key))
+        total = total + _read_elements(node, value)
+    return total
+
+
+def _leaves_group(flow: Dataflow, groups: Sequence[int], index: int, node: Node) -> bool:
+    return any(
+        output.key in flow.output_roots
+        or any(groups[reader] != groups[index] for reader in flow.readers.get(output.key, ()))
+        for output in node.outputs
+    )
+
+
+def _peak(graph: Graph, flow: Dataflow, groups: Sequence[int], axes: Sequence[str]) -> AxisExpression:
+    """The liveness peak over groups: what a group writes lives until the last group that reads it has run."""
+    order = _execution_order(groups)
+    born: dict[int, list[AxisExpression]] = {}
+    dies: dict[int, list[AxisExpression]] = {}
+    end = len(order)
+    for value in graph.inputs:
+        _live(flow, groups, order, value, 0, end, born, dies)
+    for index, node in enumerate(graph.nodes):
+        if index not in flow.free and _leaves_group(flow, groups, index, node):
+            for output in node.outputs:
+                _live(flow, groups, order, output, order[groups[index]], end, born, dies)
+    live, moments = ZERO, []
+    for step in range(end):
+        live = live + _sum(born.get(step, ()))
+        moments.append(live)
+        live = live + _sum(dies.get(step, ())) * -1.0
+    return peak_elements(moments, axes)
+
+
+def _execution_order(groups: Sequence[int]) -> Mapping[int, int]:
+    """When each group runs: all its inputs are there when its last operator's turn comes."""
+    last = {group: index for index, group in enumerate(groups)}
+    return {group: step for step, group in enumerate(sorted(last, key=lambda g: last[g]))}
+
+
+def _live(
+    flow: Dataflow,
+    groups: Sequence[int],
+    order: Mapping[int, int],
+    value: Value,
+    start: int,
+    end: int,
+    born: dict[int, list[AxisExpression]],
+    dies: dict[int, list[AxisExpression]],
+) -> None:
+    readers = [order[groups[reader]] for reader in flow.readers.get(value.key, ())]
+    last = end if value.key in flow.output_roots else max(readers, default=start)
+    born.setdefault(start, []).append(value.elements)
+    dies.setdefault(max(start, last), []).append(value.elements)
+
+
+def _sum(parts: Iterable[AxisExpression]) -> AxisExpression:
+    total = ZERO
+    for part in parts:
+        total = total + part
+    return total
+
+
+def _tensor_spec(value: Value) -> TensorSpec:
+    return TensorSpec(name=value.name, dtype=value.dtype, shape=tuple(_size(size) for size in value.shape or ()))
+
+
+def _size(size: AxisExpression) -> int | str:
+    """A size as the profile states it: a number, an axis, or the formula in text."""
+    if size.value is not None:
+        return round(size.value)
+    if len(size.terms) == 1 and size.terms[0].coefficient == 1.0 and len(size.terms[0].factors) == 1:
+        factor = size.terms[0].factors[0]
+        if isinstance(factor, str):
+            return factor
+    return str(size)
