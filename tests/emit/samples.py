@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from infc.build.server_settings import GRAPH_LEVEL
 from infc.ir.arrival import PoissonArrival
 from infc.ir.candidate import Candidate, DynamicBatching
 from infc.ir.engine import Engine, EngineFacts, EngineKind
@@ -194,5 +195,11 @@ def engine(path: Path, *, kind: EngineKind = "onnxruntime", precision: Precision
         size_bytes=path.stat().st_size,
         precision=precision,
         hardware_id="cpu" if kind == "onnxruntime" else "l4",
-        facts=EngineFacts(activation_bytes=None, weight_bytes=None, layers=(), toolchain={kind: versions[kind]}),
+        facts=EngineFacts(
+            activation_bytes=None,
+            weight_bytes=None,
+            layers=(),
+            toolchain={kind: versions[kind]},
+            settings={GRAPH_LEVEL: "2" if precision is Precision.INT8 else "0"} if kind == "onnxruntime" else {},
+        ),
     )

@@ -61,12 +61,12 @@ def _settings_lines(problem: Problem, settings: ModelSettings) -> Iterator[str]:
     device = "on the CPU" if settings.engine_kind == "onnxruntime" else "on each GPU of the server"
     yield f"- instance_group count {settings.instances} {device}: set by {slo} at {peak}"
     yield from _warmup_line(problem, settings)
-    if settings.threads is not None:
-        yield f"- intra_op_thread_count {settings.threads}: what the plan counted on for each instance"
-    if settings.graph_level is not None:
+    for name, value in sorted(settings.parameters.items()):
+        yield f"- {name} {value}: what the plan counted on for each instance"
+    if settings.graph_level:
         yield (
-            "- optimization.graph.level 2: graph rewrites off. ONNX Runtime's rewrites of quantised graphs can change "
-            "the answers without an error"
+            f"- optimization.graph.level {settings.graph_level}: the engine was optimised when it was built; rewriting "
+            "a quantised graph again can change its answers without an error"
         )
 
 

@@ -45,11 +45,10 @@ def model_config(settings: ModelSettings) -> "ModelConfig":
     group.kind = pb.ModelInstanceGroup.KIND_CPU if settings.engine_kind == "onnxruntime" else group.KIND_GPU
     _fill_batching(config, settings)
     _fill_warmup(config, settings)
-    if settings.graph_level is not None:
+    if settings.graph_level:
         config.optimization.graph.level = settings.graph_level
-    if settings.threads is not None:
-        config.parameters["intra_op_thread_count"].string_value = str(settings.threads)
-        config.parameters["inter_op_thread_count"].string_value = "1"
+    for name, value in sorted(settings.parameters.items()):
+        config.parameters[name].string_value = value
     return config
 
 

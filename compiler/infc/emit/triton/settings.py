@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from infc.build.server_settings import onnxruntime_settings
 from infc.diag import Diagnostic, InternalError
 from infc.emit.triton.tensors import TritonTensor, triton_tensors
 from infc.emit.triton.warmup import WarmupSample, warmup_samples
 from infc.ir.candidate import DynamicBatching
 from infc.ir.engine import Engine, EngineKind, PendingEngine
 from infc.ir.plan import Plan
-from infc.ir.precision import Precision
 from infc.ir.problem import Problem
 
 ENGINE_FILES: Mapping[EngineKind, str] = {
@@ -23,17 +23,13 @@ QUEUE_TIMEOUT_NEVER_S = 10.0
 THREADS = 1
 """Threads of one ONNX Runtime instance: concurrency comes from instances, as in the measurements that plans rest on."""
 
-# Source: README of Triton's ONNX Runtime backend, "level": 2 turns every graph rewrite off.
-GRAPH_LEVEL_NONE = 2
-_QDQ = (Precision.INT8, Precision.FP8, Precision.INT4, Precision.FP4)
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """Choices of one model's config.pbtxt. `max_batch_size` 0: Triton does not batch, shapes are whole.
 
     `batching` is None where there is nothing to batch. `queue_timeout_us` is set where prefetch is turned off.
-    `threads` and `graph_level` are for ONNX Runtime on the CPU.
+    `parameters` and `graph_level` (0: the backend's default) are for ONNX Runtime on the CPU.
     """
 
     name: str
@@ -45,8 +41,8 @@ class ModelSettings:
     queue_timeout_us: int | None
     instances: int
     warmup: tuple[WarmupSample, ...]
-    threads: int | None
-    graph_level: int | None
+    parameters: Mapping[str, str]
+    graph_level: int
 
 
 def model_settings(
@@ -63,7 +59,9 @@ def model_settings(
     chosen = candidate.batching
     has_batcher = is_batched and chosen.max_batch_size > 1
     sizes = (1, *chosen.preferred_batch_sizes, chosen.max_batch_size) if is_batched else (0,)
-    is_cpu = engine.kind == "onnxruntime"
+    runtime = None
+    if isinstance(engine, Engine) and engine.kind == "onnxruntime":
+        runtime = onnxruntime_settings(engine, threads=THREADS)
     return ModelSettings(
         name=problem.name,
         engine_kind=engine.kind,
@@ -74,8 +72,8 @@ def model_settings(
         queue_timeout_us=_queue_timeout_us(problem) if has_batcher and not chosen.has_prefetch else None,
         instances=candidate.instances_per_gpu,
         warmup=warmup_samples(inputs, sizes, problem.traffic.axes),
-        threads=THREADS if is_cpu else None,
-        graph_level=GRAPH_LEVEL_NONE if is_cpu and candidate.precision in _QDQ else None,
+        parameters=runtime.parameters if runtime else {},
+        graph_level=runtime.graph_level if runtime else 0,
     ), ()
 
 

@@ -17,10 +17,11 @@ import triton_python_backend_utils as pb_utils
 try:
     import tensorrt_rtx as trt
     from cuda.bindings import runtime as cudart
+
+    MISSING = None
 except ImportError as error:
-    raise pb_utils.TritonModelException(
-        f"backend tensorrt_rtx: {error}; start the image that this bundle's Dockerfile builds"
-    ) from error
+    # Said by `initialize`: the server's own exception type does not exist yet while this module is imported.
+    MISSING = str(error)
 
 # Engine data types that have a numpy type, by name. BF16, FP8 and sub-byte types stay inside an engine: numpy, and so
 # Triton's Python backend, cannot carry them as inputs or outputs.
@@ -216,8 +217,12 @@ class TritonPythonModel:
     def initialize(self, args):
         """Load the engine and compare its tensors with the model configuration."""
         config = json.loads(args["model_config"])
+        if MISSING:
+            raise pb_utils.TritonModelException(
+                f"backend tensorrt_rtx: {MISSING}; start the image that this bundle's Dockerfile builds"
+            )
         if args["model_instance_kind"] != "GPU":
-            raise pb_utils.TritonModelException("backend tensorrt_rtx needs instances of KIND_GPU")
+            raise pb_utils.TritonModelException("backend tensorrt_rtx: its instances need KIND_GPU")
         self.is_batched = config.get("max_batch_size", 0) > 0
         self.names = [tensor["name"] for tensor in config["input"]]
         self.scalar_outputs = {tensor["name"] for tensor in config["output"] if "reshape" in tensor}
