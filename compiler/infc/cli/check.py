@@ -1,0 +1,116 @@
+"""`infc check`: every diagnostic of every spec."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from infc.cli.edge import OK, SPEC_INVALID
+
+if TYPE_CHECKING:
+    from infc.diag import Diagnostic
+    from infc.spec import LoadedSpec
+
+FORMATS = ("text", "json", "sarif", "github", "codequality")
+
+
+@click.command(name="check")
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC|DIR...", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "format",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="text for people, json and sarif for tools, github for workflow annotations, codequality for GitLab.",
+)
+def command(specs: tuple[Path, ...], format: str) -> int:
+    r"""Check specs: every error at once, with file, line, column and the fix.
+
+    A DIR is searched for *.infc.yaml files. Nothing is written, no model is read, no server or network is needed.
+
+    Exits 0 when no spec has an error (warnings do not count), 5 otherwise.
+
+    \b
+    Examples:
+      infc check specs/encoder.infc.yaml
+      infc check specs/ --format sarif > infc.sarif
+    """
+    from infc.diag import has_errors
+    from infc.spec import load_spec
+
+    paths = find_specs(specs)
+    diagnostics = tuple(d for path in paths for d in _check(load_spec(path)))
+    _print(diagnostics, paths, format)
+    return SPEC_INVALID if has_errors(diagnostics) else OK
+
+
+def find_specs(arguments: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The spec files that the arguments name, each once, folders searched; a folder without one is a usage error."""
+    from infc.spec import SPEC_SUFFIX
+
+    found: list[Path] = []
+    for argument in arguments:
+        if not argument.is_dir():
+            found.append(argument)
+            continue
+        inside = sorted(p for p in argument.rglob(f"*{SPEC_SUFFIX}") if p.is_file() and not _is_hidden(p, argument))
+        if not inside:
+            raise click.UsageError(f"no *{SPEC_SUFFIX} file in {argument}")
+        found += inside
+    return tuple(dict.fromkeys(found))
+
+
+def _is_hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") or part == "node_modules" for part in path.relative_to(root).parts)
+
+
+def _check(loaded: "LoadedSpec") -> "Iterator[Diagnostic]":
+    from infc.spec import check_hardware_names
+
+    yield from loaded.diagnostics
+    spec = loaded.partial
+    if spec is not None and (spec.constraints.hardware or spec.deploy.targets or spec.pricing.provider):
+        from infc.resolve.targets import load_catalogue
+
+        overlay = loaded.workspace.targets
+        catalogue = load_catalogue(overlay if overlay.is_dir() else None)
+        yield from catalogue.diagnostics
+        yield from check_hardware_names(loaded, catalogue)
+
+
+def _print(diagnostics: "tuple[Diagnostic, ...]", paths: tuple[Path, ...], format: str) -> None:
+    match format:
+        case "json":
+            from infc.report.diagnostics_json import diagnostics_json
+
+            click.echo(diagnostics_json(diagnostics, files=len(paths)))
+        case "sarif":
+            from infc.report.diagnostics_sarif import diagnostics_sarif
+
+            click.echo(diagnostics_sarif(diagnostics))
+        case "github":
+            from infc.report.diagnostics_github import diagnostics_github
+
+            text = diagnostics_github(diagnostics)
+            if text:
+                click.echo(text)
+        case "codequality":
+            from infc.report.diagnostics_codequality import diagnostics_codequality
+
+            click.echo(diagnostics_codequality(diagnostics))
+        case _:
+            _print_text(diagnostics, paths)
+
+
+def _print_text(diagnostics: "tuple[Diagnostic, ...]", paths: tuple[Path, ...]) -> None:
+    from infc.cli.terminal import has_color
+    from infc.report.diagnostics_text import render_diagnostics, summary_line
+
+    specs = f"{len(paths)} spec{'s' if len(paths) != 1 else ''}"
+    if not diagnostics:
+        click.echo(f"{specs} checked, no problems")
+        return
+    click.echo(render_diagnostics(diagnostics, color=has_color()))
+    click.echo(f"\n{summary_line(diagnostics)} in {specs}")

@@ -1,0 +1,36 @@
+"""What the language holds and this version does not act on yet: said, never silently ignored.
+
+A row goes when a later version acts on its path.
+"""
+
+from collections.abc import Iterator
+
+from infc.diag import Severity
+from infc.ir.spec import OnnxModel, Spec
+from infc.spec.findings import Finding
+
+_DEPLOY: tuple[tuple[str, str], ...] = (
+    ("kubernetes", "no Kubernetes manifests are emitted"),
+    ("jetson", "no Jetson bundle is emitted"),
+)
+
+
+def deferred(spec: Spec) -> Iterator[Finding]:
+    """Warnings for what is checked and carried, but has no effect in this version."""
+    if not isinstance(spec.model, OnnxModel):
+        key = "huggingface" if hasattr(spec.model, "huggingface") else "checkpoint"
+        yield _warning(f"model.{key}", "planning LLM deployments is not in this version; the spec is checked only")
+    for key, what in _DEPLOY:
+        if getattr(spec.deploy, key) is not None:
+            yield _warning(f"deploy.{key}", f"`{key}` has no effect in this version: {what}")
+
+
+def _warning(path: str, message: str) -> Finding:
+    return Finding(
+        id="spec-no-effect",
+        paths=(path,),
+        severity=Severity.WARNING,
+        message=message,
+        help="keep it for later versions, or remove it",
+        is_about_key=True,
+    )

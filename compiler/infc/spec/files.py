@@ -1,0 +1,91 @@
+"""The files that a spec names: inside its repository, present, and of the right kind."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from infc.diag import Diagnostic, Severity
+from infc.diag.nearest import nearest
+from infc.ir.spec import CheckpointModel, OnnxModel, Spec, TraceSpec
+from infc.spec.source_map import SourceMap
+from infc.spec.workspace import Workspace
+
+MAX_LISTED = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedFile:
+    """A file that the spec names at `path`. `is_locked`: the lock can stand in for it in a plan."""
+
+    path: str
+    value: str
+    suffix: str
+    is_folder: bool = False
+    is_locked: bool = True
+
+
+def named_files(spec: Spec) -> Iterator[NamedFile]:
+    """Every file that the spec names."""
+    match spec.model:
+        case OnnxModel(onnx=value):
+            yield NamedFile(path="model.onnx", value=value, suffix=".onnx")
+        case CheckpointModel(checkpoint=value):
+            yield NamedFile(path="model.checkpoint", value=value, suffix="", is_folder=True)
+    if spec.accuracy is not None:
+        yield NamedFile(path="accuracy.dataset", value=spec.accuracy.dataset, suffix=".npz")
+    if spec.quantization.calibration is not None:
+        yield NamedFile(path="quantization.calibration", value=spec.quantization.calibration, suffix=".npz")
+    if isinstance(spec.workload.arrival, TraceSpec):
+        value = spec.workload.arrival.trace
+        yield NamedFile(path="workload.arrival.trace", value=value, suffix=".csv", is_locked=False)
+
+
+def check_file(named: NamedFile, folder: Path, workspace: Workspace, source: SourceMap) -> Diagnostic | None:
+    """What is wrong with a named file. `folder` is the spec's.
+
+    A missing file that the lock may stand in for is a warning when the workspace has a lock.
+    """
+    span = source.span(named.path)
+    target = folder / named.value
+    # Lexically first: a path that leaves the repository is refused without looking at what is there.
+    for resolved in (Path(os.path.normpath(folder.resolve() / named.value)), target.resolve()):
+        if not resolved.is_relative_to(workspace.boundary):
+            message = f"`{_last(named.path)}` leaves the repository"
+            help = f"put the file under the repository ({workspace.boundary.name}/) and name it there"
+            return Diagnostic(id="spec-path", message=message, span=span, help=help)
+    what = "folder" if named.is_folder else "file"
+    if named.suffix and not named.value.lower().endswith(named.suffix):
+        message = f"`{_last(named.path)}` must name a {named.suffix} file"
+        return Diagnostic(id="spec-file-type", message=message, span=span, help=f"name a {named.suffix} file")
+    if target.is_dir() if named.is_folder else target.is_file():
+        return None
+    if target.exists():
+        found = "file" if named.is_folder else "folder"
+        return Diagnostic(
+            id="spec-file-type", message=f"this is a {found}, not a {what}", span=span, help=f"name a {what}"
+        )
+    near = _near(target)
+    has_stand_in = named.is_locked and workspace.lock.is_file()
+    notes = ("a plan can use the profile that the lock names; a compile needs the file",) if has_stand_in else ()
+    return Diagnostic(
+        id="spec-file-missing",
+        severity=Severity.WARNING if has_stand_in else Severity.ERROR,
+        message=f"there is no {what} at this path",
+        span=span,
+        notes=notes,
+        help=f"did you mean `{near}`?" if near else "paths are relative to the spec's folder",
+    )
+
+
+def _near(target: Path) -> str | None:
+    try:
+        names = [entry.name for entry, _ in zip(os.scandir(target.parent), range(MAX_LISTED), strict=False)]
+    except OSError:
+        return None
+    close = nearest(target.name, sorted(names), limit=1)
+    return close[0] if close else None
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]

@@ -1,0 +1,247 @@
+"""pydantic's findings as diagnostics: located in the text, in the words of the spec, each with its fix."""
+
+import re
+from collections.abc import Mapping
+
+from pydantic_core import ErrorDetails
+
+from infc.diag import Diagnostic
+from infc.diag.nearest import did_you_mean
+from infc.ir.spec.model_source import SOURCE_KEYS
+from infc.ir.spec.workload import ARRIVAL_KEYS
+from infc.spec.keys import homes_of, known_keys
+from infc.spec.source_map import SourceMap, child_path, parent_path
+
+_MISSING_EXAMPLES: Mapping[str, str] = {
+    "model": "model: {onnx: models/encoder.onnx}",
+    "slo": "slo: {latency: {p99: 25ms}}",
+    "workload": "workload: {rate: 300/s}",
+    "rate": "rate: 300/s",
+    "dataset": "dataset: data/pairs.npz",
+    "metric": "metric: top1",
+    "repo": "repo: Qwen/Qwen3-8B",
+    "cv": "cv: 2.5",
+    "max": "max: 128",
+}
+_FORMATS: Mapping[str, tuple[str, str]] = {
+    "repo": ("a Hugging Face repository", "write owner/name, such as Qwen/Qwen3-8B"),
+    "revision": ("a revision", "write the commit sha"),
+    "image": ("a container image", "write registry/name:tag, in lower case"),
+    "power_mode": ("a power mode", "write the nvpmodel mode's name, such as 15W or MAXN"),
+    "jetpack": ("a JetPack version", 'write it as text, such as "6.2"'),
+}
+_TYPES: Mapping[str, tuple[str, str]] = {
+    "int_type": ("a whole number", "write a whole number, without quotes and unit"),
+    "int_from_float": ("a whole number", "write a whole number"),
+    "float_type": ("a number", "write a number, without quotes and unit"),
+    "string_type": ("text", "put the value in quotes"),
+    "bool_type": ("true or false", "write true or false"),
+    "model_type": ("a mapping", ""),
+    "model_attributes_type": ("a mapping", ""),
+    "dict_type": ("a mapping", ""),
+    "tuple_type": ("a list", "write it as a list: [a, b]"),
+}
+_BOUNDS: Mapping[str, tuple[str, str]] = {
+    "greater_than": ("gt", "greater than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def diagnostic_from_error(error: ErrorDetails, source: SourceMap) -> tuple[str, Diagnostic]:
+    """The path that the error is about (it may be an absent key), and the diagnostic."""
+    segments = [segment for segment in error["loc"] if segment != "[key]"]
+    path = source.locate(segments)
+    kind = error["type"]
+    context = error.get("ctx", {})
+    if kind == "missing":
+        return _missing(path, str(segments[-1]), source)
+    if kind == "extra_forbidden":
+        return path, _unknown_key(path, source)
+    if kind == "infc":
+        return path, _from_infc(error, path, source)
+    if kind in {"literal_error", "enum"}:
+        return path, _unknown_value(error, path, source)
+    if kind == "spec-model-source":
+        return path, _tagged(
+            error, path, source, keys=SOURCE_KEYS, what="model", example="model: {onnx: models/encoder.onnx}"
+        )
+    if kind == "spec-arrival":
+        return path, _tagged(
+            error, path, source, keys=ARRIVAL_KEYS, what="arrival", example="arrival: {bursty: {cv: 2.5}}"
+        )
+    if kind in _TYPES:
+        return path, _wrong_type(error, path, source)
+    if kind in _BOUNDS:
+        name, words = _BOUNDS[kind]
+        message = f"`{_last(path)}` must be {words} {context[name]:g}"
+        help = f"write {context[name]:g} or {'more' if 'greater' in kind else 'less'}"
+        if not kind.endswith("equal"):
+            help = f"write a number {words} {context[name]:g}"
+        return path, _at(source, path, "spec-range", message, help, label=f"is {shown_value(error['input'])}")
+    if kind == "finite_number":
+        return path, _at(
+            source, path, "spec-range", f"`{_last(path)}` must be a finite number", "write a finite number"
+        )
+    if kind == "string_pattern_mismatch":
+        what, help = _FORMATS.get(_last(path), ("a valid value", f"it must match {context.get('pattern', '')}"))
+        return path, _at(source, path, "spec-format", f"{shown_value(error['input'])} is not {what}", help)
+    if kind in {"string_too_short", "string_too_long"}:
+        return path, _at(
+            source, path, "spec-format", f"`{_last(path)}` has the wrong length", "write 1 to 200 characters"
+        )
+    return path, _at(source, path, "spec-format", f"`{_last(path)}`: {error['msg'].lower()}", "see `infc schema spec`")
+
+
+def shown_value(value: object) -> str:
+    """A value as the message shows it: short, on one line."""
+    if isinstance(value, bool):
+        return "`true`" if value else "`false`"
+    match value:
+        case None:
+            return "nothing"
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case float() | int():
+            return f"`{value:.12g}`" if isinstance(value, float) or abs(value) < 10**18 else "a huge number"
+    text = "".join(c if c.isprintable() else " " for c in str(value))
+    return f"`{text if len(text) <= 40 else text[:37] + '...'}`"
+
+
+def _missing(parent: str, key: str, source: SourceMap) -> tuple[str, Diagnostic]:
+    where = f"in `{parent}`" if parent else "in the spec"
+    example = _MISSING_EXAMPLES.get(key, f"{key}: ...")
+    span = source.key_span(parent)
+    if not parent:
+        first = next((location.key for path, location in source.entries.items() if path and location.key), None)
+        span = first or span
+    diagnostic = Diagnostic(
+        id="spec-missing-key",
+        message=f"`{key}` is missing {where}",
+        span=span,
+        label=f"has no `{key}`" if parent else "",
+        help=f"add `{example}`",
+    )
+    return child_path(parent, key), diagnostic
+
+
+def _unknown_key(path: str, source: SourceMap) -> Diagnostic:
+    parent, key = parent_path(path), _last(path)
+    location = source.location(path)
+    if location.key is not None:  # keys may hold dots: take the key from where it hangs
+        parent = max((p for p in source.entries if path.startswith(p + ".")), key=len, default="")
+        key = path[len(parent) + 1 :] if parent else path
+    known = known_keys(parent)
+    near = did_you_mean(key, known)
+    homes = homes_of(key)
+    if near:
+        help = near
+    elif homes:
+        help = f"`{key}` belongs under `{homes[0]}`" if homes[0] else f"`{key}` belongs at the top level"
+    else:
+        help = "known keys: " + ", ".join(known) if known else "remove it"
+    where = f"in `{parent}`" if parent else "in the spec"
+    return Diagnostic(
+        id="spec-unknown-key",
+        message=f"unknown key `{key[:60]}` {where}",
+        span=source.key_span(path),
+        label="unknown key",
+        help=help,
+    )
+
+
+def _from_infc(error: ErrorDetails, path: str, source: SourceMap) -> Diagnostic:
+    context = error["ctx"]
+    is_key = error["loc"][-1] == "[key]"
+    span = source.key_span(path) if is_key else source.span(path)
+    help = str(context["help"])
+    if context["id"] == "spec-unknown-value":
+        help = _choices(str(error["input"]), tuple(help.split("|")))
+    return Diagnostic(id=str(context["id"]), message=str(context["message"]), span=span, help=help)
+
+
+def _unknown_value(error: ErrorDetails, path: str, source: SourceMap) -> Diagnostic:
+    choices = tuple(re.findall(r"'([^']*)'", str(error["ctx"]["expected"])))
+    value = error["input"]
+    name = _last(path)
+    if not isinstance(value, str):
+        message = f"expected a name for `{name}`, found {shown_value(value)}"
+        return _at(source, path, "spec-type", message, "one of: " + ", ".join(choices))
+    message = f"unknown {name} {shown_value(value)}"
+    if name == "arrival":
+        choices = (*choices, *(f"{{{key}: ...}}" for key in ARRIVAL_KEYS))
+    return _at(source, path, "spec-unknown-value", message, _choices(value, choices))
+
+
+def _choices(value: str, choices: tuple[str, ...]) -> str:
+    if len(choices) == 1:
+        return f"write {choices[0]}"
+    near = did_you_mean(value, choices)
+    listed = "one of: " + ", ".join(choices)
+    return f"{near} ({listed})" if near else listed
+
+
+def _tagged(
+    error: ErrorDetails, path: str, source: SourceMap, *, keys: tuple[str, ...], what: str, example: str
+) -> Diagnostic:
+    value = error["input"]
+    id = f"spec-{'model-source' if what == 'model' else what}"
+    if not isinstance(value, dict):
+        message = f"expected one of {_or(keys)} under `{what}`, found {shown_value(value)}"
+        return _at(source, path, id, message, f"write `{example}`")
+    present = [key for key in keys if key in value]
+    if len(present) > 1:
+        second = child_path(path, present[1])
+        help = f"keep one of {_or(tuple(present))}"
+        return Diagnostic(id=id, message=f"`{what}` has more than one source", span=source.key_span(second), help=help)
+    for key in value:
+        near = did_you_mean(str(key), keys)
+        if near:
+            span = source.key_span(child_path(path, str(key)))
+            return Diagnostic(
+                id="spec-unknown-key",
+                message=f"unknown key `{key}` in `{path}`",
+                span=span,
+                label="unknown key",
+                help=near,
+            )
+    return _at(source, path, id, f"`{what}` needs one of {_or(keys)}", f"write `{example}`")
+
+
+def _wrong_type(error: ErrorDetails, path: str, source: SourceMap) -> Diagnostic:
+    expected, help = _TYPES[error["type"]]
+    if expected == "a mapping":
+        keys = known_keys(path)
+        help = f"write keys under it: {', '.join(keys)}" if keys else "write `key: value` pairs under it"
+    if expected == "text" and isinstance(error["input"], dict | list):
+        help = "write one value"
+    message = f"expected {expected} for `{_last(path)}`, found {_found(error['input'])}"
+    if not path:
+        message = f"a spec is a mapping, found {_found(error['input'])}"
+        help = "start with `apiVersion: infc.dev/v1`"
+    return _at(source, path, "spec-type", message, help)
+
+
+def _found(value: object) -> str:
+    if isinstance(value, bool):
+        return "true or false"
+    names = {str: "text", int: "a number", float: "a number", dict: "a mapping", list: "a list", tuple: "a list"}
+    return names.get(type(value), "nothing")
+
+
+def _at(source: SourceMap, path: str, id: str, message: str, help: str, *, label: str = "") -> Diagnostic:
+    return Diagnostic(id=id, message=message, span=source.span(path), label=label, help=help)
+
+
+def _or(names: tuple[str, ...]) -> str:
+    quoted = [f"`{name}`" for name in names]
+    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + " or " + quoted[-1]
+
+
+def _last(path: str) -> str:
+    if path.endswith("]"):
+        return path[: path.rindex("[")].rpartition(".")[2]
+    return path.rpartition(".")[2] or "spec"
