@@ -71,28 +71,40 @@ class Traffic:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Hard constraints; None means no limit. `redundancy` replicas may be lost with the SLO still met."""
+    """Hard constraints; None means no limit. `redundancy` replicas may be lost with the SLO still met.
+
+    `max_power_w` and `max_memory_bytes` are of one device. `reserved_bytes` of a Jetson's memory is left to others
+    (None: the model's own assumption), `power_mode` names the one to run in (None: any under `max_power_w`).
+    """
 
     precisions: tuple[Precision, ...]
     max_accelerators: int | None
     max_usd_per_hour: float | None
     max_power_w: float | None
     redundancy: int
+    max_memory_bytes: float | None = None
+    reserved_bytes: float | None = None
+    power_mode: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareOption:
-    """A device that the spec allows, with the price that applies to it (None: no price in the chosen books)."""
+    """A device that the spec allows, with the price that applies to it (None: no price in the chosen books).
+
+    `reserved` is the price of the baseline where `pricing.commitment` is mixed; `price` then is the on-demand one.
+    """
 
     hardware: Hardware
     price: Price | None
+    reserved: Price | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """What the planner solves. Same problem, same plan, byte for byte.
 
-    `measurements` and `evidence` are stored profiles of this model. `origins` maps a spec path (`constraints.precision`) to who set it;
+    `options` are allowed, `alternatives` are devices that only `constraints.hardware` rules out (for relaxations).
+    `has_calibration_data` says whether quantised precisions can be made at all. `measurements` and `evidence` are stored profiles of this model. `origins` maps a spec path (`constraints.precision`) to who set it;
     `spans` maps a spec path to where it stands, for diagnostics about a choice.
     """
 
@@ -111,3 +123,6 @@ class Problem:
     evidence: tuple[AccuracyEvidence, ...]
     origins: Mapping[str, Origin]
     spans: Mapping[str, Span]
+    alternatives: tuple[HardwareOption, ...] = ()
+    has_calibration_data: bool = True
+    is_provider_named: bool = False

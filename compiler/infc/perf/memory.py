@@ -54,11 +54,13 @@ def device_memory(
     )
 
 
-def usable_memory_bytes(hardware: Hardware) -> float:
-    """What a deployment may fill.
+def usable_memory_bytes(hardware: Hardware, reserved_bytes: float | None = None) -> float:
+    """What a deployment may fill of one device.
 
-    92% of a card; a Jetson shares its memory with the system, which keeps 2.5 GiB or 25%.
+    92% of a card; a Jetson shares its memory with the system, which keeps `reserved_bytes` (None: 2.5 GiB, at least a
+    quarter).
     """
     if hardware.kind == "jetson":
-        return hardware.memory_bytes - max(2.5 * GIB, 0.25 * hardware.memory_bytes)
+        system = max(2.5 * GIB, 0.25 * hardware.memory_bytes) if reserved_bytes is None else reserved_bytes
+        return hardware.memory_bytes - system
     return 0.92 * hardware.memory_bytes

@@ -1,0 +1,89 @@
+"""The full estimate of a sized candidate: percentiles with intervals, throughput, memory, power, cost."""
+
+from infc.ir.candidate import Candidate
+from infc.ir.estimate import Estimate
+from infc.ir.interval import Interval
+from infc.ir.problem import HardwareOption, Problem
+from infc.ir.service_time import ServiceTimeCurve
+from infc.perf import Unsupported
+from infc.plan.cost import cost_estimate
+from infc.plan.load import Loader, LoadResult
+from infc.plan.site import Setup
+from infc.plan.sizing import Settings, Sized
+
+CONFIDENCE = 0.9
+QUICK_REQUESTS = 5_000
+STANDARD_PERCENTILES = (50.0, 90.0, 95.0, 99.0)
+
+
+def candidate_of(sized: Sized) -> Candidate:
+    """The candidate with all its replicas."""
+    site = sized.site
+    return Candidate(
+        hardware_id=site.hardware.id,
+        server=site.server,
+        precision=site.precision,
+        batching=sized.settings.batching,
+        instances_per_gpu=sized.settings.instances,
+        replicas=sized.total,
+        power_mode=site.power_mode,
+    )
+
+
+def assess(
+    problem: Problem, option: HardwareOption, sized: Sized, loader: Loader, *, is_quick: bool = False
+) -> Estimate:
+    """Predict all replicas of `sized` at the peak rate.
+
+    The interval of a percentile comes from simulating the low and the high end of the service times on the same
+    traffic; `is_quick` does so on fewer requests, for candidates that only stand beside the chosen one.
+    """
+    site, settings = sized.site, sized.settings
+    curve = site.curve(settings.instances)
+    if isinstance(curve, Unsupported):
+        raise AssertionError(curve.reason)
+    curve = ServiceTimeCurve(seconds=curve.seconds[: settings.batching.max_batch_size], basis=curve.basis)
+    rate = problem.traffic.peak_rps / sized.total
+    ends = loader.shorter(QUICK_REQUESTS) if is_quick else loader
+    value = loader.run(rate, curve.values, settings.batching, settings.instances)
+    low = ends.run(rate, [s.low for s in curve.seconds], settings.batching, settings.instances)
+    high = ends.run(rate, [s.high for s in curve.seconds], settings.batching, settings.instances)
+    power = site.power_w(value.utilization)
+    return Estimate(
+        e2e_s=_percentiles(problem, value, low, high),
+        throughput_rps=_throughput(curve, settings, sized.total),
+        goodput_rps=problem.traffic.peak_rps * value.share_within(max(t.limit_s for t in problem.latency)),
+        utilization=value.utilization,
+        mean_batch_size=value.mean_batch_size,
+        memory=site.memory(Setup(max_batch_size=settings.batching.max_batch_size, instances=settings.instances)),
+        power_w=None if power is None else power.scaled(sized.total),
+        cost=cost_estimate(problem, option, sized.needed),
+        service_time=curve,
+        basis=curve.basis,
+        confidence=CONFIDENCE,
+    )
+
+
+def _percentiles(problem: Problem, value: LoadResult, low: LoadResult, high: LoadResult) -> dict[str, Interval]:
+    wanted = sorted({*STANDARD_PERCENTILES, *(target.percentile for target in problem.latency)})
+    found = {"mean": _interval(value.mean_s(), low.mean_s(), high.mean_s())}
+    for percentile in wanted:
+        found[f"p{percentile:g}"] = _interval(*(run.percentile_s(percentile) for run in (value, low, high)))
+    return found
+
+
+def _interval(value: float, low: float, high: float) -> Interval:
+    return Interval(value=value, low=min(value, low), high=max(value, high))
+
+
+def _throughput(curve: ServiceTimeCurve, settings: Settings, replicas: int) -> Interval:
+    scale = replicas * settings.instances
+
+    def most(seconds: list[float]) -> float:
+        return max(scale * (index + 1) / value for index, value in enumerate(seconds))
+
+    return Interval(
+        value=most([s.value for s in curve.seconds]),
+        low=most([s.high for s in curve.seconds]),
+        high=most([s.low for s in curve.seconds]),
+    )

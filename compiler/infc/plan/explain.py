@@ -1,0 +1,196 @@
+"""Why this candidate: sentences for the reviewer, and comments for whoever reads the emitted configuration."""
+
+import math
+from collections.abc import Sequence
+
+from infc.ir.accuracy import AccuracyEvidence
+from infc.ir.candidate import DynamicBatching
+from infc.ir.estimate import Estimate
+from infc.ir.interval import Basis
+from infc.ir.plan import Rejection, RunnerUp
+from infc.ir.precision import Precision
+from infc.ir.problem import Problem
+from infc.plan.evidence import QUANTISED, passed_evidence
+from infc.plan.sizing import Sized, Sizer
+from infc.plan.tune import DelayFinding, Tuning
+from infc.plan.words import counted, duration_text, money_text, rate_text
+
+LOW_UTILIZATION = 0.3
+"""Below this busy share a deployment counts as over-provisioned."""
+
+
+def reasons(
+    problem: Problem,
+    sized: Sized,
+    estimate: Estimate,
+    runners_up: Sequence[RunnerUp],
+    rejections: Sequence[Rejection],
+    sizer: Sizer,
+) -> tuple[str, ...]:
+    """Why this one, in order of weight."""
+    said = [
+        _objective_reason(problem, estimate, runners_up, rejections),
+        _replica_reason(problem, sized, sizer),
+        _precision_reason(problem, sized.site.precision, runners_up, rejections),
+        _slo_reason(problem, estimate),
+        _accuracy_reason(problem, sized.site.precision),
+        _padding_reason(problem, sized),
+        _utilization_reason(problem, sized, estimate),
+        _carried_reason(problem, sized),
+    ]
+    return tuple(sentence for sentence in said if sentence)
+
+
+def comments(problem: Problem, sized: Sized, tuning: Tuning) -> tuple[str, ...]:
+    """What the emitted scheduler settings rest on, one sentence each."""
+    batching = sized.settings.batching
+    said: list[str] = []
+    if batching.max_batch_size > 1:
+        said.append(
+            f"Simulated at {rate_text(problem.traffic.peak_rps / sized.total)} per replica:"
+            f" mean batch {sized.load.mean_batch_size:.2g}, largest {sized.load.largest_batch}."
+        )
+    elif problem.model.batch_axis is not None:
+        said.append("No dynamic batching: under this load a larger batch never shortens the tail.")
+    finding = tuning.delays
+    if finding is None:
+        return tuple(said)
+    said.append(_delay_comment(finding, batching))
+    return tuple(said)
+
+
+def _delay_comment(finding: DelayFinding, batching: DynamicBatching) -> str:
+    """What the simulation shows of a queue delay, and what was made of it."""
+    label = f"p{finding.percentile:g}"
+    numbers = f"{label} {duration_text(finding.without_delay_s)} without a delay"
+    if finding.with_prefetch_s is not None:
+        numbers += f", {duration_text(finding.with_prefetch_s)} with {duration_text(finding.delay_s)}"
+    if finding.without_prefetch_s is not None:
+        numbers += f", {duration_text(finding.without_prefetch_s)} with it and batch prefetch off"
+    if batching.max_queue_delay_s == 0.0:
+        is_worse = finding.with_prefetch_s is not None and finding.with_prefetch_s > finding.without_delay_s
+        return f"No queue delay, for it would be {'worse' if is_worse else 'no clear gain'}: {numbers} (simulated)."
+    if batching.has_prefetch:
+        return f"A queue delay of {duration_text(finding.delay_s)} pays here: {numbers} (simulated)."
+    return (
+        f"A queue delay of {duration_text(finding.delay_s)} pays here with a queue policy that never fires, which turns"
+        f" batch prefetch off: {numbers} (simulated)."
+    )
+
+
+def _objective_reason(
+    problem: Problem, estimate: Estimate, runners_up: Sequence[RunnerUp], rejections: Sequence[Rejection]
+) -> str:
+    lost = sum(1 for r in rejections if r.constraint == "objective")
+    feasible = 1 + len(runners_up) + lost
+    others = "" if feasible == 1 else f" of {feasible} places (device and precision) that can meet the constraints"
+    match problem.objective:
+        case "cost" if estimate.cost is not None:
+            words = f"cheapest{others}: {money_text(estimate.cost.usd_per_hour)}"
+            following = next((r for r in runners_up if r.estimate.cost is not None), None)
+            if following is not None and following.estimate.cost is not None:
+                words += f", next {money_text(following.estimate.cost.usd_per_hour)} ({following.candidate.label})"
+            return words
+        case "cost":
+            return f"fewest replicas{others}; nothing allowed has a price, so cost was not compared"
+        case "latency":
+            return f"lowest latency{others}, each with the fewest replicas that hold the SLO"
+        case "energy":
+            return f"least power at the peak{others}"
+
+
+def _replica_reason(problem: Problem, sized: Sized, sizer: Sizer) -> str:
+    capacity = sizer.best_capacity_rps(sized.site)
+    words = (
+        f"{counted(sized.needed, 'replica')} for the peak of {rate_text(problem.traffic.peak_rps)}"
+        f" (one sustains {rate_text(capacity)} at full batches)"
+    )
+    floor = sizer.fewest(sized.site)
+    if sized.needed > floor:
+        words += f"; {floor} would carry the load but not the latency"
+    if problem.limits.redundancy:
+        judged = max(problem.latency, key=lambda t: t.percentile)
+        left = duration_text(sized.load.percentile_s(judged.percentile))
+        words += (
+            f"; {problem.limits.redundancy} more may be lost (constraints.redundancy),"
+            f" {judged.label} is {left} without them"
+        )
+    return words
+
+
+def _precision_reason(
+    problem: Problem, precision: Precision, runners_up: Sequence[RunnerUp], rejections: Sequence[Rejection]
+) -> str:
+    if precision not in QUANTISED:
+        failed = sorted(
+            {
+                r.candidate.split("/")[0]
+                for r in rejections
+                if r.constraint == "accuracy" and "metric" not in r.candidate
+            }
+        )
+        if failed:
+            return f"{precision.value}: {', '.join(failed)} is ruled out by accuracy"
+        return ""
+    return f"{precision.value} because it gains on the objective or meets the SLO where unquantised precisions do not"
+
+
+def _slo_reason(problem: Problem, estimate: Estimate) -> str:
+    parts, crossing = [], []
+    for target in problem.latency:
+        predicted = estimate.e2e_s[target.label]
+        parts.append(f"{target.label} {duration_text(predicted.value)} of {duration_text(target.limit_s)}")
+        if predicted.high > target.limit_s:
+            crossing.append(target.label)
+    words = f"predicted {', '.join(parts)} ({estimate.basis.value})"
+    if crossing:
+        remedy = "" if estimate.basis is Basis.MEASURED else "; a measurement would narrow it"
+        words += f"; the 90% interval of {' and '.join(crossing)} crosses the limit{remedy}"
+    return words
+
+
+def _accuracy_reason(problem: Problem, precision: Precision) -> str:
+    if problem.accuracy is None:
+        return "accuracy: the spec sets no goal, so none is checked" if precision in QUANTISED else ""
+    evidence = passed_evidence(problem.evidence, problem.accuracy, problem.model.digest, precision)
+    if evidence is None:
+        return f"accuracy of {precision.value}: to be measured by compile"
+    return f"accuracy of {precision.value}: {_evidence_words(evidence)}"
+
+
+def _evidence_words(evidence: AccuracyEvidence) -> str:
+    return (
+        f"{evidence.metric} {evidence.value.value:.4g} (reference {evidence.reference:.4g}) on"
+        f" {counted(evidence.samples, 'sample')}, {evidence.verdict.value}"
+    )
+
+
+def _padding_reason(problem: Problem, sized: Sized) -> str:
+    if not sized.site.axes:
+        return ""
+    sizes = ", ".join(f"{axis}={size}" for axis, size in sorted(sized.site.axes.items()))
+    return f"planned at {sizes}: the server batches only requests of equal shape, so clients pad to it"
+
+
+def _utilization_reason(problem: Problem, sized: Sized, estimate: Estimate) -> str:
+    if estimate.utilization >= LOW_UTILIZATION:
+        return ""
+    words = f"over-provisioned: instances are busy {estimate.utilization:.0%} of the time at the peak"
+    if sized.total > 1:
+        return words + "; the SLO, not the load, sets the count of replicas"
+    carried = sized.needed * problem.traffic.peak_rps / max(estimate.utilization, 1e-9) * LOW_UTILIZATION
+    if math.isfinite(carried) and carried > problem.traffic.peak_rps:
+        words += "; nothing allowed is cheaper, so share the device with other models or lower the peak"
+    return words
+
+
+def _carried_reason(problem: Problem, sized: Sized) -> str:
+    said = []
+    if problem.availability is not None and problem.limits.redundancy == 0:
+        said.append(
+            f"availability {problem.availability:.4%} is not planned for:"
+            " set constraints.redundancy to survive a lost replica"
+        )
+    if sized.site.server == "jetson":
+        said.append("a Jetson bundle is not emitted by this version: the plan is, the bundle is not")
+    return "; ".join(said)

@@ -1,0 +1,87 @@
+"""Percentiles of a candidate under load: the scheduler simulated under the spec's arrivals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from infc.ir.arrival import Arrival
+from infc.ir.candidate import DynamicBatching
+from infc.ir.problem import LatencyTarget
+from infc.perf.work import FloatArray
+from infc.sim.arrivals import arrival_times_s
+from infc.sim.dynamic_batching import simulate
+
+REQUESTS = 20_000
+"""Requests of a simulation that judges a percentile."""
+SEED = 2025
+WARM_UP = 200
+"""First requests that are left out: the queue starts empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadResult:
+    """What the requests of one replica saw. `latency_s` is sorted."""
+
+    latency_s: FloatArray
+    mean_batch_size: float
+    largest_batch: int
+    utilization: float
+
+    def percentile_s(self, percentile: float) -> float:
+        """The latency that `percentile` percent of the requests do not exceed (nearest rank)."""
+        count = len(self.latency_s)
+        rank = int(np.ceil(percentile / 100.0 * count))
+        return float(self.latency_s[min(max(rank, 1), count) - 1])
+
+    def mean_s(self) -> float:
+        """Mean latency."""
+        return float(self.latency_s.mean())
+
+    def share_within(self, limit_s: float) -> float:
+        """Share of requests that took at most `limit_s`."""
+        return float(np.searchsorted(self.latency_s, limit_s, side="right")) / len(self.latency_s)
+
+    def slo_ratio(self, targets: Sequence[LatencyTarget]) -> float:
+        """The worst percentile as a share of its limit: the SLO holds up to 1."""
+        return max(self.percentile_s(target.percentile) / target.limit_s for target in targets)
+
+
+class Loader:
+    """Runs simulations and remembers them.
+
+    Arrivals are drawn once at rate 1 and scaled to each asked rate, so that candidates are compared on the same
+    traffic.
+    """
+
+    def __init__(self, arrival: Arrival, requests: int = REQUESTS) -> None:
+        self._unit = arrival_times_s(arrival, 1.0, requests, SEED)
+        self._results: dict[tuple[object, ...], LoadResult] = {}
+        self._arrival = arrival
+        self._shorter: dict[int, Loader] = {}
+
+    def shorter(self, requests: int) -> "Loader":
+        """A loader of the same arrival process with fewer requests; remembered, so that its results are too."""
+        return self._shorter.get(requests) or self._shorter.setdefault(requests, Loader(self._arrival, requests))
+
+    def run(self, rate_rps: float, service_s: Sequence[float], batching: DynamicBatching, instances: int) -> LoadResult:
+        """One replica under `rate_rps`; `service_s` is seconds by batch size, from 1 to at least `max_batch_size`."""
+        curve = tuple(service_s[: batching.max_batch_size])
+        key = (rate_rps, curve, batching, instances)
+        known = self._results.get(key)
+        if known is None:
+            known = self._simulate(rate_rps, curve, batching, instances)
+            self._results[key] = known
+        return known
+
+    def _simulate(
+        self, rate_rps: float, service_s: Sequence[float], batching: DynamicBatching, instances: int
+    ) -> LoadResult:
+        result = simulate(self._unit / rate_rps, service_s, batching, instances)
+        sizes = result.batch_sizes
+        return LoadResult(
+            latency_s=np.sort(result.latency_s[WARM_UP:]),
+            mean_batch_size=sum(s * n for s, n in sizes.items()) / sum(sizes.values()),
+            largest_batch=max(size for size, count in sizes.items() if count),
+            utilization=result.utilization,
+        )

@@ -1,0 +1,93 @@
+"""What makes one feasible site better than another, and how good a site can be at best."""
+
+from collections.abc import Sequence
+
+from infc.ir.problem import HardwareOption, Problem
+from infc.perf import Unsupported
+from infc.plan.cost import usd_per_hour
+from infc.plan.evidence import QUANTISED
+from infc.plan.site import Site
+from infc.plan.sizing import Sized, Sizer
+from infc.plan.words import duration_text, money_text
+
+GAIN_NEEDED = 1.05
+"""A quantised precision has to be this much better on latency or energy.
+
+Less gain does not pay for its accuracy risk.
+"""
+
+
+def bound(problem: Problem, option: HardwareOption, site: Site, needed: int, sizer: Sizer) -> float:
+    """A value that no candidate of the site with at least `needed` replicas can beat; lower is better.
+
+    Cost: dollars per hour. Energy: watts, from idle power and the least busy time. Latency: the service time of one
+    request. Unpriced devices count their replicas instead, which only happens where nothing allowed has a price.
+    """
+    match problem.objective:
+        case "cost":
+            cost = usd_per_hour(problem, option, needed)
+            return float(needed) if cost is None else cost
+        case "energy":
+            return _least_power_w(problem, site, needed, sizer) * _handicap(site)
+        case "latency":
+            curve = site.curve(1)
+            return float("inf") if isinstance(curve, Unsupported) else curve.at(1).value * _handicap(site)
+
+
+def achieved(problem: Problem, option: HardwareOption, sized: Sized) -> float:
+    """The objective's value of a sized site, on the scale of `bound`."""
+    match problem.objective:
+        case "cost":
+            return bound_cost(problem, option, sized)
+        case "energy":
+            power = sized.site.power_w(sized.load.utilization)
+            return float("inf") if power is None else power.value * sized.total * _handicap(sized.site)
+        case "latency":
+            return judged_s(problem, sized) * _handicap(sized.site)
+
+
+def bound_cost(problem: Problem, option: HardwareOption, sized: Sized) -> float:
+    """Dollars per hour, or replicas where the device has no price."""
+    cost = usd_per_hour(problem, option, sized.needed)
+    return float(sized.needed) if cost is None else cost
+
+
+def judged_s(problem: Problem, sized: Sized) -> float:
+    """The latency that the latency objective minimises: the highest percentile that the spec names."""
+    highest = max(target.percentile for target in problem.latency)
+    return sized.load.percentile_s(highest)
+
+
+def tie_break(problem: Problem, sized: Sized) -> tuple[int, float, str]:
+    """Order among equals: unquantised first, then the most room under the SLO, then the name."""
+    ratio = sized.load.slo_ratio(problem.latency)
+    return (int(sized.site.precision in QUANTISED), round(ratio, 6), sized.site.label)
+
+
+def objective_words(problem: Problem, value: float) -> str:
+    """A value of the objective as a sentence says it."""
+    match problem.objective:
+        case "cost":
+            return money_text(value)
+        case "energy":
+            return f"{value:.3g} W"
+        case "latency":
+            return duration_text(value)
+
+
+def are_priced(options: Sequence[HardwareOption]) -> bool:
+    """Whether any of the options has a price."""
+    return any(option.price is not None for option in options)
+
+
+def _handicap(site: Site) -> float:
+    return GAIN_NEEDED if site.precision in QUANTISED else 1.0
+
+
+def _least_power_w(problem: Problem, site: Site, needed: int, sizer: Sizer) -> float:
+    idle, full = site.power_w(0.0), site.power_w(1.0)
+    if idle is None or full is None:
+        return float("inf")
+    total = needed + problem.limits.redundancy
+    busy = min(float(total), problem.traffic.peak_rps / sizer.best_capacity_rps(site))
+    return total * idle.value + busy * (full.value - idle.value)

@@ -1,0 +1,130 @@
+"""Where a replica can run: one device (and power mode) at one precision, with everything the search asks about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from infc.ir.candidate import ServerName
+from infc.ir.estimate import MemoryBreakdown
+from infc.ir.hardware import Hardware
+from infc.ir.interval import Interval
+from infc.ir.precision import Precision
+from infc.ir.price import Price
+from infc.ir.problem import Problem
+from infc.ir.service_time import ServiceTimeCurve
+from infc.perf import KernelWork, Unsupported, device_memory, device_power, service_time
+
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
+"""Largest batch of a candidate; powers of two, as optimization profiles are tuned for."""
+INSTANCES = (1, 2, 4)
+"""Model instances on one device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """The largest batch and the number of instances on one device."""
+
+    max_batch_size: int
+    instances: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One device at one precision. `axes` are the sizes the plan assumes; curves are remembered."""
+
+    problem: Problem
+    hardware: Hardware
+    price: Price | None
+    power_mode: str | None
+    precision: Precision
+    work: KernelWork
+    axes: dict[str, int]
+    _curves: dict[int, ServiceTimeCurve | Unsupported] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def label(self) -> str:
+        """`int8/l4`, or `int8/jetson-orin-nx-16gb@25W`: the start of the label of every candidate here."""
+        mode = f"@{self.power_mode}" if self.power_mode else ""
+        return f"{self.precision.value}/{self.hardware.id}{mode}"
+
+    @property
+    def server(self) -> ServerName:
+        """The server that runs here: a Jetson bundle on a Jetson, unless the spec names another."""
+        if self.problem.server != "auto":
+            return self.problem.server
+        return "jetson" if self.hardware.kind == "jetson" else "triton"
+
+    @property
+    def power_cap_w(self) -> float | None:
+        """The most one device draws: the power mode's budget, else the card's."""
+        for mode in self.hardware.power_modes:
+            if mode.name == self.power_mode and mode.watts is not None:
+                return mode.watts
+        return self.hardware.tdp_w
+
+    @property
+    def batch_sizes(self) -> Sequence[int]:
+        """Largest batches worth considering, ascending.
+
+        Only 1 where the model's batch is fixed. Where service times were measured, none above the largest measured
+        one: the plan stays on the better basis.
+        """
+        if self.problem.model.batch_axis is None:
+            return (1,)
+        measured = self._largest_measured_batch()
+        if measured is None:
+            return BATCH_SIZES
+        return tuple(size for size in BATCH_SIZES if size <= measured) or (1,)
+
+    def curve(self, instances: int) -> ServiceTimeCurve | Unsupported:
+        """Service times up to the largest of `batch_sizes`, with `instances` running at once."""
+        known = self._curves.get(instances)
+        if known is None:
+            known = service_time(
+                self.problem.model,
+                self.hardware,
+                self.precision,
+                self.axes,
+                self.batch_sizes[-1],
+                self.problem.measurements,
+                self.power_mode,
+                instances=instances,
+                work=self.work,
+            )
+            self._curves[instances] = known
+        return known
+
+    def memory(self, setup: Setup) -> MemoryBreakdown:
+        """Memory of one device."""
+        return device_memory(self.work, self.hardware, self.precision, setup.max_batch_size, setup.instances)
+
+    def power_w(self, utilization: float) -> Interval | None:
+        """Power of one device that is busy this share of the time."""
+        return device_power(self.hardware, utilization, self.power_mode)
+
+    def _largest_measured_batch(self) -> int | None:
+        sizes = [
+            point.batch_size
+            for profile in self.problem.measurements
+            if profile.model_digest == self.problem.model.digest
+            and profile.hardware_id == self.hardware.id
+            and profile.precision is self.precision
+            for point in profile.points
+            if dict(point.axes) == self.axes
+        ]
+        return max(sizes, default=None)
+
+
+def planned_axes(problem: Problem) -> dict[str, int]:
+    """The size of every dynamic axis that the plan assumes: its largest.
+
+    Triton batches only requests of equal shape, so clients pad to one size, and the SLO has to hold at the largest.
+    """
+    return {axis: problem.traffic.axes[axis].maximum for axis in problem.model.axes}
+
+
+def power_modes(hardware: Hardware, cap_w: float | None, wanted: str | None) -> tuple[str | None, ...]:
+    """The power modes to plan for: the wanted one, else all under the cap; a device without modes has one, None."""
+    if not hardware.power_modes:
+        return (None,)
+    modes = [m for m in hardware.power_modes if wanted is None or m.name == wanted]
+    return tuple(m.name for m in modes if cap_w is None or (m.watts or hardware.tdp_w or float("inf")) <= cap_w)

@@ -1,0 +1,58 @@
+"""From a problem to its decision."""
+
+from dataclasses import replace
+
+from infc.ir.plan import Decision, Infeasible, Plan, RunnerUp
+from infc.ir.problem import Problem
+from infc.plan.assess import assess, candidate_of
+from infc.plan.explain import comments, reasons
+from infc.plan.relax import binding_constraints, relaxations
+from infc.plan.search import Outcome, search
+from infc.plan.tune import tuned
+
+RUNNERS_UP = 3
+
+
+def solve(problem: Problem) -> Decision:
+    """The best feasible plan, or what stands in the way. Deterministic, and independent of the order of the options."""
+    outcome = search(problem, wanted=1 + RUNNERS_UP)
+    return _plan(problem, outcome) if outcome.found else _infeasible(problem, outcome)
+
+
+def _plan(problem: Problem, outcome: Outcome) -> Plan:
+    best, *others = outcome.found
+    tuning = tuned(problem, best.sized, outcome.sizer)
+    sized = tuning.sized
+    estimate = assess(problem, best.place.option, sized, outcome.loader)
+    runners_up = tuple(
+        RunnerUp(
+            candidate=candidate_of(other.sized),
+            estimate=assess(problem, other.place.option, other.sized, outcome.loader, is_quick=True),
+        )
+        for other in others
+    )
+    return Plan(
+        name=problem.name,
+        spec_path=problem.spec_path,
+        candidate=candidate_of(sized),
+        estimate=estimate,
+        reasons=reasons(problem, sized, estimate, runners_up, outcome.rejections, outcome.sizer),
+        comments=comments(problem, sized, tuning),
+        rejections=outcome.rejections,
+        runners_up=runners_up,
+    )
+
+
+def _infeasible(problem: Problem, outcome: Outcome) -> Infeasible:
+    relaxed = relaxations(
+        problem,
+        lambda changed: search(replace(changed), wanted=1, loader=outcome.loader),
+        outcome.loader,
+    )
+    return Infeasible(
+        name=problem.name,
+        spec_path=problem.spec_path,
+        binding=binding_constraints(relaxed, outcome.rejections),
+        rejections=outcome.rejections,
+        relaxations=relaxed,
+    )
