@@ -1,7 +1,7 @@
 """What a load test measured."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from infc.ir.accuracy import Verdict
 from infc.ir.interval import Interval
@@ -21,7 +21,12 @@ class LatencyLayers:
 
 @dataclass(frozen=True, kw_only=True)
 class SloVerdict:
-    """One percentile against its limit. `measured_s` has distribution-free bounds at `confidence`; `predicted_s` is the plan's."""
+    """One percentile against its limit.
+
+    `measured_s` has distribution-free bounds at `confidence`; `predicted_s` is the plan's. `overs` of `samples` took
+    longer than the limit; the samples carry the information of `effective_samples` independent ones. `samples_needed`
+    is how many in all would settle an inconclusive verdict, None when settled or when no affordable number would.
+    """
 
     label: str
     limit_s: float
@@ -29,14 +34,21 @@ class SloVerdict:
     measured_s: Interval
     confidence: float
     verdict: Verdict
+    samples: int = 0
+    overs: int = 0
+    effective_samples: float = 0.0
+    samples_needed: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """The result of `infc validate`. Latencies are from send to answer at the client, open loop, warm-up excluded.
 
-    `e2e_s` has the same keys as `Estimate.e2e_s`. `send_lag_p99_s` is how late the client sent: a run whose lag is large is not trusted.
-    `stopped_by` is one of settled, budget, saturated. `environment` names server, engine, versions and device.
+    `e2e_s` has the same keys as `Estimate.e2e_s`. `send_lag_p99_s` is how late the client sent: a run whose lag is
+    large is not trusted. An upper bound is infinite where the samples do not bound that side. A failed request counts
+    as one that took the timeout. `stopped_by` is one of settled, budget, saturated. `environment` names server,
+    engine, versions and device. `batch_sizes` maps a batch size to its executions. `notes` say what a reader must
+    know before trusting the numbers.
     """
 
     name: str
@@ -56,3 +68,6 @@ class Measurement:
     is_rehearsal: bool
     service_time: ServiceTimeProfile | None
     environment: Mapping[str, str]
+    batch_sizes: Mapping[int, int] = field(default_factory=dict)
+    warmup_s: float = 0.0
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,165 @@
+"""`validation.json` <-> `ValidationContract`. Latencies in seconds, rates per second; same contract, same bytes."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from infc.ir.arrival import Arrival, BurstyArrival, ConstantArrival, PoissonArrival, TraceArrival
+from infc.ir.interval import Basis, Interval
+from infc.ir.model_profile import TensorSpec
+from infc.ir.precision import Precision
+from infc.ir.problem import AxisDistribution, LatencyTarget, Traffic
+from infc.ir.service_time import ServiceTimeCurve
+from infc.validate.contract import ServedModel, ValidationContract
+
+FORMAT_VERSION = "1.0"
+
+
+def to_json(contract: ValidationContract) -> bytes:
+    """The file's content."""
+    model = contract.model
+    document = {
+        "format_version": FORMAT_VERSION,
+        "name": contract.name,
+        "spec_path": contract.spec_path,
+        "target": contract.target,
+        "model": {
+            "name": model.name,
+            "digest": model.digest,
+            "precision": model.precision.value,
+            "engine_kind": model.engine_kind,
+            "hardware_id": model.hardware_id,
+            "inputs": [{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in model.inputs],
+            "batch_axis": model.batch_axis,
+            "max_batch_size": model.max_batch_size,
+            "instances": model.instances,
+        },
+        "replicas": contract.replicas,
+        "latency_limits_s": {target.label: target.limit_s for target in contract.latency},
+        "traffic": _traffic_to_json(contract.traffic),
+        "predicted_e2e_s": {label: _interval_to_json(value) for label, value in contract.predicted_s.items()},
+        "service_time": {
+            "basis": contract.service_time.basis.value,
+            "seconds": [_interval_to_json(value) for value in contract.service_time.seconds],
+        },
+    }
+    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def from_json(content: bytes) -> ValidationContract:
+    """Read a file's content.
+
+    Raises:
+        ValueError: it is not a contract that this version reads; the message says why.
+    """
+    try:
+        document = json.loads(content)
+        version = str(document["format_version"])
+        if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
+            raise ValueError(f"format version {version} is not read by this version of infc")
+        return _contract(document)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"a field is missing or has the wrong type: {error}") from error
+
+
+def _contract(document: Mapping[str, Any]) -> ValidationContract:
+    model = document["model"]
+    curve = document["service_time"]
+    return ValidationContract(
+        name=str(document["name"]),
+        spec_path=str(document["spec_path"]),
+        target=str(document["target"]),
+        model=ServedModel(
+            name=str(model["name"]),
+            digest=str(model["digest"]),
+            precision=Precision(model["precision"]),
+            engine_kind=model["engine_kind"],
+            hardware_id=str(model["hardware_id"]),
+            inputs=tuple(
+                TensorSpec(name=str(t["name"]), dtype=str(t["dtype"]), shape=tuple(t["shape"])) for t in model["inputs"]
+            ),
+            batch_axis=model["batch_axis"],
+            max_batch_size=int(model["max_batch_size"]),
+            instances=int(model["instances"]),
+        ),
+        replicas=int(document["replicas"]),
+        latency=tuple(
+            LatencyTarget(percentile=float(label.removeprefix("p")), limit_s=float(limit_s))
+            for label, limit_s in document["latency_limits_s"].items()
+        ),
+        traffic=_traffic_from_json(document["traffic"]),
+        predicted_s={label: _interval_from_json(value) for label, value in document["predicted_e2e_s"].items()},
+        service_time=ServiceTimeCurve(
+            seconds=tuple(_interval_from_json(value) for value in curve["seconds"]), basis=Basis(curve["basis"])
+        ),
+    )
+
+
+def _traffic_to_json(traffic: Traffic) -> dict[str, Any]:
+    return {
+        "arrival": _arrival_to_json(traffic.arrival),
+        "rate_rps": traffic.rate_rps,
+        "peak_rps": traffic.peak_rps,
+        "hourly": None if traffic.hourly is None else list(traffic.hourly),
+        "axes": {
+            name: {
+                "percentiles": {f"{p:g}": size for p, size in sorted(axis.percentiles.items())},
+                "maximum": axis.maximum,
+            }
+            for name, axis in sorted(traffic.axes.items())
+        },
+    }
+
+
+def _traffic_from_json(document: Mapping[str, Any]) -> Traffic:
+    hourly = document["hourly"]
+    return Traffic(
+        arrival=_arrival_from_json(document["arrival"]),
+        rate_rps=float(document["rate_rps"]),
+        peak_rps=float(document["peak_rps"]),
+        hourly=None if hourly is None else tuple(float(value) for value in hourly),
+        axes={
+            name: AxisDistribution(
+                percentiles={float(p): int(size) for p, size in axis["percentiles"].items()},
+                maximum=int(axis["maximum"]),
+            )
+            for name, axis in document["axes"].items()
+        },
+    )
+
+
+def _arrival_to_json(arrival: Arrival) -> dict[str, Any]:
+    match arrival:
+        case ConstantArrival():
+            return {"kind": "constant"}
+        case PoissonArrival():
+            return {"kind": "poisson"}
+        case BurstyArrival(cv=cv):
+            return {"kind": "bursty", "cv": cv}
+        case TraceArrival(path=path, timestamps_s=timestamps_s):
+            return {"kind": "trace", "path": path, "timestamps_s": list(timestamps_s)}
+        case _:
+            assert_never(arrival)
+
+
+def _arrival_from_json(document: Mapping[str, Any]) -> Arrival:
+    match document["kind"]:
+        case "constant":
+            return ConstantArrival()
+        case "poisson":
+            return PoissonArrival()
+        case "bursty":
+            return BurstyArrival(cv=float(document["cv"]))
+        case "trace":
+            times_s = tuple(float(value) for value in document["timestamps_s"])
+            return TraceArrival(path=str(document["path"]), timestamps_s=times_s)
+        case kind:
+            raise ValueError(f"arrival {kind!r} is not known")
+
+
+def _interval_to_json(interval: Interval) -> dict[str, float]:
+    return {"value": interval.value, "low": interval.low, "high": interval.high}
+
+
+def _interval_from_json(document: Mapping[str, Any]) -> Interval:
+    return Interval(value=float(document["value"]), low=float(document["low"]), high=float(document["high"]))

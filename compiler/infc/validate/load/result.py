@@ -1,0 +1,197 @@
+"""From a followed run to the measurement: percentiles, layers, service times, verdicts, notes."""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infc.diag import ToolError
+from infc.ir.accuracy import Verdict
+from infc.ir.interval import Interval
+from infc.ir.measurement import Measurement, SloVerdict
+from infc.ir.service_time import ServiceTimeProfile
+from infc.validate.contract import ValidationContract
+from infc.validate.load.layers import service_time_points
+from infc.validate.load.settings import LoadSettings
+from infc.validate.load.watch import Watch
+from infc.validate.statistics import nearest_rank, percentile_summary
+
+MAX_LAG_S = 0.001
+MAX_LAG_SHARE = 0.05
+"""Largest p99 of the send lag of a run that is trusted: 1 ms, or this share of the tightest limit if that is more."""
+MIN_TOLD_EFFECT = 1.5
+"""Design effect from which on the report speaks of it."""
+
+
+def measurement_from(
+    watch: Watch,
+    contract: ValidationContract,
+    settings: LoadSettings,
+    *,
+    axes: Mapping[str, int] | None,
+    environment: Mapping[str, str],
+    is_rehearsal: bool,
+) -> Measurement:
+    """Everything that a run showed.
+
+    Args:
+        watch: the run, followed to its end.
+        contract: what it was judged by.
+        settings: what it was run with.
+        axes: sizes of the dynamic axes of all requests; None when they varied (then no service times are kept).
+        environment: of the measurement.
+        is_rehearsal: service times were slept; they are not kept.
+
+    Raises:
+        ToolError: nothing was measured, or not one request succeeded.
+    """
+    generator = watch.generator
+    latencies = watch.latencies_s(watch.first, generator.sent)
+    errors = int(np.count_nonzero(~np.isfinite(latencies)))
+    if errors == len(latencies):
+        raise ToolError(_all_failed(watch), help="the server's log says why")
+    # A client gives up on a request that fails: it waited, at the least, as long as it would have waited for an answer.
+    waited = np.where(np.isfinite(latencies), latencies, settings.timeout_s)
+    summary = percentile_summary(waited, contract.percentiles, settings.confidence)
+    lag_s = _send_lag_p99_s(watch)
+    limit_s = _lag_limit_s(contract)
+    total = watch.snapshots[-1].since(watch.snapshots[0])
+    measured_s = watch.stop_s - watch.start_s
+    verdicts = tuple(_verdicts(watch, contract, settings, summary, is_trusted=lag_s <= limit_s))
+    return Measurement(
+        name=contract.name,
+        target=contract.target,
+        offered_rps=len(latencies) / measured_s,
+        completed_rps=_completed(watch) / measured_s,
+        requests=len(latencies),
+        errors=errors,
+        duration_s=measured_s,
+        e2e_s=summary,
+        layers=total.layers(float(np.mean(latencies[np.isfinite(latencies)]))),
+        mean_batch_size=total.mean_batch_size,
+        send_lag_p99_s=lag_s,
+        verdicts=verdicts,
+        verdict=_overall(verdicts),
+        stopped_by=watch.stopped_by,
+        is_rehearsal=is_rehearsal,
+        service_time=None if is_rehearsal or axes is None else _service_time(watch, contract, dict(axes), environment),
+        environment=environment,
+        batch_sizes={batch.batch_size: batch.executions for batch in total.batches},
+        warmup_s=watch.start_s - float(generator.sent_s[0]),
+        notes=tuple(_notes(watch, settings, errors=errors, lag_s=lag_s, lag_limit_s=limit_s)),
+    )
+
+
+def _verdicts(
+    watch: Watch,
+    contract: ValidationContract,
+    settings: LoadSettings,
+    summary: Mapping[str, Interval],
+    *,
+    is_trusted: bool,
+) -> Iterator[SloVerdict]:
+    for target in contract.latency:
+        result = watch.results[target.label]
+        verdict = result.verdict
+        if watch.stopped_by == "saturated":
+            verdict = Verdict.FAIL
+        elif not is_trusted:
+            verdict = Verdict.INCONCLUSIVE
+        yield SloVerdict(
+            label=target.label,
+            limit_s=target.limit_s,
+            predicted_s=contract.predicted_s.get(target.label),
+            measured_s=summary[target.label],
+            confidence=settings.confidence,
+            verdict=verdict,
+            samples=result.samples,
+            overs=result.overs,
+            effective_samples=result.effective_samples,
+            samples_needed=result.samples_needed,
+        )
+
+
+def _overall(verdicts: tuple[SloVerdict, ...]) -> Verdict:
+    """Fail when any percentile fails, pass when all pass."""
+    found = {each.verdict for each in verdicts}
+    if Verdict.FAIL in found:
+        return Verdict.FAIL
+    return Verdict.PASS if found == {Verdict.PASS} else Verdict.INCONCLUSIVE
+
+
+def _service_time(
+    watch: Watch, contract: ValidationContract, axes: dict[str, int], environment: Mapping[str, str]
+) -> ServiceTimeProfile | None:
+    points = service_time_points(watch.snapshots, axes)
+    if not points:
+        return None
+    model = contract.model
+    return ServiceTimeProfile(
+        model_digest=model.digest,
+        precision=model.precision,
+        hardware_id=model.hardware_id,
+        engine_kind=model.engine_kind,
+        instances=model.instances,
+        points=points,
+        environment=environment,
+    )
+
+
+def _completed(watch: Watch) -> int:
+    """Successful answers between the first measured send and the last send."""
+    generator = watch.generator
+    done_s: NDArray[np.float64] = generator.done_s[: generator.sent][generator.codes[: generator.sent] == 0]
+    return int(np.count_nonzero((done_s >= watch.start_s) & (done_s < watch.stop_s)))
+
+
+def _send_lag_p99_s(watch: Watch) -> float:
+    """How late sends were against the schedule, taking the most punctual one as on time."""
+    generator = watch.generator
+    late_s = generator.sent_s[: generator.sent] - generator.arrivals_s[: generator.sent]
+    return nearest_rank(np.sort(late_s[watch.first :] - late_s.min()), 99.0)
+
+
+def _lag_limit_s(contract: ValidationContract) -> float:
+    tightest_s = min((target.limit_s for target in contract.latency), default=0.0)
+    return max(MAX_LAG_S, MAX_LAG_SHARE * tightest_s)
+
+
+def _notes(watch: Watch, settings: LoadSettings, *, errors: int, lag_s: float, lag_limit_s: float) -> Iterator[str]:
+    if lag_s > lag_limit_s:
+        yield (
+            f"not trusted: the load generator sent late (p99 {lag_s * 1e3:.2g} ms, allowed {lag_limit_s * 1e3:.2g} ms);"
+            " this machine is too busy for the test"
+        )
+    if watch.stopped_by == "saturated":
+        yield "saturated: the backlog kept growing, so percentiles grow with the length of the run"
+    if errors:
+        codes = watch.generator.codes[watch.first : watch.generator.sent]
+        named = ", ".join(f"{count} x {_status(code)}" for code, count in _counts(codes[codes != 0]))
+        yield f"{errors} requests failed ({named}); each counts as {settings.timeout_s:g} s long and over every limit"
+    effects = [r.samples / r.effective_samples for r in watch.results.values() if r.effective_samples]
+    if effects and max(effects) > MIN_TOLD_EFFECT:
+        yield (
+            f"latencies in a queue depend on each other: up to {max(effects):.1f} samples count as one independent"
+            " sample in verdicts and intervals"
+        )
+
+
+def _all_failed(watch: Watch) -> str:
+    codes = watch.generator.codes[watch.first : watch.generator.sent]
+    if not len(codes):
+        return "no request was sent in the measured time"
+    named = ", ".join(f"{count} x {_status(code)}" for code, count in _counts(codes))
+    return f"every request failed: {named}"
+
+
+def _counts(codes: NDArray[np.int16]) -> list[tuple[int, int]]:
+    values, counts = np.unique(codes, return_counts=True)
+    return [(int(value), int(count)) for value, count in zip(values, counts, strict=True)]
+
+
+def _status(code: int) -> str:
+    """The name of a gRPC status code."""
+    import grpc
+
+    names: dict[int, str] = {int(status.value[0]): str(status.name) for status in grpc.StatusCode}
+    return names.get(code, "no answer")
