@@ -1,5 +1,7 @@
 """INT8 as explicit Q/DQ nodes, scales from calibration data, through onnxruntime.quantization."""
 
+import contextlib
+import io
 from collections.abc import Iterator, Mapping
 
 import onnx
@@ -67,18 +69,19 @@ def quantize(model: onnx.ModelProto, context: PassContext) -> tuple[onnx.ModelPr
         return _without_data(context)
     source, target = context.scratch / "float.onnx", context.scratch / "qdq.onnx"
     onnx.save(_marked(model), source)
-    quantize_static(
-        source,
-        target,
-        _Batches(calibration, batch_size, samples),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=list(op_types),
-        per_channel=True,
-        calibrate_method=_METHODS[context.settings.calibration_method],
-        nodes_to_exclude=sorted(excluded),
-        weight_type=QuantType.QInt8,
-        **_dialect_options(context.settings.dialect, op_types),
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # onnxruntime 1.31 prints histogram statistics
+        quantize_static(
+            source,
+            target,
+            _Batches(calibration, batch_size, samples),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=list(op_types),
+            per_channel=True,
+            calibrate_method=_METHODS[context.settings.calibration_method],
+            nodes_to_exclude=sorted(excluded),
+            weight_type=QuantType.QInt8,
+            **_dialect_options(context.settings.dialect, op_types),
+        )
     result = onnx.load(target)
     result.producer_name, result.producer_version = "", ""
     del result.metadata_props[:]
