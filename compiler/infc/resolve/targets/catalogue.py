@@ -36,7 +36,8 @@ class Catalogue:
     """
 
     def __init__(self, builtin: Path, overlay: Path | None) -> None:
-        self.overlay_path = overlay if overlay is not None and overlay.is_dir() else None
+        is_own = overlay is not None and overlay.is_dir() and overlay.resolve() != builtin.resolve()
+        self.overlay_path = overlay if is_own else None
         self.path = builtin
         self._hardware_files = {file.stem: file for file in sorted((builtin / "hardware").glob("*.yaml"))}
         self._book_files = {file.stem: file for file in sorted((builtin / "prices").glob("*.yaml"))}
@@ -107,9 +108,12 @@ class Catalogue:
         return None if is_listed else self._owned(hardware_id)
 
     def prices(self, hardware_id: str) -> tuple[Price, ...]:
-        """Every price of the device in every book, as listed (derived reserved prices not included), cheapest first."""
+        """Every price of the device in every book, cheapest first; reserved prices that follow from discounts included."""
         books = [book for name in self.providers if (book := self._book(name)) is not None]
         rows = [row for book in books for row in book.prices if row.hardware_id == hardware_id]
+        terms: tuple[Commitment, ...] = ("1y", "3y")
+        reserved = (list_price(book, hardware_id, term) for book in books for term in terms)
+        rows += [price for price in reserved if price is not None and price not in rows]
         owned = self._owned(hardware_id)
         rows += [owned] if owned is not None else []
         return tuple(sorted(rows, key=lambda row: (row.usd_per_hour, row.provider, row.sku, row.commitment)))

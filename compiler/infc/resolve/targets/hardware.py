@@ -94,7 +94,7 @@ def _power_mode(record: Record) -> PowerMode:
 
 def _peaks(record: Record) -> Mapping[Precision, float]:
     peaks = record.record("dense_tflops")
-    return {} if peaks is None else {Precision(key): value * TERA for key, value in peaks.numbers().items()}
+    return {} if peaks is None else {Precision(key): value for key, value in peaks.numbers(TERA).items()}
 
 
 def _cross_check(record: Record, id: str) -> tuple[Diagnostic, ...]:

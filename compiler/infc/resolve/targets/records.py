@@ -65,7 +65,9 @@ class Record:
     def number(self, key: str, scale: float = 1.0) -> float | None:
         """A number times `scale`."""
         value = self._values.get(key)
-        return value * scale if isinstance(value, float) else None
+        if not isinstance(value, float):
+            return None
+        return value if scale == 1.0 else float(f"{value * scale:.12g}")  # 8.14 x 10^12, not 8140000000000.001
 
     def required_number(self, key: str, scale: float = 1.0) -> float:
         """A number that the field table requires, times `scale`."""
@@ -101,9 +103,9 @@ class Record:
         value = self._values.get(key)
         return tuple(item for item in value if isinstance(item, Record)) if isinstance(value, tuple) else ()
 
-    def numbers(self) -> Mapping[str, float]:
-        """Every number of this mapping by its key."""
-        return {key: value for key, value in self._values.items() if isinstance(value, float)}
+    def numbers(self, scale: float = 1.0) -> Mapping[str, float]:
+        """Every number of this mapping by its key, times `scale`."""
+        return {key: number for key in self._values if (number := self.number(key, scale)) is not None}
 
 
 def read_record(
