@@ -26,7 +26,7 @@ FORMATS = ("text", "json", "sarif", "github", "codequality")
     help="text for people, json and sarif for tools, github for workflow annotations, codequality for GitLab.",
 )
 def command(specs: tuple[Path, ...], format: str) -> int:
-    r"""Check specs: every error at once, with file, line, column and the fix.
+    """Check specs: every error at once, with file, line, column and the fix.
 
     A DIR is searched for *.infc.yaml files. Nothing is written, no model is read, no server or network is needed.
 
@@ -36,12 +36,13 @@ def command(specs: tuple[Path, ...], format: str) -> int:
     Examples:
       infc check specs/encoder.infc.yaml
       infc check specs/ --format sarif > infc.sarif
-    """
+    """  # noqa: D301 - \b is click's mark for text that is not rewrapped
     from infc.diag import has_errors
+    from infc.diag.order import in_text_order
     from infc.spec import load_spec
 
     paths = find_specs(specs)
-    diagnostics = tuple(d for path in paths for d in _check(load_spec(path)))
+    diagnostics = tuple(d for path in paths for d in in_text_order(_check(load_spec(path))))
     _print(diagnostics, paths, format)
     return SPEC_INVALID if has_errors(diagnostics) else OK
 

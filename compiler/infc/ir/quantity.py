@@ -93,6 +93,14 @@ _SPELLINGS: Mapping[str, str] = {
     "/y": "/year",
     "/yr": "/year",
 }
+_LARGEST: Mapping[str, tuple[float, str]] = {
+    "duration": (86400.0, "24h"),
+    "rate": (1e8, "100000000/s"),
+    "size": (2.0**50, "1024TiB"),
+    "power": (1e6, "1000kW"),
+    "cost": (1e7, "$10000000/hour"),
+}
+"""No deployment is larger than this; a larger number is a slip of the finger."""
 _SPLIT = re.compile(rf"^\s*({_NUMBER})\s*(.*?)\s*$")
 _MONEY = re.compile(rf"^\s*\$\s*({_NUMBER})\s*(/[a-z]+)\s*$")
 
@@ -275,8 +283,9 @@ def _canonical(unit: str, units: Mapping[str, float]) -> str | None:
 
 
 def _positive(number: float, text: str, kind: str) -> float:
-    if not math.isfinite(number):
-        raise QuantityError(f"`{_short(text)}` is too large for a {kind}", help="write a finite number")
+    largest, words = _LARGEST[kind]
+    if number > largest:
+        raise QuantityError(f"`{_short(text)}` is too large for a {kind}", help=f"write at most {words}")
     if number <= 0:
         raise QuantityError(f"a {kind} must be greater than zero", help=f"write a {kind} greater than zero")
     return number

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infc.diag import Diagnostic, Span, has_errors
+from infc.diag.order import in_text_order
 from infc.ir.arrival import TraceArrival
 from infc.ir.spec import Spec, TraceSpec
 from infc.ir.spec.names import label_from
@@ -24,9 +25,9 @@ SPEC_SUFFIX = ".infc.yaml"
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedSpec:
-    """A spec file as read. `spec` is None when any diagnostic is an error; `trace` is the arrival trace that it names.
+    """A spec file as read. `spec` is None when any diagnostic is an error; `trace` is the arrival trace it names.
 
-    `partial` is the spec with its wrong parts cut out or replaced: only for looking for more problems, never for planning.
+    `partial` is the spec with its wrong parts cut out or replaced: only to look for more problems.
     `path` is as the user wrote it (spans carry the same text).
     """
 
@@ -77,7 +78,7 @@ def _load(path: Path, shown: str, text: str | None, problems: tuple[Diagnostic, 
         )
     document = parse_document(text, shown)
     partial, trace, found = _check(document, path, workspace)
-    diagnostics = _in_order((*document.diagnostics, *found))
+    diagnostics = in_text_order((*document.diagnostics, *found))
     return LoadedSpec(
         path=path,
         spec=None if has_errors(diagnostics) else partial,
@@ -143,19 +144,6 @@ def _without_echoes(problems: list[tuple[str, Diagnostic]]) -> Iterator[tuple[st
             continue
         seen.add((path, diagnostic.span))
         yield path, diagnostic
-
-
-def _in_order(diagnostics: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
-    """In the order of the text; problems of other files after those of the spec."""
-    first = diagnostics[0].span.path if diagnostics and diagnostics[0].span else ""
-
-    def order(diagnostic: Diagnostic) -> tuple[bool, str, int, int]:
-        span = diagnostic.span
-        if span is None:
-            return (False, "", 0, 0)
-        return (span.path != first, span.path, span.line, span.column)
-
-    return tuple(sorted(dict.fromkeys(diagnostics), key=order))
 
 
 def _empty(source: SourceMap) -> Diagnostic:

@@ -41,10 +41,13 @@ _TYPES: Mapping[str, tuple[str, str]] = {
     "dict_type": ("a mapping", ""),
     "tuple_type": ("a list", "write it as a list: [a, b]"),
 }
+_TAGGED: Mapping[str, tuple[str, tuple[str, ...], str]] = {
+    "spec-model-source": ("model", SOURCE_KEYS, "model: {onnx: models/encoder.onnx}"),
+    "spec-arrival": ("arrival", ARRIVAL_KEYS, "arrival: {bursty: {cv: 2.5}}"),
+}
 _BOUNDS: Mapping[str, tuple[str, str]] = {
     "greater_than": ("gt", "greater than"),
     "greater_than_equal": ("ge", "at least"),
-    "less_than": ("lt", "less than"),
     "less_than_equal": ("le", "at most"),
 }
 
@@ -53,45 +56,41 @@ def diagnostic_from_error(error: ErrorDetails, source: SourceMap) -> tuple[str, 
     """The path that the error is about (it may be an absent key), and the diagnostic."""
     segments = [segment for segment in error["loc"] if segment != "[key]"]
     path = source.locate(segments)
-    kind = error["type"]
-    context = error.get("ctx", {})
-    if kind == "missing":
+    if error["type"] == "missing":
         return _missing(path, str(segments[-1]), source)
+    return path, _about(error, path, source)
+
+
+def _about(error: ErrorDetails, path: str, source: SourceMap) -> Diagnostic:
+    kind = error["type"]
     if kind == "extra_forbidden":
-        return path, _unknown_key(path, source)
+        return _unknown_key(path, source)
     if kind == "infc":
-        return path, _from_infc(error, path, source)
+        return _from_infc(error, path, source)
     if kind in {"literal_error", "enum"}:
-        return path, _unknown_value(error, path, source)
-    if kind == "spec-model-source":
-        return path, _tagged(
-            error, path, source, keys=SOURCE_KEYS, what="model", example="model: {onnx: models/encoder.onnx}"
-        )
-    if kind == "spec-arrival":
-        return path, _tagged(
-            error, path, source, keys=ARRIVAL_KEYS, what="arrival", example="arrival: {bursty: {cv: 2.5}}"
-        )
+        return _unknown_value(error, path, source)
+    if kind in _TAGGED:
+        return _tagged(error, path, source)
     if kind in _TYPES:
-        return path, _wrong_type(error, path, source)
+        return _wrong_type(error, path, source)
     if kind in _BOUNDS:
-        name, words = _BOUNDS[kind]
-        message = f"`{_last(path)}` must be {words} {context[name]:g}"
-        help = f"write {context[name]:g} or {'more' if 'greater' in kind else 'less'}"
-        if not kind.endswith("equal"):
-            help = f"write a number {words} {context[name]:g}"
-        return path, _at(source, path, "spec-range", message, help, label=f"is {shown_value(error['input'])}")
+        return _out_of_bounds(error, path, source)
     if kind == "finite_number":
-        return path, _at(
-            source, path, "spec-range", f"`{_last(path)}` must be a finite number", "write a finite number"
-        )
-    if kind == "string_pattern_mismatch":
-        what, help = _FORMATS.get(_last(path), ("a valid value", f"it must match {context.get('pattern', '')}"))
-        return path, _at(source, path, "spec-format", f"{shown_value(error['input'])} is not {what}", help)
-    if kind in {"string_too_short", "string_too_long"}:
-        return path, _at(
-            source, path, "spec-format", f"`{_last(path)}` has the wrong length", "write 1 to 200 characters"
-        )
-    return path, _at(source, path, "spec-format", f"`{_last(path)}`: {error['msg'].lower()}", "see `infc schema spec`")
+        return _at(source, path, "spec-range", f"`{_last(path)}` must be a finite number", "write a finite number")
+    if kind in {"string_pattern_mismatch", "string_too_short", "string_too_long"}:
+        what, help = _FORMATS.get(_last(path), ("a valid value", "write 1 to 200 characters"))
+        return _at(source, path, "spec-format", f"{shown_value(error['input'])} is not {what}", help)
+    return _at(source, path, "spec-format", f"`{_last(path)}`: {error['msg'].lower()}", "see `infc schema spec`")
+
+
+def _out_of_bounds(error: ErrorDetails, path: str, source: SourceMap) -> Diagnostic:
+    name, words = _BOUNDS[error["type"]]
+    bound = f"{error['ctx'][name]:.12g}"
+    help = {"at least": f"write {bound} or more", "at most": f"write {bound} or less"}.get(
+        words, f"write more than {bound}"
+    )
+    label = f"is {shown_value(error['input'])}"
+    return _at(source, path, "spec-range", f"`{_last(path)}` must be {words} {bound}", help, label=label)
 
 
 def shown_value(value: object) -> str:
@@ -184,11 +183,10 @@ def _choices(value: str, choices: tuple[str, ...]) -> str:
     return f"{near} ({listed})" if near else listed
 
 
-def _tagged(
-    error: ErrorDetails, path: str, source: SourceMap, *, keys: tuple[str, ...], what: str, example: str
-) -> Diagnostic:
+def _tagged(error: ErrorDetails, path: str, source: SourceMap) -> Diagnostic:
     value = error["input"]
-    id = f"spec-{'model-source' if what == 'model' else what}"
+    id = error["type"]
+    what, keys, example = _TAGGED[id]
     if not isinstance(value, dict):
         message = f"expected one of {_or(keys)} under `{what}`, found {shown_value(value)}"
         return _at(source, path, id, message, f"write `{example}`")

@@ -61,7 +61,9 @@ class AccuracySpec(SpecModel):
     metric: Metric = Field(description="How outputs are scored against the labels.", examples=["top1", "spearman"])
     floor: Score | None = Field(default=None, description="The lowest metric value that is acceptable.")
     max_drop: Fraction | None = Field(
-        default=None, description="How far the metric may fall below the unquantised reference on the same data."
+        default=None,
+        examples=["1%"],
+        description="How far the metric may fall below the unquantised reference on the same data.",
     )
     confidence: Fraction = Field(default=0.95, description="Confidence of the verdict. Default: 95%.", examples=["95%"])
 

@@ -135,13 +135,8 @@ def precision_from_text(value: object) -> object:
     return _PRECISIONS.get(value, value) if isinstance(value, str) else value
 
 
-Name: TypeAlias = Annotated[
-    str,
-    AfterValidator(_name),
-    WithJsonSchema(
-        {"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", "examples": ["product-encoder"]}
-    ),
-]
+LABEL_PATTERN = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+Name: TypeAlias = Annotated[str, AfterValidator(_name), _text(LABEL_PATTERN, "product-encoder")]
 """An RFC 1123 label: it becomes a file name, a Kubernetes name and a label."""
 
 RelativePath: TypeAlias = Annotated[str, AfterValidator(_path)]

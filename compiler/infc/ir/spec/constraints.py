@@ -2,14 +2,26 @@
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from infc.ir.precision import Precision
-from infc.ir.spec.base import Bytes, Name, PowerW, SpecModel, UsdPerHour, precision_from_text, tuple_from_list
+from infc.ir.spec.base import (
+    LABEL_PATTERN,
+    Bytes,
+    Name,
+    PowerW,
+    SpecModel,
+    UsdPerHour,
+    precision_from_text,
+    tuple_from_list,
+)
 
 Objective: TypeAlias = Literal["cost", "latency", "energy"]
 PricingCommitment: TypeAlias = Literal["on-demand", "1y", "3y", "spot", "mixed", "owned"]
-HardwareIds: TypeAlias = Annotated[tuple[Name, ...], Field(strict=False), BeforeValidator(tuple_from_list)]
+_HardwareId: TypeAlias = Annotated[
+    Name, WithJsonSchema({"type": "string", "pattern": LABEL_PATTERN, "examples": ["l4"]})
+]
+HardwareIds: TypeAlias = Annotated[tuple[_HardwareId, ...], Field(strict=False), BeforeValidator(tuple_from_list)]
 _PrecisionValue: TypeAlias = Annotated[Precision, Field(strict=False), BeforeValidator(precision_from_text)]
 _Precisions: TypeAlias = Annotated[tuple[_PrecisionValue, ...], Field(strict=False), BeforeValidator(tuple_from_list)]
 
@@ -21,11 +33,12 @@ class Constraints(SpecModel):
         default=None,
         description="Allowed hardware, by catalogue id (`infc targets list`). Default: the whole catalogue.",
         examples=[["l4", "l40s"]],
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
     )
-    precision: Annotated[tuple[_PrecisionValue, ...], Field(strict=False), BeforeValidator(tuple_from_list)] | None = (
-        Field(
-            default=None, description="Allowed precisions. Default: every one that the hardware and the accuracy allow."
-        )
+    precision: _Precisions | None = Field(
+        default=None,
+        description="Allowed precisions. Default: every one that the hardware and the accuracy allow.",
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
     )
     max_accelerators: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         default=None, description="Most devices in the whole deployment."

@@ -77,6 +77,7 @@ class Deploy(SpecModel):
         default=(),
         description="Also plan and compile for each of these, besides the best choice.",
         examples=[["cpu"]],
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
     )
     kubernetes: Kubernetes | None = Field(default=None, description="Emit Kubernetes manifests with these options.")
     jetson: Jetson | None = Field(default=None, description="Options of a Jetson bundle.")

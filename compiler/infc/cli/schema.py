@@ -1,0 +1,78 @@
+"""`infc schema`: the JSON Schema of every file format and report."""
+
+import importlib
+from pathlib import Path
+
+import click
+
+from infc.cli.edge import OK
+
+SCHEMAS: tuple[tuple[str, str, str], ...] = (
+    # (name, "module:function", what the schema describes)
+    ("spec", "infc.spec.schema:spec_schema", "*.infc.yaml"),
+    ("diagnostics", "infc.report.diagnostics_json:diagnostics_schema", "infc check --format json"),
+    ("plan", "infc.report.plan_schema:plan_schema", "infc plan --format json"),
+    ("predict", "infc.report.predict_schema:predict_schema", "infc predict --format json"),
+    ("measurement", "infc.report.measurement_schema:measurement_schema", "infc validate --format json"),
+    ("lock", "infc.lock.schema:lock_schema", "infc.lock"),
+    ("profile", "infc.resolve.profile_schema:profile_schema", "infc-profiles/*.json"),
+    ("hardware", "infc.resolve.targets.schema:hardware_schema", "targets/hardware/*.yaml"),
+    ("prices", "infc.resolve.targets.schema:prices_schema", "targets/prices/*.yaml"),
+)
+_NAMES = tuple(name for name, _, _ in SCHEMAS)
+
+
+@click.command(name="schema")
+@click.argument("name", required=False, metavar="[NAME]", type=click.Choice(_NAMES))
+@click.option(
+    "--write",
+    "directory",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write every schema to DIR/<name>.schema.json instead of printing one.",
+)
+def command(name: str | None, directory: Path | None) -> int:
+    """Print the JSON Schema of a file format or report. Without NAME, list them.
+
+    Editors read the spec's schema from a first line such as
+
+    \b
+      # yaml-language-server: $schema=../schemas/spec.schema.json
+
+    \b
+    Examples:
+      infc schema spec > spec.schema.json
+      infc schema --write schemas/
+    """  # noqa: D301 - \b is click's mark for text that is not rewrapped
+    if directory is not None:
+        if name is not None:
+            raise click.UsageError("give either NAME or --write DIR, not both")
+        for each in _NAMES:
+            _write(directory / f"{each}.schema.json", schema_text(each))
+        click.echo(f"wrote {len(_NAMES)} schemas to {directory}", err=True)
+        return OK
+    if name is None:
+        width = max(len(each) for each in _NAMES)
+        click.echo("\n".join(f"{each:<{width}}  {what}" for each, _, what in SCHEMAS))
+        return OK
+    click.echo(schema_text(name), nl=False)
+    return OK
+
+
+def schema_text(name: str) -> str:
+    """The schema of that name as JSON text, ending in a newline; the bytes of `schemas/<name>.schema.json`."""
+    import json
+
+    location = next(where for each, where, _ in SCHEMAS if each == name)
+    module, function = location.split(":")
+    return json.dumps(getattr(importlib.import_module(module), function)(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file in one step, so that an interrupted run leaves the old one."""
+    import os
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    staged = path.with_name(f".{path.name}.new")
+    staged.write_text(text, encoding="utf-8", newline="\n")
+    os.replace(staged, path)

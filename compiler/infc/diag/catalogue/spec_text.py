@@ -1,0 +1,131 @@
+"""Diagnostics about reading a spec: bytes, YAML, structure."""
+
+from infc.diag.kind import DiagnosticKind
+
+SPEC_TEXT: tuple[DiagnosticKind, ...] = (
+    DiagnosticKind(
+        id="spec-not-found",
+        title="There is no such spec",
+        what="The path on the command line names no file, or a folder where a file is needed.",
+        why="Nothing can be checked without it.",
+        example="infc check specs/encodr.infc.yaml",
+        fix="Check the path; `infc check DIR` finds every *.infc.yaml below a folder.",
+    ),
+    DiagnosticKind(
+        id="spec-unreadable",
+        title="The spec cannot be read",
+        what="The operating system refused to read the file.",
+        why="Nothing can be checked without it.",
+        example="infc check specs/secret.infc.yaml   (mode 000)",
+        fix="Change the file's permissions or owner.",
+    ),
+    DiagnosticKind(
+        id="spec-too-large",
+        title="The spec is too large",
+        what="The file is larger than 1 MiB.",
+        why=(
+            "A spec is a page that people review; a large file is data in the wrong place, or an attack on the parser."
+        ),
+        example="workload: {arrival: [0.1, 0.2, ... a million numbers ...]}",
+        fix="Keep traces and samples in files of their own and name their paths in the spec.",
+    ),
+    DiagnosticKind(
+        id="spec-encoding",
+        title="The spec is not UTF-8",
+        what="The file holds bytes that are not UTF-8 text.",
+        why=("YAML that infc reads is UTF-8; guessing another encoding would change names without saying so."),
+        example="metadata: {owner: caf\\xe9}   (saved as Latin-1)",
+        fix="Save the file as UTF-8.",
+    ),
+    DiagnosticKind(
+        id="spec-character",
+        title="A character that YAML does not allow",
+        what="The file holds a control character or an invisible line separator.",
+        why="Such characters hide text from reviewers and break terminals.",
+        example="objective: cost<U+0000>",
+        fix="Delete the character.",
+    ),
+    DiagnosticKind(
+        id="spec-empty",
+        title="The spec is empty",
+        what="The file holds no value: it is empty, or has only comments.",
+        why="A model, an SLO and a rate are needed.",
+        example="# to be written",
+        fix="Write the spec, or start from `infc init MODEL.onnx`.",
+    ),
+    DiagnosticKind(
+        id="spec-syntax",
+        title="The spec is not valid YAML",
+        what="The text breaks YAML's syntax at this place.",
+        why="Nothing below this place can be read.",
+        example="slo:\n  latency: {p99: 25ms",
+        fix=(
+            "Close brackets and quotes, indent with spaces, put a space after each colon, and quote "
+            "values that hold `: ` or start with @, %, & or *."
+        ),
+    ),
+    DiagnosticKind(
+        id="spec-multiple-documents",
+        title="More than one document in a file",
+        what="The file holds a second YAML document after `---`.",
+        why="One file is one deployment: its name, lock entry and history follow the file.",
+        example="model: {onnx: a.onnx}\n---\nmodel: {onnx: b.onnx}",
+        fix="Put each spec into a file of its own.",
+    ),
+    DiagnosticKind(
+        id="spec-too-deep",
+        title="The spec is nested too deeply",
+        what="Lists or mappings are nested deeper than 40 levels.",
+        why=("The language is about five levels deep; deeper nesting is a mistake, or an attack on the parser."),
+        example="[[[[[[[[[[[[ ... ]]]]]]]]]]]]",
+        fix="Remove the extra levels.",
+    ),
+    DiagnosticKind(
+        id="spec-alias-bomb",
+        title="Aliases expand to too much",
+        what="With its aliases written out the document would hold more than 20,000 values.",
+        why="A few lines of nested aliases can expand to billions of values.",
+        example="a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]   (and so on)",
+        fix="Write the values out.",
+    ),
+    DiagnosticKind(
+        id="spec-alias-cycle",
+        title="An alias inside its own anchor",
+        what="An alias refers to a value that holds the alias.",
+        why="Such a value has no end.",
+        example="slo: &x {latency: *x}",
+        fix="Write the value out.",
+    ),
+    DiagnosticKind(
+        id="spec-tag",
+        title="A YAML tag that cannot be used",
+        what="The value carries a tag that is not of YAML's core schema, or that its text does not fit.",
+        why="Tags can make parsers build objects; infc reads plain data only.",
+        example="model: !!python/object:os.system {}",
+        fix="Remove the tag.",
+    ),
+    DiagnosticKind(
+        id="spec-key",
+        title="A key that is not text",
+        what="A mapping has a list or a mapping as its key.",
+        why="Every key of the language is a word.",
+        example="? [a, b]\n: c",
+        fix="Write `key: value`.",
+    ),
+    DiagnosticKind(
+        id="spec-duplicate-key",
+        title="A key is set twice",
+        what="The same key stands twice in one mapping.",
+        why="Most parsers silently keep the last one, so a reviewer may read the wrong value.",
+        example="workload:\n  rate: 300/s\n  rate: 800/s",
+        fix="Keep one of the two.",
+    ),
+    DiagnosticKind(
+        id="spec-empty-value",
+        title="A key without a value",
+        what="A key has no value, an empty list, or an empty mapping where something is needed.",
+        why="It is not clear whether the default or something else was meant.",
+        example="pricing:",
+        fix="Give the key a value, or remove it.",
+    ),
+)

@@ -1,0 +1,37 @@
+"""Diagnostics as GitHub workflow commands: annotations on the changed lines of a pull request.
+
+Source: GitHub Docs, "Workflow commands for GitHub Actions": properties escape %, CR, LF, colon and comma.
+"""
+
+from collections.abc import Iterable
+
+from infc.diag import Diagnostic, Severity
+
+_COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
+
+
+def diagnostics_github(diagnostics: Iterable[Diagnostic]) -> str:
+    """One workflow command a line, without a final newline; empty when there is nothing to say."""
+    return "\n".join(_command(diagnostic) for diagnostic in diagnostics)
+
+
+def _command(diagnostic: Diagnostic) -> str:
+    properties = {"title": diagnostic.id}
+    span = diagnostic.span
+    if span is not None:
+        properties = {"file": span.path, "line": str(span.line), "col": str(span.column), **properties}
+        if span.end_line == span.line:
+            properties["endColumn"] = str(span.end_column)
+    parts = [diagnostic.message, diagnostic.label, *diagnostic.notes]
+    parts += [f"help: {diagnostic.help}"] if diagnostic.help else []
+    message = _escaped("\n".join(part for part in parts if part))
+    joined = ",".join(f"{key}={_escaped_property(value)}" for key, value in properties.items())
+    return f"::{_COMMANDS[diagnostic.severity]} {joined}::{message}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escaped_property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
