@@ -110,12 +110,12 @@ class TritonServer:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
         try:
-            process.wait(_GRACE_S + 4.0)
+            process.wait(2 * _GRACE_S)
+        except subprocess.TimeoutExpired:
+            # The supervisor is stuck or starved: its end makes the kernel kill the server.
+            process.kill()
+            process.wait()
         finally:
-            # Not reached in practice: with the supervisor killed, the kernel kills the server.
-            if process.poll() is None:
-                process.kill()
-                process.wait()
             process.stdout.close()
 
     @property

@@ -3,8 +3,8 @@
 It stands in for `tensorrt` and `tensorrt_rtx` where there is no GPU, so that the real server's scheduling can be
 measured. Seconds by batch size (from 1) come from the model configuration's parameter `infc.service_times_s`
 ("0.0051,0.0083"), or from `service_times.json` ({"service_times_s": [...]}) beside the engine. What this process does
-itself counts towards that time; `infc.server_overhead_s` (what the server and its channel to this process add around an
-execution) is subtracted from it.
+itself counts towards that time; what the server and its channel to this process add around it is subtracted:
+`infc.server_overhead_s`, by batch size, or one value for all.
 """
 
 from __future__ import annotations  # the server's module lacks some of the types named here
@@ -45,13 +45,15 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         self.is_batched = config.get("max_batch_size", 0) > 0
         self.first_input = config["input"][0]["name"]
-        self.service_times_s = _service_times_s(config, args)
-        if config.get("max_batch_size", 0) > len(self.service_times_s):
+        service_times_s = _service_times_s(config, args)
+        if config.get("max_batch_size", 0) > len(service_times_s):
             raise pb.TritonModelException(
-                f"max_batch_size is {config['max_batch_size']}, but the times end at {len(self.service_times_s)}"
+                f"max_batch_size is {config['max_batch_size']}, but the times end at {len(service_times_s)}"
             )
-        overhead = config.get("parameters", {}).get("infc.server_overhead_s", {}).get("string_value")
-        self.overhead_s = float(overhead or 0.0)
+        overhead = config.get("parameters", {}).get("infc.server_overhead_s", {}).get("string_value") or "0"
+        overhead_s = [float(value) for value in overhead.split(",")]
+        last = len(overhead_s) - 1
+        self.sleep_s = [time_s - overhead_s[min(i, last)] for i, time_s in enumerate(service_times_s)]
         self.outputs = []
         for output in config["output"]:
             shape = [max(int(size), 1) for size in output["dims"]]
@@ -62,9 +64,8 @@ class TritonPythonModel:
         started = time.monotonic()
         rows = [self._rows(request) for request in requests]
         responses = [self._zeros(n) for n in rows]
-        batch_size = min(max(sum(rows), 1), len(self.service_times_s))
-        wake = started + self.service_times_s[batch_size - 1] - self.overhead_s
-        time.sleep(max(wake - time.monotonic(), 0.0))
+        batch_size = min(max(sum(rows), 1), len(self.sleep_s))
+        time.sleep(max(started + self.sleep_s[batch_size - 1] - time.monotonic(), 0.0))
         return responses
 
     def _rows(self, request: pb.InferenceRequest) -> int:
