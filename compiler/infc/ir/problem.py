@@ -27,7 +27,10 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyTarget:
-    """`percentile` (0-100, exclusive) of end-to-end latency must stay at or under `limit_s`. `span` is where the spec says so."""
+    """`percentile` (0-100, exclusive) of end-to-end latency must stay at or under `limit_s`.
+
+    `span` is where the spec says so.
+    """
 
     percentile: float
     limit_s: float
@@ -41,7 +44,10 @@ class LatencyTarget:
 
 @dataclass(frozen=True, kw_only=True)
 class AccuracyGoal:
-    """The accuracy that a lowered model must keep. At least one of `floor` and `max_drop` is set (max_drop 0.01 is 1%)."""
+    """The accuracy that a lowered model must keep.
+
+    At least one of `floor` and `max_drop` is set (max_drop 0.01 is 1%).
+    """
 
     dataset: str
     metric: str
@@ -103,9 +109,9 @@ class HardwareOption:
 class Problem:
     """What the planner solves. Same problem, same plan, byte for byte.
 
-    `options` are allowed, `alternatives` are devices that only `constraints.hardware` rules out (for relaxations).
-    `has_calibration_data` says whether quantised precisions can be made at all. `measurements` and `evidence` are stored profiles of this model. `origins` maps a spec path (`constraints.precision`) to who set it;
-    `spans` maps a spec path to where it stands, for diagnostics about a choice.
+    `has_calibration_data` says whether quantised precisions can be made at all. `measurements` and `evidence` are
+    stored profiles of this model. `origins` maps a spec path (`constraints.precision`) to who set it; `spans` maps a
+    spec path to where it stands, for diagnostics about a choice.
     """
 
     name: str
@@ -123,6 +129,5 @@ class Problem:
     evidence: tuple[AccuracyEvidence, ...]
     origins: Mapping[str, Origin]
     spans: Mapping[str, Span]
-    alternatives: tuple[HardwareOption, ...] = ()
     has_calibration_data: bool = True
     is_provider_named: bool = False

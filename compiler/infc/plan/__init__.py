@@ -4,5 +4,6 @@ Enumerate candidates, predict them by simulation, choose the best that holds eve
 """
 
 from infc.plan.solve import solve
+from infc.plan.why import Check, Why, why
 
-__all__ = ["solve"]
+__all__ = ["Check", "Why", "solve", "why"]

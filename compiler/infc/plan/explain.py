@@ -92,7 +92,8 @@ def _objective_reason(
                 words += f", next {money_text(following.estimate.cost.usd_per_hour)} ({following.candidate.label})"
             return words
         case "cost":
-            return f"fewest replicas{others}; nothing allowed has a price, so cost was not compared"
+            unjudged = " and max_cost not judged" if problem.limits.max_usd_per_hour is not None else ""
+            return f"fewest replicas{others}; no price is known, so cost was not compared{unjudged}"
         case "latency":
             return f"lowest latency{others}, each with the fewest replicas that hold the SLO"
         case "energy":

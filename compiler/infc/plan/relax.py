@@ -7,7 +7,7 @@ from typing import TypeAlias
 from infc.ir.candidate import DynamicBatching
 from infc.ir.plan import Rejection, Relaxation
 from infc.ir.precision import Precision
-from infc.ir.problem import LatencyTarget, Origin, Problem
+from infc.ir.problem import HardwareOption, LatencyTarget, Origin, Problem
 from infc.ir.quantity import HOURS_PER_MONTH
 from infc.plan.assess import candidate_of
 from infc.plan.cost import usd_per_hour
@@ -18,10 +18,12 @@ from infc.plan.space import places
 from infc.plan.words import duration_text, rate_text, rounded_up
 
 Search: TypeAlias = Callable[[Problem], Outcome]
+Market: TypeAlias = Callable[[], tuple[HardwareOption, ...]]
+"""Devices that `constraints.hardware` rules out; only asked for when the spec is infeasible."""
 _RATE_STEPS = 7
 
 
-def relaxations(problem: Problem, search: Search, loader: Loader) -> tuple[Relaxation, ...]:
+def relaxations(problem: Problem, search: Search, loader: Loader, market: Market) -> tuple[Relaxation, ...]:
     """The smallest change of each constraint that alone makes the spec feasible; empty when no single one does."""
     found = [
         relaxation
@@ -30,7 +32,7 @@ def relaxations(problem: Problem, search: Search, loader: Loader) -> tuple[Relax
             _peak(problem, search),
             *_limits(problem, search),
             _precision(problem, search),
-            _hardware(problem, search),
+            _hardware(problem, search, market),
             _accuracy(problem, search),
         )
         if relaxation is not None
@@ -167,14 +169,14 @@ def _precision(problem: Problem, search: Search) -> Relaxation | None:
     return _relaxation(problem, best, "constraints.precision", current, best.place.site.precision.value)
 
 
-def _hardware(problem: Problem, search: Search) -> Relaxation | None:
-    if not problem.alternatives:
-        return None
-    best = _first(search(replace(problem, options=problem.options + problem.alternatives)))
+def _hardware(problem: Problem, search: Search, market: Market) -> Relaxation | None:
+    allowed = {option.hardware.id for option in problem.options}
+    others = tuple(option for option in market() if option.hardware.id not in allowed)
+    best = _first(search(replace(problem, options=problem.options + others))) if others else None
     if best is None:
         return None
-    current = ", ".join(option.hardware.id for option in problem.options)
-    return _relaxation(problem, best, "constraints.hardware", current, best.place.site.hardware.id)
+    current = ", ".join(sorted(allowed))
+    return _relaxation(problem, best, "constraints.hardware", current, f"also {best.place.site.hardware.id}")
 
 
 def _accuracy(problem: Problem, search: Search) -> Relaxation | None:

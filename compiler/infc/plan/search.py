@@ -87,7 +87,7 @@ def ceiling(problem: Problem, option: HardwareOption) -> Ceiling | None:
         found.append(
             Ceiling(replicas=limits.max_accelerators - limits.redundancy, constraint="max-accelerators", limit=words)
         )
-    if limits.max_usd_per_hour is not None:
+    if limits.max_usd_per_hour is not None and option.price is not None:
         affordable = _affordable(problem, option, limits.max_usd_per_hour)
         words = f"max_cost {money_text(limits.max_usd_per_hour)}"
         found.append(Ceiling(replicas=affordable, constraint="max-cost", limit=words))
@@ -95,7 +95,7 @@ def ceiling(problem: Problem, option: HardwareOption) -> Ceiling | None:
 
 
 def _tighter(problem: Problem, option: HardwareOption, worst: float | None) -> Ceiling | None:
-    """The ceiling of the hard constraints, or of what would still be among the wanted sites on cost, if that is lower."""
+    """The ceiling of the hard constraints, or of what would still be among the wanted sites on cost."""
     hard = ceiling(problem, option)
     if worst is None or problem.objective != "cost" or option.price is None:
         return hard

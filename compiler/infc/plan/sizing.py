@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infc.ir.candidate import DynamicBatching
 from infc.ir.plan import Rejection
@@ -161,7 +161,24 @@ class Sizer:
                     break
         if best is None:
             return None
-        return Sized(site=site, settings=best[1], needed=needed, total=needed + self._redundancy, load=best[2])
+        _, settings, load = best
+        return Sized(
+            site=site,
+            settings=self._with_room(site, settings, needed, load),
+            needed=needed,
+            total=needed + self._redundancy,
+            load=load,
+        )
+
+    def _with_room(self, site: Site, settings: Settings, needed: int, load: LoadResult) -> Settings:
+        """The largest batch cut to twice what formed, which changes nothing in the simulation and keeps room."""
+        batching = settings.batching
+        for size in site.batch_sizes:
+            if 2 * load.largest_batch <= size < batching.max_batch_size:
+                setup = Setup(max_batch_size=size, instances=settings.instances)
+                if self._peak_rps / needed <= UTILIZATION_LIMIT * self.capacity_rps(site, setup):
+                    return replace(settings, batching=replace(batching, max_batch_size=size))
+        return settings
 
     def load(self, site: Site, settings: Settings, replicas: int) -> LoadResult | None:
         """One of `replicas` under its share of the peak; None when that is beyond the utilisation limit."""

@@ -1,22 +1,24 @@
 """From a problem to its decision."""
 
-from dataclasses import replace
-
 from infc.ir.plan import Decision, Infeasible, Plan, RunnerUp
 from infc.ir.problem import Problem
 from infc.plan.assess import assess, candidate_of
 from infc.plan.explain import comments, reasons
-from infc.plan.relax import binding_constraints, relaxations
+from infc.plan.relax import Market, binding_constraints, relaxations
 from infc.plan.search import Outcome, search
 from infc.plan.tune import tuned
 
 RUNNERS_UP = 3
 
 
-def solve(problem: Problem) -> Decision:
-    """The best feasible plan, or what stands in the way. Deterministic, and independent of the order of the options."""
+def solve(problem: Problem, market: Market = tuple) -> Decision:
+    """The best feasible plan, or what stands in the way.
+
+    `market` names devices outside the problem that a relaxation may propose; it is called for an infeasible problem
+    only. Deterministic, and independent of the order of the options.
+    """
     outcome = search(problem, wanted=1 + RUNNERS_UP)
-    return _plan(problem, outcome) if outcome.found else _infeasible(problem, outcome)
+    return _plan(problem, outcome) if outcome.found else _infeasible(problem, outcome, market)
 
 
 def _plan(problem: Problem, outcome: Outcome) -> Plan:
@@ -43,11 +45,12 @@ def _plan(problem: Problem, outcome: Outcome) -> Plan:
     )
 
 
-def _infeasible(problem: Problem, outcome: Outcome) -> Infeasible:
+def _infeasible(problem: Problem, outcome: Outcome, market: Market) -> Infeasible:
     relaxed = relaxations(
         problem,
-        lambda changed: search(replace(changed), wanted=1, loader=outcome.loader),
+        lambda changed: search(changed, wanted=1, loader=outcome.loader),
         outcome.loader,
+        market,
     )
     return Infeasible(
         name=problem.name,

@@ -74,8 +74,7 @@ def _ruled_out(problem: Problem, option: HardwareOption, *, are_any_priced: bool
         return Rejection(
             candidate=hardware.id, constraint="emit", predicted=f"infc emits nothing for {hardware.vendor}", limit=""
         )
-    has_money_goal = problem.objective == "cost" or limits.max_usd_per_hour is not None
-    if option.price is None and has_money_goal and (are_any_priced or limits.max_usd_per_hour is not None):
+    if option.price is None and are_any_priced:
         return Rejection(
             candidate=hardware.id, constraint="price", predicted="no price in the chosen price books", limit=""
         )

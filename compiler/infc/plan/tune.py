@@ -48,19 +48,14 @@ def tuned(problem: Problem, sized: Sized, sizer: Sizer) -> Tuning:
 
 
 def _smallest_batch(problem: Problem, sized: Sized, sizer: Sizer) -> Sized:
-    """The largest batch cut to twice what formed, which changes nothing but keeps room.
-
-    To 1 where batches do not help.
-    """
-    fitting = [size for size in sized.site.batch_sizes if size <= sized.settings.batching.max_batch_size]
+    """No batching where it does not help, else as it was."""
+    if sized.settings.batching.max_batch_size == 1:
+        return sized
     alone = _settings_with_batch(sized.settings, 1)
     load = sizer.load(sized.site, alone, sized.needed)
-    if load is not None and load.slo_ratio(problem.latency) <= sized.load.slo_ratio(problem.latency) * AS_GOOD:
-        return replace(sized, settings=alone, load=load)
-    formed = next((size for size in fitting if size >= 2 * sized.load.largest_batch), fitting[-1])
-    settings = _settings_with_batch(sized.settings, formed)
-    load = sizer.load(sized.site, settings, sized.needed)
-    return sized if load is None else replace(sized, settings=settings)
+    if load is None or load.slo_ratio(problem.latency) > sized.load.slo_ratio(problem.latency) * AS_GOOD:
+        return sized
+    return replace(sized, settings=alone, load=load)
 
 
 def _settings_with_batch(settings: Settings, batch_size: int) -> Settings:

@@ -8,7 +8,7 @@ PLAN: tuple[DiagnosticKind, ...] = (
         title="this kind of model cannot be planned yet",
         what="The spec names a Hugging Face repository or a checkpoint folder. It is checked and carried, but this "
         "version plans ONNX models only.",
-        why="A plan for a language model needs a model of prefill, decode and KV cache; a guess would be worse than none.",
+        why="Planning a language model needs a model of prefill, decode and KV cache; a guess would be worse.",
         example="model: {huggingface: {repo: Qwen/Qwen3-8B}}",
         fix="Export an encoder or vision model to ONNX. Keep the spec of a language model for a later version.",
     ),

@@ -1,0 +1,137 @@
+"""Planning, end to end: spec files in, decisions and diagnostics out. No GPU, no network, no server."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from infc.diag import Diagnostic, has_errors
+from infc.ir.plan import Decision, Plan
+from infc.ir.problem import Problem
+from infc.plan import solve
+from infc.resolve.problem import Resolved, market_options, resolve_problem
+from infc.resolve.store import ProfileStore
+from infc.resolve.targets import Catalogue, data_directory, load_catalogue
+from infc.spec import LoadedSpec, Workspace, load_spec
+
+PlanStatus: TypeAlias = Literal["feasible", "infeasible", "invalid"]
+LockedDigest: TypeAlias = Callable[[LoadedSpec], str | None]
+"""The model digest that a lock holds for a spec, if any: a stored profile then stands in for an absent model file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedTarget:
+    """One decision: the free choice (`target` None), or the one restricted to a hardware id of `deploy.targets`."""
+
+    target: str | None
+    problem: Problem
+    decision: Decision
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedSpec:
+    """A spec with its decisions, the free choice first; none when the spec is invalid or cannot be planned."""
+
+    loaded: LoadedSpec
+    decisions: tuple[PlannedTarget, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def status(self) -> PlanStatus:
+        """Invalid when the spec has errors, infeasible when any decision is, else feasible."""
+        if not self.decisions:
+            return "invalid"
+        return "feasible" if all(isinstance(d.decision, Plan) for d in self.decisions) else "infeasible"
+
+    @property
+    def is_spec_invalid(self) -> bool:
+        """Whether the spec itself is wrong; False when it is valid and only cannot be planned."""
+        return self.loaded.spec is None or any(not d.id.startswith("plan-") for d in self.errors)
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics that are errors."""
+        return tuple(d for d in self.diagnostics if has_errors((d,)))
+
+
+def plan_specs(
+    paths: Sequence[Path], *, overlay: Path | None = None, locked_digest: LockedDigest | None = None
+) -> Iterator[PlannedSpec]:
+    """Plan each spec file in order; an invalid one does not stop the others."""
+    catalogues: dict[Path | None, Catalogue] = {}
+    for path in paths:
+        loaded = load_spec(path)
+        yield plan_loaded(loaded, catalogues, overlay=overlay, locked_digest=locked_digest)
+
+
+def plan_spec(path: Path, *, overlay: Path | None = None, locked_digest: LockedDigest | None = None) -> PlannedSpec:
+    """Plan one spec file and the targets that it names.
+
+    Raises:
+        ToolError: the model must be analysed and the extra `onnx` is not installed.
+    """
+    return plan_loaded(load_spec(path), {}, overlay=overlay, locked_digest=locked_digest)
+
+
+def plan_loaded(
+    loaded: LoadedSpec,
+    catalogues: dict[Path | None, Catalogue],
+    *,
+    overlay: Path | None = None,
+    locked_digest: LockedDigest | None = None,
+) -> PlannedSpec:
+    """Plan a spec that is loaded. `catalogues` keeps the catalogues of earlier calls by overlay."""
+    resolved, catalogue, diagnostics = resolve_loaded(loaded, catalogues, overlay=overlay, locked_digest=locked_digest)
+    if resolved is None:
+        return PlannedSpec(loaded=loaded, decisions=(), diagnostics=diagnostics)
+    spec = loaded.spec
+    assert spec is not None  # noqa: S101 - it was resolved
+    decisions = [
+        PlannedTarget(
+            target=None,
+            problem=resolved.problem,
+            decision=solve(resolved.problem, lambda: market_options(spec, catalogue)),
+        )
+    ]
+    decisions += [
+        PlannedTarget(target=name, problem=problem, decision=solve(problem))
+        for name, problem in resolved.targets.items()
+    ]
+    return PlannedSpec(loaded=loaded, decisions=tuple(decisions), diagnostics=diagnostics)
+
+
+def resolve_loaded(
+    loaded: LoadedSpec,
+    catalogues: dict[Path | None, Catalogue],
+    *,
+    overlay: Path | None = None,
+    locked_digest: LockedDigest | None = None,
+) -> tuple[Resolved | None, Catalogue, tuple[Diagnostic, ...]]:
+    """The problems of a loaded spec, the catalogue they came from, and every diagnostic on the way."""
+    own = overlay_of(loaded.workspace) if overlay is None else overlay
+    if own not in catalogues:
+        catalogues[own] = load_catalogue(own)
+    catalogue = catalogues[own]
+    store = profile_store(loaded.workspace)
+    digest = locked_digest(loaded) if locked_digest is not None else None
+    resolved, found = resolve_problem(loaded, catalogue, store, locked_digest=digest)
+    diagnostics = tuple(dict.fromkeys((*loaded.diagnostics, *catalogue.diagnostics, *found, *store.diagnostics)))
+    return (None if has_errors(diagnostics) else resolved), catalogue, diagnostics
+
+
+def overlay_of(workspace: Workspace) -> Path | None:
+    """The workspace's own `targets/`, None where there is none (or where it is infc's own)."""
+    own = workspace.targets
+    if not own.is_dir() or own.resolve() == data_directory("targets").resolve():
+        return None
+    return own
+
+
+def profile_store(workspace: Workspace) -> ProfileStore:
+    """The profiles of a workspace."""
+    return ProfileStore(root=workspace.root, cache=workspace.cache)
+
+
+def problems_by_target(planned: PlannedSpec) -> Mapping[str | None, Problem]:
+    """The problem behind each decision."""
+    return {decision.target: decision.problem for decision in planned.decisions}

@@ -1,0 +1,289 @@
+"""From a loaded spec to the planner's problem: every default resolved once, joined with model, devices and prices."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infc.diag import Diagnostic, Severity, Span, has_errors
+from infc.diag.nearest import did_you_mean
+from infc.ir.accuracy import AccuracyEvidence
+from infc.ir.arrival import Arrival, BurstyArrival, ConstantArrival, PoissonArrival
+from infc.ir.hardware import Hardware
+from infc.ir.model_profile import ModelProfile
+from infc.ir.precision import Precision
+from infc.ir.problem import (
+    AccuracyGoal,
+    AxisDistribution,
+    HardwareOption,
+    LatencyTarget,
+    Limits,
+    Origin,
+    Problem,
+    Traffic,
+)
+from infc.ir.spec import BurstySpec, OnnxModel, Spec, TraceSpec
+from infc.resolve.model import model_profile
+from infc.resolve.store import ProfileStore
+from infc.resolve.targets import Catalogue
+from infc.spec import LoadedSpec, check_hardware_names
+
+DEFAULTED_PATHS = (
+    "workload.peak",
+    "workload.arrival",
+    "constraints.hardware",
+    "constraints.precision",
+    "constraints.redundancy",
+    "objective",
+    "pricing.provider",
+    "pricing.commitment",
+    "deploy.server",
+    "accuracy.confidence",
+)
+"""Spec paths whose origin a problem records: written by the user, or a default."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """The problems of one spec: the free choice, and one for each of `deploy.targets`, restricted to it."""
+
+    problem: Problem
+    targets: Mapping[str, Problem]
+
+
+def resolve_problem(
+    loaded: LoadedSpec, catalogue: Catalogue, store: ProfileStore, *, locked_digest: str | None = None
+) -> tuple[Resolved | None, tuple[Diagnostic, ...]]:
+    """The problems of a valid spec, or the diagnostics of what stands in the way.
+
+    `locked_digest` lets a stored profile stand in for an absent model file.
+
+    Raises:
+        ToolError: the model must be analysed and the extra `onnx` is not installed.
+    """
+    spec = loaded.spec
+    if spec is None:
+        return None, ()
+    found = [*check_hardware_names(loaded, catalogue), *_unsupported(loaded, spec)]
+    if has_errors(found) or not isinstance(spec.model, OnnxModel):
+        return None, tuple(found)
+    model, problems = model_profile(loaded.file(spec.model.onnx), store, locked_digest)
+    found += _placed(problems, loaded.span("model.onnx"))
+    if model is None:
+        return None, tuple(found)
+    found += _axis_problems(loaded, spec, model)
+    if has_errors(found):
+        return None, tuple(found)
+    problem = _problem(loaded, spec, model, catalogue, store)
+    targets = {name: _restricted(problem, catalogue, spec, name) for name in spec.deploy.targets}
+    found += _notes(loaded, spec)
+    return Resolved(problem=problem, targets=targets), tuple(found)
+
+
+def _problem(loaded: LoadedSpec, spec: Spec, model: ModelProfile, catalogue: Catalogue, store: ProfileStore) -> Problem:
+    return Problem(
+        name=loaded.name,
+        spec_path=loaded.path.as_posix(),
+        model=model,
+        latency=tuple(
+            LatencyTarget(percentile=percentile, limit_s=limit, span=loaded.span(f"slo.latency.p{percentile:g}"))
+            for percentile, limit in sorted((spec.slo.latency or {}).items())
+        ),
+        availability=spec.slo.availability,
+        accuracy=_accuracy_goal(spec),
+        traffic=_traffic(loaded, spec),
+        limits=_limits(spec),
+        objective=spec.objective,
+        options=_options(spec, catalogue),
+        server=spec.deploy.server,
+        measurements=store.service_times(model.digest),
+        evidence=_evidence(loaded, spec, store.accuracy(model.digest)),
+        origins=_origins(loaded),
+        spans={path: loaded.span(path) for path in DEFAULTED_PATHS},
+        has_calibration_data=spec.accuracy is not None or spec.quantization.calibration is not None,
+        is_provider_named=spec.pricing.provider is not None,
+    )
+
+
+def _restricted(problem: Problem, catalogue: Catalogue, spec: Spec, name: str) -> Problem:
+    hardware = catalogue.find(name)
+    assert hardware is not None  # noqa: S101 - names were checked before
+    return replace(problem, options=(_priced(spec, catalogue, hardware),))
+
+
+def market_options(spec: Spec, catalogue: Catalogue) -> tuple[HardwareOption, ...]:
+    """Every data centre GPU that infc emits for and that is rented out under the spec's terms.
+
+    Workstation cards, Jetson modules and CPUs have to be named: nobody rents them as such.
+    """
+    market = (h for h in catalogue.all() if h.is_emittable and h.kind == "gpu" and h.form == "datacenter")
+    options = (_priced(spec, catalogue, hardware) for hardware in market)
+    return tuple(option for option in options if _is_on_offer(spec, option))
+
+
+def _options(spec: Spec, catalogue: Catalogue) -> tuple[HardwareOption, ...]:
+    """The devices that the spec names; without `constraints.hardware` the whole market."""
+    named = spec.constraints.hardware
+    if not named:
+        return market_options(spec, catalogue)
+    devices = (catalogue.find(name) for name in named)
+    return tuple(_priced(spec, catalogue, hardware) for hardware in devices if hardware is not None)
+
+
+def _is_on_offer(spec: Spec, option: HardwareOption) -> bool:
+    return option.price is not None and (option.price.commitment != "owned" or spec.pricing.commitment == "owned")
+
+
+def _priced(spec: Spec, catalogue: Catalogue, hardware: Hardware) -> HardwareOption:
+    provider, commitment = spec.pricing.provider, spec.pricing.commitment
+    price = catalogue.price(hardware.id, provider, commitment)
+    reserved = catalogue.price(hardware.id, provider, "1y") if commitment == "mixed" else None
+    return HardwareOption(hardware=hardware, price=price, reserved=reserved)
+
+
+def _traffic(loaded: LoadedSpec, spec: Spec) -> Traffic:
+    workload = spec.workload
+    busiest = max(workload.hourly, default=1.0) if workload.hourly else 1.0
+    peak = workload.peak_rps or workload.rate_rps * max(1.0, busiest)
+    return Traffic(
+        arrival=_arrival(loaded, spec),
+        rate_rps=workload.rate_rps,
+        peak_rps=peak,
+        hourly=workload.hourly,
+        axes={
+            axis: AxisDistribution(percentiles=dict(sizes.percentiles), maximum=sizes.max)
+            for axis, sizes in sorted(workload.axes.items())
+        },
+    )
+
+
+def _arrival(loaded: LoadedSpec, spec: Spec) -> Arrival:
+    match spec.workload.arrival:
+        case BurstySpec(bursty=shape):
+            return BurstyArrival(cv=shape.cv)
+        case TraceSpec():
+            assert loaded.trace is not None  # noqa: S101 - a valid spec's trace was read
+            return loaded.trace
+        case "constant":
+            return ConstantArrival()
+        case "poisson":
+            return PoissonArrival()
+
+
+def _limits(spec: Spec) -> Limits:
+    constraints, jetson = spec.constraints, spec.deploy.jetson
+    return Limits(
+        precisions=constraints.precision or tuple(Precision),
+        max_accelerators=constraints.max_accelerators,
+        max_usd_per_hour=constraints.max_usd_per_hour,
+        max_power_w=constraints.max_power_w,
+        redundancy=constraints.redundancy,
+        max_memory_bytes=constraints.max_memory_bytes,
+        reserved_bytes=jetson.reserved_bytes if jetson else None,
+        power_mode=jetson.power_mode if jetson else None,
+    )
+
+
+def _accuracy_goal(spec: Spec) -> AccuracyGoal | None:
+    goal = spec.accuracy
+    if goal is None:
+        return None
+    return AccuracyGoal(
+        dataset=goal.dataset,
+        metric=goal.metric,
+        floor=goal.floor,
+        max_drop=goal.max_drop,
+        confidence=goal.confidence,
+    )
+
+
+def _evidence(loaded: LoadedSpec, spec: Spec, stored: Sequence[AccuracyEvidence]) -> tuple[AccuracyEvidence, ...]:
+    """Stored evidence on the spec's dataset; on any dataset where the file is not at hand to compare."""
+    if not stored or spec.accuracy is None:
+        return ()
+    digest = _file_digest(loaded.file(spec.accuracy.dataset))
+    return tuple(e for e in stored if digest is None or e.dataset_digest == digest)
+
+
+def _file_digest(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
+def _origins(loaded: LoadedSpec) -> dict[str, Origin]:
+    return {path: Origin.USER if path in loaded.source.entries else Origin.DEFAULT for path in DEFAULTED_PATHS}
+
+
+def _unsupported(loaded: LoadedSpec, spec: Spec) -> Iterator[Diagnostic]:
+    """What is valid but cannot be planned by this version."""
+    if not isinstance(spec.model, OnnxModel):
+        yield Diagnostic(
+            id="plan-unsupported-model",
+            message="only ONNX models can be planned by this version",
+            span=loaded.span("model"),
+            help="export an encoder or vision model to ONNX; the spec of a language model is checked and kept",
+        )
+    elif spec.deploy.server == "vllm":
+        yield Diagnostic(
+            id="plan-unsupported-server",
+            message="vLLM serves language models, not ONNX files",
+            span=loaded.span("deploy.server"),
+            help="write server: triton, or leave it out",
+        )
+    elif not spec.slo.latency:
+        yield Diagnostic(
+            id="plan-no-latency",
+            message="an ONNX model is planned for slo.latency, which is not set",
+            span=loaded.span("slo"),
+            help="write slo: {latency: {p99: 25ms}}",
+        )
+
+
+def _axis_problems(loaded: LoadedSpec, spec: Spec, model: ModelProfile) -> Iterator[Diagnostic]:
+    """Axes of the spec against the model's: all of them, none else."""
+    for axis in model.axes:
+        if axis not in spec.workload.axes:
+            yield Diagnostic(
+                id="plan-axis-missing",
+                message=f"the model's axis `{axis}` has no sizes",
+                span=loaded.span("workload.axes"),
+                help=f"write workload: {{axes: {{{axis}: {{p50: 32, max: 128}}}}}}, or one number if it never varies",
+            )
+    for axis in spec.workload.axes:
+        if axis == model.batch_axis:
+            yield Diagnostic(
+                id="plan-axis-unknown",
+                message=f"`{axis}` is the batch axis, which the plan chooses",
+                span=loaded.span(f"workload.axes.{axis}"),
+                help="remove it; requests carry one item each",
+            )
+        elif axis not in model.axes:
+            known = ", ".join(model.axes) or "none besides the batch"
+            yield Diagnostic(
+                id="plan-axis-unknown",
+                message=f"the model has no axis `{axis}`",
+                span=loaded.span(f"workload.axes.{axis}"),
+                notes=(f"dynamic axes of the model: {known}",),
+                help=did_you_mean(axis, model.axes) or "remove it",
+            )
+
+
+def _notes(loaded: LoadedSpec, spec: Spec) -> Iterator[Diagnostic]:
+    """What is carried but weighs nothing in this plan."""
+    if spec.workload.hourly is not None and spec.pricing.commitment != "mixed":
+        yield Diagnostic(
+            id="plan-hourly-unused",
+            severity=Severity.NOTE,
+            message="the day shape does not lower the cost: replicas for the peak run all day",
+            span=loaded.span("workload.hourly"),
+            help="write pricing: {commitment: mixed} to reserve the baseline and rent the peak on demand",
+        )
+
+
+def _placed(problems: Sequence[Diagnostic], span: Span) -> Iterator[Diagnostic]:
+    """Diagnostics about the model, pointing at the line of the spec that names it."""
+    for problem in problems:
+        yield problem if problem.span is not None else replace(problem, span=span)
