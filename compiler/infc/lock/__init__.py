@@ -1,1 +1,28 @@
+"""infc.lock: what was decided and built, from which inputs; reviewed and merged by git."""
 
+from infc.lock.check import CurrentArtifact, EntryStatus, check
+from infc.lock.diff import EntryDiff, diff_entries, diff_locks
+from infc.lock.entry import entry_from, locked_choice, locked_prediction
+from infc.lock.file import merge, read_lock, update_lock, write_lock
+from infc.lock.inputs import input_digests
+from infc.lock.values import InputDigests, Lock, LockEntry
+
+__all__ = [
+    "CurrentArtifact",
+    "EntryDiff",
+    "EntryStatus",
+    "InputDigests",
+    "Lock",
+    "LockEntry",
+    "check",
+    "diff_entries",
+    "diff_locks",
+    "entry_from",
+    "input_digests",
+    "locked_choice",
+    "locked_prediction",
+    "merge",
+    "read_lock",
+    "update_lock",
+    "write_lock",
+]

@@ -1,0 +1,71 @@
+"""Whether the lock still follows from its inputs: offline, without planning, without model weights."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from infc.lock.values import InputDigests, Lock
+
+Status: TypeAlias = Literal["ok", "outdated", "stale", "missing", "orphan"]
+FAILING: tuple[Status, ...] = ("stale", "missing", "orphan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurrentArtifact:
+    """A deployment as its inputs are now. `target` and `inputs` are None for a spec of which nothing is locked."""
+
+    name: str
+    spec: str
+    target: str | None
+    inputs: InputDigests | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryStatus:
+    """How one deployment stands.
+
+    ok: every input is the locked one. outdated: other measurements or devices are known now, a new plan may differ.
+    stale: an input changed (`inputs` says which). missing: not locked. orphan: locked, but its spec is gone or no
+    longer has that name.
+    """
+
+    name: str
+    target: str | None
+    spec: str
+    status: Status
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """`name @ target`."""
+        return f"{self.name} @ {self.target}" if self.target else self.name
+
+
+def check(lock: Lock, current: Iterable[CurrentArtifact], *, is_complete: bool) -> tuple[EntryStatus, ...]:
+    """The status of every current deployment and, when `current` is complete, of every locked one, sorted."""
+    seen: set[tuple[str, str]] = set()
+    statuses = []
+    for artifact in current:
+        statuses.append(_status(lock, artifact))
+        if artifact.target is not None:
+            seen.add((artifact.name, artifact.target))
+    if is_complete:
+        statuses += [
+            EntryStatus(name=entry.name, target=entry.target, spec=entry.spec, status="orphan")
+            for entry in lock.entries
+            if entry.address not in seen
+        ]
+    return tuple(sorted(statuses, key=lambda status: (status.name, status.target or "")))
+
+
+def _status(lock: Lock, artifact: CurrentArtifact) -> EntryStatus:
+    entry = lock.find(artifact.name, artifact.target) if artifact.target is not None else None
+    status: Status = "ok"
+    inputs: tuple[str, ...] = ()
+    if entry is None or artifact.inputs is None:
+        status = "missing"
+    elif changed := entry.inputs.changed(artifact.inputs):
+        status, inputs = "stale", changed
+    elif outdated := entry.inputs.outdated(artifact.inputs):
+        status, inputs = "outdated", outdated
+    return EntryStatus(name=artifact.name, target=artifact.target, spec=artifact.spec, status=status, inputs=inputs)

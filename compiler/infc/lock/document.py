@@ -1,0 +1,263 @@
+"""From TOML text to a `Lock`, with a diagnostic for everything that is not one."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import TypeVar
+
+from infc.diag import Diagnostic, Span
+from infc.ir.accuracy import Verdict
+from infc.ir.candidate import ServerName
+from infc.ir.engine import EngineKind
+from infc.ir.interval import Basis
+from infc.ir.precision import Precision
+from infc.lock.table import Table, TableError
+from infc.lock.values import (
+    VERSION,
+    InputDigests,
+    Lock,
+    LockedAccuracy,
+    LockedChoice,
+    LockedEngine,
+    LockedPrediction,
+    LockEntry,
+)
+
+E = TypeVar("E", bound=Enum)
+T = TypeVar("T")
+SERVERS: Mapping[str, ServerName] = {"triton": "triton", "vllm": "vllm", "jetson": "jetson"}
+ENGINE_KINDS: Mapping[str, EngineKind] = {
+    "tensorrt": "tensorrt",
+    "tensorrt_rtx": "tensorrt_rtx",
+    "onnxruntime": "onnxruntime",
+}
+_AT_LINE = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
+_CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)")
+_ARTIFACT = re.compile(r"^\s*\[\[\s*artifact\s*\]\]")
+_REGENERATE = "take either side of the file from git and run `infc lock`, which keeps every choice that still holds"
+
+
+def lock_from_text(text: str, shown: str) -> tuple[Lock | None, tuple[Diagnostic, ...]]:
+    """The lock that `text` holds, or what is wrong with it and in which line. `shown` is the path for diagnostics."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if _CONFLICT.match(line):
+            return None, (_conflict(shown, number),)
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return None, (_corrupt(shown, str(error), len(lines)),)
+    problem = _version_problem(document.get("version"), lines, shown)
+    if problem is not None:
+        return None, (problem,)
+    return _entries(document, lines, shown)
+
+
+def _entries(
+    document: Mapping[str, object], lines: list[str], shown: str
+) -> tuple[Lock | None, tuple[Diagnostic, ...]]:
+    starts = [number for number, line in enumerate(lines, start=1) if _ARTIFACT.match(line)]
+    artifacts = document.get("artifact", [])
+    unknown = sorted(document.keys() - {"version", "artifact"})
+    problems = [_invalid(shown, _line_of(lines, key, 1), f"unknown key `{key}`") for key in unknown]
+    if not isinstance(artifacts, list):
+        return None, (_invalid(shown, 1, "`artifact` is not a list of tables"),)
+    entries: dict[tuple[str, str], LockEntry] = {}
+    for index, row in enumerate(artifacts):
+        start = starts[index] if index < len(starts) else 1
+        end = starts[index + 1] - 1 if index + 1 < len(starts) else len(lines)
+        try:
+            entry = _entry(Table(row, "artifact"))
+        except TableError as error:
+            line = _line_of(lines[:end], error.key, start)
+            problems.append(_invalid(shown, line, str(error)))
+            continue
+        if entry.address in entries:
+            problems.append(_invalid(shown, start, f"a second block for {entry.label}"))
+        entries[entry.address] = entry
+    if problems:
+        return None, tuple(problems)
+    return Lock(entries=tuple(entries[address] for address in sorted(entries))), ()
+
+
+def _entry(table: Table) -> LockEntry:
+    inputs, choice, predicted = table.table("inputs"), table.table("choice"), table.table("predicted")
+    accuracy = table.optional_table("accuracy")
+    entry = LockEntry(
+        name=table.text("name"),
+        target=table.text("target"),
+        spec=_relative(table.text("spec"), "spec"),
+        profile=table.optional_text("profile"),
+        inputs=_inputs(inputs),
+        choice=_choice(choice),
+        predicted=_predicted(predicted),
+        accuracy=_accuracy(accuracy) if accuracy is not None else None,
+        engine=_engine(table.table("engine")),
+        files=table.texts_by_name("files"),
+    )
+    table.finish()
+    return entry
+
+
+def _inputs(table: Table) -> InputDigests:
+    inputs = InputDigests(
+        spec=table.text("spec"),
+        model=table.text("model"),
+        dataset=table.optional_text("dataset"),
+        calibration=table.optional_text("calibration"),
+        trace=table.optional_text("trace"),
+        hardware=table.text("hardware"),
+        price=table.optional_text("price"),
+        toolchain=table.text("toolchain"),
+        profiles=table.texts("profiles"),
+        catalogue=table.text("catalogue"),
+    )
+    table.finish()
+    return inputs
+
+
+def _choice(table: Table) -> LockedChoice:
+    choice = LockedChoice(
+        server=_one_of(SERVERS, table, "server"),
+        hardware=table.text("hardware"),
+        power_mode=table.optional_text("power_mode"),
+        precision=_member(Precision, table, "precision"),
+        tensor_parallel=table.count("tensor_parallel"),
+        instances_per_gpu=table.count("instances_per_gpu"),
+        max_batch_size=table.optional_count("max_batch_size"),
+        max_queue_delay_us=table.optional_count("max_queue_delay_us", minimum=0),
+        preferred_batch_sizes=table.counts("preferred_batch_sizes"),
+        prefetch=table.optional_flag("prefetch"),
+        max_num_seqs=table.optional_count("max_num_seqs"),
+        max_num_batched_tokens=table.optional_count("max_num_batched_tokens"),
+        replicas=table.count("replicas"),
+    )
+    table.finish()
+    return choice
+
+
+def _predicted(table: Table) -> LockedPrediction:
+    labels = [key for key in table.keys() if key.endswith("_ms")]  # noqa: SIM118 - Table is no mapping
+    predicted = LockedPrediction(
+        latency_ms={key.removesuffix("_ms"): table.number(key) for key in labels},
+        utilization=table.number("utilization"),
+        throughput_rps=table.number("throughput_rps"),
+        memory_gib=table.number("memory_gib"),
+        power_w=table.optional_number("power_w"),
+        usd_per_hour=table.optional_number("usd_per_hour"),
+        usd_per_month=table.optional_number("usd_per_month"),
+        usd_per_million_requests=table.optional_number("usd_per_million_requests"),
+        basis=_member(Basis, table, "basis"),
+    )
+    table.finish()
+    return predicted
+
+
+def _accuracy(table: Table) -> LockedAccuracy:
+    accuracy = LockedAccuracy(
+        metric=table.text("metric"),
+        value=table.number("value"),
+        drop=table.number("drop"),
+        samples=table.count("samples"),
+        confidence=table.number("confidence"),
+        subject=table.text("subject"),
+        verdict=_member(Verdict, table, "verdict"),
+    )
+    table.finish()
+    return accuracy
+
+
+def _engine(table: Table) -> LockedEngine:
+    engine = LockedEngine(
+        kind=_one_of(ENGINE_KINDS, table, "kind"),
+        key=table.text("key"),
+        file=_relative(table.text("file"), "file"),
+        is_pending=table.flag("pending"),
+        toolchain=table.texts_by_name("toolchain"),
+    )
+    table.finish()
+    return engine
+
+
+def _member(kind: type[E], table: Table, key: str) -> E:
+    value = table.text(key)
+    try:
+        return kind(value)
+    except ValueError:
+        raise TableError(key, f"`{key}` is not one of {', '.join(str(member.value) for member in kind)}") from None
+
+
+def _one_of(choices: Mapping[str, T], table: Table, key: str) -> T:
+    value = table.text(key)
+    if value not in choices:
+        raise TableError(key, f"`{key}` is not one of {', '.join(choices)}")
+    return choices[value]
+
+
+def _relative(path: str, key: str) -> str:
+    parts = path.split("/")
+    if not path or path.startswith("/") or "\\" in path or "\0" in path or (key == "file" and ".." in parts):
+        raise TableError(key, f"`{key}` is not a relative path")
+    return path
+
+
+def _version_problem(version: object, lines: list[str], shown: str) -> Diagnostic | None:
+    if version == VERSION and not isinstance(version, bool):
+        return None
+    line = _line_of(lines, "version", 1)
+    if isinstance(version, int) and version > VERSION:
+        return Diagnostic(
+            id="lock-version",
+            message=f"the lock has version {version}, this infc reads version {VERSION}",
+            span=_span(shown, line),
+            help="use the infc that wrote it, or a newer one",
+        )
+    return _invalid(shown, line, f"there is no `version = {VERSION}`")
+
+
+def _line_of(lines: list[str], key: str, start: int) -> int:
+    """The line of a key from line `start` on, else `start`."""
+    pattern = re.compile(rf'^\s*(\[artifact\.)?"?{re.escape(key)}"?\s*[\]=]')
+    found = (number for number, line in enumerate(lines[start - 1 :], start=start) if pattern.match(line))
+    return next(found, start)
+
+
+def _span(shown: str, line: int, column: int = 1) -> Span:
+    return Span(path=shown, line=line, column=column, end_line=line, end_column=column + 1)
+
+
+def _conflict(shown: str, line: int) -> Diagnostic:
+    return Diagnostic(
+        id="lock-conflict",
+        message="the lock holds an unresolved merge conflict",
+        span=_span(shown, line),
+        help=_REGENERATE,
+    )
+
+
+def _corrupt(shown: str, reason: str, last_line: int) -> Diagnostic:
+    where = _AT_LINE.search(reason)
+    line, column = (int(where[1]), int(where[2])) if where and where[1] else (max(last_line, 1), 1)
+    return Diagnostic(
+        id="lock-corrupt",
+        message="the lock is not TOML",
+        span=_span(shown, line, column),
+        notes=(_AT_LINE.sub("", reason).strip(),),
+        help=_REGENERATE,
+    )
+
+
+def _invalid(shown: str, line: int, reason: str) -> Diagnostic:
+    return Diagnostic(id="lock-invalid", message=reason, span=_span(shown, line), help=_REGENERATE)
+
+
+def read_text(path: Path, shown: str) -> tuple[str | None, tuple[Diagnostic, ...]]:
+    """The text of a lock file; a missing file is empty text of no lock (None and no diagnostic)."""
+    try:
+        return path.read_bytes().decode("utf-8"), ()
+    except FileNotFoundError:
+        return None, ()
+    except UnicodeDecodeError as error:
+        return None, (_corrupt(shown, f"byte {error.start} is not UTF-8", 1),)

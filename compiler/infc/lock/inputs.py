@@ -1,0 +1,117 @@
+"""Digests of everything that decides a deployment, the same on every machine.
+
+Each is a sha256 over canonical JSON (sorted keys, no spaces, UTF-8, shortest decimal floats) or over a file's bytes.
+Paths are as the spec writes them, relative to it; comments, key order and layout of the YAML do not count, nor do line
+ends, times, or where the checkout lies.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+
+import infc
+from infc.ir.arrival import TraceArrival
+from infc.ir.price import Price
+from infc.ir.problem import HardwareOption, Problem
+from infc.ir.spec import Spec
+from infc.lock.values import InputDigests
+from infc.spec import LoadedSpec
+
+MISSING = "missing"
+"""Stands for the digest of a file that the spec names, that is not here, and that no lock knows."""
+
+
+def input_digests(
+    loaded: LoadedSpec, problem: Problem, hardware_id: str, *, server: str, locked: InputDigests | None = None
+) -> InputDigests:
+    """The inputs of the plan of `problem` on one device.
+
+    Args:
+        loaded: the spec as read, without errors; the files that it names are hashed where they exist.
+        problem: what `resolve` made of it.
+        hardware_id: the device of the plan.
+        server: name and version of the server that is emitted for, such as `triton 24.10`.
+        locked: digests to keep for files that are absent here (data may be fetched only where it is needed).
+    """
+    if loaded.spec is None:
+        raise ValueError("a spec with errors has no inputs")
+    named = _named_files(loaded.spec, problem)
+    digests = {kind: _file_digest(loaded.file(written), getattr(locked, kind, None)) for kind, written in named.items()}
+    chosen = [option for option in problem.options if option.hardware.id == hardware_id]
+    others = [option for option in problem.options if option.hardware.id != hardware_id]
+    return InputDigests(
+        spec=digest_of(loaded.spec.model_dump(mode="json", by_alias=True, exclude_none=True)),
+        model=f"sha256:{problem.model.digest.removeprefix('sha256:')}",
+        dataset=digests.get("dataset"),
+        calibration=digests.get("calibration"),
+        trace=digests.get("trace"),
+        hardware=digest_of([plain(option.hardware) for option in chosen]),
+        price=_price_text(chosen[0].price) if chosen and chosen[0].price else None,
+        toolchain=f"infc {infc.__version__}, {server}",
+        profiles=profile_names(problem),
+        catalogue=digest_of(sorted((_option(option) for option in others), key=lambda row: str(row[0]))),
+    )
+
+
+def profile_names(problem: Problem) -> tuple[str, ...]:
+    """File names of the stored measurements that the problem holds; they carry a digest of their content."""
+    from infc.resolve.profile_json import text_from_accuracy, text_from_service_times
+
+    texts = [("service-time", text_from_service_times(profile)) for profile in problem.measurements]
+    texts += [("accuracy", text_from_accuracy(evidence)) for evidence in problem.evidence]
+    return tuple(sorted(f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}" for kind, text in texts))
+
+
+def digest_of(value: object) -> str:
+    """`sha256:<hex>` of canonical JSON.
+
+    >>> digest_of({"b": 1, "a": 2.50}) == digest_of({"a": 2.5, "b": 1})
+    True
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def plain(value: object) -> object:
+    """A frozen value of infc as JSON types: dataclasses and mappings become objects, enumerations their values."""
+    if isinstance(value, Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(plain(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+def _option(option: HardwareOption) -> list[object]:
+    return [option.hardware.id, plain(option.hardware), plain(option.price)]
+
+
+def _named_files(spec: Spec, problem: Problem) -> dict[str, str]:
+    named = {}
+    if spec.accuracy is not None:
+        named["dataset"] = spec.accuracy.dataset
+    if spec.quantization.calibration is not None:
+        named["calibration"] = spec.quantization.calibration
+    if isinstance(problem.traffic.arrival, TraceArrival):
+        named["trace"] = problem.traffic.arrival.path
+    return named
+
+
+def _file_digest(path: Path, locked: str | None) -> str:
+    try:
+        with path.open("rb") as file:
+            return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return locked or MISSING
+
+
+def _price_text(price: Price) -> str:
+    return (
+        f"{price.provider} {price.sku} {price.region} {price.commitment} {price.usd_per_hour:.6g} USD/h of {price.date}"
+    )

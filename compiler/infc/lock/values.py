@@ -1,0 +1,188 @@
+"""The lock as values: one entry for each spec and target, with everything that decided it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
+
+from infc.ir.accuracy import Verdict
+from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching, ServerName
+from infc.ir.engine import EngineKind
+from infc.ir.interval import Basis
+from infc.ir.precision import Precision
+
+Cell: TypeAlias = str | float | int | bool | tuple[int, ...] | None
+"""A value that a diff shows: old -> new."""
+
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputDigests:
+    """What decided an entry, each input by itself, so that a diff can say which one changed.
+
+    Digests are `sha256:<hex>`. `dataset`, `calibration` and `trace` are None where the spec names no such file.
+    `price` and `toolchain` are readable text. `profiles` are names of stored measurements of this model, `catalogue`
+    is the digest of the other devices that were considered: a change of these two makes an entry outdated (another
+    plan may be better now), not stale (the plan is no longer what the inputs say).
+    """
+
+    spec: str
+    model: str
+    dataset: str | None
+    calibration: str | None
+    trace: str | None
+    hardware: str
+    price: str | None
+    toolchain: str
+    profiles: tuple[str, ...]
+    catalogue: str
+
+    def changed(self, current: "InputDigests") -> tuple[str, ...]:
+        """Names of the inputs that differ and make an entry stale."""
+        names = [field.name for field in fields(self) if field.name not in ADVISORY_INPUTS]
+        return tuple(name for name in names if getattr(self, name) != getattr(current, name))
+
+    def outdated(self, current: "InputDigests") -> tuple[str, ...]:
+        """Names of the inputs that differ and make an entry outdated."""
+        return tuple(name for name in ADVISORY_INPUTS if getattr(self, name) != getattr(current, name))
+
+
+ADVISORY_INPUTS = ("profiles", "catalogue")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockedChoice:
+    """The decision. Batching fields are None where they do not apply to the server."""
+
+    server: ServerName
+    hardware: str
+    power_mode: str | None
+    precision: Precision
+    tensor_parallel: int
+    instances_per_gpu: int
+    max_batch_size: int | None
+    max_queue_delay_us: int | None
+    preferred_batch_sizes: tuple[int, ...]
+    prefetch: bool | None
+    max_num_seqs: int | None
+    max_num_batched_tokens: int | None
+    replicas: int
+
+    def candidate(self) -> Candidate:
+        """The choice as the planner's value."""
+        batching: DynamicBatching | ContinuousBatching
+        if self.max_num_seqs is not None and self.max_num_batched_tokens is not None:
+            batching = ContinuousBatching(
+                max_num_seqs=self.max_num_seqs, max_num_batched_tokens=self.max_num_batched_tokens
+            )
+        else:
+            batching = DynamicBatching(
+                max_batch_size=self.max_batch_size or 1,
+                max_queue_delay_s=(self.max_queue_delay_us or 0) / 1e6,
+                preferred_batch_sizes=self.preferred_batch_sizes,
+                has_prefetch=self.prefetch is not False,
+            )
+        return Candidate(
+            hardware_id=self.hardware,
+            server=self.server,
+            precision=self.precision,
+            batching=batching,
+            instances_per_gpu=self.instances_per_gpu,
+            tensor_parallel=self.tensor_parallel,
+            replicas=self.replicas,
+            power_mode=self.power_mode,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockedPrediction:
+    """What the plan predicted at the peak, in the units of the file. `latency_ms` maps "mean", "p50"... to values."""
+
+    latency_ms: Mapping[str, float]
+    utilization: float
+    throughput_rps: float
+    memory_gib: float
+    power_w: float | None
+    usd_per_hour: float | None
+    usd_per_month: float | None
+    usd_per_million_requests: float | None
+    basis: Basis
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockedAccuracy:
+    """The accuracy evidence that the entry rests on; `drop` is relative to the unquantised reference."""
+
+    metric: str
+    value: float
+    drop: float
+    samples: int
+    confidence: float
+    subject: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockedEngine:
+    """The engine by its key, the hash of its build inputs (engine bytes do not repeat), and its place in the bundle.
+
+    `toolchain` maps the tools that built it to versions; empty while `is_pending`.
+    """
+
+    kind: EngineKind
+    key: str
+    file: str
+    is_pending: bool
+    toolchain: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockEntry:
+    """One deployment of one spec. `spec` and `profile` are relative to the lock; `files` maps emitted files to digests.
+
+    Files whose bytes do not repeat (TensorRT engines) are not in `files`.
+    """
+
+    name: str
+    target: str
+    spec: str
+    profile: str | None
+    inputs: InputDigests
+    choice: LockedChoice
+    predicted: LockedPrediction
+    accuracy: LockedAccuracy | None
+    engine: LockedEngine
+    files: Mapping[str, str]
+
+    @property
+    def address(self) -> tuple[str, str]:
+        """What an entry is found and sorted by."""
+        return (self.name, self.target)
+
+    @property
+    def label(self) -> str:
+        """`name @ target`."""
+        return f"{self.name} @ {self.target}"
+
+    @property
+    def model_digest(self) -> str:
+        """The model's digest as the profile store knows it: hexadecimal, without a prefix."""
+        return self.inputs.model.removeprefix("sha256:")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    """Every entry, sorted by name and target."""
+
+    entries: tuple[LockEntry, ...] = ()
+
+    def find(self, name: str, target: str) -> LockEntry | None:
+        """The entry of one spec and target."""
+        return next((entry for entry in self.entries if entry.address == (name, target)), None)
+
+    def of_spec(self, spec: str) -> tuple[LockEntry, ...]:
+        """The entries of the spec at this path (relative to the lock)."""
+        return tuple(entry for entry in self.entries if entry.spec == spec)
+
+
+ChangeKind: TypeAlias = Literal["added", "changed", "rebuilt", "removed", "unchanged"]

@@ -1,0 +1,98 @@
+"""Lock entries for tests."""
+
+from dataclasses import replace
+
+from infc.ir.accuracy import Verdict
+from infc.ir.interval import Basis
+from infc.ir.precision import Precision
+from infc.lock.entry import as_written
+from infc.lock.values import InputDigests, LockedAccuracy, LockedChoice, LockedEngine, LockedPrediction, LockEntry
+
+
+def digest(letter: str) -> str:
+    """A digest that says where it comes from."""
+    return "sha256:" + letter * 64
+
+
+def inputs(**changes: object) -> InputDigests:
+    """Inputs of a spec with a dataset."""
+    base = InputDigests(
+        spec=digest("a"),
+        model=digest("b"),
+        dataset=digest("c"),
+        calibration=None,
+        trace=None,
+        hardware=digest("d"),
+        price="aws g6.xlarge us-east-1 on-demand 0.8048 USD/h of 2026-09-01",
+        toolchain="infc 0.1.0, triton 24.10",
+        profiles=("accuracy-0123456789ab", "service-time-0123456789ab"),
+        catalogue=digest("e"),
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def choice(**changes: object) -> LockedChoice:
+    """A Triton deployment."""
+    base = LockedChoice(
+        server="triton",
+        hardware="l4",
+        power_mode=None,
+        precision=Precision.FP16,
+        tensor_parallel=1,
+        instances_per_gpu=2,
+        max_batch_size=16,
+        max_queue_delay_us=0,
+        preferred_batch_sizes=(8, 16),
+        prefetch=False,
+        max_num_seqs=None,
+        max_num_batched_tokens=None,
+        replicas=3,
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def prediction(**changes: object) -> LockedPrediction:
+    """Predicted numbers."""
+    base = LockedPrediction(
+        latency_ms={"mean": 5.0, "p50": 4.8, "p99": 9.8, "p99.9": 14.25},
+        utilization=0.61,
+        throughput_rps=1480.0,
+        memory_gib=0.65,
+        power_w=72.0,
+        usd_per_hour=2.1,
+        usd_per_month=1533.0,
+        usd_per_million_requests=1.9,
+        basis=Basis.MEASURED,
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def entry(name: str = "encoder", target: str = "l4", **changes: object) -> LockEntry:
+    """A whole entry."""
+    base = LockEntry(
+        name=name,
+        target=target,
+        spec=f"specs/{name}.infc.yaml",
+        profile="infc-profiles/model-0123456789ab.json",
+        inputs=inputs(),
+        choice=choice(),
+        predicted=prediction(),
+        accuracy=LockedAccuracy(
+            metric="top1",
+            value=0.9192,
+            drop=0.0012,
+            samples=2000,
+            confidence=0.95,
+            subject="lowered",
+            verdict=Verdict.PASS,
+        ),
+        engine=LockedEngine(
+            kind="tensorrt_rtx",
+            key="ab" * 32,
+            file=f"model_repository/{name}/1/model.plan",
+            is_pending=False,
+            toolchain={"tensorrt_rtx": "1.7.1.116"},
+        ),
+        files={f"model_repository/{name}/config.pbtxt": digest("1"), "launch.sh": digest("2")},
+    )
+    return as_written(replace(base, **changes))  # type: ignore[arg-type]

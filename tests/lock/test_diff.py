@@ -1,0 +1,90 @@
+"""What a review sees: which inputs changed, and old -> new of everything that matters."""
+
+import pytest
+
+from infc.ir.precision import Precision
+from infc.lock import CurrentArtifact, Lock, check, diff_locks, merge
+from infc.lock.values import LockedEngine
+
+from .entries import choice, digest, entry, inputs, prediction
+
+OLD = merge(Lock(), [entry("a"), entry("b"), entry("c"), entry("d")])
+
+
+def test_every_kind_of_change_is_told_apart() -> None:
+    """Added, removed, rebuilt, changed in place, unchanged."""
+    rebuilt = entry(
+        "b", engine=LockedEngine(kind="tensorrt_rtx", key="cd" * 32, file="x", is_pending=True, toolchain={})
+    )
+    changed = entry("c", choice=choice(replicas=2))
+    new = merge(Lock(), [entry("a"), rebuilt, changed, entry("e")])
+    assert [(d.name, d.kind) for d in diff_locks(OLD, new)] == [
+        ("a", "unchanged"),
+        ("b", "rebuilt"),
+        ("c", "changed"),
+        ("d", "removed"),
+        ("e", "added"),
+    ]
+
+
+def test_change_names_inputs_fields_and_files() -> None:
+    """The inputs that changed, and old -> new of precision, batching, replicas, latency, accuracy and cost."""
+    new = entry(
+        "a",
+        inputs=inputs(spec=digest("9"), price=None),
+        choice=choice(precision=Precision.INT8, max_batch_size=8, preferred_batch_sizes=(8,)),
+        predicted=prediction(latency_ms={"p99": 6.4}, usd_per_month=1022.0),
+        accuracy=None,
+        files={"launch.sh": digest("3"), "plan.json": digest("4")},
+    )
+    (diff,) = diff_locks(merge(Lock(), [entry("a")]), merge(Lock(), [new]))
+    assert [(i.name, i.new) for i in diff.inputs] == [("spec", digest("9")), ("price", None)]
+    fields = {f.path: (f.old, f.new) for f in diff.fields}
+    assert fields["choice.precision"] == ("fp16", "int8")
+    assert fields["choice.max_batch_size"] == (16, 8)
+    assert fields["choice.preferred_batch_sizes"] == ((8, 16), (8,))
+    assert fields["predicted.p99_ms"] == (9.8, 6.4)
+    assert fields["predicted.p50_ms"] == (4.8, None)
+    assert fields["predicted.usd_per_month"] == (1533.0, 1022.0)
+    assert fields["accuracy.value"] == (0.9192, None)
+    assert "choice.replicas" not in fields
+    assert [(f.path, f.action) for f in diff.files] == [
+        ("launch.sh", "changed"),
+        ("model_repository/a/config.pbtxt", "removed"),
+        ("plan.json", "added"),
+    ]
+
+
+def artifact(name: str, **changes: object) -> CurrentArtifact:
+    """A deployment as it is now."""
+    return CurrentArtifact(name=name, target="l4", spec=f"specs/{name}.infc.yaml", inputs=inputs(**changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "named"),
+    [
+        ({}, "ok", ()),
+        ({"spec": digest("9")}, "stale", ("spec",)),
+        ({"model": digest("9"), "dataset": None}, "stale", ("model", "dataset")),
+        ({"toolchain": "infc 0.2.0, triton 24.10"}, "stale", ("toolchain",)),
+        ({"price": None, "profiles": ()}, "stale", ("price",)),
+        ({"profiles": ()}, "outdated", ("profiles",)),
+        ({"catalogue": digest("9")}, "outdated", ("catalogue",)),
+    ],
+)
+def test_check_names_the_inputs_that_changed(changes: dict[str, object], status: str, named: tuple[str, ...]) -> None:
+    """A changed input makes an entry stale; other measurements or devices only make it outdated."""
+    (found,) = check(merge(Lock(), [entry("a")]), [artifact("a", **changes)], is_complete=True)
+    assert (found.status, found.inputs) == (status, named)
+
+
+def test_check_finds_missing_and_orphaned_entries() -> None:
+    """A spec that is not locked is missing; a block whose spec is gone is an orphan, if all specs were looked at."""
+    current = [artifact("a"), CurrentArtifact(name="z", target=None, spec="specs/z.infc.yaml", inputs=None)]
+    lock = merge(Lock(), [entry("a"), entry("b")])
+    assert [(s.name, s.status) for s in check(lock, current, is_complete=True)] == [
+        ("a", "ok"),
+        ("b", "orphan"),
+        ("z", "missing"),
+    ]
+    assert [s.status for s in check(lock, current, is_complete=False)] == ["ok", "missing"]
