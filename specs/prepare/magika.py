@@ -1,8 +1,8 @@
 """Magika: the model as its package ships it, and real files of other packages to judge and calibrate it on.
 
-Run by `fetch_models.py`: `magika.py OUT DOWNLOADS WORK`. A file's label is its extension; extensions that say little are
-left out (.pl is Perl or Prolog, .html full of template tags is not HTML yet, .j2 may become anything). The files are
-those inside the downloaded archives, which are pinned: the data is the same everywhere.
+Run by `fetch_models.py`: `magika.py OUT DOWNLOADS WORK`. A file's label is its extension; extensions that say little
+are left out (.pl is Perl or Prolog, .html full of template tags is not HTML yet, .j2 may become anything). The files
+are those inside the downloaded archives, which are pinned: the data is the same everywhere.
 """
 
 import hashlib

@@ -48,7 +48,7 @@ def render_list(devices: Sequence[ListedDevice]) -> str:
 
 
 LEGEND = (
-    "FP16, FP8, INT8: dense peaks in TFLOPS or TOPS (BF16 where there is no FP16). W: highest sustained power.",
+    "FP16 (or BF16), FP8, INT8: dense peaks, TFLOPS or TOPS. W: highest sustained power.",
     "$/hour: the cheapest on-demand list price of a cloud, or what owning the device costs.",
 )
 

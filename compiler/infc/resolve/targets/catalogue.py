@@ -108,7 +108,7 @@ class Catalogue:
         return None if is_listed else self._owned(hardware_id)
 
     def prices(self, hardware_id: str) -> tuple[Price, ...]:
-        """Every price of the device in every book, cheapest first; reserved prices that follow from discounts included."""
+        """Every price of the device in every book, cheapest first, with the reserved ones that discounts give."""
         books = [book for name in self.providers if (book := self._book(name)) is not None]
         rows = [row for book in books for row in book.prices if row.hardware_id == hardware_id]
         terms: tuple[Commitment, ...] = ("1y", "3y")
