@@ -11,6 +11,7 @@ from infc.ir.plan import Rejection, RunnerUp
 from infc.ir.precision import Precision
 from infc.ir.problem import Problem
 from infc.plan.evidence import QUANTISED, passed_evidence
+from infc.plan.site import Setup
 from infc.plan.sizing import Sized, Sizer
 from infc.plan.tune import DelayFinding, Tuning
 from infc.plan.words import counted, duration_text, money_text, rate_text
@@ -31,7 +32,7 @@ def reasons(
     said = [
         _objective_reason(problem, estimate, runners_up, rejections),
         _replica_reason(problem, sized, sizer),
-        _precision_reason(problem, sized.site.precision, runners_up, rejections),
+        _precision_reason(problem, sized, runners_up, rejections),
         _slo_reason(problem, estimate),
         _accuracy_reason(problem, sized.site.precision),
         _padding_reason(problem, sized),
@@ -88,9 +89,11 @@ def _objective_reason(
         case "cost" if estimate.cost is not None:
             words = f"cheapest{others}: {money_text(estimate.cost.usd_per_hour)}"
             following = next((r for r in runners_up if r.estimate.cost is not None), None)
-            if following is not None and following.estimate.cost is not None:
-                words += f", next {money_text(following.estimate.cost.usd_per_hour)} ({following.candidate.label})"
-            return words
+            if following is None or following.estimate.cost is None:
+                return words
+            if following.estimate.cost.usd_per_hour <= estimate.cost.usd_per_hour * (1 + 1e-9):
+                return f"{words}; {following.candidate.label} costs the same, but an unquantised precision goes first"
+            return f"{words}, next {money_text(following.estimate.cost.usd_per_hour)} ({following.candidate.label})"
         case "cost":
             unjudged = " and max_cost not judged" if problem.limits.max_usd_per_hour is not None else ""
             return f"fewest replicas{others}; no price is known, so cost was not compared{unjudged}"
@@ -101,10 +104,10 @@ def _objective_reason(
 
 
 def _replica_reason(problem: Problem, sized: Sized, sizer: Sizer) -> str:
-    capacity = sizer.best_capacity_rps(sized.site)
+    setup = Setup(max_batch_size=sized.settings.batching.max_batch_size, instances=sized.settings.instances)
     words = (
         f"{counted(sized.needed, 'replica')} for the peak of {rate_text(problem.traffic.peak_rps)}"
-        f" (one sustains {rate_text(capacity)} at full batches)"
+        f" (one sustains {rate_text(sizer.capacity_rps(sized.site, setup))} at full batches)"
     )
     floor = sizer.fewest(sized.site)
     if sized.needed > floor:
@@ -120,20 +123,24 @@ def _replica_reason(problem: Problem, sized: Sized, sizer: Sizer) -> str:
 
 
 def _precision_reason(
-    problem: Problem, precision: Precision, runners_up: Sequence[RunnerUp], rejections: Sequence[Rejection]
+    problem: Problem, sized: Sized, runners_up: Sequence[RunnerUp], rejections: Sequence[Rejection]
 ) -> str:
+    """Why a quantised precision, or that accuracy ruled quantised ones out; empty where the default was taken."""
+    precision, hardware = sized.site.precision, sized.site.hardware.id
     if precision not in QUANTISED:
-        failed = sorted(
-            {
-                r.candidate.split("/")[0]
-                for r in rejections
-                if r.constraint == "accuracy" and "metric" not in r.candidate
-            }
-        )
-        if failed:
-            return f"{precision.value}: {', '.join(failed)} is ruled out by accuracy"
-        return ""
-    return f"{precision.value} because it gains on the objective or meets the SLO where unquantised precisions do not"
+        failed = sorted({r.candidate.split("/")[0] for r in rejections if r.constraint == "accuracy"})
+        return f"{precision.value}: {' and '.join(failed)} is ruled out by accuracy" if failed else ""
+    for runner_up in runners_up:
+        other, cost = runner_up.candidate, runner_up.estimate.cost
+        if other.hardware_id == hardware and other.precision not in QUANTISED:
+            price = "" if cost is None else f" at {money_text(cost.usd_per_hour)}"
+            return f"{precision.value}: {other.precision.value} here needs {counted(other.replicas, 'replica')}{price}"
+    for rejection in rejections:
+        name, _, place = rejection.candidate.partition("/")
+        if place.partition("@")[0] == hardware and name not in {q.value for q in QUANTISED}:
+            words = f"{rejection.predicted} against {rejection.limit}" if rejection.limit else rejection.predicted
+            return f"{precision.value}: {name} is out here ({words})"
+    return f"{precision.value}: no unquantised precision is allowed"
 
 
 def _slo_reason(problem: Problem, estimate: Estimate) -> str:
@@ -189,7 +196,7 @@ def _carried_reason(problem: Problem, sized: Sized) -> str:
     said = []
     if problem.availability is not None and problem.limits.redundancy == 0:
         said.append(
-            f"availability {problem.availability:.4%} is not planned for:"
+            f"availability {problem.availability * 100:g}% is not planned for:"
             " set constraints.redundancy to survive a lost replica"
         )
     if sized.site.server == "jetson":

@@ -1,0 +1,179 @@
+"""A plan as JSON: the fixed shape of `infc plan --format json`."""
+
+import json
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from infc.diag import Diagnostic
+from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
+from infc.ir.estimate import CostEstimate, Estimate
+from infc.ir.interval import Interval
+from infc.ir.plan import Decision, Infeasible, Plan, Rejection, Relaxation, RunnerUp
+from infc.report.planned import PlannedEntry
+
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+
+FORMAT_VERSION = "1.0"
+_DIGITS = 6
+
+
+def render_plan_json(entries: Sequence[PlannedEntry]) -> str:
+    """One object per decision (`target` null is the free choice), two spaces of indentation."""
+    statuses = [entry.status for entry in entries]
+    document: Json = {
+        "format_version": FORMAT_VERSION,
+        "specs": [_entry(entry) for entry in entries],
+        "summary": {
+            "decisions": len(entries),
+            "feasible": statuses.count("feasible"),
+            "infeasible": statuses.count("infeasible"),
+            "invalid": statuses.count("invalid"),
+        },
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def decision_json(decision: Decision) -> dict[str, Json]:
+    """The parts of a decision: what `plan.json` in a bundle holds too."""
+    match decision:
+        case Plan():
+            return {
+                "decision": _candidate(decision.candidate),
+                "estimate": _estimate(decision.estimate),
+                "reasons": list(decision.reasons),
+                "comments": list(decision.comments),
+                "runners_up": [_runner_up(r) for r in decision.runners_up],
+                "rejected": [_rejection(r) for r in decision.rejections],
+                "binding": [],
+                "relaxations": [],
+            }
+        case Infeasible():
+            return {
+                "decision": None,
+                "estimate": None,
+                "reasons": [],
+                "comments": [],
+                "runners_up": [],
+                "rejected": [_rejection(r) for r in decision.rejections],
+                "binding": list(decision.binding),
+                "relaxations": [_relaxation(r) for r in decision.relaxations],
+            }
+
+
+def _entry(entry: PlannedEntry) -> dict[str, Json]:
+    head: dict[str, Json] = {"name": entry.name, "path": entry.path, "target": entry.target, "status": entry.status}
+    if entry.decision is None:
+        empty: dict[str, Json] = {
+            key: [] for key in ("reasons", "comments", "runners_up", "rejected", "binding", "relaxations")
+        }
+        body: dict[str, Json] = {"decision": None, "estimate": None, **empty}
+    else:
+        body = decision_json(entry.decision)
+    changes: list[Json] = [dict(change) for change in entry.changes]
+    return {**head, **body, "changes": changes, "diagnostics": [_diagnostic(d) for d in entry.diagnostics]}
+
+
+def _candidate(candidate: Candidate) -> dict[str, Json]:
+    dynamic = candidate.batching if isinstance(candidate.batching, DynamicBatching) else None
+    continuous = candidate.batching if isinstance(candidate.batching, ContinuousBatching) else None
+    return {
+        "candidate": candidate.label,
+        "hardware": candidate.hardware_id,
+        "power_mode": candidate.power_mode,
+        "server": candidate.server,
+        "precision": candidate.precision.value,
+        "tensor_parallel": candidate.tensor_parallel if continuous else None,
+        "instances_per_gpu": candidate.instances_per_gpu if dynamic else None,
+        "max_batch_size": dynamic.max_batch_size if dynamic else None,
+        "max_queue_delay_us": round(dynamic.max_queue_delay_s * 1e6) if dynamic else None,
+        "has_prefetch": dynamic.has_prefetch if dynamic else None,
+        "max_num_seqs": continuous.max_num_seqs if continuous else None,
+        "max_num_batched_tokens": continuous.max_num_batched_tokens if continuous else None,
+        "replicas": candidate.replicas,
+        "accelerators": candidate.replicas * candidate.tensor_parallel,
+    }
+
+
+def _estimate(estimate: Estimate) -> dict[str, Json]:
+    return {
+        "latency_ms": {label: interval_json(value.scaled(1e3)) for label, value in estimate.e2e_s.items()},
+        "ttft_ms": None,
+        "tpot_ms": None,
+        "throughput_rps": interval_json(estimate.throughput_rps),
+        "goodput_rps": number(estimate.goodput_rps),
+        "utilization": number(estimate.utilization),
+        "mean_batch_size": number(estimate.mean_batch_size),
+        "memory_gib": number(estimate.memory.total_bytes / 2.0**30),
+        "power_w": None if estimate.power_w is None else interval_json(estimate.power_w),
+        "requests_per_joule": _requests_per_joule(estimate),
+        "cost": None if estimate.cost is None else _cost(estimate.cost),
+        "service_ms": [number(s.value * 1e3) for s in estimate.service_time.seconds],
+        "basis": estimate.basis.value,
+        "confidence": estimate.confidence,
+    }
+
+
+def _requests_per_joule(estimate: Estimate) -> Json:
+    if estimate.power_w is None:
+        return None
+    return number(estimate.goodput_rps / estimate.power_w.value)
+
+
+def _cost(cost: CostEstimate) -> dict[str, Json]:
+    return {
+        "usd_per_hour": number(cost.usd_per_hour),
+        "usd_per_month": number(cost.usd_per_month),
+        "usd_per_million_requests": number(cost.usd_per_million_requests),
+        "usd_per_million_tokens": None,
+        "price_source": cost.price_source,
+    }
+
+
+def _runner_up(runner_up: RunnerUp) -> dict[str, Json]:
+    return {"decision": _candidate(runner_up.candidate), "estimate": _estimate(runner_up.estimate)}
+
+
+def _rejection(rejection: Rejection) -> dict[str, Json]:
+    return {
+        "candidate": rejection.candidate,
+        "constraint": rejection.constraint,
+        "predicted": rejection.predicted,
+        "limit": rejection.limit,
+    }
+
+
+def _relaxation(relaxation: Relaxation) -> dict[str, Json]:
+    return {
+        "path": relaxation.path,
+        "current": relaxation.current,
+        "needed": relaxation.needed,
+        "candidate": relaxation.candidate,
+        "usd_per_month": None if relaxation.usd_per_month is None else number(relaxation.usd_per_month),
+    }
+
+
+def _diagnostic(diagnostic: Diagnostic) -> dict[str, Json]:
+    span = diagnostic.span
+    return {
+        "id": diagnostic.id,
+        "severity": diagnostic.severity.value,
+        "message": diagnostic.message,
+        "path": None if span is None else span.path,
+        "line": None if span is None else span.line,
+        "column": None if span is None else span.column,
+        "help": diagnostic.help,
+    }
+
+
+def interval_json(interval: Interval) -> dict[str, Json]:
+    """Value, low and high."""
+    return {"value": number(interval.value), "low": number(interval.low), "high": number(interval.high)}
+
+
+def number(value: float) -> float:
+    """Six significant digits: more would only be noise of the arithmetic.
+
+    >>> number(0.123456789)
+    0.123457
+    """
+    return float(f"{value:.{_DIGITS}g}")

@@ -1,0 +1,278 @@
+"""A plan as text: what was decided, what is predicted against the SLO, what it costs, and why."""
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+import click
+
+from infc.ir.candidate import Candidate, DynamicBatching
+from infc.ir.estimate import Estimate
+from infc.ir.interval import Basis, Interval
+from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp
+from infc.ir.problem import Problem
+from infc.plan import Why
+from infc.plan.words import counted, duration_text, money_text, rate_text
+from infc.report.planned import PlannedEntry
+
+WIDTH = 98
+_INDENT = "  "
+_LABEL = 12
+_NAMES_SHOWN = 5
+Style: TypeAlias = Callable[[str, str], str]
+
+
+def render_plan_text(entries: Sequence[PlannedEntry], *, color: bool) -> str:
+    """Every decision under its spec; specs without a decision are left to their diagnostics."""
+    style = _colored if color else _plain
+    blocks = ["\n".join(_entry(entry, style)) for entry in entries if entry.decision is not None]
+    return "\n\n".join(blocks)
+
+
+def render_why_text(answers: Sequence[Why], *, color: bool) -> str:
+    """The constraints of each asked candidate, one line each."""
+    style = _colored if color else _plain
+    return "\n\n".join("\n".join(_why(answer, style)) for answer in answers)
+
+
+def _entry(entry: PlannedEntry, style: Style) -> Iterator[str]:
+    assert entry.decision is not None and entry.problem is not None  # noqa: S101, PT018 - the caller has checked
+    title = style("bold", entry.name) + (f" for {style('bold', entry.target)}" if entry.target else "")
+    verdict = style("green", "feasible") if isinstance(entry.decision, Plan) else style("red", "infeasible")
+    yield f"{title}: {verdict}  {style('dim', entry.path)}"
+    match entry.decision:
+        case Plan() as plan:
+            yield from _plan(entry.problem, plan, style)
+        case Infeasible() as infeasible:
+            yield from _infeasible(infeasible, style)
+    if entry.changes:
+        yield ""
+        yield _heading("changes against the lock", style)
+        for change in entry.changes:
+            yield f"{_INDENT * 2}{change['path']}: {change['old']} -> {change['new']}"
+
+
+def _plan(problem: Problem, plan: Plan, style: Style) -> Iterator[str]:
+    estimate = plan.estimate
+    yield ""
+    yield f"{_INDENT}{style('bold', _headline(plan.candidate))}"
+    yield f"{_INDENT}{style('dim', 'candidate ' + plan.candidate.label)}"
+    yield ""
+    yield from _latency(problem, estimate, style)
+    yield _row("load", _load_words(problem, estimate), style)
+    yield _row("memory", _memory_words(estimate), style)
+    if estimate.power_w is not None:
+        per_joule = estimate.goodput_rps / estimate.power_w.value
+        words = f"{estimate.power_w.value:.3g} W {_range(estimate.power_w, 1.0)}, {per_joule:.3g} requests per joule"
+        yield _row("power", words, style)
+    yield from _wrapped_row("cost", _cost_words(estimate), style)
+    yield ""
+    yield from _list("why", plan.reasons, style)
+    if plan.comments:
+        yield from _list("batching", plan.comments, style)
+    if plan.runners_up:
+        yield ""
+        yield from _runners_up(problem, plan.runners_up, style)
+    if plan.rejections:
+        yield ""
+        yield from _rejections(plan.rejections, style)
+
+
+def _infeasible(decision: Infeasible, style: Style) -> Iterator[str]:
+    yield ""
+    yield _row("binding", style("red", ", ".join(decision.binding) or "no single constraint"), style)
+    yield ""
+    if decision.relaxations:
+        yield _heading("any one of these changes makes it feasible", style)
+        rows = [
+            (
+                relaxation.path,
+                relaxation.current,
+                "->",
+                style("bold", relaxation.needed),
+                relaxation.candidate,
+                "" if relaxation.usd_per_month is None else f"${relaxation.usd_per_month:,.0f}/month",
+            )
+            for relaxation in decision.relaxations
+        ]
+        yield from _table(rows)
+    else:
+        yield f"{_INDENT}no change of a single constraint makes it feasible"
+    yield ""
+    yield from _rejections(decision.rejections, style)
+
+
+def _headline(candidate: Candidate) -> str:
+    device = candidate.hardware_id + (f" in mode {candidate.power_mode}" if candidate.power_mode else "")
+    parts = [f"{candidate.replicas} x {device}", candidate.server, candidate.precision.value]
+    if isinstance(candidate.batching, DynamicBatching):
+        batching = candidate.batching
+        if batching.max_batch_size == 1:
+            parts.append("no batching")
+        else:
+            parts.append(f"batches up to {batching.max_batch_size}")
+            delay = duration_text(batching.max_queue_delay_s) if batching.max_queue_delay_s else "none"
+            parts.append(f"queue delay {delay}" + ("" if batching.has_prefetch else ", prefetch off"))
+    parts.append(counted(candidate.instances_per_gpu, "instance"))
+    return " · ".join(parts)
+
+
+def _latency(problem: Problem, estimate: Estimate, style: Style) -> Iterator[str]:
+    limits = {target.label: target.limit_s for target in problem.latency}
+    shown = [label for label in estimate.e2e_s if label in limits or label in ("p50", "p99")]
+    rows = [("", "predicted", "90% interval", "SLO", "")]
+    for label in shown:
+        value = estimate.e2e_s[label]
+        limit = limits.get(label)
+        rows.append(
+            (
+                label,
+                duration_text(value.value),
+                f"{duration_text(value.low)} .. {duration_text(value.high)}",
+                duration_text(limit) if limit is not None else "",
+                _verdict(value, limit, style),
+            )
+        )
+    yield from _table(rows)
+    advice = "" if estimate.basis is Basis.MEASURED else "; infc calibrate or validate would measure it"
+    yield _row("basis", f"{estimate.basis.value}{advice}", style)
+
+
+def _verdict(value: Interval, limit: float | None, style: Style) -> str:
+    if limit is None:
+        return ""
+    if value.value > limit:
+        return style("red", "missed")
+    return style("green", "ok") if value.high <= limit else style("yellow", "ok, but the interval crosses it")
+
+
+def _load_words(problem: Problem, estimate: Estimate) -> str:
+    return (
+        f"peak {rate_text(problem.traffic.peak_rps)}, at full batches {rate_text(estimate.throughput_rps.value)};"
+        f" busy {estimate.utilization:.0%}, mean batch {estimate.mean_batch_size:.2g}"
+    )
+
+
+def _memory_words(estimate: Estimate) -> str:
+    memory = estimate.memory
+    gib = 2.0**30
+    return (
+        f"{memory.total_bytes / gib:.2f} GiB per device: weights {memory.weights_bytes / gib:.2f}, activations"
+        f" {memory.activations_bytes / gib:.2f}, runtime {memory.runtime_bytes / gib:.2f}"
+    )
+
+
+def _cost_words(estimate: Estimate) -> str:
+    cost = estimate.cost
+    if cost is None:
+        return "no price known"
+    return (
+        f"{money_text(cost.usd_per_hour)}, ${cost.usd_per_month:,.0f}/month (730 h),"
+        f" ${cost.usd_per_million_requests:.3g} per million requests; {cost.price_source}"
+    )
+
+
+def _runners_up(problem: Problem, runners_up: Sequence[RunnerUp], style: Style) -> Iterator[str]:
+    yield _heading("runners-up", style)
+    judged = max(problem.latency, key=lambda t: t.percentile).label
+    rows = [("candidate", "replicas", "cost", judged, "busy", "requests/J")]
+    for runner_up in runners_up:
+        estimate = runner_up.estimate
+        power = estimate.power_w
+        rows.append(
+            (
+                runner_up.candidate.label,
+                str(runner_up.candidate.replicas),
+                "-" if estimate.cost is None else money_text(estimate.cost.usd_per_hour),
+                duration_text(estimate.e2e_s[judged].value),
+                f"{estimate.utilization:.0%}",
+                "-" if power is None else f"{estimate.goodput_rps / power.value:.3g}",
+            )
+        )
+    yield from _table(rows)
+
+
+def _rejections(rejections: Sequence[Rejection], style: Style) -> Iterator[str]:
+    """Grouped by constraint: the first few of each with what was predicted."""
+    yield _heading(f"not chosen ({len(rejections)}; --why CANDIDATE shows one)", style)
+    groups: dict[str, list[Rejection]] = {}
+    for rejection in rejections:
+        groups.setdefault(rejection.constraint, []).append(rejection)
+    for constraint, members in groups.items():
+        by_words: dict[str, list[str]] = {}
+        for member in members:
+            words = f"{member.predicted} against {member.limit}" if member.limit else member.predicted
+            by_words.setdefault(words, []).append(member.candidate)
+        shown = [f"{', '.join(names)}: {words}" for words, names in list(by_words.items())[:_NAMES_SHOWN]]
+        rest = len(members) - sum(len(names) for names in list(by_words.values())[:_NAMES_SHOWN])
+        text = "; ".join(shown) + (f"; and {rest} more" if rest else "")
+        first = f"{_INDENT * 2}{constraint:<18}"
+        yield from textwrap.wrap(
+            text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
+        )
+
+
+def _why(answer: Why, style: Style) -> Iterator[str]:
+    label = answer.candidate.label if answer.candidate is not None else answer.label
+    replicas = "" if answer.candidate is None else f" x {answer.candidate.replicas}"
+    yield style("bold", f"{label}{replicas}")
+    rows = [
+        (
+            check.constraint,
+            style("green", "holds") if check.holds else style("red", "broken"),
+            check.predicted,
+            f"limit {check.limit}" if check.limit else "",
+        )
+        for check in answer.checks
+    ]
+    yield from _table(rows)
+    if answer.objective is not None and answer.estimate is not None:
+        yield _row("objective", answer.objective, style)
+        yield _row("basis", answer.estimate.basis.value, style)
+
+
+def _list(name: str, sentences: Sequence[str], style: Style) -> Iterator[str]:
+    yield _heading(name, style)
+    for sentence in sentences:
+        yield from textwrap.wrap(
+            sentence, WIDTH, initial_indent=f"{_INDENT * 2}- ", subsequent_indent=_INDENT * 3, break_on_hyphens=False
+        )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(click.unstyle(row[column])) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True))
+        yield (_INDENT * 2 + "  ".join(cells)).rstrip()
+
+
+def _row(name: str, text: str, style: Style) -> str:
+    return f"{_INDENT}{style('dim', f'{name:<{_LABEL}}')}{text}"
+
+
+def _wrapped_row(name: str, text: str, style: Style) -> Iterator[str]:
+    first, *rest = textwrap.wrap(text, WIDTH - _LABEL - len(_INDENT), break_on_hyphens=False)
+    yield _row(name, first, style)
+    yield from (" " * (_LABEL + len(_INDENT)) + line for line in rest)
+
+
+def _heading(text: str, style: Style) -> str:
+    return f"{_INDENT}{style('bold', text)}"
+
+
+def _range(interval: Interval, scale: float) -> str:
+    return f"({interval.low * scale:.3g} .. {interval.high * scale:.3g})"
+
+
+def _colored(kind: str, text: str) -> str:
+    match kind:
+        case "bold":
+            return click.style(text, bold=True)
+        case "dim":
+            return click.style(text, dim=True)
+        case _:
+            return click.style(text, fg=kind)
+
+
+def _plain(_kind: str, text: str) -> str:
+    return text
