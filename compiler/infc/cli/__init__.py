@@ -45,6 +45,18 @@ class _LazyGroup(click.Group):
         assert isinstance(command, click.Command)  # noqa: S101 - every module of this package defines it
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command; an unknown one names the nearest."""
+        name = args[0]
+        if not name.startswith("-") and name not in dict(COMMANDS):
+            from infc.diag.nearest import did_you_mean
+
+            near = did_you_mean(name, dict(COMMANDS))
+            raise click.UsageError(f"there is no command `{name}`" + (f"; {near}" if near else ""), ctx)
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):

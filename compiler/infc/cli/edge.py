@@ -3,6 +3,7 @@
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 
 import click
 
@@ -20,13 +21,13 @@ BUG = 70
 INTERRUPTED = 130
 
 
-def guarded(app: click.Command, *, usage_error: int) -> int:
-    """Run the command line and return its exit code; no user error ever shows a traceback.
+def guarded(app: click.Command, *, usage_error: int = USAGE_ERROR, args: Sequence[str] | None = None) -> int:
+    """Run the command line (`args`, or those of the process) and return its exit code; no user error shows a traceback.
 
     A command returns its exit code as an int (None is 0). Set INFC_DEBUG=1 to see the traceback of a bug.
     """
     try:
-        result = app.main(standalone_mode=False, prog_name="infc")
+        result = app.main(args=args, standalone_mode=False, prog_name="infc")
     except click.UsageError as error:
         error.show()
         return usage_error
@@ -59,9 +60,10 @@ def guarded(app: click.Command, *, usage_error: int) -> int:
 
 
 def _show_diagnostics(error: DiagnosticError) -> None:
+    from infc.cli.terminal import has_color
     from infc.report.diagnostics_text import render_diagnostics
 
-    click.echo(render_diagnostics(error.diagnostics), err=True)
+    click.echo(render_diagnostics(error.diagnostics, color=has_color(stderr=True)), err=True)
 
 
 def _show_bug(error: Exception) -> None:

@@ -47,8 +47,10 @@ def command(name: str | None, directory: Path | None) -> int:
     if directory is not None:
         if name is not None:
             raise click.UsageError("give either NAME or --write DIR, not both")
+        from infc.cli.text_file import replace_text
+
         for each in _NAMES:
-            _write(directory / f"{each}.schema.json", schema_text(each))
+            replace_text(directory / f"{each}.schema.json", schema_text(each))
         click.echo(f"wrote {len(_NAMES)} schemas to {directory}", err=True)
         return OK
     if name is None:
@@ -66,13 +68,3 @@ def schema_text(name: str) -> str:
     location = next(where for each, where, _ in SCHEMAS if each == name)
     module, function = location.split(":")
     return json.dumps(getattr(importlib.import_module(module), function)(), indent=2, ensure_ascii=False) + "\n"
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file in one step, so that an interrupted run leaves the old one."""
-    import os
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staged = path.with_name(f".{path.name}.new")
-    staged.write_text(text, encoding="utf-8", newline="\n")
-    os.replace(staged, path)

@@ -1,0 +1,99 @@
+"""`infc init`: a commented starter spec for an ONNX model."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from infc.cli.edge import FAILURE, OK, SPEC_INVALID
+
+if TYPE_CHECKING:
+    from infc.diag import Diagnostic
+
+
+@click.command(name="init")
+@click.argument("model", metavar="MODEL.onnx", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Where to write the spec; a folder takes <name>.infc.yaml. Default: <name>.infc.yaml here.",
+)
+@click.option("--name", help="Name of the deployment. Default: from the model's file name.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+def command(model: Path, output: Path | None, name: str | None, force: bool) -> int:
+    """Write a commented starter spec for an ONNX model, by reading the model.
+
+    Inputs, outputs and dynamic axes come from the model; the SLO, the rate and the sizes of the axes are yours to
+    replace (marked <-). The result passes `infc check`.
+
+    \b
+    Examples:
+      infc init models/encoder.onnx
+      infc init models/encoder.onnx -o specs/ --name product-encoder
+    """  # noqa: D301 - \b is click's mark for text that is not rewrapped
+    from infc.diag import has_errors
+    from infc.ir.spec.names import label_from
+    from infc.spec import load_spec_bytes
+
+    chosen = _checked_name(name) if name is not None else label_from(model.stem) or "model"
+    path = _spec_path(output, chosen)
+    if path.exists() and not force:
+        raise click.UsageError(f"{path} is there already; --force overwrites it, -o FILE writes another")
+    text, problems = _starter(model, chosen, path)
+    if text is None:
+        _show(problems)
+        return FAILURE
+    loaded = load_spec_bytes(text.encode(), path)
+    if has_errors(loaded.diagnostics):
+        _show(loaded.diagnostics, {path.as_posix(): text})
+        return SPEC_INVALID
+    from infc.cli.text_file import replace_text
+
+    replace_text(path, text)
+    _show(problems)
+    click.echo(f"wrote {path}", err=True)
+    click.echo(f"next: replace the values marked <-, then infc check {path} && infc plan {path}", err=True)
+    return OK
+
+
+def _checked_name(name: str) -> str:
+    from infc.ir.spec.names import name_problem
+
+    problem = name_problem(name)
+    if problem is not None:
+        raise click.UsageError(f"{problem[0]}; {problem[1]}")
+    return name
+
+
+def _spec_path(output: Path | None, name: str) -> Path:
+    from infc.spec import SPEC_SUFFIX
+
+    if output is None:
+        return Path(f"{name}{SPEC_SUFFIX}")
+    if output.is_dir() or str(output).endswith(os.sep):
+        return output / f"{name}{SPEC_SUFFIX}"
+    if not output.name.endswith(SPEC_SUFFIX):
+        raise click.UsageError(f"a spec's file name ends in {SPEC_SUFFIX}: -o {output.stem}{SPEC_SUFFIX}")
+    return output
+
+
+def _starter(model: Path, name: str, path: Path) -> "tuple[str | None, tuple[Diagnostic, ...]]":
+    from infc.report.starter_spec import starter_spec
+    from infc.resolve.onnx_analysis import analyse
+
+    result = analyse(model, name)
+    if result.profile is None:
+        return None, result.diagnostics
+    relative = os.path.relpath(model.absolute(), path.absolute().parent)
+    return starter_spec(result.profile, name=name, model_path=Path(relative).as_posix()), result.diagnostics
+
+
+def _show(diagnostics: "tuple[Diagnostic, ...]", sources: dict[str, str] | None = None) -> None:
+    from infc.cli.terminal import has_color
+    from infc.report.diagnostics_text import render_diagnostics
+
+    if diagnostics:
+        click.echo(render_diagnostics(diagnostics, color=has_color(stderr=True), sources=sources), err=True)
