@@ -15,6 +15,7 @@ import torch
 from onnx_export import export_module
 from tokenizers import Tokenizer
 from transformers import AutoModel, BertModel
+from transformers.utils import logging
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 MAXIMUM_TOKENS = 512
@@ -61,6 +62,7 @@ def main(out: Path, downloads: Path) -> None:
 
 def export(weights: Path, path: Path) -> None:
     """The encoder with dynamic axes `batch` and `seq`."""
+    logging.disable_progress_bar()
     encoder = SentenceEncoder(AutoModel.from_pretrained(str(weights), attn_implementation="eager"))
     ids = torch.arange(1000, 1032, dtype=torch.int64).reshape(2, 16)
     batch, sequence = torch.export.Dim("batch"), torch.export.Dim("seq", max=MAXIMUM_TOKENS)
