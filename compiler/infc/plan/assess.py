@@ -12,7 +12,6 @@ from infc.plan.site import Setup
 from infc.plan.sizing import Settings, Sized
 
 CONFIDENCE = 0.9
-QUICK_REQUESTS = 5_000
 STANDARD_PERCENTILES = (50.0, 90.0, 95.0, 99.0)
 
 
@@ -44,10 +43,10 @@ def assess(
         raise AssertionError(curve.reason)
     curve = ServiceTimeCurve(seconds=curve.seconds[: settings.batching.max_batch_size], basis=curve.basis)
     rate = problem.traffic.peak_rps / sized.total
-    ends = loader.shorter(QUICK_REQUESTS) if is_quick else loader
+    loader = loader.shorter if is_quick else loader
     value = loader.run(rate, curve.values, settings.batching, settings.instances)
-    low = ends.run(rate, [s.low for s in curve.seconds], settings.batching, settings.instances)
-    high = ends.run(rate, [s.high for s in curve.seconds], settings.batching, settings.instances)
+    low = loader.run(rate, [s.low for s in curve.seconds], settings.batching, settings.instances)
+    high = loader.run(rate, [s.high for s in curve.seconds], settings.batching, settings.instances)
     power = site.power_w(value.utilization)
     return Estimate(
         e2e_s=_percentiles(problem, value, low, high),

@@ -13,7 +13,11 @@ from infc.sim.arrivals import arrival_times_s
 from infc.sim.dynamic_batching import simulate
 
 REQUESTS = 20_000
-"""Requests of a simulation that judges a percentile."""
+"""Fewest requests of a simulation that judges a percentile."""
+MOST_REQUESTS = 200_000
+QUICK_SHARE = 4
+"""Simulations that only compare have this fraction of the requests."""
+_BEYOND = 100
 SEED = 2025
 WARM_UP = 200
 """First requests that are left out: the queue starts empty."""
@@ -47,6 +51,16 @@ class LoadResult:
         return max(self.percentile_s(target.percentile) / target.limit_s for target in targets)
 
 
+def requests_for(targets: Sequence[LatencyTarget]) -> int:
+    """Requests that put at least a hundred beyond the highest percentile, within 20,000 and 200,000.
+
+    >>> requests_for([LatencyTarget(percentile=99.9, limit_s=1.0)])
+    100000
+    """
+    highest = max(target.percentile for target in targets)
+    return min(MOST_REQUESTS, max(REQUESTS, round(_BEYOND / (1.0 - highest / 100.0))))
+
+
 class Loader:
     """Runs simulations and remembers them.
 
@@ -58,11 +72,15 @@ class Loader:
         self._unit = arrival_times_s(arrival, 1.0, requests, SEED)
         self._results: dict[tuple[object, ...], LoadResult] = {}
         self._arrival = arrival
-        self._shorter: dict[int, Loader] = {}
+        self._requests = requests
+        self._shorter: Loader | None = None
 
-    def shorter(self, requests: int) -> "Loader":
-        """A loader of the same arrival process with fewer requests; remembered, so that its results are too."""
-        return self._shorter.get(requests) or self._shorter.setdefault(requests, Loader(self._arrival, requests))
+    @property
+    def shorter(self) -> "Loader":
+        """A loader of the same arrival process with fewer requests; one, so that its results are remembered."""
+        if self._shorter is None:
+            self._shorter = Loader(self._arrival, self._requests // QUICK_SHARE)
+        return self._shorter
 
     def run(self, rate_rps: float, service_s: Sequence[float], batching: DynamicBatching, instances: int) -> LoadResult:
         """One replica under `rate_rps`; `service_s` is seconds by batch size, from 1 to at least `max_batch_size`."""

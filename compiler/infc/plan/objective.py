@@ -1,7 +1,5 @@
 """What makes one feasible site better than another, and how good a site can be at best."""
 
-from collections.abc import Sequence
-
 from infc.ir.problem import HardwareOption, Problem
 from infc.perf import Unsupported
 from infc.plan.cost import usd_per_hour
@@ -61,7 +59,12 @@ def judged_s(problem: Problem, sized: Sized) -> float:
 def tie_break(problem: Problem, sized: Sized) -> tuple[int, float, str]:
     """Order among equals: unquantised first, then the most room under the SLO, then the name."""
     ratio = sized.load.slo_ratio(problem.latency)
-    return (int(sized.site.precision in QUANTISED), round(ratio, 6), sized.site.label)
+    return (rank(sized.site), round(ratio, 6), sized.site.label)
+
+
+def rank(site: Site) -> int:
+    """Unquantised precisions go before quantised ones of equal value."""
+    return int(site.precision in QUANTISED)
 
 
 def objective_words(problem: Problem, value: float) -> str:
@@ -73,11 +76,6 @@ def objective_words(problem: Problem, value: float) -> str:
             return f"{value:.3g} W"
         case "latency":
             return duration_text(value)
-
-
-def are_priced(options: Sequence[HardwareOption]) -> bool:
-    """Whether any of the options has a price."""
-    return any(option.price is not None for option in options)
 
 
 def _handicap(site: Site) -> float:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from infc.ir.plan import Rejection
 from infc.ir.problem import HardwareOption, Problem
 from infc.plan.cost import usd_per_hour
-from infc.plan.load import Loader
-from infc.plan.objective import achieved, bound, objective_words, tie_break
+from infc.plan.load import Loader, requests_for
+from infc.plan.objective import achieved, bound, objective_words, rank, tie_break
 from infc.plan.sizing import Ceiling, Sized, Sizer
 from infc.plan.space import Place, places
 from infc.plan.words import money_text
@@ -39,32 +39,37 @@ class Outcome:
 
 
 def search(problem: Problem, wanted: int, loader: Loader | None = None) -> Outcome:
-    """The `wanted` best feasible sites; sites whose bound is no better than theirs are rejected unsized."""
-    loader = Loader(problem.traffic.arrival) if loader is None else loader
+    """The best feasible site, and up to `wanted` in all; sites whose bound is no better are rejected unsized.
+
+    The best one is sized on full simulations. Those after it only stand beside it: shorter ones order them.
+    """
+    loader = Loader(problem.traffic.arrival, requests_for(problem.latency)) if loader is None else loader
     sizer = Sizer(problem, loader)
     every, rejected = places(problem)
     rejections = list(rejected)
-    queue: list[tuple[float, str, Place]] = []
+    queue: list[_Queued] = []
     for place in every:
         reason = sizer.fits(place.site)
         if reason is not None:
             rejections.append(reason)
         else:
-            queue.append(
-                (bound(problem, place.option, place.site, sizer.fewest(place.site), sizer), place.site.label, place)
-            )
-    queue.sort(key=lambda entry: entry[:2])
+            lowest = bound(problem, place.option, place.site, sizer.fewest(place.site), sizer)
+            queue.append(_Queued(lowest=lowest, rank=rank(place.site), place=place))
+    queue.sort(key=lambda entry: (entry.lowest, entry.rank, entry.place.site.label))
     found: list[Found] = []
-    for lowest, _, place in queue:
-        if len(found) >= wanted and lowest > found[wanted - 1].value * (1 + _TIE):
-            rejections.append(_outbid(problem, place.site.label, lowest, found[0].value, "at least "))
+    quick = sizer.quick()
+    for entry in queue:
+        is_contender = not found or entry.can_beat(found[0])
+        if not is_contender and len(found) >= wanted and not entry.can_beat(found[wanted - 1]):
+            rejections.append(_outbid(problem, entry.place.site.label, entry.lowest, found[0].value, "at least "))
             continue
         worst = found[wanted - 1].value if len(found) >= wanted else None
-        sized = sizer.size(place.site, _tighter(problem, place.option, worst))
+        hard = _tighter(problem, entry.place.option, worst)
+        sized = (sizer if is_contender else quick).size(entry.place.site, hard)
         if isinstance(sized, Rejection):
             rejections.append(sized)
             continue
-        found.append(Found(place=place, sized=sized, value=achieved(problem, place.option, sized)))
+        found.append(Found(place=entry.place, sized=sized, value=achieved(problem, entry.place.option, sized)))
         found.sort(key=lambda f: (round(f.value, 9), tie_break(problem, f.sized)))
     rejections += [_outbid(problem, f.place.site.label, f.value, found[0].value, "") for f in found[wanted:]]
     return Outcome(
@@ -73,6 +78,21 @@ def search(problem: Problem, wanted: int, loader: Loader | None = None) -> Outco
         loader=loader,
         sizer=sizer,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Queued:
+    """A place that waits for its turn: the best value it can reach, and its rank among equals."""
+
+    lowest: float
+    rank: int
+    place: Place
+
+    def can_beat(self, found: Found) -> bool:
+        """Whether the place may turn out better: a lower value, or an equal one with no worse rank."""
+        if self.rank > rank(found.place.site):
+            return self.lowest < found.value * (1 - _TIE)
+        return self.lowest <= found.value * (1 + _TIE)
 
 
 def ceiling(problem: Problem, option: HardwareOption) -> Ceiling | None:

@@ -69,9 +69,9 @@ class Sizer:
         self._peak_rps = problem.traffic.peak_rps
         self._redundancy = problem.limits.redundancy
 
-    def quick(self, requests: int) -> "Sizer":
+    def quick(self) -> "Sizer":
         """A sizer of the same problem on shorter simulations, for comparisons only."""
-        return Sizer(self._problem, self._loader.shorter(requests))
+        return Sizer(self._problem, self._loader.shorter)
 
     def fits(self, site: Site) -> Rejection | None:
         """The constraint that rules the site out before any simulation, None when none does."""

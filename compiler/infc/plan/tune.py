@@ -12,7 +12,6 @@ DELAY_GAIN = 1.03
 """A queue delay has to bring the worst percentile down by this factor to be worth its complication."""
 DELAYS = tuple((delay_s, has_prefetch) for delay_s in QUEUE_DELAYS_S for has_prefetch in (False, True))
 """Queue delays that are compared with none, each with batch prefetch off and on."""
-_QUICK_REQUESTS = 5_000
 _BATCHES_FORM = 1.05
 
 
@@ -64,7 +63,7 @@ def _settings_with_batch(settings: Settings, batch_size: int) -> Settings:
 
 def _delays(problem: Problem, sized: Sized, sizer: Sizer) -> tuple[DelayFinding, Sized]:
     """Compare queue delays on a short run; a delay that is clearly better is verified on the full one."""
-    quick = sizer.quick(_QUICK_REQUESTS)
+    quick = sizer.quick()
     base = quick.load(sized.site, sized.settings, sized.needed)
     assert base is not None  # noqa: S101 - the full run was within the utilisation limit
     judged = max(target.percentile for target in problem.latency)
