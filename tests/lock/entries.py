@@ -18,6 +18,7 @@ def inputs(**changes: object) -> InputDigests:
     """Inputs of a spec with a dataset."""
     base = InputDigests(
         spec=digest("a"),
+        build_settings=digest("0"),
         model=digest("b"),
         dataset=digest("c"),
         calibration=None,
@@ -88,6 +89,7 @@ def entry(name: str = "encoder", target: str = "l4", **changes: object) -> LockE
         ),
         engine=LockedEngine(
             kind="tensorrt_rtx",
+            inputs=digest("f"),
             key="ab" * 32,
             file=f"model_repository/{name}/1/model.plan",
             is_pending=False,

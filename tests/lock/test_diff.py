@@ -13,9 +13,10 @@ OLD = merge(Lock(), [entry("a"), entry("b"), entry("c"), entry("d")])
 
 def test_every_kind_of_change_is_told_apart() -> None:
     """Added, removed, rebuilt, changed in place, unchanged."""
-    rebuilt = entry(
-        "b", engine=LockedEngine(kind="tensorrt_rtx", key="cd" * 32, file="x", is_pending=True, toolchain={})
+    engine = LockedEngine(
+        kind="tensorrt_rtx", inputs=digest("f"), key="cd" * 32, file="x", is_pending=True, toolchain={}
     )
+    rebuilt = entry("b", engine=engine)
     changed = entry("c", choice=choice(replicas=2))
     new = merge(Lock(), [entry("a"), rebuilt, changed, entry("e")])
     assert [(d.name, d.kind) for d in diff_locks(OLD, new)] == [

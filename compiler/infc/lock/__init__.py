@@ -4,7 +4,7 @@ from infc.lock.check import CurrentArtifact, EntryStatus, check
 from infc.lock.diff import EntryDiff, diff_entries, diff_locks
 from infc.lock.entry import entry_from, locked_choice, locked_prediction
 from infc.lock.file import merge, read_lock, update_lock, write_lock
-from infc.lock.inputs import input_digests
+from infc.lock.inputs import engine_inputs, input_digests
 from infc.lock.values import InputDigests, Lock, LockEntry
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "check",
     "diff_entries",
     "diff_locks",
+    "engine_inputs",
     "entry_from",
     "input_digests",
     "locked_choice",

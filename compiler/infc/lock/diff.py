@@ -89,9 +89,13 @@ def _kind(old: LockEntry | None, new: LockEntry | None, *, is_same: bool) -> Cha
         return "added"
     if new is None:
         return "removed"
-    if (old.engine.kind, old.engine.key) != (new.engine.kind, new.engine.key):
+    if _engine(old) != _engine(new):
         return "rebuilt"
     return "unchanged" if is_same else "changed"
+
+
+def _engine(entry: LockEntry) -> tuple[str, str]:
+    return entry.engine.kind, entry.engine.key or entry.engine.inputs
 
 
 def _field_changes(old: LockEntry | None, new: LockEntry | None) -> Iterator[FieldChange]:

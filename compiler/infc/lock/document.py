@@ -104,6 +104,7 @@ def _entry(table: Table) -> LockEntry:
 def _inputs(table: Table) -> InputDigests:
     inputs = InputDigests(
         spec=table.text("spec"),
+        build_settings=table.text("build_settings"),
         model=table.text("model"),
         dataset=table.optional_text("dataset"),
         calibration=table.optional_text("calibration"),
@@ -172,7 +173,8 @@ def _accuracy(table: Table) -> LockedAccuracy:
 def _engine(table: Table) -> LockedEngine:
     engine = LockedEngine(
         kind=_one_of(ENGINE_KINDS, table, "kind"),
-        key=table.text("key"),
+        inputs=table.text("inputs"),
+        key=table.optional_text("key"),
         file=_relative(table.text("file"), "file"),
         is_pending=table.flag("pending"),
         toolchain=table.texts_by_name("toolchain"),

@@ -6,10 +6,11 @@ from infc.diag import InternalError
 from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.bundle import Bundle
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
-from infc.ir.engine import Engine, PendingEngine
+from infc.ir.engine import Engine, EngineKind, PendingEngine
 from infc.ir.estimate import Estimate
 from infc.ir.plan import Plan
 from infc.lock.document import lock_from_text
+from infc.lock.inputs import engine_inputs
 from infc.lock.text import text_from_lock
 from infc.lock.values import InputDigests, Lock, LockedAccuracy, LockedChoice, LockedEngine, LockedPrediction, LockEntry
 
@@ -30,14 +31,14 @@ def entry_from(
     Args:
         spec: the spec's path relative to the lock, POSIX.
         profile: the committed model profile's path relative to the lock, or None.
-        inputs: what decided the plan.
+        inputs: what decided the plan (`input_digests`).
         plan: the decision.
         engine: what was built, or what is pending.
         bundle: what was emitted.
         digests: path -> `sha256:<hex>` of the bundle's files (`emit.manifest.bundle_digests`).
         accuracy: the evidence that the precision was accepted on, None without an accuracy goal.
     """
-    file = engine_file(bundle.name, engine)
+    file = engine_file(bundle.name, engine.kind)
     is_repeatable = engine.kind == "onnxruntime"
     entry = LockEntry(
         name=bundle.name,
@@ -50,6 +51,7 @@ def entry_from(
         accuracy=locked_accuracy(accuracy) if accuracy else None,
         engine=LockedEngine(
             kind=engine.kind,
+            inputs=engine_inputs(plan.candidate, inputs),
             key=engine.key,
             file=file,
             is_pending=isinstance(engine, PendingEngine),
@@ -68,9 +70,9 @@ def as_written(entry: LockEntry) -> LockEntry:
     return lock.entries[0]
 
 
-def engine_file(name: str, engine: Engine | PendingEngine) -> str:
+def engine_file(name: str, kind: EngineKind) -> str:
     """Where the engine lies in its bundle."""
-    return f"model_repository/{name}/1/{'model.onnx' if engine.kind == 'onnxruntime' else 'model.plan'}"
+    return f"model_repository/{name}/1/{'model.onnx' if kind == 'onnxruntime' else 'model.plan'}"
 
 
 def locked_choice(candidate: Candidate) -> LockedChoice:

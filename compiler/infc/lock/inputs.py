@@ -14,6 +14,8 @@ from pathlib import Path
 
 import infc
 from infc.ir.arrival import TraceArrival
+from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
+from infc.ir.precision import Precision
 from infc.ir.price import Price
 from infc.ir.problem import HardwareOption, Problem
 from infc.ir.spec import Spec
@@ -44,16 +46,41 @@ def input_digests(
     others = [option for option in problem.options if option.hardware.id != hardware_id]
     return InputDigests(
         spec=digest_of(loaded.spec.model_dump(mode="json", by_alias=True, exclude_none=True)),
+        build_settings=digest_of(_build_settings(loaded.spec)),
         model=f"sha256:{problem.model.digest.removeprefix('sha256:')}",
         dataset=digests.get("dataset"),
         calibration=digests.get("calibration"),
         trace=digests.get("trace"),
         hardware=digest_of([plain(option.hardware) for option in chosen]),
-        price=_price_text(chosen[0].price) if chosen and chosen[0].price else None,
+        price=_prices_text(chosen),
         toolchain=f"infc {infc.__version__}, {server}",
         profiles=profile_names(problem),
         catalogue=digest_of(sorted((_option(option) for option in others), key=lambda row: str(row[0]))),
     )
+
+
+def engine_inputs(candidate: Candidate, inputs: InputDigests) -> str:
+    """Digest of what the engine of `candidate` is made from, as far as it is known before lowering and building.
+
+    Equal digests mean the same engine as long as the builder's own version is the same: the model, its precision and
+    how it is quantised, the shapes it must accept, and the device.
+    """
+    batching = candidate.batching
+    is_quantised = candidate.precision not in (Precision.FP32, Precision.TF32, Precision.BF16, Precision.FP16)
+    return digest_of(
+        {
+            "model": inputs.model,
+            "precision": candidate.precision.value,
+            "calibration": (inputs.calibration or inputs.dataset) if is_quantised else None,
+            "settings": inputs.build_settings,
+            "batch_sizes": plain(batching) if isinstance(batching, ContinuousBatching) else _batch_sizes(batching),
+            "device": [candidate.hardware_id, candidate.power_mode, candidate.server, candidate.tensor_parallel],
+        }
+    )
+
+
+def _batch_sizes(batching: DynamicBatching) -> list[int]:
+    return sorted({batching.max_batch_size, *batching.preferred_batch_sizes})
 
 
 def profile_names(problem: Problem) -> tuple[str, ...]:
@@ -88,8 +115,13 @@ def plain(value: object) -> object:
     return value
 
 
+def _build_settings(spec: Spec) -> dict[str, object]:
+    axes = {name: axis.model_dump(mode="json") for name, axis in sorted(spec.workload.axes.items())}
+    return {"axes": axes, "quantization": spec.quantization.model_dump(mode="json")}
+
+
 def _option(option: HardwareOption) -> list[object]:
-    return [option.hardware.id, plain(option.hardware), plain(option.price)]
+    return [option.hardware.id, plain(option.hardware), plain(option.price), plain(option.reserved)]
 
 
 def _named_files(spec: Spec, problem: Problem) -> dict[str, str]:
@@ -109,6 +141,11 @@ def _file_digest(path: Path, locked: str | None) -> str:
             return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return locked or MISSING
+
+
+def _prices_text(chosen: list[HardwareOption]) -> str | None:
+    prices = [price for option in chosen for price in (option.price, option.reserved) if price is not None]
+    return " and ".join(_price_text(price) for price in prices) or None
 
 
 def _price_text(price: Price) -> str:

@@ -48,7 +48,14 @@ def _block(entry: LockEntry) -> Iterator[str]:
         )
     engine = entry.engine
     yield from _table(
-        "engine", {"kind": engine.kind, "key": engine.key, "file": engine.file, "pending": engine.is_pending}
+        "engine",
+        {
+            "kind": engine.kind,
+            "inputs": engine.inputs,
+            "key": engine.key,
+            "file": engine.file,
+            "pending": engine.is_pending,
+        },
     )
     if engine.toolchain:
         yield from _table("engine.toolchain", dict(sorted(engine.toolchain.items())))
@@ -59,6 +66,7 @@ def _block(entry: LockEntry) -> Iterator[str]:
 def _inputs(inputs: InputDigests) -> dict[str, Scalar | None]:
     return {
         "spec": inputs.spec,
+        "build_settings": inputs.build_settings,
         "model": inputs.model,
         "dataset": inputs.dataset,
         "calibration": inputs.calibration,

@@ -21,12 +21,14 @@ class InputDigests:
     """What decided an entry, each input by itself, so that a diff can say which one changed.
 
     Digests are `sha256:<hex>`. `dataset`, `calibration` and `trace` are None where the spec names no such file.
+    `build_settings` is of the parts of the spec that engines depend on (axes, quantisation), which `spec` holds too.
     `price` and `toolchain` are readable text. `profiles` are names of stored measurements of this model, `catalogue`
     is the digest of the other devices that were considered: a change of these two makes an entry outdated (another
     plan may be better now), not stale (the plan is no longer what the inputs say).
     """
 
     spec: str
+    build_settings: str
     model: str
     dataset: str | None
     calibration: str | None
@@ -126,11 +128,13 @@ class LockedAccuracy:
 class LockedEngine:
     """The engine by its key, the hash of its build inputs (engine bytes do not repeat), and its place in the bundle.
 
+    `inputs` is the digest of what an engine is made from, known before it is built; `key` is None until then.
     `toolchain` maps the tools that built it to versions; empty while `is_pending`.
     """
 
     kind: EngineKind
-    key: str
+    inputs: str
+    key: str | None
     file: str
     is_pending: bool
     toolchain: Mapping[str, str]

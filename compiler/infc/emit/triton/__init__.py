@@ -4,7 +4,9 @@ The histogram of `model_metrics` is left out: Triton records it only for decoupl
 field. The launch command exports the SLO's percentiles as latency summaries instead.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from infc.diag import Diagnostic, InternalError, Severity
 from infc.emit.triton.comments import comment_header
@@ -13,12 +15,13 @@ from infc.emit.triton.release import TritonRelease, default_release
 from infc.emit.triton.settings import ENGINE_FILES, ModelSettings, model_settings
 from infc.emit.triton.texts import rtx_backend_files, text_files
 from infc.ir.bundle import Bundle
+from infc.ir.candidate import Candidate
 from infc.ir.engine import Engine, PendingEngine
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
 from infc.ir.spec.names import name_problem
 
-__all__ = ["TritonRelease", "default_release", "emit"]
+__all__ = ["TritonRelease", "default_release", "emit", "target_label"]
 
 
 def emit(
@@ -27,6 +30,7 @@ def emit(
     engine: Engine | PendingEngine,
     *,
     plan_json: bytes | None = None,
+    extra_files: Mapping[str, bytes | Path] = MappingProxyType({}),
     release: TritonRelease | None = None,
 ) -> tuple[Bundle | None, tuple[Diagnostic, ...]]:
     """The deployable bundle of one plan; same values, same bytes, nothing of this machine in them.
@@ -36,6 +40,7 @@ def emit(
         plan: the decision for Triton; `plan.comments` go into config.pbtxt.
         engine: the built engine, or a pending one: then the engine file is missing and the README says how to add it.
         plan_json: content of `plan.json`, left out when None.
+        extra_files: more files by path, such as what validation needs.
         release: the Triton release; default: the pinned one.
 
     Returns:
@@ -58,13 +63,15 @@ def emit(
         files |= rtx_backend_files(engine, release)
     if plan_json is not None:
         files["plan.json"] = plan_json
-    bundle = Bundle(name=problem.name, target=_target(plan), files=dict(sorted(files.items())))
+    files |= extra_files
+    bundle = Bundle(name=problem.name, target=target_label(plan.candidate), files=dict(sorted(files.items())))
     return bundle, _version_warnings(engine, settings, release)
 
 
-def _target(plan: Plan) -> str:
-    mode = plan.candidate.power_mode
-    return plan.candidate.hardware_id + (f"@{mode}" if mode else "")
+def target_label(candidate: Candidate) -> str:
+    """What a bundle and a lock entry call the device: its id, with the power mode where it has one."""
+    mode = candidate.power_mode
+    return candidate.hardware_id + (f"@{mode}" if mode else "")
 
 
 def _version_warnings(
