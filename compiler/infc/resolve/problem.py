@@ -97,7 +97,7 @@ def _problem(loaded: LoadedSpec, spec: Spec, model: ModelProfile, catalogue: Cat
         options=_options(spec, catalogue),
         server=spec.deploy.server,
         measurements=store.service_times(model.digest),
-        evidence=_evidence(loaded, spec, store.accuracy(model.digest)),
+        evidence=stored_evidence(loaded, spec, store.accuracy(model.digest)),
         origins=_origins(loaded),
         spans={path: loaded.span(path) for path in DEFAULTED_PATHS},
         has_calibration_data=spec.accuracy is not None or spec.quantization.calibration is not None,
@@ -197,7 +197,7 @@ def _accuracy_goal(spec: Spec) -> AccuracyGoal | None:
     )
 
 
-def _evidence(loaded: LoadedSpec, spec: Spec, stored: Sequence[AccuracyEvidence]) -> tuple[AccuracyEvidence, ...]:
+def stored_evidence(loaded: LoadedSpec, spec: Spec, stored: Sequence[AccuracyEvidence]) -> tuple[AccuracyEvidence, ...]:
     """Stored evidence on the spec's dataset; on any dataset where the file is not at hand to compare."""
     if not stored or spec.accuracy is None:
         return ()

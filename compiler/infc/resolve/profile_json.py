@@ -122,14 +122,20 @@ def _indexed(table: Sequence[AxisExpression], index: int) -> AxisExpression:
 
 
 def _json_from_tensor(spec: TensorSpec) -> dict[str, object]:
-    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape)}
+    elements = None if spec.elements is None else json_from_expression(spec.elements)
+    return {"name": spec.name, "dtype": spec.dtype, "shape": list(spec.shape), "elements": elements}
 
 
 def _tensor_from_json(fields: JsonObject) -> TensorSpec:
     shape = tuple(size for size in fields.items("shape") if isinstance(size, int | str) and not isinstance(size, bool))
     if len(shape) != len(fields.items("shape")):
         raise ProfileFormatError("a tensor's shape holds neither numbers nor axis names")
-    return TensorSpec(name=fields.text("name"), dtype=fields.text("dtype"), shape=shape)
+    return TensorSpec(
+        name=fields.text("name"),
+        dtype=fields.text("dtype"),
+        shape=shape,
+        elements=fields.optional("elements", lambda key: expression_from_json(fields.items(key))),
+    )
 
 
 def text_from_service_times(profile: ServiceTimeProfile) -> str:

@@ -63,6 +63,10 @@ class ProfileStore:
                 return profile
         return self._cached_model(digest)
 
+    def model_path(self, profile: ModelProfile) -> Path:
+        """Where a model profile is, or would be, committed: the name follows from its content."""
+        return self._path("model", text_from_model(profile))
+
     def add_model(self, profile: ModelProfile) -> Path:
         """Commit a model profile; earlier profiles of the same model go. Returns the file."""
         return self._add(
@@ -171,8 +175,11 @@ class ProfileStore:
                 self._problems[path] = _corrupt(path, str(error))
         return tuple(stale)
 
+    def _path(self, kind: str, text: str) -> Path:
+        return self.folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+
     def _add(self, kind: str, text: str, stale: Sequence[Path]) -> Path:
-        path = self.folder / f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}.json"
+        path = self._path(kind, text)
         write_text_atomically(path, text)
         for old in stale:
             if old != path:

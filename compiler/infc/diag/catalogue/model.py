@@ -9,8 +9,8 @@ MODEL: tuple[DiagnosticKind, ...] = (
         what="The model that the spec names is not there, is a folder, or may not be read.",
         why="Without the file, or a stored profile of it, nothing is known of the model's work and memory.",
         example="model: {onnx: models/encoder.onnx}   # and models/ holds no encoder.onnx",
-        fix="Correct the path (it is relative to the spec file) or fetch the model. A plan alone needs only the profile "
-        "in infc-profiles/ and the digest in infc.lock.",
+        fix="Correct the path (it is relative to the spec file) or fetch the model. A plan alone needs only the "
+        "profile in infc-profiles/ and the digest in infc.lock.",
     ),
     DiagnosticKind(
         id="model-corrupt",

@@ -3,16 +3,19 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from infc.diag import Diagnostic, Severity
 from infc.ir.model_profile import Caveat, ModelProfile
 from infc.resolve.model_file import corrupt_model, model_digest, open_model
-from infc.resolve.onnx_analysis.fitted import complete_shapes
 from infc.resolve.onnx_analysis.flatten import flatten
 from infc.resolve.onnx_analysis.graph import Graph
 from infc.resolve.onnx_analysis.profile import profile_of
-from infc.resolve.onnx_analysis.shapes import HANDLER_ERRORS, infer_symbolically, load_ir
+from infc.resolve.onnx_analysis.shapes import HANDLER_ERRORS, InferredModel, infer_symbolically, load_ir
+
+MAX_FOLDS = 6
+"""Rounds of folding and inference; each can make the condition of an inner If known."""
 
 MAX_NAMED = 5
 """How many operators a diagnostic lists."""
@@ -37,7 +40,7 @@ def analyse(path: Path, name: str) -> AnalysisResult:
         return AnalysisResult(profile=None, diagnostics=problems)
     try:
         model = load_ir(file)
-        inferred = complete_shapes(infer_symbolically(model))
+        inferred = _inferred(model)
         graph = flatten(inferred)
     except (DecodeError, *HANDLER_ERRORS) as error:
         return AnalysisResult(profile=None, diagnostics=(corrupt_model(path, str(error) or type(error).__name__),))
@@ -48,9 +51,26 @@ def analyse(path: Path, name: str) -> AnalysisResult:
         *_unknown_shapes(path, graph),
         *_unknown_operators(path, profiled.unknown_operators),
         *_bodies(path, graph),
+        *_fixed_batch(path, profiled.profile),
     )
     caveats = tuple(Caveat(id=note.id, message=note.message, help=note.help or "") for note in notes)
     return AnalysisResult(profile=replace(profiled.profile, caveats=caveats), diagnostics=notes)
+
+
+def _inferred(model: ir.Model) -> InferredModel:
+    """Shapes by the cheapest way that finds them all: symbolic, with small constants folded, fitted to fixed sizes."""
+    inferred = infer_symbolically(model)
+    if inferred.is_complete:
+        return inferred
+    # These need onnx's reference implementation and numpy's solver, which most models never do.
+    from infc.resolve.onnx_analysis.fitted import fit_shapes
+    from infc.resolve.onnx_analysis.folding import fold_small_constants
+
+    for _ in range(MAX_FOLDS):
+        if inferred.is_complete or not fold_small_constants(model):
+            break
+        inferred = infer_symbolically(model)
+    return inferred if inferred.is_complete else fit_shapes(inferred)
 
 
 def _unknown_shapes(path: Path, graph: Graph) -> tuple[Diagnostic, ...]:
@@ -92,10 +112,25 @@ def _bodies(path: Path, graph: Graph) -> tuple[Diagnostic, ...]:
     return (
         Diagnostic(
             id="model-control-flow",
-            severity=Severity.NOTE,
+            severity=Severity.WARNING,
             message=f"{path.name} has loops or branches; the body of each is counted once",
             notes=(f"bodies of: {_listed(bodies)}",),
             help="export the model without control flow, or measure it (infc calibrate)",
+        ),
+    )
+
+
+def _fixed_batch(path: Path, profile: ModelProfile) -> tuple[Diagnostic, ...]:
+    if profile.batch_axis is not None:
+        return ()
+    shapes = [f"{spec.name} [{', '.join(map(str, spec.shape))}]" for spec in (*profile.inputs, *profile.outputs)]
+    return (
+        Diagnostic(
+            id="model-batch-fixed",
+            severity=Severity.WARNING,
+            message=f"{path.name} has no batch axis, so every request is an execution of its own",
+            notes=(f"the leading dimensions are not one shared axis: {_listed(shapes)}",),
+            help="export it with a dynamic first dimension on every input and output",
         ),
     )
 

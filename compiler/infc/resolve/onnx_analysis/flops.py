@@ -294,7 +294,8 @@ STANDARD: Mapping[str, tuple[OperatorClass, FlopRule]] = {
         _C.ELEMENTWISE,
         _per_output(1.0),
         "Add Sub Mul Div Neg Abs Relu Ceil Floor Round Sign Reciprocal And Or Xor Not Equal Greater Less "
-        "GreaterOrEqual LessOrEqual Where BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot Mod IsNaN IsInf ThresholdedRelu",
+        "GreaterOrEqual LessOrEqual Where BitShift BitwiseAnd BitwiseOr BitwiseXor BitwiseNot Mod "
+        "IsNaN IsInf ThresholdedRelu",
     ),
     **_rows(_C.ELEMENTWISE, _per_output(2.0), "Clip LeakyRelu PRelu HardSigmoid Shrink"),
     **_rows(_C.ELEMENTWISE, _per_output(4.0), "HardSwish"),
@@ -313,7 +314,8 @@ STANDARD: Mapping[str, tuple[OperatorClass, FlopRule]] = {
         _C.DATA_MOVEMENT,
         _none,
         "Reshape Squeeze Unsqueeze Flatten Identity Dropout Transpose Concat Split Slice Pad Expand Tile "
-        "GatherElements GatherND Scatter ScatterElements ScatterND TensorScatter DepthToSpace SpaceToDepth Shape Size Constant "
+        "GatherElements GatherND Scatter ScatterElements ScatterND TensorScatter DepthToSpace SpaceToDepth "
+        "Shape Size Constant "
         "ConstantOfShape Range OneHot EyeLike Trilu Compress ReverseSequence CenterCropPad Col2Im RandomNormal "
         "RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial Optional OptionalGetElement "
         "OptionalHasElement SequenceConstruct SequenceAt SequenceInsert SequenceErase SequenceEmpty SequenceLength "

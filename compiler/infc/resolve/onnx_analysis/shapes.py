@@ -34,6 +34,12 @@ class InferredModel:
     shapes: Mapping[int, Shape]
     axes: tuple[str, ...]
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the shape of every operator's output is known."""
+        nodes = self.model.graph.all_nodes()
+        return all(id(value) in self.shapes for node in nodes for value in node.outputs if value.name)
+
 
 def load_ir(file: ModelFile) -> ir.Model:
     """The model with functions inlined and its input axes named; weights stay on disk.
