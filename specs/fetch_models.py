@@ -69,8 +69,8 @@ EXAMPLES = (
         sources=("pillow==11.3.0", "pygments==2.19.2", "sphinx==8.2.3"),
         outputs={
             "magika-v3-3.onnx": "fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c",
-            "files.npz": "b01541d54a90b4a0e2c0f4f442f8b35ee329f00fe76051f3e4ea1d094ea7664d",
-            "calibration-256.npz": "4dc495030a60177a53ca89c2b1a8579a24dfaed206cd30c8138e7b3df4ad4855",
+            "files.npz": "cc6187930ced4157d20e82921a90325d7f5382a6ee110841b44f547788020470",
+            "calibration-256.npz": "9546cb5d9a9bea58aa9dbaad296a4840dfce17243fedf5439ecdf4227188eb01",
         },
     ),
     Example(

@@ -5,7 +5,6 @@ are left out (.pl is Perl or Prolog, .html full of template tags is not HTML yet
 are those inside the downloaded archives, which are pinned: the data is the same everywhere.
 """
 
-import hashlib
 import json
 import random
 import sys
@@ -81,39 +80,45 @@ def main(out: Path, downloads: Path) -> None:
         (out / "magika-v3-3.onnx").write_bytes(archive.read(MODEL + "model.onnx"))
         settings = json.loads(archive.read(MODEL + "config.min.json"))
     classes: list[str] = settings["target_labels_space"]
-    files = files_by_type(downloads)
     chooser = random.Random(0)  # noqa: S311 - a fixed shuffle, not a secret
-    test: list[tuple[str, bytes]] = []
-    rest: list[bytes] = []
-    for label, contents in sorted(files.items()):
-        if len(contents) >= FEWEST_FILES:
-            chooser.shuffle(contents)
-            test += [(label, content) for content in contents[:FILES_PER_TYPE]]
-            rest += contents[FILES_PER_TYPE : FILES_PER_TYPE + CALIBRATION_PER_TYPE]
+    test: list[tuple[str, np.ndarray]] = []
+    rest: list[np.ndarray] = []
+    for label, rows in sorted(features_by_type(downloads, settings).items()):
+        if len(rows) >= FEWEST_FILES:
+            chooser.shuffle(rows)
+            test += [(label, row) for row in rows[:FILES_PER_TYPE]]
+            rest += rows[FILES_PER_TYPE : FILES_PER_TYPE + CALIBRATION_PER_TYPE]
     chooser.shuffle(test)  # the test may stop early or be split: no type comes first
     chooser.shuffle(rest)
-    features = np.stack([model_input(content, settings) for _, content in test])
-    labels = np.array([classes.index(label) for label, _ in test], np.int64)
-    np.savez_compressed(out / "files.npz", bytes=features, labels=labels, slices=np.array([label for label, _ in test]))
-    calibration = np.stack([model_input(content, settings) for content in rest[:CALIBRATION_SAMPLES]])
-    np.savez_compressed(out / "calibration-256.npz", bytes=calibration)
+    np.savez_compressed(
+        out / "files.npz",
+        bytes=np.stack([row for _, row in test]),
+        labels=np.array([classes.index(label) for label, _ in test], np.int64),
+        slices=np.array([label for label, _ in test]),
+    )
+    np.savez_compressed(out / "calibration-256.npz", bytes=np.stack(rest[:CALIBRATION_SAMPLES]))
 
 
-def files_by_type(downloads: Path) -> dict[str, list[bytes]]:
-    """Every distinct file of the archives whose extension names a type that the model knows."""
+def features_by_type(downloads: Path, settings: dict[str, int]) -> dict[str, list[np.ndarray]]:
+    """The features of every file of the archives whose extension names a type that the model knows.
+
+    Files that look the same to the model count once, so that none of them is both in the test and in the calibration.
+    """
     labels = {ending: label for label, endings in TYPES.items() for ending in endings.split()}
-    found: defaultdict[str, list[bytes]] = defaultdict(list)
+    found: defaultdict[str, list[np.ndarray]] = defaultdict(list)
     seen: set[bytes] = set()
     for archive in sorted(downloads.iterdir()):
         if archive.name.startswith("magika-"):
             continue
         for name, content in members(archive):
             label = labels.get(Path(name).suffix.lower())
-            digest = hashlib.sha256(content).digest()
             is_template = label == "html" and any(tag in content for tag in TEMPLATE_TAGS)
-            if label and not is_template and len(content) >= SMALLEST_BYTES and digest not in seen:
-                seen.add(digest)
-                found[label].append(content)
+            if label is None or is_template or len(content) < SMALLEST_BYTES:
+                continue
+            row = model_input(content, settings)
+            if row.tobytes() not in seen:
+                seen.add(row.tobytes())
+                found[label].append(row)
     return found
 
 
