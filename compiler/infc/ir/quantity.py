@@ -257,7 +257,7 @@ def _parse(value: object, units: Mapping[str, float], *, kind: str, example: str
     if not isinstance(value, str):
         raise _wrong_type(value, kind, example)
     match = _SPLIT.match(value)
-    if match is None:
+    if match is None or match.group(2).startswith(","):
         raise QuantityError(_not_a(value, kind), help=_number_help(value, kind, example))
     number, unit = match.groups()
     if not unit:

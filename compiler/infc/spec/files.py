@@ -65,7 +65,8 @@ def check_file(named: NamedFile, folder: Path, workspace: Workspace, source: Sou
         return Diagnostic(
             id="spec-file-type", message=f"this is a {found}, not a {what}", span=span, help=f"name a {what}"
         )
-    near = _near(target)
+    near_name = _near(target)
+    near = (Path(named.value).parent / near_name).as_posix() if near_name else None
     has_stand_in = named.is_locked and workspace.lock.is_file()
     notes = ("a plan can use the profile that the lock names; a compile needs the file",) if has_stand_in else ()
     return Diagnostic(
@@ -83,8 +84,9 @@ def _near(target: Path) -> str | None:
         names = [entry.name for entry, _ in zip(os.scandir(target.parent), range(MAX_LISTED), strict=False)]
     except OSError:
         return None
-    close = nearest(target.name, sorted(names), limit=1)
-    return close[0] if close else None
+    alike = {Path(name).stem: name for name in sorted(names) if Path(name).suffix == target.suffix}
+    close = nearest(target.stem, alike, limit=1)
+    return alike[close[0]] if close else None
 
 
 def _last(path: str) -> str:

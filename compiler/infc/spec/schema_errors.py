@@ -42,8 +42,8 @@ _TYPES: Mapping[str, tuple[str, str]] = {
     "tuple_type": ("a list", "write it as a list: [a, b]"),
 }
 _TAGGED: Mapping[str, tuple[str, tuple[str, ...], str]] = {
-    "spec-model-source": ("model", SOURCE_KEYS, "model: {onnx: models/encoder.onnx}"),
-    "spec-arrival": ("arrival", ARRIVAL_KEYS, "arrival: {bursty: {cv: 2.5}}"),
+    "spec-model-source": ("model", SOURCE_KEYS, "write `model: {onnx: models/encoder.onnx}`"),
+    "spec-arrival": ("arrival", ARRIVAL_KEYS, "write poisson, constant, {bursty: {cv: 2.5}} or {trace: traffic.csv}"),
 }
 _BOUNDS: Mapping[str, tuple[str, str]] = {
     "greater_than": ("gt", "greater than"),
@@ -106,6 +106,8 @@ def shown_value(value: object) -> str:
             return "a list"
         case float() | int():
             return f"`{value:.12g}`" if isinstance(value, float) or abs(value) < 10**18 else "a huge number"
+    if value == "":
+        return "empty text"
     text = "".join(c if c.isprintable() else " " for c in str(value))
     return f"`{text if len(text) <= 40 else text[:37] + '...'}`"
 
@@ -186,15 +188,16 @@ def _choices(value: str, choices: tuple[str, ...]) -> str:
 def _tagged(error: ErrorDetails, path: str, source: SourceMap) -> Diagnostic:
     value = error["input"]
     id = error["type"]
-    what, keys, example = _TAGGED[id]
+    what, keys, help = _TAGGED[id]
     if not isinstance(value, dict):
-        message = f"expected one of {_or(keys)} under `{what}`, found {shown_value(value)}"
-        return _at(source, path, id, message, f"write `{example}`")
+        if what == "model" and isinstance(value, str) and value.endswith(".onnx"):
+            help = f"write `model: {{onnx: {value}}}`"
+        return _at(source, path, id, f"`{what}` cannot be {shown_value(value)}", help)
     present = [key for key in keys if key in value]
     if len(present) > 1:
         second = child_path(path, present[1])
-        help = f"keep one of {_or(tuple(present))}"
-        return Diagnostic(id=id, message=f"`{what}` has more than one source", span=source.key_span(second), help=help)
+        message = f"`{what}` holds more than one of {_or(keys)}"
+        return Diagnostic(id=id, message=message, span=source.key_span(second), help=f"keep {_or(tuple(present))}")
     for key in value:
         near = did_you_mean(str(key), keys)
         if near:
@@ -206,7 +209,7 @@ def _tagged(error: ErrorDetails, path: str, source: SourceMap) -> Diagnostic:
                 label="unknown key",
                 help=near,
             )
-    return _at(source, path, id, f"`{what}` needs one of {_or(keys)}", f"write `{example}`")
+    return _at(source, path, id, f"`{what}` needs one of {_or(keys)}", help)
 
 
 def _wrong_type(error: ErrorDetails, path: str, source: SourceMap) -> Diagnostic:

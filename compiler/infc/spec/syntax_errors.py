@@ -28,6 +28,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("block sequence entries are not allowed", "a list item cannot start here", "start the list on a line of its own"),
     ("expected the node content", "a value is missing here", "write the value after the colon"),
 )
+_CONTEXTS = ("while parsing a ", "while scanning a ")
 
 
 def syntax_error(error: yaml.YAMLError, text: str, shown: str) -> Diagnostic:
@@ -44,9 +45,12 @@ def syntax_error(error: yaml.YAMLError, text: str, shown: str) -> Diagnostic:
     span = _span(mark, text, shown)
     if text[mark.index : mark.index + 1] == "\t":
         message, help = "a tab cannot indent YAML", "indent with spaces"
-    context = getattr(error, "context", None)
+    context = str(getattr(error, "context", None) or "")
     context_mark = getattr(error, "context_mark", None)
-    notes = (f"{context}, which starts at line {context_mark.line + 1}",) if context and context_mark else ()
+    part = next((c.removeprefix(w) for w in _CONTEXTS for c in (context,) if c.startswith(w)), "")
+    notes: tuple[str, ...] = ()
+    if part and context_mark is not None and context_mark.line < mark.line:
+        notes = (f"the {part} starts at line {context_mark.line + 1}",)
     return Diagnostic(id="spec-syntax", message=message, span=span, notes=notes, help=help)
 
 

@@ -48,10 +48,10 @@ def path_problem(path: str) -> tuple[str, str] | None:
             "a path cannot be a URL",
             "fetch the file and write its path relative to the spec file",
         )
-    if "\\" in path or re.match(r"[A-Za-z]:", path):
-        return "a path uses forward slashes", f"write {path.replace(chr(92), '/')}"
-    if path.startswith(("/", "~")):
+    if path.startswith(("/", "~", "\\")) or re.match(r"[A-Za-z]:", path):
         return "an absolute path works on one machine only", "write a path relative to the spec file"
+    if "\\" in path:
+        return "a path uses forward slashes", f"write {path.replace(chr(92), '/')}"
     return None
 
 

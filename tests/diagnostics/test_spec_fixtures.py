@@ -1,0 +1,73 @@
+"""Bad specs that state their own errors: what is stated is found, and nothing else is found."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+
+from infc.diag.catalogue import CATALOGUE
+from infc.report.diagnostics_text import render_diagnostics
+from infc.spec import load_spec
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SPECS = sorted(path.name for path in FIXTURES.glob("*.infc.yaml"))
+_HERE = re.compile(r"# (error|warning): ([a-z0-9, -]+?)\s*$")
+_ELSEWHERE = re.compile(r"# (error|warning)@([^:]+):([0-9]+): ([a-z0-9-]+)\s*$")
+# These are about the bytes or the file system: tests/spec/test_source_text.py has them.
+_NOT_IN_A_COMMENT = {
+    "spec-not-found",
+    "spec-unreadable",
+    "spec-too-large",
+    "spec-encoding",
+    "spec-character",
+    "spec-empty",
+}
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The fixtures in a repository of their own, which is the current directory."""
+    root = tmp_path / "repository"
+    shutil.copytree(FIXTURES, root)
+    (root / ".git").mkdir()
+    monkeypatch.chdir(root)
+    return root
+
+
+def stated(name: str) -> list[tuple[str, int, str, str]]:
+    """(file, line, severity, id) of every comment that states a diagnostic."""
+    found: list[tuple[str, int, str, str]] = []
+    for number, line in enumerate((FIXTURES / name).read_text(encoding="utf-8").splitlines(), start=1):
+        if here := _HERE.search(line):
+            found += [(name, number, here[1], id.strip()) for id in here[2].split(",")]
+        if elsewhere := _ELSEWHERE.search(line):
+            found.append((elsewhere[2], int(elsewhere[3]), elsewhere[1], elsewhere[4]))
+    return sorted(found)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_bad_spec_gets_exactly_the_diagnostics_it_states(name: str, repository: Path) -> None:
+    """Every stated diagnostic is found on its line, and no other; an error leaves no spec, a warning does."""
+    loaded = load_spec(Path(name))
+    found = [(d.span.path, d.span.line, d.severity.value, d.id) for d in loaded.diagnostics if d.span]
+    assert sorted(found) == stated(name)
+    assert len(found) == len(loaded.diagnostics), "every diagnostic of a spec has a place"
+    assert (loaded.spec is None) == any(severity == "error" for _, _, severity, _ in found)
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_bad_spec_is_rendered_with_carets_and_fixes(name: str, repository: Path, snapshot: SnapshotAssertion) -> None:
+    """What the user reads, byte for byte; every diagnostic says how to fix it."""
+    loaded = load_spec(Path(name))
+    assert all(d.help for d in loaded.diagnostics)
+    assert render_diagnostics(loaded.diagnostics) == snapshot
+
+
+def test_every_id_of_the_spec_area_has_a_fixture() -> None:
+    """No id can be added to the catalogue without a spec that shows it."""
+    ids = {kind.id for kind in CATALOGUE if kind.id.startswith("spec-")}
+    shown = {id for name in SPECS for _, _, _, id in stated(name)}
+    assert ids - shown == _NOT_IN_A_COMMENT
+    assert shown <= ids
