@@ -60,7 +60,7 @@ def test_an_unknown_device_is_a_usage_error_with_the_nearest(tmp_path: Path) -> 
     result = infc("targets", "show", "a100-80gb", cwd=tmp_path)
     assert result.returncode == 64
     assert result.stdout == ""
-    assert "did you mean a100-pcie-80gb or a100-sxm-80gb" in result.stderr
+    assert "did you mean `a100-pcie-80gb` or `a100-sxm-80gb`" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -115,7 +115,7 @@ def test_every_problem_of_every_file_is_reported_at_once(tmp_path: Path) -> None
         ("target-key", "lab-card-1.yaml", 1, 1),
         ("target-value", "aws.yaml", 4, 105),
     }
-    assert any(d.help == "did you mean memory_bandwidth_gb_per_s?" for d in found)
+    assert any(d.help == "did you mean `memory_bandwidth_gb_per_s`?" for d in found)
 
 
 def test_a_price_of_an_unknown_device_names_the_nearest(tmp_path: Path) -> None:

@@ -1,12 +1,12 @@
 """The catalogue: built-in devices and price books with a user's own laid over them, read when they are asked for."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from infc.diag import Diagnostic, InternalError, Span
+from infc.diag.nearest import nearest
 from infc.ir.hardware import Hardware
 from infc.ir.price import Commitment, Price
 from infc.resolve.targets.hardware import hardware_from_text, hardware_id_from_name
@@ -83,7 +83,7 @@ class Catalogue:
         wanted = hardware_id_from_name(name)
         words = [word for word in wanted.split("-") if word]
         inside = [known for known in names if words and all(word in known for word in words)]
-        close = get_close_matches(wanted, names, n=6, cutoff=0.6)
+        close = nearest(wanted, names, limit=6)
         return tuple(dict.fromkeys(names[known] for known in (*inside, *close)))[:3]
 
     def price(self, hardware_id: str, provider: str | None, commitment: PricingTerms) -> Price | None:
@@ -121,12 +121,13 @@ class Catalogue:
     def unknown_hardware(self, name: str, span: Span | None) -> Diagnostic:
         """The error for a name that is not in the catalogue, with the nearest ones."""
         near = self.nearest(name)
-        help = f"did you mean {' or '.join(near)}?" if near else "`infc targets list` shows every device"
+        named = " or ".join(f"`{id}`" for id in near)
+        help = f"did you mean {named}?" if near else "`infc targets list` shows every device"
         return Diagnostic(id="target-unknown", message=f"no hardware is named {name}", span=span, help=help)
 
     def unknown_provider(self, name: str, span: Span | None) -> Diagnostic:
         """The error for a provider without a price book, with the nearest ones."""
-        near = get_close_matches(name, self.providers, n=2) or self.providers
+        near = nearest(name, self.providers, limit=2) or self.providers
         help = f"there are price books for {', '.join(near)}; your own go to targets/prices/{name}.yaml"
         return Diagnostic(id="target-unknown-provider", message=f"no price book is named {name}", span=span, help=help)
 

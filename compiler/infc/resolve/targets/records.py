@@ -7,13 +7,13 @@ are (libyaml's base loader), so none of YAML's own guesses (`on`, `12:30`, `1_00
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import TypeAlias
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from infc.diag import Diagnostic, Span
+from infc.diag.nearest import did_you_mean
 from infc.resolve.targets.fields import Field, FieldKind
 from infc.resolve.targets.schema import DATE_PATTERN
 
@@ -172,8 +172,7 @@ class _Reader:
                 continue
             seen.add(key)
             if key not in table:
-                near = get_close_matches(key, table, n=1)
-                fix = f"did you mean {near[0]}?" if near else f"the keys here are {', '.join(table)}"
+                fix = did_you_mean(key, table) or f"the keys here are {', '.join(table)}"
                 self._problem("target-key", f"unknown key {key}", self._span(key_node), help=fix)
                 continue
             nodes[key] = value_node
