@@ -23,9 +23,10 @@ class LatencyLayers:
 class SloVerdict:
     """One percentile against its limit.
 
-    `measured_s` has distribution-free bounds at `confidence`; `predicted_s` is the plan's. `overs` of `samples` took
-    longer than the limit; the samples carry the information of `effective_samples` independent ones. `samples_needed`
-    is how many in all would settle an inconclusive verdict, None when settled or when no affordable number would.
+    The verdict holds at `confidence`; `measured_s` has distribution-free bounds, `predicted_s` is the plan's. `overs`
+    of `samples` took longer than the limit; the samples carry the information of `effective_samples` independent
+    ones. `samples_needed` is how many in all would settle an inconclusive verdict, None when settled or when no
+    affordable number would.
     """
 
     label: str
@@ -45,10 +46,11 @@ class Measurement:
     """The result of `infc validate`. Latencies are from send to answer at the client, open loop, warm-up excluded.
 
     `e2e_s` has the same keys as `Estimate.e2e_s`. `send_lag_p99_s` is how late the client sent: a run whose lag is
-    large is not trusted. An upper bound is infinite where the samples do not bound that side. A failed request counts
-    as one that took the timeout. `stopped_by` is one of settled, budget, saturated. `environment` names server,
-    engine, versions and device. `batch_sizes` maps a batch size to its executions. `notes` say what a reader must
-    know before trusting the numbers.
+    large is not trusted. `predicted_s` are the plan's percentiles under the same keys. Intervals of `e2e_s` are at
+    `interval_confidence`; an upper bound is infinite where the samples do not bound that side. A failed request
+    counts as one that took the timeout. `stopped_by` is one of settled, budget, saturated. `environment` names
+    server, engine, versions and device. `batch_sizes` maps a batch size to its executions. `notes` say what a reader
+    must know before trusting the numbers.
     """
 
     name: str
@@ -69,5 +71,7 @@ class Measurement:
     service_time: ServiceTimeProfile | None
     environment: Mapping[str, str]
     batch_sizes: Mapping[int, int] = field(default_factory=dict)
+    predicted_s: Mapping[str, Interval] = field(default_factory=dict)
+    interval_confidence: float = 0.95
     warmup_s: float = 0.0
     notes: tuple[str, ...] = ()

@@ -14,11 +14,10 @@ from infc.validate.contract import ValidationContract
 from infc.validate.load.layers import service_time_points
 from infc.validate.load.settings import LoadSettings
 from infc.validate.load.watch import Watch
-from infc.validate.statistics import nearest_rank, percentile_summary
+from infc.validate.statistics import percentile_summary
 
-MAX_LAG_S = 0.001
-MAX_LAG_SHARE = 0.05
-"""Largest p99 of the send lag of a run that is trusted: 1 ms, or this share of the tightest limit if that is more."""
+NOT_TRUSTED = "not trusted"
+"""How the note begins that voids a verdict."""
 MIN_TOLD_EFFECT = 1.5
 """Design effect from which on the report speaks of it."""
 
@@ -47,24 +46,23 @@ def measurement_from(
     """
     generator = watch.generator
     latencies = watch.latencies_s(watch.first, generator.sent)
-    errors = int(np.count_nonzero(~np.isfinite(latencies)))
-    if errors == len(latencies):
+    if not np.any(np.isfinite(latencies)):
         raise ToolError(_all_failed(watch), help="the server's log says why")
-    # A client gives up on a request that fails: it waited, at the least, as long as it would have waited for an answer.
-    waited = np.where(np.isfinite(latencies), latencies, settings.timeout_s)
-    summary = percentile_summary(waited, contract.percentiles, settings.confidence)
-    lag_s = _send_lag_p99_s(watch)
-    limit_s = _lag_limit_s(contract)
+    waited_s = _waited_s(watch, latencies, settings.timeout_s)
+    summary = percentile_summary(
+        waited_s, contract.percentiles, settings.interval_confidence, spacing=watch.spacing_s()
+    )
+    lag_s = watch.send_lag_p99_s()
     total = watch.snapshots[-1].since(watch.snapshots[0])
     measured_s = watch.stop_s - watch.start_s
-    verdicts = tuple(_verdicts(watch, contract, settings, summary, is_trusted=lag_s <= limit_s))
+    verdicts = tuple(_verdicts(watch, contract, settings, summary, is_trusted=lag_s <= watch.lag_limit_s))
     return Measurement(
         name=contract.name,
         target=contract.target,
         offered_rps=len(latencies) / measured_s,
         completed_rps=_completed(watch) / measured_s,
         requests=len(latencies),
-        errors=errors,
+        errors=int(np.count_nonzero(generator.codes[watch.first : generator.sent] > 0)),
         duration_s=measured_s,
         e2e_s=summary,
         layers=total.layers(float(np.mean(latencies[np.isfinite(latencies)]))),
@@ -77,9 +75,23 @@ def measurement_from(
         service_time=None if is_rehearsal or axes is None else _service_time(watch, contract, dict(axes), environment),
         environment=environment,
         batch_sizes={batch.batch_size: batch.executions for batch in total.batches},
+        predicted_s=contract.predicted_s,
+        interval_confidence=settings.interval_confidence,
         warmup_s=watch.start_s - float(generator.sent_s[0]),
-        notes=tuple(_notes(watch, settings, errors=errors, lag_s=lag_s, lag_limit_s=limit_s)),
+        notes=tuple(_notes(watch, settings, lag_s=lag_s)),
     )
+
+
+def _waited_s(watch: Watch, latencies: NDArray[np.float64], timeout_s: float) -> NDArray[np.float64]:
+    """How long each client waited, at the least.
+
+    A failed request counts as the whole timeout: a client that retries would have waited. One that was dropped when
+    the test gave up counts as its age at that moment.
+    """
+    generator = watch.generator
+    age_s = np.minimum(generator.now_s - generator.sent_s[watch.first : generator.sent], timeout_s)
+    has_failed = generator.codes[watch.first : generator.sent] > 0
+    return np.where(np.isfinite(latencies), latencies, np.where(has_failed, timeout_s, age_s))
 
 
 def _verdicts(
@@ -144,30 +156,24 @@ def _completed(watch: Watch) -> int:
     return int(np.count_nonzero((done_s >= watch.start_s) & (done_s < watch.stop_s)))
 
 
-def _send_lag_p99_s(watch: Watch) -> float:
-    """How late sends were against the schedule, taking the most punctual one as on time."""
-    generator = watch.generator
-    late_s = generator.sent_s[: generator.sent] - generator.arrivals_s[: generator.sent]
-    return nearest_rank(np.sort(late_s[watch.first :] - late_s.min()), 99.0)
-
-
-def _lag_limit_s(contract: ValidationContract) -> float:
-    tightest_s = min((target.limit_s for target in contract.latency), default=0.0)
-    return max(MAX_LAG_S, MAX_LAG_SHARE * tightest_s)
-
-
-def _notes(watch: Watch, settings: LoadSettings, *, errors: int, lag_s: float, lag_limit_s: float) -> Iterator[str]:
-    if lag_s > lag_limit_s:
-        yield (
-            f"not trusted: the load generator sent late (p99 {lag_s * 1e3:.2g} ms, allowed {lag_limit_s * 1e3:.2g} ms);"
-            " this machine is too busy for the test"
-        )
+def _notes(watch: Watch, settings: LoadSettings, *, lag_s: float) -> Iterator[str]:
+    codes = watch.generator.codes[watch.first : watch.generator.sent]
     if watch.stopped_by == "saturated":
-        yield "saturated: the backlog kept growing, so percentiles grow with the length of the run"
-    if errors:
-        codes = watch.generator.codes[watch.first : watch.generator.sent]
-        named = ", ".join(f"{count} x {_status(code)}" for code, count in _counts(codes[codes != 0]))
-        yield f"{errors} requests failed ({named}); each counts as {settings.timeout_s:g} s long and over every limit"
+        dropped = int(np.count_nonzero(codes < 0))
+        yield (
+            "saturated: the backlog kept growing, so percentiles grow with the length of the run; "
+            f"{dropped} requests were still unanswered when the test gave up"
+        )
+    if lag_s > watch.lag_limit_s:
+        yield (
+            f"{NOT_TRUSTED}: the load generator sent late (p99 {lag_s * 1e3:.2g} ms, "
+            f"allowed {watch.lag_limit_s * 1e3:.2g} ms); this machine is too busy for the test"
+        )
+    if watch.restarts:
+        yield f"the measurement was started anew {watch.restarts} times, because the load generator had sent late"
+    if failed := _counts(codes[codes > 0]):
+        named = ", ".join(f"{count} x {_status(code)}" for code, count in failed)
+        yield f"requests failed ({named}); each counts as {settings.timeout_s:g} s long and over every limit"
     effects = [r.samples / r.effective_samples for r in watch.results.values() if r.effective_samples]
     if effects and max(effects) > MIN_TOLD_EFFECT:
         yield (

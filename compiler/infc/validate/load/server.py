@@ -35,7 +35,7 @@ class ObservedServer:
         self._channel.close()
 
     def version(self, model: str) -> str:
-        """Name and version of the server, which must be ready to serve `model`.
+        """`tritonserver <version>`, without the server's own name, which may be random.
 
         Raises:
             ToolError: nothing answers, or the model is not ready.
@@ -47,7 +47,7 @@ class ObservedServer:
                 f"the server at {self.target} does not serve model {model}",
                 help="start it with the bundle's model_repository, or give the address of the one that has it",
             )
-        return f"{metadata.name} {metadata.version}"
+        return f"tritonserver {metadata.version}"
 
     def check_answer(self, message: bytes) -> None:
         """Send one request and look at its answer: every output must hold data.

@@ -27,6 +27,11 @@ _MOST_WARMUP_S = 15.0
 _WARMUP_BUDGET_SHARE = 0.3
 _UNAVAILABLE = 14
 _SILENT_ANSWERS = 20
+_MIN_LAGS = 100
+_MOST_RESTARTS = 5
+MAX_LAG_S = 0.001
+MAX_LAG_SHARE = 0.05
+"""Largest p99 of the send lag of a run that is trusted: 1 ms, or this share of the tightest limit if that is more."""
 
 
 class Phase(StrEnum):
@@ -85,6 +90,8 @@ class Watch:
         self.start_s = 0.0
         self.stop_s = 0.0
         self.stopped_by = "budget"
+        self.restarts = 0
+        self.lag_limit_s = max(MAX_LAG_S, MAX_LAG_SHARE * min((t.limit_s for t in contract.latency), default=0.0))
         self.snapshots: list[ModelStatistics] = []
         self.results: dict[str, SequentialResult] = {}
 
@@ -118,6 +125,24 @@ class Watch:
         spans = generator.done_s[first:last] - generator.sent_s[first:last]
         return np.where(generator.codes[first:last] == 0, spans, np.inf)
 
+    def send_lag_p99_s(self) -> float:
+        """How late measured requests were sent against the schedule, taking the most punctual send as on time."""
+        generator = self.generator
+        late_s = generator.sent_s[: generator.sent] - generator.arrivals_s[: generator.sent]
+        return nearest_rank(np.sort(late_s[self.first :] - late_s.min()), 99.0)
+
+    def spacing_s(self) -> float:
+        """Mean time between two requests."""
+        generator = self.generator
+        sent_s = generator.sent_s[: generator.sent]
+        return float(sent_s[-1] - sent_s[0]) / (generator.sent - 1)
+
+    def _may_restart(self) -> bool:
+        generator = self.generator
+        left_s = self._begin_s + self._settings.budget_s - generator.now_s
+        has_time = left_s > max(2.0 * self._settings.min_measured_s, 0.4 * self._settings.budget_s)
+        return has_time and self.restarts < _MOST_RESTARTS and generator.sent - self.first >= _MIN_LAGS
+
     def _warm_up(self) -> None:
         generator = self.generator
         now_s = generator.now_s
@@ -135,12 +160,17 @@ class Watch:
             now_s=now_s,
             least_s=self._settings.min_warmup_s,
         ):
-            self.phase = Phase.MEASURING
-            self.first = generator.sent
-            self.start_s = now_s
-            self.snapshots.append(self._server.statistics(self._contract.model.name))
-            self._next_look_s = now_s + _LOOK_S
-            self._next_snapshot_s = now_s + _SNAPSHOT_S
+            self._start_measuring()
+
+    def _start_measuring(self) -> None:
+        now_s = self.generator.now_s
+        self.phase = Phase.MEASURING
+        self.first = self.generator.sent
+        self.start_s = now_s
+        self.snapshots = [self._server.statistics(self._contract.model.name)]
+        self.results = {}
+        self._next_look_s = now_s + _LOOK_S
+        self._next_snapshot_s = now_s + _SNAPSHOT_S
 
     def _measure(self) -> None:
         now_s = self.generator.now_s
@@ -152,6 +182,10 @@ class Watch:
         if now_s >= self._next_snapshot_s:
             self._next_snapshot_s = now_s + _SNAPSHOT_S
             self.snapshots.append(self._server.statistics(self._contract.model.name))
+        if self._may_restart() and self.send_lag_p99_s() > self.lag_limit_s:
+            self.restarts += 1
+            self._start_measuring()
+            return
         self._look()
         if self._is_saturated():
             self._stop("saturated")
@@ -192,7 +226,9 @@ class Watch:
                 samples=len(samples),
                 percentile=target.percentile,
                 confidence=self._settings.confidence,
-                design_effect=exceedance_design_effect(samples, target.percentile, target.limit_s),
+                design_effect=exceedance_design_effect(
+                    samples, target.percentile, limit=target.limit_s, spacing=self.spacing_s()
+                ),
             )
 
     def _is_settled(self) -> bool:

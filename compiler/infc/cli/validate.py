@@ -1,0 +1,229 @@
+"""`infc validate`: serve a bundle on the real server, offer the spec's traffic, judge it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from infc.cli.edge import INCONCLUSIVE, OK, SLO_NOT_MET
+from infc.ir.quantity import QuantityError, parse_duration_s, parse_rate_rps
+
+if TYPE_CHECKING:
+    from infc.ir.measurement import Measurement
+    from infc.validate.session import ValidationRequest
+
+_MIN_BUDGET_S = 5.0
+_MAX_BUDGET_S = 24 * 3600.0
+
+
+def _budget_s(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    try:
+        seconds = parse_duration_s(value)
+    except QuantityError as error:
+        raise click.BadParameter(f"{error.message}: {error.help}") from None
+    if not _MIN_BUDGET_S <= seconds <= _MAX_BUDGET_S:
+        raise click.BadParameter(f"{value!r} is not between {_MIN_BUDGET_S:g}s and 24h")
+    return seconds
+
+
+def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else parse_rate_rps(value)
+    except QuantityError as error:
+        raise click.BadParameter(f"{error.message}: {error.help}") from None
+
+
+@click.command(name="validate")
+@click.argument("subject", metavar="BUNDLE|SPEC", type=click.Path(path_type=Path))
+@click.option(
+    "--endpoint", metavar="URL", help="Test a server that already runs, by its gRPC address: grpc://host:8001."
+)
+@click.option(
+    "--rehearse",
+    "is_rehearsal",
+    is_flag=True,
+    help="For a GPU bundle without the GPU: the real server and scheduler, the plan's service times.",
+)
+@click.option(
+    "--budget", "budget_s", metavar="TIME", callback=_budget_s, default="120s", show_default=True, help="Longest load."
+)
+@click.option(
+    "--rate",
+    "rate_rps",
+    metavar="RATE",
+    callback=_rate_rps,
+    help="Offered rate. Default: a replica's share of the peak.",
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the arrivals and requests.")
+@click.option(
+    "--axes",
+    "axis_sizes",
+    type=click.Choice(["padded", "drawn"]),
+    default="padded",
+    show_default=True,
+    help="Dynamic axes: padded to the largest size, as the plan assumes, or drawn from workload.axes.",
+)
+@click.option(
+    "--realtime/--no-realtime",
+    "is_realtime",
+    default=None,
+    help="Real-time priority for server and client. Default: where it can be had.",
+)
+@click.option(
+    "-o", "--output", metavar="DIR", type=click.Path(path_type=Path), default=Path("dist"), show_default=True,
+    help="Where bundles are, when a SPEC is named.",
+)  # fmt: skip
+@click.option(
+    "--store/--no-store",
+    "is_stored",
+    default=True,
+    show_default=True,
+    help="Keep measured service times in infc-profiles/ for the next plan (never of a rehearsal).",
+)
+@click.option(
+    "--format", "format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format."
+)
+def command(
+    subject: Path,
+    endpoint: str | None,
+    is_rehearsal: bool,
+    budget_s: float,
+    rate_rps: float | None,
+    seed: int,
+    axis_sizes: str,
+    is_realtime: bool | None,
+    output: Path,
+    is_stored: bool,
+    format: str,
+) -> int:
+    r"""Serve a bundle on the real server and judge it against its SLO.
+
+    Requests are sent open loop, at times that do not depend on the answers, with the spec's arrival process at its
+    peak rate. The test stops as soon as every verdict is settled at 99% confidence, or when the budget is spent.
+
+    BUNDLE is a folder that `infc compile` wrote; for a SPEC, it is looked for in the output folder.
+
+    Exits 0 when the SLO is met, 3 when it is not, 6 when the evidence is inconclusive.
+
+    \b
+    Examples:
+      infc validate dist/encoder
+      infc validate dist/encoder-l4 --rehearse --budget 30s
+      infc validate dist/encoder-l4 --endpoint grpc://triton.example:8001 --format json
+    """
+    from infc.validate.load.settings import LoadSettings
+    from infc.validate.session import ValidationRequest
+
+    if endpoint is not None and is_rehearsal:
+        raise click.UsageError("--rehearse starts a server of its own; leave out --endpoint")
+    bundle = _find_bundle(subject, output)
+    _warn_of_changes(bundle)
+    request = ValidationRequest(
+        bundle=bundle,
+        settings=LoadSettings(budget_s=budget_s, rate_rps=rate_rps, seed=seed),
+        endpoint=endpoint,
+        is_rehearsal=is_rehearsal,
+        is_realtime=is_realtime,
+        axis_sizes="drawn" if axis_sizes == "drawn" else "padded",
+    )
+    measurement = _run(request)
+    if is_stored:
+        _store(measurement, subject, bundle)
+    _print(measurement, format)
+    return {"pass": OK, "fail": SLO_NOT_MET, "inconclusive": INCONCLUSIVE}[measurement.verdict.value]
+
+
+def _find_bundle(subject: Path, output: Path) -> Path:
+    """The bundle that the argument names: itself, or that of the spec.
+
+    Raises:
+        UsageError: there is none, or a spec has several.
+        DiagnosticError: the spec has errors.
+    """
+    from infc.validate.contract import CONTRACT_NAME
+
+    if subject.is_dir():
+        if (subject / CONTRACT_NAME).is_file():
+            return subject
+        inside = sorted(path.parent for path in subject.glob(f"*/{CONTRACT_NAME}"))
+        hint = f"; it holds the bundles {', '.join(map(str, inside))}: name one" if inside else ""
+        raise click.UsageError(f"{subject} is not a bundle: it has no {CONTRACT_NAME}{hint}")
+    if not subject.is_file():
+        raise click.UsageError(f"{subject} is neither a bundle nor a spec: there is no such file or folder")
+    name = _spec_name(subject)
+    found = sorted(path.parent for path in output.glob(f"*/{CONTRACT_NAME}") if _contract_name(path.parent) == name)
+    match found:
+        case []:
+            raise click.UsageError(f"{output} holds no bundle of {subject}: run `infc compile {subject}` first")
+        case [bundle]:
+            return bundle
+        case _ if output / name in found:
+            return output / name
+        case _:
+            raise click.UsageError(f"{subject} has several bundles: name one of {', '.join(map(str, found))}")
+
+
+def _spec_name(path: Path) -> str:
+    from infc.diag import DiagnosticError
+    from infc.spec import load_spec
+
+    loaded = load_spec(path)
+    if loaded.spec is None:
+        raise DiagnosticError(loaded.diagnostics)
+    return loaded.name
+
+
+def _contract_name(bundle: Path) -> str:
+    from infc.validate.session import read_contract
+
+    return read_contract(bundle).name
+
+
+def _warn_of_changes(bundle: Path) -> None:
+    """Say on standard error which files are not as they were compiled; they are what is tested all the same."""
+    from dataclasses import replace
+
+    from infc.cli.terminal import has_color
+    from infc.diag import Severity
+    from infc.emit.manifest import verify_bundle
+    from infc.report.diagnostics_text import render_diagnostics
+
+    warnings = tuple(replace(each, severity=Severity.WARNING) for each in verify_bundle(bundle))
+    if warnings:
+        click.echo(render_diagnostics(warnings, color=has_color(stderr=True)), err=True)
+
+
+def _run(request: ValidationRequest) -> Measurement:
+    from infc.cli.load_progress import load_progress
+    from infc.validate.session import validate_bundle
+
+    with load_progress() as progress:
+        return validate_bundle(request, progress=progress, announce=lambda line: click.echo(line, err=True))
+
+
+def _store(measurement: Measurement, subject: Path, bundle: Path) -> None:
+    """Keep the measured service times in the workspace of the spec, or of the bundle when it lies in one."""
+    from infc.pipeline.validate import store_service_times
+    from infc.spec.workspace import find_workspace
+
+    if measurement.service_time is None:
+        return
+    workspace = find_workspace(subject if subject.is_file() else bundle)
+    if not workspace.profiles.is_dir() and not workspace.lock.is_file():
+        click.echo("service times were not stored: the bundle lies in no workspace with an infc.lock", err=True)
+    elif path := store_service_times(measurement, workspace):
+        click.echo(f"stored measured service times in {path.name}: the next plan uses them", err=True)
+
+
+def _print(measurement: Measurement, format: str) -> None:
+    if format == "json":
+        from infc.report.measurement_json import render_measurement_json
+
+        click.echo(render_measurement_json(measurement))
+        return
+    from infc.cli.terminal import has_color
+    from infc.report.measurement_text import render_measurement_text
+
+    click.echo(render_measurement_text(measurement, color=has_color()))
