@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 from infc.diag import Diagnostic, has_errors
 from infc.ir.plan import Decision, Plan
 from infc.ir.problem import Problem
+from infc.lock import Lock
 from infc.plan import solve
 from infc.resolve.problem import Resolved, market_options, resolve_problem
 from infc.resolve.store import ProfileStore
@@ -117,6 +118,21 @@ def resolve_loaded(
     resolved, found = resolve_problem(loaded, catalogue, store, locked_digest=digest)
     diagnostics = tuple(dict.fromkeys((*loaded.diagnostics, *catalogue.diagnostics, *found, *store.diagnostics)))
     return (None if has_errors(diagnostics) else resolved), catalogue, diagnostics
+
+
+def locked_digest_from(lock: Lock | None) -> LockedDigest:
+    """Model digests by spec, as `lock` holds them; nothing without a lock."""
+
+    def digest(loaded: LoadedSpec) -> str | None:
+        entries = lock.of_spec(spec_path_in_workspace(loaded)) if lock is not None else ()
+        return entries[0].model_digest if entries else None
+
+    return digest
+
+
+def spec_path_in_workspace(loaded: LoadedSpec) -> str:
+    """The spec's path relative to the folder of its lock, POSIX."""
+    return loaded.path.resolve().relative_to(loaded.workspace.root).as_posix()
 
 
 def overlay_of(workspace: Workspace) -> Path | None:

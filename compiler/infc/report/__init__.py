@@ -1,1 +1,1 @@
-
+"""Values as text, JSON, Markdown and the formats of review tools; nothing here decides anything."""

@@ -1,10 +1,7 @@
 """A plan as text: what was decided, what is predicted against the SLO, what it costs, and why."""
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
-
-import click
+from collections.abc import Iterator, Sequence
 
 from infc.ir.candidate import Candidate, DynamicBatching
 from infc.ir.estimate import Estimate
@@ -13,25 +10,22 @@ from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp
 from infc.ir.problem import Problem
 from infc.plan import Why
 from infc.plan.words import counted, duration_text, money_text, rate_text
+from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, row, style_for, table, wrapped_row
 from infc.report.planned import PlannedEntry
 
-WIDTH = 98
-_INDENT = "  "
-_LABEL = 12
 _NAMES_SHOWN = 5
-Style: TypeAlias = Callable[[str, str], str]
 
 
 def render_plan_text(entries: Sequence[PlannedEntry], *, color: bool) -> str:
     """Every decision under its spec; specs without a decision are left to their diagnostics."""
-    style = _colored if color else _plain
+    style = style_for(color=color)
     blocks = ["\n".join(_entry(entry, style)) for entry in entries if entry.decision is not None]
     return "\n\n".join(blocks)
 
 
 def render_why_text(answers: Sequence[Why], *, color: bool) -> str:
     """The constraints of each asked candidate, one line each."""
-    style = _colored if color else _plain
+    style = style_for(color=color)
     return "\n\n".join("\n".join(_why(answer, style)) for answer in answers)
 
 
@@ -47,25 +41,25 @@ def _entry(entry: PlannedEntry, style: Style) -> Iterator[str]:
             yield from _infeasible(infeasible, style)
     if entry.changes:
         yield ""
-        yield _heading("changes against the lock", style)
+        yield heading("changes against the lock", style)
         for change in entry.changes:
-            yield f"{_INDENT * 2}{change['path']}: {change['old']} -> {change['new']}"
+            yield f"{INDENT * 2}{change['path']}: {change['old']} -> {change['new']}"
 
 
 def _plan(problem: Problem, plan: Plan, style: Style) -> Iterator[str]:
     estimate = plan.estimate
     yield ""
-    yield f"{_INDENT}{style('bold', _headline(plan.candidate))}"
-    yield f"{_INDENT}{style('dim', 'candidate ' + plan.candidate.label)}"
+    yield f"{INDENT}{style('bold', headline(plan.candidate))}"
+    yield f"{INDENT}{style('dim', 'candidate ' + plan.candidate.label)}"
     yield ""
     yield from _latency(problem, estimate, style)
-    yield _row("load", _load_words(problem, estimate), style)
-    yield _row("memory", _memory_words(estimate), style)
+    yield row("load", _load_words(problem, estimate), style)
+    yield row("memory", _memory_words(estimate), style)
     if estimate.power_w is not None:
         per_joule = estimate.goodput_rps / estimate.power_w.value
         words = f"{estimate.power_w.value:.3g} W {_range(estimate.power_w, 1.0)}, {per_joule:.3g} requests per joule"
-        yield _row("power", words, style)
-    yield from _wrapped_row("cost", _cost_words(estimate), style)
+        yield row("power", words, style)
+    yield from wrapped_row("cost", _cost_words(estimate), style)
     yield ""
     yield from _list("why", plan.reasons, style)
     if plan.comments:
@@ -80,10 +74,10 @@ def _plan(problem: Problem, plan: Plan, style: Style) -> Iterator[str]:
 
 def _infeasible(decision: Infeasible, style: Style) -> Iterator[str]:
     yield ""
-    yield _row("binding", style("red", ", ".join(decision.binding) or "no single constraint"), style)
+    yield row("binding", style("red", ", ".join(decision.binding) or "no single constraint"), style)
     yield ""
     if decision.relaxations:
-        yield _heading("any one of these changes makes it feasible", style)
+        yield heading("any one of these changes makes it feasible", style)
         rows = [
             (
                 relaxation.path,
@@ -95,14 +89,15 @@ def _infeasible(decision: Infeasible, style: Style) -> Iterator[str]:
             )
             for relaxation in decision.relaxations
         ]
-        yield from _table(rows)
+        yield from table(rows)
     else:
-        yield f"{_INDENT}no change of a single constraint makes it feasible"
+        yield f"{INDENT}no change of a single constraint makes it feasible"
     yield ""
     yield from _rejections(decision.rejections, style)
 
 
-def _headline(candidate: Candidate) -> str:
+def headline(candidate: Candidate) -> str:
+    """The decision on one line: devices, server, precision, batching, instances."""
     device = candidate.hardware_id + (f" in mode {candidate.power_mode}" if candidate.power_mode else "")
     parts = [f"{candidate.replicas} x {device}", candidate.server, candidate.precision.value]
     if isinstance(candidate.batching, DynamicBatching):
@@ -133,9 +128,9 @@ def _latency(problem: Problem, estimate: Estimate, style: Style) -> Iterator[str
                 _verdict(value, limit, style),
             )
         )
-    yield from _table(rows)
+    yield from table(rows)
     advice = "" if estimate.basis is Basis.MEASURED else "; infc calibrate or validate would measure it"
-    yield _row("basis", f"{estimate.basis.value}{advice}", style)
+    yield row("basis", f"{estimate.basis.value}{advice}", style)
 
 
 def _verdict(value: Interval, limit: float | None, style: Style) -> str:
@@ -173,7 +168,7 @@ def _cost_words(estimate: Estimate) -> str:
 
 
 def _runners_up(problem: Problem, runners_up: Sequence[RunnerUp], style: Style) -> Iterator[str]:
-    yield _heading("runners-up", style)
+    yield heading("runners-up", style)
     judged = max(problem.latency, key=lambda t: t.percentile).label
     rows = [("candidate", "replicas", "cost", judged, "busy", "requests/J")]
     for runner_up in runners_up:
@@ -189,12 +184,12 @@ def _runners_up(problem: Problem, runners_up: Sequence[RunnerUp], style: Style) 
                 "-" if power is None else f"{estimate.goodput_rps / power.value:.3g}",
             )
         )
-    yield from _table(rows)
+    yield from table(rows)
 
 
 def _rejections(rejections: Sequence[Rejection], style: Style) -> Iterator[str]:
     """Grouped by constraint: the first few of each with what was predicted."""
-    yield _heading(f"not chosen ({len(rejections)}; --why CANDIDATE shows one)", style)
+    yield heading(f"not chosen ({len(rejections)}; --why CANDIDATE shows one)", style)
     groups: dict[str, list[Rejection]] = {}
     for rejection in rejections:
         groups.setdefault(rejection.constraint, []).append(rejection)
@@ -206,7 +201,7 @@ def _rejections(rejections: Sequence[Rejection], style: Style) -> Iterator[str]:
         shown = [f"{', '.join(names)}: {words}" for words, names in list(by_words.items())[:_NAMES_SHOWN]]
         rest = len(members) - sum(len(names) for names in list(by_words.values())[:_NAMES_SHOWN])
         text = "; ".join(shown) + (f"; and {rest} more" if rest else "")
-        first = f"{_INDENT * 2}{constraint:<18}"
+        first = f"{INDENT * 2}{constraint:<18}"
         yield from textwrap.wrap(
             text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
         )
@@ -225,54 +220,16 @@ def _why(answer: Why, style: Style) -> Iterator[str]:
         )
         for check in answer.checks
     ]
-    yield from _table(rows)
+    yield from table(rows)
     if answer.objective is not None and answer.estimate is not None:
-        yield _row("objective", answer.objective, style)
-        yield _row("basis", answer.estimate.basis.value, style)
+        yield row("objective", answer.objective, style)
+        yield row("basis", answer.estimate.basis.value, style)
 
 
 def _list(name: str, sentences: Sequence[str], style: Style) -> Iterator[str]:
-    yield _heading(name, style)
-    for sentence in sentences:
-        yield from textwrap.wrap(
-            sentence, WIDTH, initial_indent=f"{_INDENT * 2}- ", subsequent_indent=_INDENT * 3, break_on_hyphens=False
-        )
-
-
-def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(click.unstyle(row[column])) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell + " " * (width - len(click.unstyle(cell))) for cell, width in zip(row, widths, strict=True))
-        yield (_INDENT * 2 + "  ".join(cells)).rstrip()
-
-
-def _row(name: str, text: str, style: Style) -> str:
-    return f"{_INDENT}{style('dim', f'{name:<{_LABEL}}')}{text}"
-
-
-def _wrapped_row(name: str, text: str, style: Style) -> Iterator[str]:
-    first, *rest = textwrap.wrap(text, WIDTH - _LABEL - len(_INDENT), break_on_hyphens=False)
-    yield _row(name, first, style)
-    yield from (" " * (_LABEL + len(_INDENT)) + line for line in rest)
-
-
-def _heading(text: str, style: Style) -> str:
-    return f"{_INDENT}{style('bold', text)}"
+    yield heading(name, style)
+    yield from bullets(sentences)
 
 
 def _range(interval: Interval, scale: float) -> str:
     return f"({interval.low * scale:.3g} .. {interval.high * scale:.3g})"
-
-
-def _colored(kind: str, text: str) -> str:
-    match kind:
-        case "bold":
-            return click.style(text, bold=True)
-        case "dim":
-            return click.style(text, dim=True)
-        case _:
-            return click.style(text, fg=kind)
-
-
-def _plain(_kind: str, text: str) -> str:
-    return text

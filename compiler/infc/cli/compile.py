@@ -1,0 +1,206 @@
+"""`infc compile`: specs to bundles and a lock."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from infc.cli.edge import FAILURE, INCONCLUSIVE, LOCK_STALE, OK, SLO_NOT_MET, SPEC_INVALID
+
+if TYPE_CHECKING:
+    from infc.diag import Diagnostic
+    from infc.pipeline.compile import CompiledSpec, CompiledTarget
+    from infc.report.compiled import CompiledEntry
+
+_SEVERITY = (SPEC_INVALID, SLO_NOT_MET, LOCK_STALE, FAILURE, INCONCLUSIVE, OK)
+"""Exit codes, worst first: the code of a run over several specs is the worst of theirs."""
+
+
+@click.command(name="compile")
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC|DIR...", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), default=Path("dist"),
+    show_default=True, help="Where the bundles go, one folder each.",
+)  # fmt: skip
+@click.option("--locked", is_flag=True, help="Refuse unless the result is what infc.lock says; leave the lock alone.")
+@click.option("--validate", "is_validated", is_flag=True, help="Load-test each bundle (GPU bundles are rehearsed).")
+@click.option(
+    "--builder", type=click.Choice(["local"]), default="local", show_default=True, help="Where engines build."
+)
+@click.option("--allow-code", is_flag=True, help="Let a python: metric of the spec run.")
+@click.option(
+    "--overlay",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Your own hardware and prices. Default: targets/ beside infc.lock, if any.",
+)
+@click.option("--format", "format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(
+    specs: tuple[Path, ...],
+    output: Path,
+    locked: bool,
+    is_validated: bool,
+    builder: str,
+    allow_code: bool,
+    overlay: Path | None,
+    format: str,
+) -> int:
+    r"""Plan, lower, gate accuracy, build, emit and lock.
+
+    For the best hardware, and for each of the spec's deploy.targets: the model is lowered to the planned precision,
+    its accuracy is tested against the spec, the engine is built, and a Triton model repository is written to
+    DIR/<spec name> (DIR/<spec name>@<target> for the others). A precision that misses its accuracy is refused and the
+    plan made again. infc.lock gets one block for each. Outputs are replaced whole, or not at all.
+
+    Exits 0 when everything was written (and met its SLO, with --validate), 3 when the SLO cannot be or was not met,
+    4 with --locked when the lock does not hold, 5 when a spec is invalid, 6 when the evidence is inconclusive, 1 on
+    other failures.
+
+    \b
+    Examples:
+      infc compile specs/encoder.infc.yaml
+      infc compile specs/ --locked
+      infc compile specs/encoder.infc.yaml --validate -o out
+    """
+    from infc.cli.check import find_specs
+    from infc.cli.compile_progress import compile_progress
+    from infc.pipeline.compile import CompileOptions, compile_spec
+
+    codes: list[int] = []
+    entries: list[CompiledEntry] = []
+    for path in find_specs(specs):
+        with compile_progress() as (announce, progress):
+            options = CompileOptions(
+                output=output,
+                is_locked=locked,
+                overlay=overlay,
+                allow_code=allow_code,
+                announce=announce,
+                progress=progress,
+            )
+            result = compile_spec(path, options)
+        _show_diagnostics(result.diagnostics)
+        codes.append(_exit_code(result))
+        if format == "text":
+            _show_undecided(result)
+        for compiled in result.compiled:
+            entry = _entry(compiled, path)
+            if format == "text":
+                _show(entry)
+            if is_validated:
+                entry = _validated(entry, compiled, result, is_stored=not locked, is_shown=format == "text")
+                codes.append(_outcome(entry))
+            entries.append(entry)
+    code = min(codes, key=_SEVERITY.index, default=OK)
+    if format == "json":
+        from infc.report.compile_json import render_compile_json
+
+        click.echo(render_compile_json(entries, exit_code=code))
+    return code
+
+
+def _exit_code(result: CompiledSpec) -> int:
+    from infc.ir.plan import Infeasible
+
+    if result.is_stale:
+        return LOCK_STALE
+    if result.planned.status == "invalid":
+        return SPEC_INVALID if result.planned.is_spec_invalid else FAILURE
+    if result.planned.status == "infeasible" or any(isinstance(u.decision, Infeasible) for u in result.unsettled):
+        return SLO_NOT_MET
+    if result.is_inconclusive:
+        return INCONCLUSIVE
+    return OK if result.compiled else FAILURE
+
+
+def _show_diagnostics(diagnostics: tuple[Diagnostic, ...]) -> None:
+    if not diagnostics:
+        return
+    from infc.cli.terminal import has_color
+    from infc.report.diagnostics_text import render_diagnostics
+
+    click.echo(render_diagnostics(diagnostics, color=has_color(stderr=True)), err=True)
+
+
+def _entry(compiled: CompiledTarget, path: Path) -> CompiledEntry:
+    from infc.report.compiled import CompiledEntry
+
+    settled = compiled.settled
+    return CompiledEntry(
+        path=path.as_posix(),
+        target=compiled.target,
+        folder=compiled.folder.as_posix(),
+        change=compiled.change.kind,
+        problem=settled.problem,
+        plan=settled.plan,
+        lowered=settled.lowered,
+        engine=settled.engine,
+        evidence=settled.evidence,
+        measurement=None,
+    )
+
+
+def _show(entry: CompiledEntry) -> None:
+    from infc.cli.terminal import has_color
+    from infc.report.compile_text import render_compile_text
+
+    click.echo(render_compile_text(entry, color=has_color()) + "\n")
+
+
+def _show_undecided(result: CompiledSpec) -> None:
+    """The decisions that stopped the compile, as `infc plan` shows them."""
+    from infc.ir.plan import Infeasible
+    from infc.report.planned import PlannedEntry
+
+    name, path = result.planned.loaded.name, result.planned.loaded.path.as_posix()
+    refused = [(d.target, d.problem, d.decision) for d in result.planned.decisions]
+    refused += [(None, u.problem, u.decision) for u in result.unsettled]
+    entries = [
+        PlannedEntry(
+            name=name,
+            path=path,
+            target=target,
+            status="infeasible",
+            problem=problem,
+            decision=decision,
+            changes=(),
+            diagnostics=(),
+        )
+        for target, problem, decision in refused
+        if isinstance(decision, Infeasible)
+    ]
+    if entries:
+        from infc.cli.terminal import has_color
+        from infc.report.plan_text import render_plan_text
+
+        click.echo(render_plan_text(entries, color=has_color()))
+
+
+def _validated(
+    entry: CompiledEntry, compiled: CompiledTarget, result: CompiledSpec, *, is_stored: bool, is_shown: bool
+) -> CompiledEntry:
+    """Load-test a bundle: for real where this machine can serve it, else as a rehearsal of its scheduling."""
+    from infc.cli.load_progress import load_progress
+    from infc.pipeline.validate import store_service_times
+    from infc.validate.load.settings import LoadSettings
+    from infc.validate.session import ValidationRequest, has_gpu, validate_bundle
+
+    is_rehearsal = compiled.settled.engine.kind != "onnxruntime" and not has_gpu()
+    request = ValidationRequest(bundle=compiled.folder, settings=LoadSettings(), is_rehearsal=is_rehearsal)
+    with load_progress() as progress:
+        measurement = validate_bundle(request, progress=progress, announce=lambda line: click.echo(line, err=True))
+    if is_shown:
+        from infc.cli.terminal import has_color
+        from infc.report.measurement_text import render_measurement_text
+
+        click.echo(render_measurement_text(measurement, color=has_color()) + "\n")
+    if is_stored:
+        store_service_times(measurement, result.planned.loaded.workspace)
+    return replace(entry, measurement=measurement)
+
+
+def _outcome(entry: CompiledEntry) -> int:
+    assert entry.measurement is not None  # noqa: S101 - it was just measured
+    return {"pass": OK, "fail": SLO_NOT_MET, "inconclusive": INCONCLUSIVE}[entry.measurement.verdict.value]

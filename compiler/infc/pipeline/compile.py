@@ -1,0 +1,304 @@
+"""Compiling, end to end: a spec in; engines, bundles and lock entries out, all written at the end or not at all.
+
+Per decision: `settle` (lower, build, gate accuracy, plan again if it must), emit, then one atomic write per bundle and
+one of the lock. `.infc/` and `infc-profiles/` get content-addressed results on the way: a run that is killed
+leaves results that the next one uses, never half a bundle or half a lock.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infc.diag import Diagnostic, has_errors
+from infc.emit.manifest import bundle_digests
+from infc.emit.triton import default_release, emit
+from infc.emit.write import write_bundle
+from infc.ir.accuracy import Verdict
+from infc.ir.bundle import Bundle
+from infc.ir.plan import Infeasible, Plan
+from infc.ir.problem import Problem
+from infc.lock import EntryDiff, Lock, LockEntry, diff_entries, entry_from, input_digests, read_lock, update_lock
+from infc.pipeline.plan import (
+    PlannedSpec,
+    PlannedTarget,
+    locked_digest_from,
+    overlay_of,
+    plan_spec,
+    profile_store,
+    spec_path_in_workspace,
+)
+from infc.pipeline.settle import Announce, ProgressBar, Settled, Unsettled, Workshop, settle
+from infc.report.plan_json import render_plan_json
+from infc.report.planned import PlannedEntry
+from infc.resolve.problem import market_options
+from infc.resolve.store import ProfileStore
+from infc.resolve.targets import Catalogue, load_catalogue
+from infc.spec import LoadedSpec
+from infc.validate.contract import CONTRACT_NAME, SAMPLES_NAME, contract_from
+from infc.validate.contract_json import to_json
+from infc.validate.samples import request_samples
+
+
+def _quiet(_line: str) -> None:
+    """Announce nothing."""
+
+
+def _no_progress(_what: str, _done: int, _total: int) -> None:
+    """Show nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompileOptions:
+    """How to compile.
+
+    `output` is the folder that holds one folder per bundle. `is_locked` refuses (exit 4) unless the result is what
+    infc.lock says, and writes neither lock nor profiles. `overlay` is the user's own targets folder (None: the
+    workspace's). `allow_code` lets a `python:` metric run.
+    """
+
+    output: Path = Path("dist")
+    is_locked: bool = False
+    overlay: Path | None = None
+    allow_code: bool = False
+    announce: Announce = _quiet
+    progress: ProgressBar = _no_progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompiledTarget:
+    """One bundle on disk. `target` is None for the free choice; `change` is how its lock entry differs from before."""
+
+    target: str | None
+    settled: Settled
+    folder: Path
+    entry: LockEntry
+    change: EntryDiff
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompiledSpec:
+    """What a compile came to. `compiled` is empty unless every target succeeded: nothing was written then.
+
+    `unsettled` are the targets that did not; `is_stale` says that a locked compile found the lock not to hold.
+    """
+
+    planned: PlannedSpec
+    compiled: tuple[CompiledTarget, ...]
+    unsettled: tuple[Unsettled, ...]
+    diagnostics: tuple[Diagnostic, ...]
+    is_stale: bool = False
+
+    @property
+    def is_inconclusive(self) -> bool:
+        """Whether some precision's accuracy could not be settled with the data at hand."""
+        return any(u.verdict is Verdict.INCONCLUSIVE for u in self.unsettled)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Draft:
+    """A settled target before anything is written."""
+
+    target: str | None
+    settled: Settled
+    bundle: Bundle
+    folder: Path
+    entry: LockEntry
+
+
+def compile_spec(path: Path, options: CompileOptions) -> CompiledSpec:
+    """Compile one spec for its best hardware and every `deploy.targets` entry.
+
+    Raises:
+        ToolError: a package, a tool or the file system is missing or refuses.
+    """
+    loaded_lock, lock_problems = read_lock(_lock_path(path))
+    planned = plan_spec(path, overlay=options.overlay, locked_digest=locked_digest_from(loaded_lock))
+    if loaded_lock is None:
+        return _stopped(planned, lock_problems, is_stale=True)
+    if not planned.decisions or has_errors(planned.diagnostics):
+        return _stopped(planned, planned.diagnostics)
+    if any(isinstance(d.decision, Infeasible) for d in planned.decisions):
+        return _stopped(planned, planned.diagnostics)
+    store = profile_store(planned.loaded.workspace)
+    drafts, unsettled, diagnostics = _drafts(planned, store, loaded_lock, options)
+    diagnostics = (*planned.diagnostics, *diagnostics)
+    if unsettled or has_errors(diagnostics):
+        return replace(_stopped(planned, diagnostics), unsettled=tuple(unsettled))
+    if options.is_locked:
+        stale = tuple(_stale(draft, loaded_lock) for draft in drafts)
+        if any(stale):
+            return _stopped(planned, (*diagnostics, *(d for d in stale if d is not None)), is_stale=True)
+    return _written(planned, drafts, store, loaded_lock, options, diagnostics)
+
+
+def _lock_path(path: Path) -> Path:
+    from infc.spec import find_workspace
+
+    return find_workspace(path).lock
+
+
+def _stopped(planned: PlannedSpec, diagnostics: tuple[Diagnostic, ...], *, is_stale: bool = False) -> CompiledSpec:
+    return CompiledSpec(planned=planned, compiled=(), unsettled=(), diagnostics=diagnostics, is_stale=is_stale)
+
+
+def _drafts(
+    planned: PlannedSpec, store: ProfileStore, lock: Lock, options: CompileOptions
+) -> tuple[list[_Draft], list[Unsettled], tuple[Diagnostic, ...]]:
+    """Settle and emit every decision; nothing is written outside the caches."""
+    drafts: list[_Draft] = []
+    unsettled: list[Unsettled] = []
+    diagnostics: list[Diagnostic] = []
+    catalogue = load_catalogue(options.overlay or overlay_of(planned.loaded.workspace))
+    for decided in planned.decisions:
+        shop = _workshop(planned.loaded, decided, store, catalogue, options)
+        assert isinstance(decided.decision, Plan)  # noqa: S101 - infeasible specs were stopped before
+        result = settle(decided.problem, decided.decision, shop)
+        diagnostics += [d for d in result.diagnostics if d not in diagnostics]
+        if isinstance(result, Unsettled):
+            unsettled.append(result)
+            continue
+        bundle, problems = _bundle(planned.loaded, decided, result)
+        diagnostics += problems
+        if bundle is None:
+            continue
+        folder = options.output / (bundle.name if decided.target is None else f"{bundle.name}@{decided.target}")
+        entry = _entry(planned.loaded, result, bundle, store, lock)
+        draft = _Draft(target=decided.target, settled=result, bundle=bundle, folder=folder, entry=entry)
+        same = next((i for i, known in enumerate(drafts) if known.entry.address == entry.address), None)
+        if same is None:
+            drafts.append(draft)
+        else:
+            # One deployment, planned for itself: as `infc lock` sees it too.
+            options.announce(f"{decided.target} is the free choice already: one bundle serves both")
+            drafts[same] = replace(draft, target=None, folder=drafts[same].folder)
+    return drafts, unsettled, tuple(diagnostics)
+
+
+def _workshop(
+    loaded: LoadedSpec, decided: PlannedTarget, store: ProfileStore, catalogue: Catalogue, options: CompileOptions
+) -> Workshop:
+    spec = loaded.spec
+    assert spec is not None  # noqa: S101 - it was planned
+    return Workshop(
+        loaded=loaded,
+        store=store,
+        is_read_only=options.is_locked,
+        market=(lambda: market_options(spec, catalogue)) if decided.target is None else None,
+        allow_code=options.allow_code,
+        announce=options.announce,
+        progress=options.progress,
+    )
+
+
+def _bundle(
+    loaded: LoadedSpec, decided: PlannedTarget, settled: Settled
+) -> tuple[Bundle | None, tuple[Diagnostic, ...]]:
+    """The Triton bundle with what `infc validate` needs to judge it; no path in it leaves the workspace."""
+    spec_path = spec_path_in_workspace(loaded)
+    problem = replace(settled.problem, spec_path=spec_path)
+    plan = replace(settled.plan, spec_path=spec_path)
+    bundle, problems = emit(problem, plan, settled.engine, plan_json=_plan_json(problem, plan, decided.target))
+    if bundle is None:
+        return None, problems
+    extra: dict[str, bytes] = {CONTRACT_NAME: to_json(contract_from(problem, plan, settled.engine.kind))}
+    samples = _samples(loaded, problem)
+    if samples is not None:
+        extra[SAMPLES_NAME] = samples
+    return replace(bundle, files=dict(sorted({**bundle.files, **extra}.items()))), problems
+
+
+def _plan_json(problem: Problem, plan: Plan, target: str | None) -> bytes:
+    entry = PlannedEntry(
+        name=plan.name,
+        path=plan.spec_path,
+        target=target,
+        status="feasible",
+        problem=problem,
+        decision=plan,
+        changes=(),
+        diagnostics=(),
+    )
+    return (render_plan_json([entry]) + "\n").encode()
+
+
+def _samples(loaded: LoadedSpec, problem: Problem) -> bytes | None:
+    if problem.accuracy is None:
+        return None
+    return request_samples(loaded.file(problem.accuracy.dataset), problem.model)
+
+
+def _entry(loaded: LoadedSpec, settled: Settled, bundle: Bundle, store: ProfileStore, lock: Lock) -> LockEntry:
+    release = default_release()
+    hardware_id = settled.plan.candidate.hardware_id
+    known = lock.find(bundle.name, bundle.target)
+    profile = store.model_path(settled.problem.model)
+    return entry_from(
+        spec=spec_path_in_workspace(loaded),
+        profile=profile.relative_to(loaded.workspace.root).as_posix(),
+        inputs=input_digests(
+            loaded,
+            settled.problem,
+            hardware_id,
+            server=f"triton {release.release}",
+            locked=known.inputs if known else None,
+        ),
+        plan=settled.plan,
+        engine=settled.engine,
+        bundle=bundle,
+        digests=bundle_digests(bundle),
+        accuracy=settled.evidence,
+    )
+
+
+def _stale(draft: _Draft, lock: Lock) -> Diagnostic | None:
+    """Why a locked compile must stop: this entry is not what the lock says."""
+    known = lock.find(*draft.entry.address)
+    if known == draft.entry:
+        return None
+    change = diff_entries(known, draft.entry)
+    return Diagnostic(
+        id="lock-stale" if known else "lock-missing",
+        message=f"infc.lock does not hold what {draft.entry.label} compiles to",
+        notes=_notes(change),
+        help="run infc compile without --locked, review the change of infc.lock and commit it",
+    )
+
+
+def _notes(change: EntryDiff) -> tuple[str, ...]:
+    inputs = [f"input {c.name}: {c.old} -> {c.new}" for c in change.inputs]
+    fields = [f"{c.path}: {c.old} -> {c.new}" for c in change.fields if change.old is not None]
+    files = [f"file {c.path}: {c.action}" for c in change.files if change.old is not None]
+    return tuple((inputs + fields + files)[:8])
+
+
+def _written(
+    planned: PlannedSpec,
+    drafts: list[_Draft],
+    store: ProfileStore,
+    lock: Lock,
+    options: CompileOptions,
+    diagnostics: tuple[Diagnostic, ...],
+) -> CompiledSpec:
+    """Write profiles, bundles, then the lock; each step is atomic, and the lock never names what is not there."""
+    problems: list[Diagnostic] = []
+    if not options.is_locked:
+        store.add_model(drafts[0].settled.problem.model)
+    for draft in drafts:
+        problems += write_bundle(draft.bundle, draft.folder)
+    if not problems and not options.is_locked:
+        addresses = {draft.entry.address for draft in drafts}
+        spec = drafts[0].entry.spec
+        removed = [entry.address for entry in lock.of_spec(spec) if entry.address not in addresses]
+        problems += update_lock(planned.loaded.workspace.lock, [draft.entry for draft in drafts], removed)
+    if problems:
+        return _stopped(planned, (*diagnostics, *problems))
+    compiled = tuple(
+        CompiledTarget(
+            target=draft.target,
+            settled=draft.settled,
+            folder=draft.folder,
+            entry=draft.entry,
+            change=diff_entries(lock.find(*draft.entry.address), draft.entry),
+        )
+        for draft in drafts
+    )
+    return CompiledSpec(planned=planned, compiled=compiled, unsettled=(), diagnostics=diagnostics)

@@ -1,0 +1,77 @@
+"""A compile as JSON: what was built, from what, and how it measured."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from infc.ir.accuracy import AccuracyEvidence
+from infc.ir.engine import Engine, LoweredModel
+from infc.report.compiled import CompiledEntry
+from infc.report.measurement_json import measurement_document
+from infc.report.plan_json import decision_json, interval_json, number
+
+FORMAT_VERSION = "1.0"
+
+
+def render_compile_json(entries: Sequence[CompiledEntry], *, exit_code: int) -> str:
+    """One object per bundle; `exit_code` is what the command exits with."""
+    document = {
+        "format_version": FORMAT_VERSION,
+        "exit_code": exit_code,
+        "bundles": [_bundle(entry) for entry in entries],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _bundle(entry: CompiledEntry) -> dict[str, Any]:
+    return {
+        "name": entry.plan.name,
+        "path": entry.path,
+        "target": entry.target,
+        "folder": entry.folder,
+        "change": entry.change,
+        **{key: decision_json(entry.plan)[key] for key in ("decision", "estimate")},
+        "lowered": _lowered(entry.lowered),
+        "accuracy": None if entry.evidence is None else _accuracy(entry.evidence),
+        "engine": _engine(entry.engine),
+        "measurement": None if entry.measurement is None else measurement_document(entry.measurement),
+    }
+
+
+def _lowered(lowered: LoweredModel) -> dict[str, Any]:
+    return {
+        "precision": lowered.precision.value,
+        "digest": lowered.digest,
+        "recipe": lowered.recipe_digest,
+        "passes": [{"name": p.name, "changed": p.changed, "notes": list(p.notes)} for p in lowered.passes],
+    }
+
+
+def _accuracy(evidence: AccuracyEvidence) -> dict[str, Any]:
+    return {
+        "verdict": evidence.verdict.value,
+        "metric": evidence.metric,
+        "subject": evidence.subject,
+        "samples": evidence.samples,
+        "samples_needed": evidence.samples_needed,
+        "confidence": evidence.confidence,
+        "reference": number(evidence.reference),
+        "value": interval_json(evidence.value),
+        "drop": interval_json(evidence.drop),
+        "floor": evidence.floor,
+        "max_drop": evidence.max_drop,
+    }
+
+
+def _engine(engine: Engine) -> dict[str, Any]:
+    facts = engine.facts
+    return {
+        "kind": engine.kind,
+        "key": engine.key,
+        "digest": engine.digest,
+        "size_bytes": engine.size_bytes,
+        "activation_bytes": facts.activation_bytes,
+        "weight_bytes": facts.weight_bytes,
+        "toolchain": dict(sorted(facts.toolchain.items())),
+        "layers": [{"name": x.name, "kind": x.kind, "dtype": x.dtype} for x in facts.layers],
+    }

@@ -1,0 +1,77 @@
+"""A compile as text: what was built and where it lies, one block per bundle."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from infc.ir.accuracy import AccuracyEvidence, Verdict
+from infc.ir.engine import Engine, LoweredModel
+from infc.plan.words import duration_text
+from infc.report.compiled import CompiledEntry
+from infc.report.layout import Style, row, style_for, wrapped_row
+from infc.report.plan_text import headline
+
+_MEBIBYTE = 2.0**20
+_VERDICT_COLORS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
+
+
+def render_compile_text(entry: CompiledEntry, *, color: bool) -> str:
+    """The block of one bundle."""
+    return "\n".join(_block(entry, style_for(color=color)))
+
+
+def _block(entry: CompiledEntry, style: Style) -> Iterator[str]:
+    title = style("bold", entry.plan.name) + (f" for {style('bold', entry.target)}" if entry.target else "")
+    yield f"{title}: {style('green', 'compiled')}  {style('dim', entry.folder)}"
+    yield ""
+    yield from wrapped_row("plan", headline(entry.plan.candidate), style)
+    yield from wrapped_row("lowered", _lowered_words(entry.lowered), style)
+    if entry.evidence is not None:
+        yield from _accuracy(entry.evidence, style)
+    yield from wrapped_row("engine", _engine_words(entry.engine), style)
+    yield row("predicted", _predicted_words(entry), style)
+    yield row("infc.lock", entry.change, style)
+
+
+def _lowered_words(lowered: LoweredModel) -> str:
+    steps = [f"{report.name} ({report.changed})" for report in lowered.passes]
+    return f"{lowered.precision.value} by {', '.join(steps)}"
+
+
+def _accuracy(evidence: AccuracyEvidence, style: Style) -> Iterator[str]:
+    goals = []
+    if evidence.floor is not None:
+        goals.append(f"floor {evidence.floor:g}")
+    if evidence.max_drop is not None:
+        goals.append(f"drop at most {evidence.max_drop:.2%}")
+
+    value, drop = evidence.value, evidence.drop
+    verdict = style(_VERDICT_COLORS[evidence.verdict], evidence.verdict.value)
+    what = "the lowered model" if evidence.subject == "lowered" else f"the {evidence.subject} engine"
+    text = (
+        f"{evidence.metric} {value.value:.4f} ({value.low:.4f} .. {value.high:.4f}), reference {evidence.reference:.4f},"
+        f" drop {drop.value:.2%} ({drop.low:.2%} .. {drop.high:.2%}); {', '.join(goals)}; {evidence.samples} samples,"
+        f" {evidence.confidence:.0%} confidence, measured on {what}"
+    )
+    yield from wrapped_row("accuracy", f"{verdict}: {text}", style)
+
+
+def _engine_words(engine: Engine) -> str:
+    facts = engine.facts
+    tools = ", ".join(f"{name} {version}" for name, version in sorted(facts.toolchain.items()))
+    parts = [f"{engine.kind}, {engine.size_bytes / _MEBIBYTE:.2f} MiB, key {engine.key[:12]}, {tools}"]
+    if facts.layers:
+        kinds = Counter(layer.dtype for layer in facts.layers)
+        parts.append(f"{len(facts.layers)} layers ({', '.join(f'{n} {d}' for d, n in kinds.most_common(4))})")
+    if facts.activation_bytes is not None:
+        parts.append(f"activations {facts.activation_bytes / _MEBIBYTE:.2f} MiB")
+    return "; ".join(parts)
+
+
+def _predicted_words(entry: CompiledEntry) -> str:
+    estimate = entry.plan.estimate
+    limits = {target.label: target.limit_s for target in entry.problem.latency}
+    shown = [label for label in estimate.e2e_s if label in limits]
+    cells = [
+        f"{label} {duration_text(estimate.e2e_s[label].value)} (SLO {duration_text(limits[label])})" for label in shown
+    ]
+    return f"{', '.join(cells)}; {estimate.basis.value}"
