@@ -95,7 +95,7 @@ def run_passes(
     problems = verify(model, context)
     if problems:
         return Diagnostic(
-            id="model-invalid",
+            id="model-corrupt",
             message=f"{context.profile.name} is not a valid ONNX model",
             notes=problems[:5],
             help="export the model again; onnx.checker.check_model(path, full_check=True) shows the same",
@@ -124,13 +124,13 @@ def _load(source: Path, profile: ModelProfile) -> onnx.ModelProto | Diagnostic:
         return onnx.load(source)
     except FileNotFoundError as error:
         return Diagnostic(
-            id="model-not-found",
+            id="model-missing",
             message=f"there is no file {Path(error.filename or source).name} of model {profile.name}",
             help="lowering needs the weights: fetch the model file (a plan does not need it, a compile does)",
         )
     except (onnx.onnx_cpp2py_export.checker.ValidationError, ValueError, OSError) as error:
         return Diagnostic(
-            id="model-invalid", message=f"cannot read {source.name}", notes=(str(error).splitlines()[0],), help=None
+            id="model-corrupt", message=f"cannot read {source.name}", notes=(str(error).splitlines()[0],), help=None
         )
 
 

@@ -26,7 +26,7 @@ def clean_up(model: onnx.ModelProto, context: PassContext) -> tuple[onnx.ModelPr
     if any(g.has_subgraph(node) for node in model.graph.node):
         names = ", ".join(sorted({node.op_type for node in model.graph.node if g.has_subgraph(node)}))
         return Diagnostic(
-            id="model-control-flow",
+            id="lower-control-flow",
             message=f"{context.profile.name} holds control flow ({names}), which infc cannot lower",
             help="export the model without If, Loop and Scan, for example with fixed branches",
         )

@@ -19,8 +19,8 @@ BATCH = 8
 HISTOGRAM_BYTES = 2 * 2**30
 # fmt: off
 CNN_OPS = (
-    "Add", "AveragePool", "Clip", "Concat", "Flatten", "GlobalAveragePool", "MaxPool", "Mul", "Relu", "Reshape",
-    "Squeeze", "Transpose", "Unsqueeze",
+    "Add", "AveragePool", "Clip", "Concat", "Flatten", "GlobalAveragePool", "MaxPool", "Relu", "Reshape", "Squeeze",
+    "Transpose", "Unsqueeze",
 )
 # fmt: on
 _METHODS: Mapping[Method, CalibrationMethod] = {
@@ -61,7 +61,7 @@ def quantize(model: onnx.ModelProto, context: PassContext) -> tuple[onnx.ModelPr
         return _without_data(context)
     op_types = _op_types(model, context.settings.dialect)
     targets = [node for node in model.graph.node if node.op_type in op_types]
-    excluded = _excluded(model, context)
+    excluded = _excluded(model, context, op_types)
     batch_size = context.profile.fixed_batch or min(BATCH, calibration.samples)
     samples = _affordable_samples(model, context, calibration)
     samples = max(batch_size, samples - samples % batch_size)
@@ -86,7 +86,7 @@ def quantize(model: onnx.ModelProto, context: PassContext) -> tuple[onnx.ModelPr
     result.producer_name, result.producer_version = "", ""
     del result.metadata_props[:]
     notes = [f"calibrated on {samples} samples ({context.settings.calibration_method})"]
-    notes += [f"{name} keeps its precision: {reason}" for name, reason in sorted(excluded.items())]
+    notes += [f"{name} keeps its precision: {reason}" for name, reason in sorted(excluded.items()) if reason]
     report = PassReport(name="quantize", changed=len(targets) - len(excluded), notes=tuple(notes))
     return g.without_stale_types(result), report
 
@@ -100,15 +100,18 @@ def _without_data(context: PassContext) -> Diagnostic:
 
 
 def _dialect_options(dialect: Dialect, op_types: tuple[str, ...]) -> dict[str, object]:
+    """Options for who reads the Q/DQ nodes.
+
+    Quantised outputs cost accuracy and only gain speed where integer kernels follow each other: in a CNN on the CPU.
+    """
+    is_chained = dialect == "onnxruntime" and len(op_types) > len(g.WEIGHTED_OPS)
+    options: dict[str, object] = {"WeightSymmetric": True}
+    if not is_chained:
+        options["OpTypesToExcludeOutputQuantization"] = list(op_types)
     if dialect == "tensorrt":
-        options = {
-            "ActivationSymmetric": True,
-            "WeightSymmetric": True,
-            "QuantizeBias": False,
-            "OpTypesToExcludeOutputQuantization": list(op_types),
-        }
+        options |= {"ActivationSymmetric": True, "QuantizeBias": False}
         return {"activation_type": QuantType.QInt8, "extra_options": options}
-    options = {"ActivationSymmetric": False, "WeightSymmetric": True, "QuantizeBias": True}
+    options |= {"ActivationSymmetric": False, "QuantizeBias": is_chained}
     return {"activation_type": QuantType.QUInt8, "reduce_range": True, "extra_options": options}
 
 
@@ -118,18 +121,37 @@ def _op_types(model: onnx.ModelProto, dialect: Dialect) -> tuple[str, ...]:
     return (*g.WEIGHTED_OPS, *CNN_OPS) if dialect == "onnxruntime" and is_cnn else g.WEIGHTED_OPS
 
 
-def _excluded(model: onnx.ModelProto, context: PassContext) -> dict[str, str]:
-    """Nodes that get no Q/DQ although their type would, with the reason."""
+def _excluded(model: onnx.ModelProto, context: PassContext, op_types: tuple[str, ...]) -> dict[str, str]:
+    """Nodes that get no Q/DQ although their type would, with the reason (empty for shape arithmetic)."""
     excluded = {}
     weights = g.initializers(model.graph)
     types = g.element_types(model)
+    chained: set[str] = set()
     for node in model.graph.node:
         is_product = node.op_type == "MatMul" and not any(name in weights for name in node.input)
         if is_product and not context.settings.is_attention_quantized:
             excluded[node.name] = "product of two activations (attention)"
-        elif node.op_type in CNN_OPS and types.get(node.output[0]) != onnx.TensorProto.FLOAT:
-            excluded[node.name] = "does not compute on floats"
+        elif node.op_type in CNN_OPS and node.op_type in op_types:
+            if types.get(node.output[0]) != onnx.TensorProto.FLOAT:
+                excluded[node.name] = ""
+                continue
+            if not _is_between_convolutions(node, chained, types):
+                excluded[node.name] = "not between convolutions"
+                continue
+        if node.op_type in op_types and node.op_type not in ("Gemm", "MatMul"):
+            chained.update(node.output)
     return excluded
+
+
+def _is_between_convolutions(node: onnx.NodeProto, chained: set[str], types: Mapping[str, int]) -> bool:
+    """Whether every float operand that decides the range comes from a convolution, directly or through such operators.
+
+    Arithmetic with constants and on other values (a normalisation, an activation function in pieces) loses too much
+    in 8 bits.
+    """
+    bounds = 1 if node.op_type == "Clip" else len(node.input)
+    operands = [name for name in node.input[:bounds] if types.get(name) == onnx.TensorProto.FLOAT]
+    return all(name in chained for name in operands)
 
 
 def _affordable_samples(model: onnx.ModelProto, context: PassContext, calibration: Calibration) -> int:

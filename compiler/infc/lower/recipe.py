@@ -14,14 +14,18 @@ from infc.lower.arrays import Calibration
 from infc.lower.settings import LoweringSettings
 
 TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy")
-PASSES_VERSION = 1
+PASSES_VERSION = 3
 """Raise it when a pass changes what it makes: it is part of every recipe digest."""
 
 
 def recipe_digest(
     source_digest: str, precision: Precision, settings: LoweringSettings, calibration: Calibration | None
 ) -> str:
-    """sha256 over everything that decides the bytes: source, precision, settings, calibration data, tool versions."""
+    """sha256 over everything that decides the bytes: source, precision, settings, calibration data, tool versions.
+
+    Settings decide INT8 only; other precisions have one recipe for every target.
+    """
+    settings = settings if precision is Precision.INT8 else LoweringSettings()
     recipe = {
         "source": source_digest,
         "precision": precision.value,

@@ -1,0 +1,111 @@
+"""The verifier finds what TensorRT or a server would only refuse later, and names the pass that did it."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from infc.diag import Diagnostic, InternalError
+from infc.ir.engine import PassReport
+from infc.ir.precision import Precision
+from infc.lower import LoweringSettings, run_passes
+from infc.lower.passes import PassContext
+from infc.lower.verifier import verify
+from lower.models import HEADER, context_for, model
+
+QDQ = """
+g (float[n, 2] x) => (float[n, 2] y) <
+  int8[2, 2] w = {1, 2, 3, 4}, float[2] s = {0.1, 0.2}, int8[2] z = {%s},
+  float sx = {0.1}, int8 zx = {0}
+> {
+  q = QuantizeLinear (x, sx, zx)
+  d = DequantizeLinear (q, sx, zx)
+  wf = DequantizeLinear <axis = %d> (w, s, z)
+  y = MatMul (d, wf)
+}
+"""
+SOURCE = "g (float[n, 2] x) => (float[n, 2] y) <float[2, 2] w = {1, 2, 3, 4}> { y = MatMul (x, w) }"
+
+
+def context(tmp_path: Path, dialect: str = "tensorrt") -> PassContext:
+    """A context for the source of these models."""
+    settings = LoweringSettings(dialect=dialect)  # type: ignore[arg-type]
+    return context_for(model(SOURCE), tmp_path, Precision.INT8, settings)
+
+
+def test_legal_qdq_passes(tmp_path: Path) -> None:
+    """Symmetric int8 with scales along the output channels is legal."""
+    assert verify(model(QDQ % ("0, 0", 1)), context(tmp_path)) == ()
+
+
+def test_a_zero_point_is_refused_for_tensorrt_only(tmp_path: Path) -> None:
+    """TensorRT takes symmetric quantisation only; ONNX Runtime takes any."""
+    asymmetric = model(QDQ % ("0, 3", 1))
+    assert any("symmetric" in problem for problem in verify(asymmetric, context(tmp_path)))
+    assert verify(asymmetric, context(tmp_path, "onnxruntime")) == ()
+
+
+def test_scales_along_the_wrong_axis_are_refused(tmp_path: Path) -> None:
+    """Per-channel scales run along the output channels."""
+    (problem,) = verify(model(QDQ % ("0, 0", 0)), context(tmp_path))
+    assert "axis 0" in problem
+    assert "MatMul needs axis 1" in problem
+
+
+def test_a_quantised_bias_is_refused(tmp_path: Path) -> None:
+    """TensorRT has no int32 behind DequantizeLinear."""
+    value = model(
+        """
+        g (float[n, 2] x) => (float[n, 2] y) <int32[2] b = {5, 6}, float s = {0.5}> {
+          d = DequantizeLinear (b, s)
+          y = Add (x, d)
+        }
+        """
+    )
+    assert any("int32" in problem for problem in verify(value, context(tmp_path)))
+
+
+def test_a_changed_interface_is_refused(tmp_path: Path) -> None:
+    """Inputs and outputs keep name and type: clients must not notice the precision."""
+    value = model("g (float16[n, 2] x) => (float[n, 2] y) { y = Cast <to = 1> (x) }")
+    assert any("inputs changed" in problem for problem in verify(value, context(tmp_path)))
+
+
+def test_half_weights_do_not_belong_in_fp32(tmp_path: Path) -> None:
+    """A 16-bit weight in an FP32 model is a leftover."""
+    value = model(
+        """
+        g (float[n, 2] x) => (float[n, 2] y) <float16[2] w = {1, 2}> { f = Cast <to = 1> (w)  y = Add (x, f) }
+        """
+    )
+    assert any("leftover" in p or "FP16" in p for p in verify(value, context_for(model(SOURCE), tmp_path)))
+
+
+def test_a_name_that_occurs_twice_is_refused(tmp_path: Path) -> None:
+    """Two nodes of one name cannot be told apart in a report."""
+    value = model("g (float[n, 2] x) => (float[n, 2] y) { h = Neg (x)  y = Neg (h) }")
+    for node in value.graph.node:
+        node.name = "same"
+    assert "node name same occurs 2 times" in verify(value, context_for(value, tmp_path))
+
+
+def test_the_guilty_pass_is_named(tmp_path: Path) -> None:
+    """A pass that breaks a sound model is a bug of infc, and the error says which pass it was."""
+
+    def breaks(value: onnx.ModelProto, _context: PassContext) -> tuple[onnx.ModelProto, PassReport]:
+        broken = onnx.ModelProto()
+        broken.CopyFrom(value)
+        broken.graph.node[0].input[1] = "nowhere"
+        return broken, PassReport(name="breaks-things", changed=1, notes=())
+
+    with pytest.raises(InternalError, match="lowering pass breaks-things broke"):
+        run_passes(model(SOURCE), (breaks,), context(tmp_path))
+
+
+def test_a_source_that_is_not_sound_is_the_users_problem(tmp_path: Path) -> None:
+    """A broken source is a diagnostic, before any pass runs."""
+    value = onnx.parser.parse_model(HEADER + SOURCE)
+    value.graph.node[0].input[1] = "nowhere"
+    result = run_passes(value, (), context(tmp_path))
+    assert isinstance(result, Diagnostic)
+    assert result.id == "model-corrupt"
