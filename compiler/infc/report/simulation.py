@@ -41,6 +41,7 @@ def render_simulation_json(report: SimulationReport) -> str:
     """The report as one JSON object, in milliseconds; fields of language models are null."""
     result = report.result
     document = {
+        "format_version": "1.0",
         "latency_ms": _summary_ms(result.latency_s),
         "queue_ms": _summary_ms(result.queue_s),
         "ttft_ms": None,

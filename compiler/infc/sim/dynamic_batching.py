@@ -7,6 +7,7 @@ under a queue delay.
 """
 
 import heapq
+import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -156,7 +157,7 @@ def _simulate_textbook(
     """Start and size of every batch, in order of start."""
     maximum, delay_s = batching.max_batch_size, batching.max_queue_delay_s
     occupied_s = [seconds + idle_s for seconds in busy_s]
-    free_s = [0.0] * instances
+    free_s = [-math.inf] * instances
     count = len(arrivals_s)
     starts_s: list[float] = []
     sizes: list[int] = []
@@ -169,7 +170,9 @@ def _simulate_textbook(
             # A free instance waits for a full batch, at most until the oldest request has waited for the delay.
             full_s = arrivals_s[full] if full < count else oldest_s + delay_s
             start_s = max(start_s, min(oldest_s + delay_s, full_s))
-        if full < count and arrivals_s[full] <= start_s:
+        if delay_s == 0.0 and free_s[0] < oldest_s:
+            size = 1  # an idle instance takes the first at once, even of requests that arrive together
+        elif full < count and arrivals_s[full] <= start_s:
             size = maximum
         elif head + 1 < count and arrivals_s[head + 1] <= start_s:
             size = bisect_right(arrivals_s, start_s, head + 1, min(full, count)) - head

@@ -100,7 +100,7 @@ class _Server:
             heapq.heappop(self.free_s)
             self.idle += 1
         end = first + 1
-        while self.arrivals_s[end] <= due_s:
+        while self.arrivals_s[end] <= due_s and self.delay_s > 0.0:
             end += 1
         self.arrived = self.moved = end
         self.is_closed = True

@@ -1,0 +1,52 @@
+"""The JSON Schema of `infc simulate --format json`."""
+
+from typing import Any
+
+_NUMBER = {"type": "number", "minimum": 0}
+_COUNT = {"type": "integer", "minimum": 1}
+_SUMMARY_KEYS = ("mean", "p50", "p90", "p95", "p99")
+
+
+def simulation_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a simulation."""
+    summary = _object(dict.fromkeys(_SUMMARY_KEYS, _NUMBER))
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "infc simulation",
+        "description": "What `infc simulate --format json` prints: a scheduler simulated under an arrival process.",
+        **_object(
+            {
+                "format_version": {"type": "string", "pattern": r"^1\.\d+$"},
+                "latency_ms": {**summary, "description": "From arrival to answer; percentiles by nearest rank."},
+                "queue_ms": {**summary, "description": "From arrival to the start of the execution."},
+                "ttft_ms": {"type": "null", "description": "Language models only."},
+                "tpot_ms": {"type": "null", "description": "Language models only."},
+                "mean_batch_size": _NUMBER,
+                "batch_sizes": {
+                    "type": "object",
+                    "description": "Executions by batch size.",
+                    "propertyNames": {"pattern": "^[1-9][0-9]*$"},
+                    "additionalProperties": _COUNT,
+                },
+                "utilization": {**_NUMBER, "maximum": 1, "description": "Busy share of the instances."},
+                "throughput_rps": _NUMBER,
+                "capacity_rps": {**_NUMBER, "description": "What the instances can answer at the best batch size."},
+                "is_saturated": {"type": "boolean", "description": "More requests arrive than can be answered."},
+                "requests": _COUNT,
+                "alternatives": {
+                    "type": "array",
+                    "description": "Other queueing settings with a clearly lower p99 under the same arrivals.",
+                    "items": _object({"change": {"type": "string"}, "p99_ms": _NUMBER}),
+                },
+            }
+        ),
+    }
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
