@@ -2,4 +2,61 @@
 
 from infc.diag.kind import DiagnosticKind
 
-LOCK: tuple[DiagnosticKind, ...] = ()
+LOCK: tuple[DiagnosticKind, ...] = (
+    DiagnosticKind(
+        id="lock-conflict",
+        title="Unresolved merge conflict",
+        what="infc.lock holds git's conflict markers.",
+        why="Two branches changed the same deployment, or added one at the same place; only one of them can be deployed.",
+        example="<<<<<<< HEAD in infc.lock",
+        fix="Take either side (git checkout --ours infc.lock) and run `infc lock`: choices that still hold are kept.",
+    ),
+    DiagnosticKind(
+        id="lock-corrupt",
+        title="Lock is not TOML",
+        what="infc.lock cannot be parsed.",
+        why="A lock that is half understood would be half trusted.",
+        example="replicas = ",
+        fix="Restore the file from git and run `infc lock`.",
+    ),
+    DiagnosticKind(
+        id="lock-invalid",
+        title="Lock with a wrong or missing value",
+        what="infc.lock is TOML, but a key is missing, unknown, or has a value that infc never writes.",
+        why="The file is written by infc only; a hand-made edit says something that nobody planned or tested.",
+        example='precision = "fp17"',
+        fix="Restore the file from git and run `infc lock`.",
+    ),
+    DiagnosticKind(
+        id="lock-version",
+        title="Lock of a newer infc",
+        what="infc.lock has a format version that this infc does not read.",
+        why="A newer format may hold what an older infc would drop without a word.",
+        example="the lock has version 2, this infc reads version 1",
+        fix="Use the infc that wrote it, or a newer one.",
+    ),
+    DiagnosticKind(
+        id="lock-duplicate-name",
+        title="Two specs of one name",
+        what="Two specs of a workspace have the same metadata.name (or, without one, the same file name).",
+        why="The lock and the output folder go by the name: one deployment would overwrite the other.",
+        example="two specs are named encoder",
+        fix="Give one of them another metadata.name.",
+    ),
+    DiagnosticKind(
+        id="lock-missing",
+        title="Deployment is not locked",
+        what="infc.lock has no entry for a deployment that a locked compile was asked for.",
+        why="With --locked only what was reviewed is built.",
+        example="infc.lock does not hold what encoder @ l4 compiles to",
+        fix="Run `infc compile` without --locked, review the change of infc.lock and commit it.",
+    ),
+    DiagnosticKind(
+        id="lock-stale",
+        title="Lock does not match",
+        what="An input of a locked deployment changed, or it no longer compiles to what infc.lock says.",
+        why="What was reviewed is not what would be deployed.",
+        example="infc.lock does not hold what encoder @ l4 compiles to",
+        fix="Run `infc compile` without --locked, review the change of infc.lock and commit it.",
+    ),
+)

@@ -1,0 +1,153 @@
+"""The JSON Schema of infc.lock, as TOML parses it."""
+
+from infc.ir.accuracy import Verdict
+from infc.ir.interval import Basis
+from infc.ir.precision import Precision
+from infc.lock.document import ENGINE_KINDS, SERVERS
+from infc.lock.values import VERSION
+
+_TEXT: dict[str, object] = {"type": "string"}
+_DIGEST: dict[str, object] = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64}|missing)$"}
+_COUNT: dict[str, object] = {"type": "integer", "minimum": 1}
+_NUMBER: dict[str, object] = {"type": "number"}
+
+
+def lock_schema() -> dict[str, object]:
+    """The schema: `version` and one `artifact` table for each spec and target."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://infc.dev/schemas/lock.schema.json",
+        "title": "infc.lock",
+        "description": "What infc decided and built, and from which inputs.",
+        **_object(
+            {"version": {"const": VERSION}, "artifact": {"type": "array", "items": _artifact()}}, optional=("artifact",)
+        ),
+    }
+
+
+def _artifact() -> dict[str, object]:
+    return _object(
+        {
+            "name": _TEXT,
+            "target": {**_TEXT, "description": "Hardware id, with @<power mode> where it has one."},
+            "spec": {**_TEXT, "description": "Path of the spec, relative to the lock."},
+            "profile": {**_TEXT, "description": "Committed profile of the model: plans need no weights."},
+            "inputs": _inputs(),
+            "choice": _choice(),
+            "predicted": _predicted(),
+            "accuracy": _accuracy(),
+            "engine": _engine(),
+            "files": {
+                "type": "object",
+                "additionalProperties": _DIGEST,
+                "description": "Emitted files; engines whose bytes do not repeat are left out.",
+            },
+        },
+        optional=("profile", "accuracy", "files"),
+    )
+
+
+def _inputs() -> dict[str, object]:
+    return _object(
+        {
+            "spec": {**_DIGEST, "description": "The spec's meaning: layout, comments and key order do not count."},
+            "build_settings": {**_DIGEST, "description": "Axes and quantization of the spec."},
+            "model": _DIGEST,
+            "dataset": _DIGEST,
+            "calibration": _DIGEST,
+            "trace": _DIGEST,
+            "hardware": {**_DIGEST, "description": "The device's row of the catalogue."},
+            "price": _TEXT,
+            "toolchain": _TEXT,
+            "profiles": {
+                "type": "array",
+                "items": _TEXT,
+                "description": "Stored measurements; others make the entry outdated, not stale.",
+            },
+            "catalogue": {**_DIGEST, "description": "Other devices considered; a change makes it outdated, not stale."},
+        },
+        optional=("dataset", "calibration", "trace", "price"),
+    )
+
+
+def _choice() -> dict[str, object]:
+    return _object(
+        {
+            "server": {"enum": list(SERVERS)},
+            "hardware": _TEXT,
+            "power_mode": _TEXT,
+            "precision": {"enum": [precision.value for precision in Precision]},
+            "tensor_parallel": _COUNT,
+            "instances_per_gpu": _COUNT,
+            "max_batch_size": _COUNT,
+            "max_queue_delay_us": {"type": "integer", "minimum": 0},
+            "preferred_batch_sizes": {"type": "array", "items": _COUNT},
+            "prefetch": {"type": "boolean", "description": "Whether Triton forms batches ahead of a free instance."},
+            "max_num_seqs": _COUNT,
+            "max_num_batched_tokens": _COUNT,
+            "replicas": _COUNT,
+        },
+        optional=(
+            "power_mode",
+            "max_batch_size",
+            "max_queue_delay_us",
+            "preferred_batch_sizes",
+            "prefetch",
+            "max_num_seqs",
+            "max_num_batched_tokens",
+        ),
+    )
+
+
+def _predicted() -> dict[str, object]:
+    fixed = _object(
+        {
+            "utilization": _NUMBER,
+            "throughput_rps": _NUMBER,
+            "memory_gib": _NUMBER,
+            "power_w": _NUMBER,
+            "usd_per_hour": _NUMBER,
+            "usd_per_month": _NUMBER,
+            "usd_per_million_requests": _NUMBER,
+            "basis": {"enum": [basis.value for basis in Basis]},
+        },
+        optional=("power_w", "usd_per_hour", "usd_per_month", "usd_per_million_requests"),
+    )
+    return {**fixed, "patternProperties": {"^(mean|p[0-9.]+)_ms$": _NUMBER}}
+
+
+def _accuracy() -> dict[str, object]:
+    return _object(
+        {
+            "metric": _TEXT,
+            "value": _NUMBER,
+            "drop": {**_NUMBER, "description": "Relative to the unquantised reference."},
+            "samples": _COUNT,
+            "confidence": _NUMBER,
+            "subject": _TEXT,
+            "verdict": {"enum": [verdict.value for verdict in Verdict]},
+        }
+    )
+
+
+def _engine() -> dict[str, object]:
+    return _object(
+        {
+            "kind": {"enum": list(ENGINE_KINDS)},
+            "inputs": {**_DIGEST, "description": "What the engine is made from, known before it is built."},
+            "key": {**_TEXT, "description": "Hash of the build inputs; absent until it is built."},
+            "file": {**_TEXT, "description": "Its place in the bundle."},
+            "pending": {"type": "boolean"},
+            "toolchain": {"type": "object", "additionalProperties": _TEXT},
+        },
+        optional=("key", "toolchain"),
+    )
+
+
+def _object(properties: dict[str, object], optional: tuple[str, ...] = ()) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": [name for name in properties if name not in optional],
+        "additionalProperties": False,
+    }

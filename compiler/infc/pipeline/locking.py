@@ -1,0 +1,296 @@
+"""The lock against the specs: check it offline, write it without building, compare it with what a plan would lock."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infc.diag import Diagnostic, has_errors
+from infc.ir.hardware import Hardware
+from infc.ir.model_profile import ModelProfile
+from infc.ir.plan import Infeasible, Plan
+from infc.ir.problem import Problem
+from infc.lock import (
+    CurrentArtifact,
+    EntryStatus,
+    InputDigests,
+    Lock,
+    LockEntry,
+    check,
+    input_digests,
+    merge,
+    read_lock,
+    update_lock,
+)
+from infc.lock.entry import as_written, engine_file, locked_accuracy, locked_choice, locked_prediction
+from infc.lock.inputs import engine_inputs
+from infc.lock.values import LockedAccuracy, LockedEngine
+from infc.pipeline.plan import (
+    PlannedSpec,
+    locked_digest_from,
+    plan_loaded,
+    profile_store,
+    resolve_loaded,
+    spec_path_in_workspace,
+)
+from infc.resolve.problem import Resolved
+from infc.resolve.targets import Catalogue
+from infc.spec import SPEC_SUFFIX, LoadedSpec, Workspace, load_spec
+
+Catalogues = dict[Path | None, Catalogue]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedLock:
+    """The lock of one workspace with the status of its deployments; `lock` is None when it cannot be read."""
+
+    path: Path
+    lock: Lock | None
+    statuses: tuple[EntryStatus, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Relocked:
+    """A lock before and after planning: `after` is what would be written, with the profiles of `models`.
+
+    `infeasible` names deployments without a plan.
+    """
+
+    path: Path
+    before: Lock
+    after: Lock
+    infeasible: tuple[str, ...]
+    models: tuple[ModelProfile, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether any spec is invalid or the lock cannot be read; then nothing is to be written."""
+        return has_errors(self.diagnostics)
+
+
+def specs_of_workspace(workspace: Workspace) -> tuple[Path, ...]:
+    """Every spec under the workspace's root, hidden folders and output folders (of bundles) left out."""
+    found = []
+    for path in sorted(workspace.root.rglob(f"*{SPEC_SUFFIX}")):
+        parts = path.relative_to(workspace.root).parts
+        if path.is_file() and not any(part.startswith(".") or part == "node_modules" for part in parts):
+            found.append(shown_path(path))
+    return tuple(found)
+
+
+def shown_path(path: Path) -> Path:
+    """The path from here where it lies below, as a user would write it; else the path itself."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def check_lock(workspace: Workspace, specs: Sequence[Path] | None) -> CheckedLock:
+    """Compare the lock of a workspace with its specs as they are now: no planning, no model weights, no network.
+
+    Args:
+        workspace: whose lock.
+        specs: specs to check; None: every one, and then locked deployments without a spec are orphans.
+
+    Raises:
+        ToolError: a model must be analysed and the extra `onnx` is not installed.
+    """
+    path = shown_path(workspace.lock)
+    lock, problems = read_lock(path)
+    if lock is None:
+        return CheckedLock(path=path, lock=None, statuses=(), diagnostics=problems)
+    catalogues: Catalogues = {}
+    current: list[CurrentArtifact] = []
+    found: list[Diagnostic] = []
+    all_loaded = [load_spec(spec) for spec in (specs_of_workspace(workspace) if specs is None else specs)]
+    for loaded in all_loaded:
+        resolved, _, diagnostics = resolve_loaded(loaded, catalogues, locked_digest=locked_digest_from(lock))
+        found += diagnostics
+        if resolved is not None:
+            current += _current(loaded, resolved, lock)
+    found += duplicate_names(all_loaded)
+    is_complete = specs is None and not has_errors(found)
+    statuses = check(lock, current, is_complete=is_complete)
+    return CheckedLock(path=path, lock=lock, statuses=statuses, diagnostics=tuple(dict.fromkeys(found)))
+
+
+def relock(workspace: Workspace, specs: Sequence[Path] | None, *, upgrade: frozenset[str] | None) -> Relocked:
+    """Plan what the lock no longer matches, without building anything and without writing the lock.
+
+    A deployment whose inputs are the locked ones keeps its entry. An engine is kept as long as what it is made from is
+    unchanged; else it is pending until the next compile, and so are the digests of emitted files.
+
+    Args:
+        workspace: whose lock.
+        specs: specs to look at; None: every one, and then deployments without a spec are removed.
+        upgrade: names to plan again although nothing changed; an empty set means every one, None means none.
+    """
+    checked = check_lock(workspace, specs)
+    before = checked.lock or Lock()
+    if has_errors(checked.diagnostics):
+        return Relocked(
+            path=checked.path, before=before, after=before, infeasible=(), models=(), diagnostics=checked.diagnostics
+        )
+    paths = specs_of_workspace(workspace) if specs is None else specs
+    removed = [(s.name, s.target) for s in checked.statuses if s.status == "orphan" and s.target is not None]
+    entries: list[LockEntry] = []
+    infeasible: list[str] = []
+    models: dict[str, ModelProfile] = {}
+    found = list(checked.diagnostics)
+    catalogues: Catalogues = {}
+    for path in paths:
+        loaded = load_spec(path)
+        if not _needs_plan(loaded, checked.statuses, upgrade):
+            continue
+        planned = plan_loaded(loaded, catalogues, locked_digest=locked_digest_from(before))
+        found += planned.diagnostics
+        fresh, without_plan = planned_entries(planned, before)
+        infeasible += without_plan
+        if not without_plan:
+            models |= {decided.problem.model.digest: decided.problem.model for decided in planned.decisions}
+            kept = {entry.address for entry in fresh}
+            removed += [entry.address for entry in _entries_of(before, loaded) if entry.address not in kept]
+            entries += fresh
+    return Relocked(
+        path=checked.path,
+        before=before,
+        after=merge(before, entries, removed),
+        infeasible=tuple(infeasible),
+        models=tuple(models.values()),
+        diagnostics=tuple(dict.fromkeys(found)),
+    )
+
+
+def write_relocked(workspace: Workspace, relocked: Relocked) -> tuple[Diagnostic, ...]:
+    """Write what `relock` found, merged into the lock as it is on disk now, and the model profiles that it names."""
+    store = profile_store(workspace)
+    for model in relocked.models:
+        store.add_model(model)
+    after = {entry.address: entry for entry in relocked.after.entries}
+    changed = [entry for address, entry in after.items() if relocked.before.find(*address) != entry]
+    removed = [entry.address for entry in relocked.before.entries if entry.address not in after]
+    return update_lock(relocked.path, changed, removed)
+
+
+def planned_entries(planned: PlannedSpec, before: Lock) -> tuple[list[LockEntry], list[str]]:
+    """The entries that a plan would lock, without building, and the names of deployments that have no plan."""
+    loaded = planned.loaded
+    entries: dict[tuple[str, str], LockEntry] = {}
+    infeasible = []
+    for decided in planned.decisions:
+        if isinstance(decided.decision, Infeasible):
+            infeasible.append(f"{loaded.name} @ {decided.target}" if decided.target else loaded.name)
+            continue
+        entry = _planned_entry(loaded, decided.problem, decided.decision, before)
+        # A target that is also the free choice is one deployment: its own plan, restricted to it, is kept.
+        entries[entry.address] = entry
+    return list(entries.values()), infeasible
+
+
+def duplicate_names(all_loaded: Iterable[LoadedSpec]) -> Iterator[Diagnostic]:
+    """An error for every spec whose name another spec of the workspace has already."""
+    first: dict[str, LoadedSpec] = {}
+    for loaded in all_loaded:
+        known = first.setdefault(loaded.name, loaded)
+        if known.path.resolve() != loaded.path.resolve():
+            yield Diagnostic(
+                id="lock-duplicate-name",
+                message=f"two specs are named {loaded.name}",
+                span=loaded.span("metadata.name"),
+                notes=(f"the other one is {known.path.as_posix()}",),
+                help="give one of them another metadata.name: the lock and the output folder go by it",
+            )
+
+
+def _needs_plan(loaded: LoadedSpec, statuses: Sequence[EntryStatus], upgrade: frozenset[str] | None) -> bool:
+    if upgrade is not None and (not upgrade or loaded.name in upgrade):
+        return True
+    return any(s.name == loaded.name and s.status in ("stale", "missing") for s in statuses)
+
+
+def _current(loaded: LoadedSpec, resolved: Resolved, lock: Lock) -> Iterator[CurrentArtifact]:
+    spec = spec_path_in_workspace(loaded)
+    entries = _entries_of(lock, loaded)
+    if not entries:
+        yield CurrentArtifact(name=loaded.name, spec=spec, target=None, inputs=None)
+        return
+    for entry in entries:
+        problem = _problem_of(resolved, entry.choice.hardware)
+        inputs = input_digests(loaded, problem, entry.choice.hardware, server=_server(), locked=entry.inputs)
+        yield CurrentArtifact(name=loaded.name, spec=spec, target=entry.target, inputs=inputs)
+    for problem in resolved.targets.values():
+        hardware = problem.options[0].hardware.id
+        if all(entry.choice.hardware != hardware for entry in entries):
+            yield CurrentArtifact(name=loaded.name, spec=spec, target=hardware, inputs=None)
+
+
+def _problem_of(resolved: Resolved, hardware_id: str) -> Problem:
+    """The problem that decided a locked device: its own where `deploy.targets` names it, else the free choice."""
+    own = (p for p in resolved.targets.values() if p.options[0].hardware.id == hardware_id)
+    return next(own, resolved.problem)
+
+
+def _planned_entry(loaded: LoadedSpec, problem: Problem, plan: Plan, before: Lock) -> LockEntry:
+    from infc.emit.triton import target_label
+
+    candidate = plan.candidate
+    target = target_label(candidate)
+    old = before.find(loaded.name, target)
+    inputs = input_digests(loaded, problem, candidate.hardware_id, server=_server(), locked=old.inputs if old else None)
+    entry = LockEntry(
+        name=loaded.name,
+        target=target,
+        spec=spec_path_in_workspace(loaded),
+        profile=_profile(loaded, problem),
+        inputs=inputs,
+        choice=locked_choice(candidate),
+        predicted=locked_prediction(plan.estimate),
+        accuracy=_accuracy(problem, plan),
+        engine=_engine(problem, plan, inputs, old),
+        files={},
+    )
+    fresh = as_written(entry)
+    if old is not None and replace(old, files={}, inputs=_advisory_from(fresh, old)) == fresh:
+        return replace(fresh, files=old.files)
+    return fresh
+
+
+def _advisory_from(fresh: LockEntry, old: LockEntry) -> InputDigests:
+    return replace(old.inputs, profiles=fresh.inputs.profiles, catalogue=fresh.inputs.catalogue)
+
+
+def _profile(loaded: LoadedSpec, problem: Problem) -> str:
+    path = profile_store(loaded.workspace).model_path(problem.model)
+    return path.relative_to(loaded.workspace.root).as_posix()
+
+
+def _server() -> str:
+    from infc.emit.triton import default_release
+
+    return f"triton {default_release().release}"
+
+
+def _entries_of(lock: Lock, loaded: LoadedSpec) -> tuple[LockEntry, ...]:
+    return tuple(entry for entry in lock.of_spec(spec_path_in_workspace(loaded)) if entry.name == loaded.name)
+
+
+def _accuracy(problem: Problem, plan: Plan) -> LockedAccuracy | None:
+    from infc.plan.evidence import passed_evidence
+
+    evidence = passed_evidence(problem.evidence, problem.accuracy, problem.model.digest, plan.candidate.precision)
+    return locked_accuracy(evidence) if evidence else None
+
+
+def _engine(problem: Problem, plan: Plan, inputs: InputDigests, old: LockEntry | None) -> LockedEngine:
+    digest = engine_inputs(plan.candidate, inputs)
+    if old is not None and old.engine.inputs == digest:
+        return old.engine
+    from infc.build import builder_for
+
+    kind = builder_for(_hardware(problem, plan))
+    return LockedEngine(
+        kind=kind, inputs=digest, key=None, file=engine_file(problem.name, kind), is_pending=True, toolchain={}
+    )
+
+
+def _hardware(problem: Problem, plan: Plan) -> Hardware:
+    return next(o.hardware for o in problem.options if o.hardware.id == plan.candidate.hardware_id)

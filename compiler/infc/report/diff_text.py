@@ -1,0 +1,167 @@
+"""Differences between two locks as text: one block a deployment, old -> new of what a reviewer asks for."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+import click
+
+from infc.lock.diff import EntryDiff, FieldChange
+from infc.lock.values import Cell, ChangeKind, LockEntry
+
+Style: TypeAlias = Callable[[str, str], str]
+SYMBOLS: Mapping[ChangeKind, tuple[str, str]] = {
+    "added": ("+", "green"),
+    "changed": ("~", "yellow"),
+    "rebuilt": ("±", "yellow"),
+    "removed": ("-", "red"),
+    "unchanged": ("=", "dim"),
+}
+_WORDS: Mapping[ChangeKind, str] = {
+    "added": "added",
+    "changed": "changed in place",
+    "rebuilt": "rebuilt",
+    "removed": "removed",
+    "unchanged": "unchanged",
+}
+_NAMES: Mapping[str, str] = {
+    "spec": "spec",
+    "choice.server": "server",
+    "choice.hardware": "hardware",
+    "choice.power_mode": "power mode",
+    "choice.precision": "precision",
+    "choice.tensor_parallel": "tensor parallel",
+    "choice.instances_per_gpu": "instances",
+    "choice.max_batch_size": "max batch",
+    "choice.max_queue_delay_us": "queue delay",
+    "choice.preferred_batch_sizes": "preferred",
+    "choice.prefetch": "prefetch",
+    "choice.replicas": "replicas",
+    "predicted.utilization": "utilization",
+    "predicted.throughput_rps": "throughput",
+    "predicted.memory_gib": "memory",
+    "predicted.power_w": "power",
+    "predicted.usd_per_month": "cost",
+    "predicted.basis": "basis",
+    "accuracy.value": "accuracy",
+    "accuracy.drop": "accuracy drop",
+    "accuracy.samples": "samples",
+    "accuracy.verdict": "verdict",
+    "engine.kind": "engine kind",
+    "engine.key": "engine",
+    "engine.pending": "engine pending",
+}
+_HIDDEN = {"predicted.usd_per_hour", "predicted.usd_per_million_requests", "predicted.mean_ms", "engine.inputs"}
+_SHORT = 12
+_LABEL = 16
+
+
+def render_diff_text(diffs: Sequence[EntryDiff], *, color: bool = False) -> str:
+    """Every deployment that differs, then the counts and the change of the monthly cost."""
+    style = _colored if color else _plain
+    blocks = ["\n".join(_block(diff, style)) for diff in diffs if diff.kind != "unchanged"]
+    return "\n".join([*blocks, _summary(diffs)])
+
+
+def _block(diff: EntryDiff, style: Style) -> Iterator[str]:
+    symbol, hue = SYMBOLS[diff.kind]
+    known = diff.new or diff.old
+    assert known is not None  # noqa: S101 - a diff has at least one side
+    yield f"{style(hue, symbol)} {style('bold', diff.label)}  {style('dim', known.spec)}"
+    if diff.inputs:
+        yield _row("inputs", ", ".join(change.name for change in diff.inputs))
+    if diff.old is None or diff.new is None:
+        yield from _whole(known)
+        return
+    for change in diff.fields:
+        if change.path not in _HIDDEN:
+            yield _row(_name(change.path), f"{_shown(change.path, change.old)} -> {_shown(change.path, change.new)}")
+    if diff.files:
+        actions = [change.action for change in diff.files]
+        counted = [f"{actions.count(action)} {action}" for action in dict.fromkeys(sorted(actions))]
+        yield _row("files", ", ".join(counted))
+
+
+def _whole(entry: LockEntry) -> Iterator[str]:
+    """A deployment that is new or gone, in a few lines."""
+    choice, predicted = entry.choice, entry.predicted
+    batch = f", batch {choice.max_batch_size}" if choice.max_batch_size else ""
+    replicas = f"{choice.replicas} replica{'s' if choice.replicas != 1 else ''}"
+    yield _row("choice", f"{choice.precision.value} on {choice.hardware}{batch}, {replicas}")
+    tails = [label for label in predicted.latency_ms if label != "mean"]
+    if tails:
+        label = max(tails, key=lambda name: float(name.removeprefix("p")))
+        yield _row(label, f"{predicted.latency_ms[label]:g} ms, {predicted.basis.value}")
+    if predicted.usd_per_month is not None:
+        yield _row("cost", _shown("predicted.usd_per_month", predicted.usd_per_month))
+
+
+def _summary(diffs: Sequence[EntryDiff]) -> str:
+    kinds = [diff.kind for diff in diffs]
+    counts = ", ".join(f"{kinds.count(kind)} {_WORDS[kind]}" for kind in SYMBOLS if kind in kinds)
+    lines = [f"Diff: {counts or 'no deployments'}."]
+    before, after = sum(_month(diff.old) for diff in diffs), sum(_month(diff.new) for diff in diffs)
+    if round(before, 2) != round(after, 2):
+        sign = "+" if after > before else "-"
+        lines.append(f"Cost: ${before:,.2f} -> ${after:,.2f} a month ({sign}${abs(after - before):,.2f}).")
+    return "\n".join(lines)
+
+
+def _month(entry: LockEntry | None) -> float:
+    return (entry.predicted.usd_per_month or 0.0) if entry else 0.0
+
+
+def _row(name: str, text: str) -> str:
+    return f"    {name:<{_LABEL}} {text}"
+
+
+def _name(path: str) -> str:
+    if path in _NAMES:
+        return _NAMES[path]
+    last = path.partition(".")[2]
+    return last.removesuffix("_ms").removeprefix("toolchain.").replace("_", " ")
+
+
+def _shown(path: str, value: Cell) -> str:
+    match value:
+        case None:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case tuple():
+            return ", ".join(map(str, value)) or "none"
+        case str():
+            return value[:_SHORT] if path == "engine.key" else value
+    if path == "predicted.usd_per_month":
+        return f"${value:,.2f}/month"
+    unit = {"_ms": " ms", "_us": " us", "_rps": "/s", "_gib": " GiB", "_w": " W"}
+    return f"{value:g}" + next((text for suffix, text in unit.items() if path.endswith(suffix)), "")
+
+
+def _plain(_hue: str, text: str) -> str:
+    return text
+
+
+def _colored(hue: str, text: str) -> str:
+    if hue in ("bold", "dim"):
+        return click.style(text, bold=hue == "bold", dim=hue == "dim")
+    return click.style(text, fg=hue)
+
+
+def change_rows(diff: EntryDiff) -> tuple[Mapping[str, str], ...]:
+    """The changes of one deployment as rows of text (`path`, `old`, `new`), inputs first; none when it is unchanged."""
+    if diff.kind in ("added", "removed"):
+        states = ("not locked", "locked") if diff.kind == "added" else ("locked", "not planned any more")
+        return ({"path": "entry", "old": states[0], "new": states[1]},)
+    rows = [{"path": f"input {c.name}", "old": _brief(c.old), "new": _brief(c.new)} for c in diff.inputs]
+    rows += [_row_of(change) for change in diff.fields if change.path not in _HIDDEN]
+    return tuple(rows)
+
+
+def _row_of(change: FieldChange) -> dict[str, str]:
+    return {"path": change.path, "old": _shown(change.path, change.old), "new": _shown(change.path, change.new)}
+
+
+def _brief(value: str | None) -> str:
+    if value is None or not value:
+        return "none"
+    return value[: len("sha256:") + _SHORT] if value.startswith("sha256:") else value
