@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import onnx.parser
 
@@ -12,9 +13,18 @@ LATEST_OPSET = onnx.defs.onnx_opset_version()
 
 
 def model_from_text(body: str, *, opset: int = 18, domains: str = "") -> onnx.ModelProto:
-    """The model of a graph in ONNX's text form; `domains` are more opset imports, as `, "com.microsoft": 1`."""
+    """The model of a graph in ONNX's text form; `domains` are more opset imports, as `, "com.microsoft": 1`.
+
+    Tensors that are declared between < and > without a value become weights of zeros.
+    """
     ir_version = 4 if opset < 13 else 8 if opset < 20 else 10
-    return onnx.parser.parse_model(f'<ir_version: {ir_version}, opset_import: ["": {opset}{domains}]>\n{body}')
+    model = onnx.parser.parse_model(f'<ir_version: {ir_version}, opset_import: ["": {opset}{domains}]>\n{body}')
+    made = {name for node in model.graph.node for name in node.output}
+    for info in [info for info in model.graph.value_info if info.name not in made]:
+        dims = [dim.dim_value for dim in info.type.tensor_type.shape.dim]
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(info.type.tensor_type.elem_type)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(dims, dtype=dtype), info.name))
+    return model
 
 
 def analysed(tmp_path: Path, model: onnx.ModelProto) -> AnalysisResult:

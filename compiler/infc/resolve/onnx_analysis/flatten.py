@@ -115,6 +115,8 @@ def _is_host(state: _Flattening, node: ir.Node, arguments: list[Value], output: 
 
 def _value(state: _Flattening, value: ir.Value, *, is_constant: bool = False, is_host: bool = False) -> Value:
     known = state.values.get(id(value))
+    if known is None and value.producer() is None and not value.is_graph_input():
+        raise ValueError(f"an operator reads {value.name!r}, which nothing makes")
     if known is None:
         known = state.values[id(value)] = Value(
             key=len(state.values),
