@@ -1,0 +1,1 @@
+"""Engine builders and their cache."""
