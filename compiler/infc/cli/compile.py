@@ -82,7 +82,7 @@ def command(
             )
             result = compile_spec(path, options)
         _show_diagnostics(result.diagnostics)
-        codes.append(_exit_code(result))
+        codes.append(result.exit_code)
         if format == "text":
             _show_undecided(result)
         for compiled in result.compiled:
@@ -99,20 +99,6 @@ def command(
 
         click.echo(render_compile_json(entries, exit_code=code))
     return code
-
-
-def _exit_code(result: CompiledSpec) -> int:
-    from infc.ir.plan import Infeasible
-
-    if result.is_stale:
-        return LOCK_STALE
-    if result.planned.status == "invalid":
-        return SPEC_INVALID if result.planned.is_spec_invalid else FAILURE
-    if result.planned.status == "infeasible" or any(isinstance(u.decision, Infeasible) for u in result.unsettled):
-        return SLO_NOT_MET
-    if result.is_inconclusive:
-        return INCONCLUSIVE
-    return OK if result.compiled else FAILURE
 
 
 def _show_diagnostics(diagnostics: tuple[Diagnostic, ...]) -> None:

@@ -92,6 +92,19 @@ class CompiledSpec:
         """Whether some precision's accuracy could not be settled with the data at hand."""
         return any(u.verdict is Verdict.INCONCLUSIVE for u in self.unsettled)
 
+    @property
+    def exit_code(self) -> int:
+        """The documented exit code of this result: 0, 1, 3, 4, 5 or 6."""
+        if self.is_stale:
+            return 4
+        if self.planned.status == "invalid":
+            return 5 if self.planned.is_spec_invalid else 1
+        if self.planned.status == "infeasible" or any(isinstance(u.decision, Infeasible) for u in self.unsettled):
+            return 3
+        if self.is_inconclusive:
+            return 6
+        return 0 if self.compiled else 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Draft:

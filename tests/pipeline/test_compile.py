@@ -1,0 +1,200 @@
+"""Compiling a real spec: real lowering, real engines, a real lock."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infc.cli import app
+from infc.cli.edge import guarded
+from infc.emit.manifest import verify_bundle
+from tests.pipeline.conftest import copy_example
+
+pytest.importorskip("onnxruntime", reason="lowers and builds with the extra onnx")
+pytest.importorskip("tritonclient", reason="emits with the extra triton")
+SPEC = "fashion-mnist.infc.yaml"
+Edit = Callable[[Path, str, str], None]
+
+
+def infc(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
+    """Run the command line in a folder and return its exit code."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["infc", *arguments])
+    return guarded(app, usage_error=64)
+
+
+@pytest.fixture
+def cpu_workspace(workspace: Path, edit: Edit) -> Path:
+    """The example, planned for the CPU only."""
+    edit(workspace / SPEC, "hardware: [t4, l4, a10g, l40s]", "hardware: [cpu]")
+    edit(workspace / SPEC, "  targets: [cpu]", "  # no further targets")
+    return workspace
+
+
+def lock_of(folder: Path) -> list[Mapping[str, object]]:
+    """The blocks of the lock."""
+    return list(tomllib.loads((folder / "infc.lock").read_text()).get("artifact", []))
+
+
+def tree(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file below a folder: mode and content by relative path."""
+    return {
+        path.relative_to(folder).as_posix(): (path.stat().st_mode, path.read_bytes())
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_compile_writes_bundle_lock_and_profiles(cpu_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compile leaves an intact bundle, one lock block with its evidence, and the model's profile."""
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 0
+    bundle = cpu_workspace / "dist" / "fashion-mnist"
+    assert verify_bundle(bundle) == ()
+    assert (bundle / "model_repository/fashion-mnist/1/model.onnx").is_file()
+    [block] = lock_of(cpu_workspace)
+    assert (block["name"], block["target"]) == ("fashion-mnist", "cpu")
+    accuracy = block["accuracy"]
+    assert isinstance(accuracy, dict)
+    assert accuracy["verdict"] == "pass"
+    assert accuracy["samples"] == 2000
+    assert 0.90 < accuracy["value"] < 0.95
+    assert (cpu_workspace / str(block["profile"])).is_file()
+
+
+def test_second_compile_changes_nothing(cpu_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling again leaves lock, profiles and bundle as they are, and `lock --check` and `--locked` accept it."""
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 0
+    before = tree(cpu_workspace)
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 0
+    assert tree(cpu_workspace) == before
+    assert infc(monkeypatch, cpu_workspace, "lock", "--check", SPEC) == 0
+    assert infc(monkeypatch, cpu_workspace, "compile", "--locked", SPEC) == 0
+    assert tree(cpu_workspace) == before
+
+
+def test_locked_refuses_a_changed_spec(cpu_workspace: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With --locked a spec that no longer compiles to the lock exits 4 and nothing is written."""
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 0
+    edit(cpu_workspace / SPEC, "p99: 30ms", "p99: 29ms")
+    before = tree(cpu_workspace)
+    assert infc(monkeypatch, cpu_workspace, "compile", "--locked", SPEC) == 4
+    assert infc(monkeypatch, cpu_workspace, "lock", "--check", SPEC) == 4
+    assert tree(cpu_workspace) == before
+
+
+def test_locked_without_a_lock_exits_4(cpu_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--locked needs a lock."""
+    assert infc(monkeypatch, cpu_workspace, "compile", "--locked", SPEC) == 4
+    assert not (cpu_workspace / "dist").exists()
+    assert not (cpu_workspace / "infc.lock").exists()
+
+
+def test_precision_that_fails_its_floor_is_replaced(
+    cpu_workspace: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """INT8 from useless calibration data fails the accuracy gate; the plan takes the next precision and says so."""
+    edit(cpu_workspace / SPEC, "precision: [int8]", "precision: [int8, fp32]")
+    edit(cpu_workspace / SPEC, "objective: cost", "objective: latency")
+    calibration = cpu_workspace / "calibration-256.npz"
+    with np.load(calibration) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    arrays["input"] = np.full_like(arrays["input"], 73)  # the mean: every activation range collapses
+    np.savez_compressed(calibration, **arrays)
+    assert infc(monkeypatch, cpu_workspace, "plan", SPEC) == 0
+    assert "int8" in capsys.readouterr().out.splitlines()[2]
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 0
+    [block] = lock_of(cpu_workspace)
+    choice = block["choice"]
+    assert isinstance(choice, dict)
+    assert choice["precision"] == "fp32"
+    assert infc(monkeypatch, cpu_workspace, "plan", SPEC) == 0
+    assert "accuracy" in capsys.readouterr().out.split("not chosen")[1]
+
+
+def test_floor_that_no_precision_reaches_exits_3(
+    cpu_workspace: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A floor above the model's own accuracy makes the spec infeasible; nothing is emitted."""
+    edit(cpu_workspace / SPEC, "floor: 0.90", "floor: 0.99")
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 3
+    assert not (cpu_workspace / "dist").exists()
+    assert not (cpu_workspace / "infc.lock").exists()
+
+
+def test_goal_within_the_noise_is_inconclusive(
+    cpu_workspace: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A floor inside the confidence interval cannot be settled: exit 6, nothing is emitted."""
+    edit(cpu_workspace / SPEC, "floor: 0.90", "floor: 0.9275")
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 6
+    assert not (cpu_workspace / "dist").exists()
+
+
+@pytest.mark.slow
+def test_gpu_target_gets_a_tensorrt_engine(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The free choice is a GPU: TensorRT-RTX builds its engine here, and the CPU target is compiled beside it."""
+    pytest.importorskip("tensorrt_rtx", reason="builds with the extra rtx")
+    assert infc(monkeypatch, workspace, "compile", SPEC) == 0
+    gpu, cpu = workspace / "dist" / "fashion-mnist", workspace / "dist" / "fashion-mnist@cpu"
+    assert (gpu / "model_repository/fashion-mnist/1/model.plan").read_bytes()[:4] == b"vtrt"
+    assert verify_bundle(gpu) == verify_bundle(cpu) == ()
+    kinds = {str(block["target"]): block["engine"]["kind"] for block in lock_of(workspace)}  # type: ignore[index]
+    assert kinds == {"cpu": "onnxruntime", "t4": "tensorrt_rtx"}
+
+
+@pytest.mark.slow
+def test_same_compile_gives_same_bytes_anywhere(tmp_path: Path) -> None:
+    """Two fresh workspaces, hash seeds, time zones, umasks: equal lock, profiles and bundles, but for engine bytes."""
+    pytest.importorskip("tensorrt_rtx", reason="builds with the extra rtx")
+    results = []
+    for name, seed, zone, umask in (("a", "1", "Asia/Tokyo", 0o022), ("b/deeper", "77", "America/Lima", 0o077)):
+        folder = copy_example(tmp_path / name)
+        environment = os.environ | {"PYTHONHASHSEED": seed, "TZ": zone}
+        command = [sys.executable, "-m", "infc", "compile", SPEC]
+        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, umask=umask, timeout=200)
+        results.append(folder)
+    first, second = results
+    plan = "model_repository/fashion-mnist/1/model.plan"
+    for bundle in ("dist/fashion-mnist", "dist/fashion-mnist@cpu"):
+        trees = [tree(folder / bundle) for folder in results]
+        if plan in trees[0]:  # TensorRT-RTX names kernels after addresses: its bytes, and their digest, need not repeat
+            for files in trees:
+                files.pop(plan)
+                files.pop("infc-bundle.json")
+        assert trees[0] == trees[1]
+    assert (first / "infc.lock").read_bytes() == (second / "infc.lock").read_bytes()
+    assert tree(first / "infc-profiles") == tree(second / "infc-profiles")
+
+
+@pytest.mark.slow
+def test_kill_leaves_old_or_new(cpu_workspace: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compile killed at any moment leaves a whole bundle and a whole lock, and the next run succeeds."""
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 0
+    bundle, lock = cpu_workspace / "dist" / "fashion-mnist", cpu_workspace / "infc.lock"
+    command = [sys.executable, "-m", "infc", "compile", SPEC]
+    started = time.monotonic()
+    subprocess.run(command, cwd=cpu_workspace, check=True, capture_output=True)
+    whole_s = time.monotonic() - started
+    limits = ["30ms", "29ms"]
+    for attempt in range(12):
+        edit(cpu_workspace / SPEC, f"p99: {limits[attempt % 2]}", f"p99: {limits[(attempt + 1) % 2]}")
+        locks = {lock.read_bytes()}
+        process = subprocess.Popen(command, cwd=cpu_workspace, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(whole_s * (attempt + 1) / 12)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert verify_bundle(bundle) == ()
+        after = lock.read_bytes()
+        tomllib.loads(after.decode())
+        assert len(lock_of(cpu_workspace)) == 1 or after in locks
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 0
+    assert infc(monkeypatch, cpu_workspace, "lock", "--check", SPEC) == 0
+    left = [path.name for path in bundle.parent.iterdir() if path.name.startswith(".")]
+    assert left == []
