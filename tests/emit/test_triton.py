@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from syrupy.assertion import SnapshotAssertion
 
 from infc.diag import InternalError
+from infc.emit.release import triton_folder
 from infc.emit.triton import default_release, emit
 from infc.emit.triton.comments import comment_lines
-from infc.emit.triton.release import triton_folder
 from infc.ir.bundle import Bundle
 from infc.ir.candidate import DynamicBatching
 from infc.ir.engine import EngineKind, PendingEngine

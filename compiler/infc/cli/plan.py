@@ -8,6 +8,7 @@ import click
 from infc.cli.edge import CHANGES, FAILURE, OK, SLO_NOT_MET, SPEC_INVALID, USAGE_ERROR
 
 if TYPE_CHECKING:
+    from infc.pipeline.locks import Locks
     from infc.pipeline.plan import PlannedSpec
     from infc.report.planned import PlannedEntry
 
@@ -53,19 +54,21 @@ def command(
       infc plan specs/encoder.infc.yaml --why int8/l4
     """
     from infc.cli.check import find_specs
+    from infc.pipeline.locks import Locks
     from infc.pipeline.plan import plan_specs
 
-    planned = list(plan_specs(find_specs(specs), overlay=overlay))
-    _show_diagnostics(planned)
+    locks = Locks()
+    planned = list(plan_specs(find_specs(specs), overlay=overlay, locked_digest=locks.model_digest))
+    _show_diagnostics(planned, locks)
     if why is not None:
         return _explain(planned, why, out)
-    entries = [entry for spec in planned for entry in _entries(spec)]
+    entries = [entry for spec in planned for entry in _entries(spec, locks)]
     _write(_rendered(entries, format, color=out is None), out)
     has_changes = any(entry.changes for entry in entries)
     return _exit_code(planned, has_changes=detailed_exitcode and has_changes)
 
 
-def _entries(planned: "PlannedSpec") -> "list[PlannedEntry]":
+def _entries(planned: "PlannedSpec", locks: "Locks") -> "list[PlannedEntry]":
     from infc.ir.plan import Plan
     from infc.report.planned import PlannedEntry
 
@@ -83,6 +86,7 @@ def _entries(planned: "PlannedSpec") -> "list[PlannedEntry]":
                 diagnostics=planned.diagnostics,
             )
         ]
+    changes = locks.changes(planned)
     return [
         PlannedEntry(
             name=name,
@@ -91,7 +95,7 @@ def _entries(planned: "PlannedSpec") -> "list[PlannedEntry]":
             status="feasible" if isinstance(decided.decision, Plan) else "infeasible",
             problem=decided.problem,
             decision=decided.decision,
-            changes=(),
+            changes=changes.get(decided.target, ()),
             diagnostics=planned.diagnostics if index == 0 else (),
         )
         for index, decided in enumerate(planned.decisions)
@@ -138,8 +142,9 @@ def _some_labels(rejections: "tuple[object, ...]") -> list[str]:
     return [str(getattr(rejection, "candidate", "")) for rejection in rejections[:4]]
 
 
-def _show_diagnostics(planned: "list[PlannedSpec]") -> None:
-    diagnostics = tuple(dict.fromkeys(d for spec in planned for d in spec.diagnostics))
+def _show_diagnostics(planned: "list[PlannedSpec]", locks: "Locks") -> None:
+    found = [d for spec in planned for d in spec.diagnostics]
+    diagnostics = tuple(dict.fromkeys((*found, *locks.diagnostics)))
     if not diagnostics:
         return
     from infc.cli.terminal import has_color

@@ -45,6 +45,11 @@ class Candidate:
     power_mode: str | None = None
 
     @property
+    def target(self) -> str:
+        """What a bundle and a lock entry call the device: its id, with the power mode where it has one."""
+        return self.hardware_id + (f"@{self.power_mode}" if self.power_mode else "")
+
+    @property
     def label(self) -> str:
         """The short name that `infc plan --why` takes, replicas left out: `int8/l4/b8/i2/d500us`.
 

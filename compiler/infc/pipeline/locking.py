@@ -1,6 +1,6 @@
 """The lock against the specs: check it offline, write it without building, compare it with what a plan would lock."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from infc.lock import (
     Lock,
     LockEntry,
     check,
+    diff_entries,
     input_digests,
     merge,
     read_lock,
@@ -230,15 +231,12 @@ def _problem_of(resolved: Resolved, hardware_id: str) -> Problem:
 
 
 def _planned_entry(loaded: LoadedSpec, problem: Problem, plan: Plan, before: Lock) -> LockEntry:
-    from infc.emit.triton import target_label
-
     candidate = plan.candidate
-    target = target_label(candidate)
-    old = before.find(loaded.name, target)
+    old = before.find(loaded.name, candidate.target)
     inputs = input_digests(loaded, problem, candidate.hardware_id, server=_server(), locked=old.inputs if old else None)
     entry = LockEntry(
         name=loaded.name,
-        target=target,
+        target=candidate.target,
         spec=spec_path_in_workspace(loaded),
         profile=_profile(loaded, problem),
         inputs=inputs,
@@ -264,7 +262,7 @@ def _profile(loaded: LoadedSpec, problem: Problem) -> str:
 
 
 def _server() -> str:
-    from infc.emit.triton import default_release
+    from infc.emit.release import default_release
 
     return f"triton {default_release().release}"
 
@@ -294,3 +292,15 @@ def _engine(problem: Problem, plan: Plan, inputs: InputDigests, old: LockEntry |
 
 def _hardware(problem: Problem, plan: Plan) -> Hardware:
     return next(o.hardware for o in problem.options if o.hardware.id == plan.candidate.hardware_id)
+
+
+def planned_changes(planned: PlannedSpec, lock: Lock) -> Mapping[str | None, tuple[Mapping[str, str], ...]]:
+    """How each decision (by target) differs from the lock, as rows of text; none where nothing is locked at all."""
+    from infc.report.diff_text import change_rows
+
+    rows: dict[str | None, tuple[Mapping[str, str], ...]] = {}
+    for decided in planned.decisions if lock.entries else ():
+        if isinstance(decided.decision, Plan):
+            fresh = _planned_entry(planned.loaded, decided.problem, decided.decision, lock)
+            rows[decided.target] = change_rows(diff_entries(lock.find(*fresh.address), fresh))
+    return rows

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from infc.diag import Diagnostic, has_errors
 from infc.ir.plan import Decision, Plan
 from infc.ir.problem import Problem
-from infc.lock import Lock
 from infc.plan import solve
 from infc.resolve.problem import Resolved, market_options, resolve_problem
 from infc.resolve.store import ProfileStore
 from infc.resolve.targets import Catalogue, data_directory, load_catalogue
 from infc.spec import LoadedSpec, Workspace, load_spec
+
+if TYPE_CHECKING:
+    from infc.lock import Lock
 
 PlanStatus: TypeAlias = Literal["feasible", "infeasible", "invalid"]
 LockedDigest: TypeAlias = Callable[[LoadedSpec], str | None]
@@ -120,7 +122,7 @@ def resolve_loaded(
     return (None if has_errors(diagnostics) else resolved), catalogue, diagnostics
 
 
-def locked_digest_from(lock: Lock | None) -> LockedDigest:
+def locked_digest_from(lock: "Lock | None") -> LockedDigest:
     """Model digests by spec, as `lock` holds them; nothing without a lock."""
 
     def digest(loaded: LoadedSpec) -> str | None:

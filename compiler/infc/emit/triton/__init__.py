@@ -9,19 +9,18 @@ from pathlib import Path
 from types import MappingProxyType
 
 from infc.diag import Diagnostic, InternalError, Severity
+from infc.emit.release import TritonRelease, default_release
 from infc.emit.triton.comments import comment_header
 from infc.emit.triton.config import config_pbtxt
-from infc.emit.triton.release import TritonRelease, default_release
 from infc.emit.triton.settings import ENGINE_FILES, ModelSettings, model_settings
 from infc.emit.triton.texts import rtx_backend_files, text_files
 from infc.ir.bundle import Bundle
-from infc.ir.candidate import Candidate
 from infc.ir.engine import Engine, PendingEngine
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
 from infc.ir.spec.names import name_problem
 
-__all__ = ["TritonRelease", "default_release", "emit", "target_label"]
+__all__ = ["TritonRelease", "default_release", "emit"]
 
 
 def emit(
@@ -64,14 +63,8 @@ def emit(
     if plan_json is not None:
         files["plan.json"] = plan_json
     files |= extra_files
-    bundle = Bundle(name=problem.name, target=target_label(plan.candidate), files=dict(sorted(files.items())))
+    bundle = Bundle(name=problem.name, target=plan.candidate.target, files=dict(sorted(files.items())))
     return bundle, _version_warnings(engine, settings, release)
-
-
-def target_label(candidate: Candidate) -> str:
-    """What a bundle and a lock entry call the device: its id, with the power mode where it has one."""
-    mode = candidate.power_mode
-    return candidate.hardware_id + (f"@{mode}" if mode else "")
 
 
 def _version_warnings(

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from infc.emit.release import TritonRelease, triton_folder
 from infc.emit.templates import TemplateValue, render
-from infc.emit.triton.release import TritonRelease, triton_folder
 from infc.emit.triton.settings import ENGINE_FILES, ModelSettings
 from infc.emit.triton.tensors import TritonTensor
 from infc.ir.engine import Engine, EngineKind, PendingEngine

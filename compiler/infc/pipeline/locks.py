@@ -1,0 +1,54 @@
+"""The locks that a plan looks at. Imports are inside: a workspace without a lock must not pay for reading one."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infc.spec import LoadedSpec, Workspace
+
+if TYPE_CHECKING:
+    from infc.diag import Diagnostic
+    from infc.lock import Lock
+    from infc.pipeline.plan import PlannedSpec
+
+
+class Locks:
+    """The locks of the workspaces that a command meets, each read once; `diagnostics` says which cannot be read."""
+
+    def __init__(self) -> None:
+        self._locks: dict[Path, Lock | None] = {}
+        self.diagnostics: tuple[Diagnostic, ...] = ()
+
+    def of(self, workspace: Workspace) -> "Lock | None":
+        """The lock of a workspace; None when there is none or it cannot be read."""
+        if workspace.root not in self._locks:
+            self._locks[workspace.root] = self._read(workspace)
+        return self._locks[workspace.root]
+
+    def model_digest(self, loaded: LoadedSpec) -> str | None:
+        """The locked digest of a spec's model: its stored profile stands in for an absent file."""
+        lock = self.of(loaded.workspace)
+        if lock is None:
+            return None
+        from infc.pipeline.plan import locked_digest_from
+
+        return locked_digest_from(lock)(loaded)
+
+    def changes(self, planned: "PlannedSpec") -> Mapping[str | None, tuple[Mapping[str, str], ...]]:
+        """How each decision (by target) differs from the lock, as rows of text; none where nothing is locked at all."""
+        lock = self.of(planned.loaded.workspace)
+        if lock is None:
+            return {}
+        from infc.pipeline.locking import planned_changes
+
+        return planned_changes(planned, lock)
+
+    def _read(self, workspace: Workspace) -> "Lock | None":
+        if not workspace.lock.is_file():
+            return None
+        from infc.lock import read_lock
+        from infc.pipeline.locking import shown_path
+
+        lock, problems = read_lock(shown_path(workspace.lock))
+        self.diagnostics += problems
+        return lock
