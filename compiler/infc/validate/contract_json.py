@@ -35,7 +35,7 @@ def to_json(contract: ValidationContract) -> bytes:
             "instances": model.instances,
         },
         "replicas": contract.replicas,
-        "latency_limits_s": {target.label: target.limit_s for target in contract.latency},
+        "latency_limits_s": {target.label: float(target.limit_s) for target in contract.latency},
         "traffic": _traffic_to_json(contract.traffic),
         "predicted_e2e_s": {label: _interval_to_json(value) for label, value in contract.predicted_s.items()},
         "service_time": {
@@ -98,9 +98,9 @@ def _contract(document: Mapping[str, Any]) -> ValidationContract:
 def _traffic_to_json(traffic: Traffic) -> dict[str, Any]:
     return {
         "arrival": _arrival_to_json(traffic.arrival),
-        "rate_rps": traffic.rate_rps,
-        "peak_rps": traffic.peak_rps,
-        "hourly": None if traffic.hourly is None else list(traffic.hourly),
+        "rate_rps": float(traffic.rate_rps),
+        "peak_rps": float(traffic.peak_rps),
+        "hourly": None if traffic.hourly is None else [float(value) for value in traffic.hourly],
         "axes": {
             name: {
                 "percentiles": {f"{p:g}": size for p, size in sorted(axis.percentiles.items())},
@@ -135,7 +135,7 @@ def _arrival_to_json(arrival: Arrival) -> dict[str, Any]:
         case PoissonArrival():
             return {"kind": "poisson"}
         case BurstyArrival(cv=cv):
-            return {"kind": "bursty", "cv": cv}
+            return {"kind": "bursty", "cv": float(cv)}
         case TraceArrival(path=path, timestamps_s=timestamps_s):
             return {"kind": "trace", "path": path, "timestamps_s": list(timestamps_s)}
         case _:
@@ -158,7 +158,7 @@ def _arrival_from_json(document: Mapping[str, Any]) -> Arrival:
 
 
 def _interval_to_json(interval: Interval) -> dict[str, float]:
-    return {"value": interval.value, "low": interval.low, "high": interval.high}
+    return {"value": float(interval.value), "low": float(interval.low), "high": float(interval.high)}
 
 
 def _interval_from_json(document: Mapping[str, Any]) -> Interval:

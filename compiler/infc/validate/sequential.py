@@ -10,7 +10,7 @@ often one looks (Ville's inequality).
 
 MLPerf's early stopping settles a p99 at 99% confidence with 459 samples without an over, for one look at a size fixed
 beforehand. The pass mixture holds the same bound (its alternative "never over" alone would stop at 459); the share of
-the weight that the other alternatives take is the price of looking all the time: 503 clean samples.
+the weight that the other alternatives take is the price of looking all the time: 502 clean samples.
 
 Source: Ville, Etude critique de la notion de collectif (1939); Robbins, Statistical methods related to the law of the
 iterated logarithm, Ann. Math. Stat. 41 (1970); MLPerf inference rules, early stopping (459 clean samples for p99 at
@@ -25,21 +25,21 @@ from infc.ir.accuracy import Verdict
 _PASS_ODDS = (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85)
 _FAIL_ODDS = (1.15, 1.4, 1.8, 2.5, 5.0, 15.0, 100.0)
 _NEVER_OVER_WEIGHT = 0.5
+_MOST_EFFECTIVE_SAMPLES = 1e9
+_RESOLUTION = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
 class SequentialResult:
-    """Where the test stands after `samples` samples, of which `effective_samples` count as independent.
+    """Where the test stands.
 
-    `samples_needed` is how many samples in all would settle an inconclusive test if overs keep coming at this rate;
-    None when settled, or when the rate is so close to the allowed one that no affordable number would do.
+    `overs` of `samples` were over; the samples carry the information of `effective_samples` independent ones.
     """
 
     verdict: Verdict
     samples: int
     overs: int
     effective_samples: float
-    samples_needed: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +66,10 @@ def judge(
         confidence: of each verdict, 0 to 1.
         design_effect: samples that carry the information of one independent sample.
 
-    >>> judge(overs=0, samples=503, percentile=99, confidence=0.99).verdict.value
+    >>> judge(overs=0, samples=502, percentile=99, confidence=0.99).verdict.value
     'pass'
-    >>> judge(overs=0, samples=300, percentile=99, confidence=0.99).samples_needed
-    503
     """
-    allowed = float(f"{1.0 - percentile / 100.0:.12g}")
+    allowed = _allowed_share(percentile)
     needed_log = -math.log1p(-confidence)
     effective = samples / design_effect
     share = overs / samples if samples else 0.0
@@ -80,12 +78,42 @@ def judge(
         verdict = Verdict.PASS
     elif _log_mixture(_fail_alternatives(allowed), allowed, share, effective) >= needed_log:
         verdict = Verdict.FAIL
-    more = None
-    if verdict is Verdict.INCONCLUSIVE and samples:
-        more = _samples_to_settle(allowed, share, effective, needed_log, design_effect)
-    return SequentialResult(
-        verdict=verdict, samples=samples, overs=overs, effective_samples=effective, samples_needed=more
-    )
+    return SequentialResult(verdict=verdict, samples=samples, overs=overs, effective_samples=effective)
+
+
+def samples_needed(result: SequentialResult, *, percentile: float, confidence: float) -> int | None:
+    """How many samples in all would settle an inconclusive test if overs keep coming at this rate.
+
+    None when it is settled, when there is no sample yet, or when the rate is so close to the allowed one that no
+    affordable number would do.
+
+    >>> samples_needed(judge(overs=0, samples=300, percentile=99, confidence=0.99), percentile=99, confidence=0.99)
+    502
+    """
+    if result.verdict is not Verdict.INCONCLUSIVE or not result.samples:
+        return None
+    allowed = _allowed_share(percentile)
+    needed_log = -math.log1p(-confidence)
+    share = result.overs / result.samples
+    sides = (_pass_alternatives(allowed), _fail_alternatives(allowed))
+
+    def is_settled(effective: float) -> bool:
+        return any(_log_mixture(side, allowed, share, effective) >= needed_log for side in sides)
+
+    low, high = result.effective_samples, max(2.0 * result.effective_samples, 1.0)
+    while not is_settled(high):
+        low, high = high, 2.0 * high
+        if high > _MOST_EFFECTIVE_SAMPLES:
+            return None
+    while high - low > _RESOLUTION:
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if is_settled(middle) else (middle, high)
+    return math.ceil(high * result.samples / result.effective_samples)
+
+
+def _allowed_share(percentile: float) -> float:
+    """The share of samples that may be over: 99.9 -> 0.001, without rounding error."""
+    return float(f"{1.0 - percentile / 100.0:.12g}")
 
 
 def _pass_alternatives(allowed: float) -> tuple[_Alternative, ...]:
@@ -119,23 +147,3 @@ def _log_mixture(alternatives: tuple[_Alternative, ...], allowed: float, share: 
     terms = [math.log(a.weight) + effective * _log_growth(a.share, allowed, share) for a in alternatives]
     top = max(terms)
     return top if top == -math.inf else top + math.log(sum(math.exp(term - top) for term in terms))
-
-
-def _samples_to_settle(
-    allowed: float, share: float, effective: float, needed_log: float, design_effect: float
-) -> int | None:
-    """Samples in all until either mixture settles at this share, found by doubling and bisection."""
-
-    def is_settled(count: float) -> bool:
-        sides = (_pass_alternatives(allowed), _fail_alternatives(allowed))
-        return any(_log_mixture(side, allowed, share, count) >= needed_log for side in sides)
-
-    low, high = effective, max(2.0 * effective, 1.0)
-    while not is_settled(high):
-        low, high = high, 2.0 * high
-        if high > 1e9:
-            return None
-    while high - low > 0.5:
-        middle = (low + high) / 2.0
-        low, high = (low, middle) if is_settled(middle) else (middle, high)
-    return math.ceil(high * design_effect)

@@ -14,6 +14,7 @@ from infc.validate.contract import ValidationContract
 from infc.validate.load.layers import service_time_points
 from infc.validate.load.settings import LoadSettings
 from infc.validate.load.watch import Watch
+from infc.validate.sequential import samples_needed
 from infc.validate.statistics import percentile_summary
 
 NOT_TRUSTED = "not trusted"
@@ -119,7 +120,7 @@ def _verdicts(
             samples=result.samples,
             overs=result.overs,
             effective_samples=result.effective_samples,
-            samples_needed=result.samples_needed,
+            samples_needed=samples_needed(result, percentile=target.percentile, confidence=settings.confidence),
         )
 
 
