@@ -2,4 +2,102 @@
 
 from infc.diag.kind import DiagnosticKind
 
-ACCURACY: tuple[DiagnosticKind, ...] = ()
+ACCURACY: tuple[DiagnosticKind, ...] = (
+    DiagnosticKind(
+        id="dataset-not-found",
+        title="Data file is missing",
+        what="The file that accuracy.dataset or quantization.calibration names does not exist.",
+        why="Accuracy is measured, never assumed.",
+        example="there is no file data/pairs.npz",
+        fix="Create the file or correct the path; paths are relative to the spec.",
+    ),
+    DiagnosticKind(
+        id="dataset-unreadable",
+        title="Data file cannot be read",
+        what="The file is no .npz archive, is damaged, holds Python objects or is too large.",
+        why="Pickles run code when they are read, so they are refused.",
+        example="cannot read data/pairs.npz",
+        fix="Write it with numpy.savez_compressed, plain number or str arrays only.",
+    ),
+    DiagnosticKind(
+        id="dataset-array-missing",
+        title="Data file lacks an input",
+        what="The model has an input for which the file has no array of that name.",
+        why="Samples are fed by name, so that a swapped order cannot go unnoticed.",
+        example="data/pairs.npz has no array input_ids",
+        fix="Store the values under the name of the model input.",
+    ),
+    DiagnosticKind(
+        id="dataset-array-shape",
+        title="Array does not fit the input",
+        what="An array has another rank, another fixed size or another kind of number than the model input, or its "
+        "mean and std are wrong.",
+        why="The model would fail, or answer nonsense.",
+        example="array image of data/test.npz does not fit model input image",
+        fix="Store one sample per entry of the first dimension, in the model's own layout.",
+    ),
+    DiagnosticKind(
+        id="dataset-labels",
+        title="Labels do not fit the metric",
+        what="Labels or scores are missing, have the wrong shape or type, or name classes that the model has not.",
+        why="A metric over wrong labels is a wrong number that looks right.",
+        example="data/test.npz: labels from 0 to 12, the model has 10 classes",
+        fix="Store labels as the help says for the metric.",
+    ),
+    DiagnosticKind(
+        id="dataset-too-small",
+        title="Too few samples",
+        what="After the calibration samples are taken out, too few are left to test with.",
+        why="Bounds from a handful of samples are so wide that no verdict is possible.",
+        example="data/test.npz leaves 6 samples for the test, at least 10 are needed",
+        fix="Add labelled samples, or give calibration data of its own in quantization.calibration.",
+    ),
+    DiagnosticKind(
+        id="accuracy-code-not-allowed",
+        title="Metric would run code",
+        what="The metric is a Python function of the repository, and code was not allowed.",
+        why="A spec is data: reading it must not run code that its author put beside it.",
+        example="metric python:metrics.custom:recall runs code of the repository",
+        fix="Read the function, then run again with --allow-code.",
+    ),
+    DiagnosticKind(
+        id="accuracy-metric-failed",
+        title="Python metric gave no number",
+        what="The function could not be imported, raised an error or returned something that is not a finite number.",
+        why="Without a number there is no verdict.",
+        example="metric python:metrics.custom:recall did not give a number",
+        fix="Write it as function(outputs, dataset) -> float, both mappings of arrays with one row per sample.",
+    ),
+    DiagnosticKind(
+        id="accuracy-cannot-run",
+        title="Model does not run on this CPU",
+        what="ONNX Runtime has no CPU kernels for this precision.",
+        why="Accuracy evidence comes from running the lowered model; BF16 convolutions, for one, run on GPUs only.",
+        example="ONNX Runtime on this CPU cannot run the bf16 lowered model",
+        fix="Run infc compile on a host with the target GPU, or allow another precision.",
+    ),
+    DiagnosticKind(
+        id="accuracy-needs-gpu",
+        title="Engine does not run on this machine",
+        what="A TensorRT engine runs only on its GPU, so here the lowered model that it was built from is measured.",
+        why="The engine may round differently in places; infc validate on the GPU closes the gap.",
+        example="the tensorrt_rtx engine for l4 cannot run on this machine",
+        fix="Run infc validate on a host with the GPU.",
+    ),
+    DiagnosticKind(
+        id="accuracy-below-goal",
+        title="Precision loses too much accuracy",
+        what="The whole confidence interval lies on the wrong side of accuracy.floor or accuracy.max_drop.",
+        why="The evidence is on the same samples for both models, so chance does not explain it.",
+        example="int8 does not keep the accuracy that the spec asks for",
+        fix="infc takes the next precision. To keep this one, lower accuracy.floor or raise accuracy.max_drop.",
+    ),
+    DiagnosticKind(
+        id="accuracy-inconclusive",
+        title="Data does not settle the accuracy",
+        what="The confidence interval holds the limit: the data agrees with both passing and failing.",
+        why="Calling that a pass would be luck; calling it a failure would waste hardware.",
+        example="the data does not settle whether int8 keeps the accuracy the spec asks for",
+        fix="Add labelled samples (the note says about how many), or move the goal away from the measured value.",
+    ),
+)
