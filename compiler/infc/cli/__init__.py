@@ -1,6 +1,6 @@
 """The command line: parse, call the pipeline, render, exit with the documented code. One file per command.
 
-`COMMANDS` is the whole list; a command's module is imported only when it runs, so that `infc --help` and `infc plan` start fast.
+`COMMANDS` is the whole list; a command's module is imported only when it runs, so that `infc --help` starts fast.
 """
 
 import importlib
@@ -30,7 +30,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
 
 
 class _LazyGroup(click.Group):
-    """A group that imports `infc.cli.<name>` when the command is called; the module's `command` is the click command."""
+    """A group that imports `infc.cli.<name>` when the command is called; the module's `command` is the command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the order of `COMMANDS`."""
@@ -43,6 +43,7 @@ class _LazyGroup(click.Group):
         module = importlib.import_module(f"infc.cli.{cmd_name}")
         command = module.command
         assert isinstance(command, click.Command)  # noqa: S101 - every module of this package defines it
+        _unescape_help(command)
         return command
 
     def resolve_command(
@@ -61,6 +62,15 @@ class _LazyGroup(click.Group):
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS))
+
+
+def _unescape_help(command: click.Command) -> None:
+    r"""Turn `\b` of raw docstrings into click's mark for a paragraph that is not rewrapped."""
+    if command.help:
+        command.help = command.help.replace("\\b\n", "\b\n")
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            _unescape_help(each)
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -26,7 +26,7 @@ FORMATS = ("text", "json", "sarif", "github", "codequality")
     help="text for people, json and sarif for tools, github for workflow annotations, codequality for GitLab.",
 )
 def command(specs: tuple[Path, ...], format: str) -> int:
-    """Check specs: every error at once, with file, line, column and the fix.
+    r"""Check specs: every error at once, with file, line, column and the fix.
 
     A DIR is searched for *.infc.yaml files. Nothing is written, no model is read, no server or network is needed.
 
@@ -36,7 +36,7 @@ def command(specs: tuple[Path, ...], format: str) -> int:
     Examples:
       infc check specs/encoder.infc.yaml
       infc check specs/ --format sarif > infc.sarif
-    """  # noqa: D301 - \b is click's mark for text that is not rewrapped
+    """
     from infc.diag import has_errors
     from infc.diag.order import in_text_order
     from infc.spec import load_spec

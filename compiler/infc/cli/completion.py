@@ -10,14 +10,14 @@ SHELLS = ("bash", "zsh", "fish")
 @click.command(name="completion")
 @click.argument("shell", type=click.Choice(SHELLS))
 def command(shell: str) -> int:
-    """Print the completion script of a shell.
+    r"""Print the completion script of a shell.
 
     \b
     Install it with:
       bash  infc completion bash > ~/.local/share/bash-completion/completions/infc
       zsh   infc completion zsh > ~/.zfunc/_infc   (with fpath+=~/.zfunc before compinit)
       fish  infc completion fish > ~/.config/fish/completions/infc.fish
-    """  # noqa: D301 - \b is click's mark for text that is not rewrapped
+    """
     from click.shell_completion import get_completion_class
 
     from infc.cli import app

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     "--format", "format", type=click.Choice(("text", "json")), default="text", show_default=True, help="Output."
 )
 def command(id: str | None, format: str) -> int:
-    """Explain a diagnostic id: what is wrong, why it matters, an example and the fix. Without ID, list all of them.
+    r"""Explain a diagnostic id: what is wrong, why it matters, an example and the fix. Without ID, list all of them.
 
     \b
     Examples:
       infc explain spec-quantity
       infc explain
-    """  # noqa: D301 - \b is click's mark for text that is not rewrapped
+    """
     from infc.diag.catalogue import CATALOGUE, find_kind
 
     if id is None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--name", help="Name of the deployment. Default: from the model's file name.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def command(model: Path, output: Path | None, name: str | None, force: bool) -> int:
-    """Write a commented starter spec for an ONNX model, by reading the model.
+    r"""Write a commented starter spec for an ONNX model, by reading the model.
 
     Inputs, outputs and dynamic axes come from the model; the SLO, the rate and the sizes of the axes are yours to
     replace (marked <-). The result passes `infc check`.
@@ -33,7 +33,7 @@ def command(model: Path, output: Path | None, name: str | None, force: bool) -> 
     Examples:
       infc init models/encoder.onnx
       infc init models/encoder.onnx -o specs/ --name product-encoder
-    """  # noqa: D301 - \b is click's mark for text that is not rewrapped
+    """
     from infc.diag import has_errors
     from infc.ir.spec.names import label_from
     from infc.spec import load_spec_bytes
@@ -55,7 +55,7 @@ def command(model: Path, output: Path | None, name: str | None, force: bool) -> 
     replace_text(path, text)
     _show(problems)
     click.echo(f"wrote {path}", err=True)
-    click.echo(f"next: replace the values marked <-, then infc check {path} && infc plan {path}", err=True)
+    click.echo(f"next: edit what is marked <-, then infc check {path} && infc plan {path}", err=True)
     return OK
 
 

@@ -18,9 +18,12 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
     ("lock", "infc.lock.schema:lock_schema", "infc.lock"),
     ("lock-check", "infc.report.lock_check:lock_check_schema", "infc lock --check --format json"),
     ("diff", "infc.report.diff_json:diff_schema", "infc diff --format json, infc lock --format json"),
+    ("lock-check", "infc.report.lock_check:lock_check_schema", "infc lock --check --format json"),
+    ("diff", "infc.report.diff_json:diff_schema", "infc diff --format json"),
     ("profile", "infc.resolve.profile_schema:profile_schema", "infc-profiles/*.json"),
     ("hardware", "infc.resolve.targets.schema:hardware_schema", "targets/hardware/*.yaml"),
     ("prices", "infc.resolve.targets.schema:prices_schema", "targets/prices/*.yaml"),
+    ("targets", "infc.report.targets_json:targets_schema", "infc targets list|show --format json"),
     ("targets", "infc.report.targets_json:targets_schema", "infc targets --format json"),
 )
 _NAMES = tuple(name for name, _, _ in SCHEMAS)
@@ -36,7 +39,7 @@ _NAMES = tuple(name for name, _, _ in SCHEMAS)
     help="Write every schema to DIR/<name>.schema.json instead of printing one.",
 )
 def command(name: str | None, directory: Path | None) -> int:
-    """Print the JSON Schema of a file format or report. Without NAME, list them.
+    r"""Print the JSON Schema of a file format or report. Without NAME, list them.
 
     Editors read the spec's schema from a first line such as
 
@@ -47,14 +50,15 @@ def command(name: str | None, directory: Path | None) -> int:
     Examples:
       infc schema spec > spec.schema.json
       infc schema --write schemas/
-    """  # noqa: D301 - \b is click's mark for text that is not rewrapped
+    """
     if directory is not None:
         if name is not None:
             raise click.UsageError("give either NAME or --write DIR, not both")
         from infc.cli.text_file import replace_text
 
-        for each in _NAMES:
-            replace_text(directory / f"{each}.schema.json", schema_text(each))
+        texts = {each: schema_text(each) for each in _NAMES}
+        for each, text in texts.items():
+            replace_text(directory / f"{each}.schema.json", text)
         click.echo(f"wrote {len(_NAMES)} schemas to {directory}", err=True)
         return OK
     if name is None:
@@ -69,6 +73,12 @@ def schema_text(name: str) -> str:
     """The schema of that name as JSON text, ending in a newline; the bytes of `schemas/<name>.schema.json`."""
     import json
 
-    location = next(where for each, where, _ in SCHEMAS if each == name)
+    location, what = next((where, what) for each, where, what in SCHEMAS if each == name)
     module, function = location.split(":")
-    return json.dumps(getattr(importlib.import_module(module), function)(), indent=2, ensure_ascii=False) + "\n"
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": f"https://infc.dev/schemas/{name}.schema.json",
+        "title": what,
+        **getattr(importlib.import_module(module), function)(),
+    }
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

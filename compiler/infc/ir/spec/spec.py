@@ -43,7 +43,7 @@ class Spec(SpecModel):
     slo: Slo = Field(description="What the service promises: latency by percentile, availability.")
     accuracy: AccuracySpec | None = Field(default=None, description="The accuracy that the lowered model must keep.")
     quantization: QuantizationSpec = Field(
-        default=QuantizationSpec.model_construct(), description="How INT8 and FP8 scales are found."
+        default=QuantizationSpec.model_construct(), description="Calibration of INT8 and FP8."
     )
     workload: Workload = Field(description="The traffic that the SLO must hold under.")
     constraints: Constraints = Field(
