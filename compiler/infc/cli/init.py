@@ -73,7 +73,7 @@ def _spec_path(output: Path | None, name: str) -> Path:
 
     if output is None:
         return Path(f"{name}{SPEC_SUFFIX}")
-    if output.is_dir() or str(output).endswith(os.sep):
+    if output.is_dir() or not output.suffix:
         return output / f"{name}{SPEC_SUFFIX}"
     if not output.name.endswith(SPEC_SUFFIX):
         raise click.UsageError(f"a spec's file name ends in {SPEC_SUFFIX}: -o {output.stem}{SPEC_SUFFIX}")
