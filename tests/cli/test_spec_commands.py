@@ -72,6 +72,14 @@ def test_check_knows_the_catalogue_of_hardware(folder: Path, capsys: pytest.Capt
     assert "a100-sxm-80gb" in found[0]["help"]
 
 
+def test_check_finds_two_specs_of_one_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The lock and the output folder go by the name, so it is unique in a workspace."""
+    for name in ("good", "bad"):
+        (folder / "specs" / f"{name}.infc.yaml").write_text(MINIMAL + "metadata: {name: encoder}\n")
+    assert guarded(app, args=["check", "specs"]) == 5
+    assert "error[lock-duplicate-name]" in capsys.readouterr().out
+
+
 def test_check_reads_hardware_of_the_workspace(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A broken overlay is reported with its own file and line."""
     overlay = folder / "targets" / "hardware"

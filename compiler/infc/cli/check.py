@@ -42,7 +42,8 @@ def command(specs: tuple[Path, ...], format: str) -> int:
     from infc.spec import load_spec
 
     paths = find_specs(specs)
-    diagnostics = tuple(d for path in paths for d in in_text_order(_check(load_spec(path))))
+    loaded = [load_spec(path) for path in paths]
+    diagnostics = (*(d for each in loaded for d in in_text_order(_check(each))), *_name_clashes(loaded))
     _print(diagnostics, paths, format)
     return SPEC_INVALID if has_errors(diagnostics) else OK
 
@@ -79,6 +80,19 @@ def _check(loaded: "LoadedSpec") -> "Iterator[Diagnostic]":
         catalogue = load_catalogue(overlay if overlay.is_dir() else None)
         yield from catalogue.diagnostics
         yield from check_hardware_names(loaded, catalogue)
+
+
+def _name_clashes(loaded: "list[LoadedSpec]") -> "tuple[Diagnostic, ...]":
+    """Specs of one workspace that share a name; those of different workspaces may."""
+    by_root: dict[Path, list[LoadedSpec]] = {}
+    for each in loaded:
+        by_root.setdefault(each.workspace.root, []).append(each)
+    groups = [group for group in by_root.values() if len({each.name for each in group}) < len(group)]
+    if not groups:
+        return ()
+    from infc.pipeline.locking import duplicate_names
+
+    return tuple(d for group in groups for d in duplicate_names(group))
 
 
 def _print(diagnostics: "tuple[Diagnostic, ...]", paths: tuple[Path, ...], format: str) -> None:

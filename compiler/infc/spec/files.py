@@ -47,9 +47,9 @@ def check_file(named: NamedFile, folder: Path, workspace: Workspace, source: Sou
     A missing file that the lock may stand in for is a warning when the workspace has a lock.
     """
     span = source.span(named.path)
-    target = folder / named.value
+    target = (folder / named.value).resolve()
     # Lexically first: a path that leaves the repository is refused without looking at what is there.
-    for resolved in (Path(os.path.normpath(folder.resolve() / named.value)), target.resolve()):
+    for resolved in (Path(os.path.normpath(folder.resolve() / named.value)), target):
         if not resolved.is_relative_to(workspace.boundary):
             message = f"`{_last(named.path)}` leaves the repository"
             help = f"put the file under the repository ({workspace.boundary.name}/) and name it there"
