@@ -142,12 +142,12 @@ class Bench:
         in_situ_s = _measured_service_s(setting, run.statistics, probe)
         transport_s = run.statistics.layers(float(run.latency_s.mean())).transport_s
         own = ServerOverhead(idle_s=probe.idle_s, transport_s=transport_s)
-        in_situ = simulate(run.sent_s, in_situ_s, setting.batching, setting.instances, overhead=own)
+        in_situ = _simulated(setting, run.sent_s, in_situ_s, own)
         as_textbook = replace(setting.batching, has_prefetch=False, preferred_batch_sizes=())
         textbook = simulate(run.sent_s, in_situ_s, as_textbook, setting.instances, overhead=own)
         known_s = [sleep_s + added_s for sleep_s, added_s in zip(setting.sleep_s, probe.overhead_s, strict=True)]
         probed = ServerOverhead(idle_s=probe.idle_s, transport_s=probe.transport_s)
-        a_priori = simulate(planned_s, known_s, setting.batching, setting.instances, overhead=probed)
+        a_priori = _simulated(setting, planned_s, known_s, probed)
         return Row(
             setting=setting,
             measured_s=_tail(run.latency_s, run.sent_s),
@@ -161,6 +161,17 @@ class Bench:
             lag_max_s=float(run.lag_s.max()),
             slowing_s=_slowing_s(setting, run.statistics, probe),
         )
+
+
+def _simulated(setting: Setting, times_s: Times, service_s: list[float], overhead: ServerOverhead) -> BatchingResult:
+    return simulate(
+        times_s,
+        service_s,
+        setting.batching,
+        setting.instances,
+        has_dynamic_shapes=setting.has_dynamic_shapes,
+        overhead=overhead,
+    )
 
 
 def _measured_service_s(setting: Setting, statistics: ModelStatistics, probe: Probe) -> list[float]:

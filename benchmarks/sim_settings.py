@@ -20,6 +20,7 @@ class Setting:
     rate_rps: float
     instances: int = 1
     arrival: Arrival = _POISSON
+    has_dynamic_shapes: bool = False
 
     @property
     def sleep_s(self) -> list[float]:
@@ -36,6 +37,8 @@ class Setting:
             parts.append(f"P={','.join(map(str, self.batching.preferred_batch_sizes))}")
         if not self.batching.has_prefetch:
             parts.append("policy")
+        if self.has_dynamic_shapes:
+            parts.append("dynamic")
         parts.append(f"I={self.instances} {self.rate_rps:g}/s")
         if not isinstance(self.arrival, PoissonArrival):
             parts.append("constant" if isinstance(self.arrival, ConstantArrival) else "bursty 2")
@@ -59,6 +62,7 @@ def with_policy(setting: Setting) -> Setting:
 
 
 LIGHT_NONE, LIGHT_SMALL, LIGHT_LARGE = light(250), light(250, 1), light(250, 5)
+LIGHT_DYNAMIC = replace(LIGHT_SMALL, has_dynamic_shapes=True)
 HEAVY_NONE, HEAVY_SMALL = heavy(280), heavy(280, 2)
 QUARTER = heavy(180, 10, size=4)
 SETTINGS = (
@@ -67,6 +71,7 @@ SETTINGS = (
     LIGHT_SMALL,
     with_policy(LIGHT_SMALL),
     LIGHT_LARGE,
+    LIGHT_DYNAMIC,
     light(40, 3),
     light(150, 1, arrival=BurstyArrival(cv=2.0)),
     light(220, 2, arrival=ConstantArrival()),
@@ -91,13 +96,13 @@ def model_config(setting: Setting) -> dict[str, object]:
         scheduler["preferred_batch_size"] = list(batching.preferred_batch_sizes)
     if not batching.has_prefetch:
         scheduler["default_queue_policy"] = {"default_timeout_microseconds": 10_000_000, "timeout_action": "DELAY"}
-    tensor = {"data_type": "TYPE_FP32", "dims": [16]}
+    dims = [-1] if setting.has_dynamic_shapes else [16]
     return {
         "name": MODEL,
         "platform": "tensorrt_plan",
         "max_batch_size": batching.max_batch_size,
-        "input": [{"name": "x", **tensor}],
-        "output": [{"name": "y", **tensor}],
+        "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": dims}],
+        "output": [{"name": "y", "data_type": "TYPE_FP32", "dims": [16]}],
         "instance_group": [{"count": setting.instances, "kind": "KIND_CPU"}],
         "parameters": {"infc.service_times_s": {"string_value": ",".join(map(repr, setting.sleep_s))}},
         **({"dynamic_batching": scheduler} if batching.max_batch_size > 1 else {}),

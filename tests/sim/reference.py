@@ -17,9 +17,17 @@ class Payload:
 class Reference:
     """Rules of Triton core r24.10 as they are told in `infc.sim.prefetching`, without any of its shortcuts."""
 
-    def __init__(self, arrivals_s: list[float], busy_s: list[float], batching: DynamicBatching, instances: int) -> None:
+    def __init__(
+        self,
+        arrivals_s: list[float],
+        busy_s: list[float],
+        batching: DynamicBatching,
+        instances: int,
+        has_dynamic_shapes: bool,
+    ) -> None:
         self.arrivals_s, self.busy_s, self.batching = arrivals_s, busy_s, batching
         self.instances = instances
+        self.has_dynamic_shapes = has_dynamic_shapes
         self.preferred = set(batching.preferred_batch_sizes) or {batching.max_batch_size}
         self.queue: list[int] = []
         self.line: list[Payload] = []
@@ -39,8 +47,8 @@ class Reference:
             now_s = min(arrival_s, free_s, self.alarm_s)
             if arrival_s == now_s:
                 self.queue.append(pending.pop(0)[0])
-                is_stale = self.is_saturated or self.current.is_stale
-                if self.has_slot() and (is_stale or len(self.queue) >= self.next_preferred):
+                is_asked_for = self.is_saturated or self.current.is_stale or len(self.queue) >= self.next_preferred
+                if self.has_slot() and (is_asked_for or self.has_dynamic_shapes):
                     self.wake(now_s)
             elif free_s == now_s:
                 self.busy_until_s.remove(free_s)

@@ -67,26 +67,31 @@ def test_every_request_is_served_once_and_in_order(
     assert times == {round(service_s[size - 1], 9) for size in result.batch_sizes}
 
 
-@given(ARRIVALS, SERVICE, batchings(), INSTANCES)
+@given(ARRIVALS, SERVICE, batchings(), INSTANCES, st.booleans())
 @settings(max_examples=200, deadline=None)
 def test_agrees_with_the_literal_reference(
-    arrivals_s: np.ndarray, service_s: list[float], batching: DynamicBatching, instances: int
+    arrivals_s: np.ndarray, service_s: list[float], batching: DynamicBatching, instances: int, is_dynamic: bool
 ) -> None:
     """Whichever implementation is chosen, it forms the very batches of a literal transcription of the rules."""
-    batches = Reference(arrivals_s.tolist(), service_s, batching, instances).run()
-    starts_s, sizes = simulate_prefetching(arrivals_s.tolist(), service_s, batching, instances, 0.0)
+    batches = Reference(arrivals_s.tolist(), service_s, batching, instances, is_dynamic).run()
+    starts_s, sizes = simulate_prefetching(arrivals_s.tolist(), service_s, batching, instances, 0.0, is_dynamic)
     assert [(start_s, len(requests)) for start_s, requests in batches] == list(zip(starts_s, sizes, strict=True))
     assert [request for _, requests in batches for request in requests] == list(range(len(arrivals_s)))
 
 
-@given(ARRIVALS, SERVICE, batchings().filter(is_textbook), INSTANCES, st.sampled_from([0.0, 0.25]))
+@given(ARRIVALS, SERVICE, batchings().filter(is_textbook), INSTANCES, st.sampled_from([0.0, 0.25]), st.booleans())
 @settings(max_examples=200, deadline=None)
 def test_textbook_path_equals_the_event_simulation(
-    arrivals_s: np.ndarray, service_s: list[float], batching: DynamicBatching, instances: int, idle_s: float
+    arrivals_s: np.ndarray,
+    service_s: list[float],
+    batching: DynamicBatching,
+    instances: int,
+    idle_s: float,
+    is_dynamic: bool,
 ) -> None:
     """Where the batcher is the textbook one, the fast path and the event simulation agree to the last batch."""
     fast = simulate(arrivals_s, service_s, batching, instances, overhead=ServerOverhead(idle_s=idle_s))
-    starts_s, sizes = simulate_prefetching(arrivals_s.tolist(), service_s, batching, instances, idle_s)
+    starts_s, sizes = simulate_prefetching(arrivals_s.tolist(), service_s, batching, instances, idle_s, is_dynamic)
     assert np.array_equal(fast.queue_s, np.repeat(starts_s, sizes) - arrivals_s)
 
 
@@ -164,6 +169,17 @@ def test_a_policy_that_never_fires_removes_the_penalty() -> None:
     with_prefetch = run(300, HEAVY, 0.002).percentiles_s((99,))[0]
     without = run(300, HEAVY, 0.002, has_prefetch=False).percentiles_s((99,))[0]
     assert without < 0.8 * with_prefetch
+
+
+def test_dynamic_shapes_remove_most_of_the_penalty() -> None:
+    """Measured on the real server at 230/s with a delay of 1 ms: p50 11.1 ms with fixed shapes, 9.7 ms with dynamic."""
+    batching = DynamicBatching(max_batch_size=8, max_queue_delay_s=0.001)
+    fixed, dynamic = (
+        simulate(poisson(230), LIGHT, batching, 1, has_dynamic_shapes=is_dynamic).percentiles_s((50, 99))
+        for is_dynamic in (False, True)
+    )
+    assert dynamic[0] < 0.9 * fixed[0]
+    assert dynamic[1] < 0.85 * fixed[1]
 
 
 def test_preferred_sizes_split_a_greedy_batch() -> None:

@@ -13,7 +13,9 @@ from infc.ir.candidate import DynamicBatching
 from infc.ir.quantity import QuantityError, parse_rate_rps
 
 if TYPE_CHECKING:
-    from infc.sim.arrivals import Times
+    from collections.abc import Callable
+
+    from infc.sim.dynamic_batching import BatchingResult
 
 _WORTH_NOTING = 0.97
 _MAX_REQUESTS = 5_000_000
@@ -123,6 +125,12 @@ def command() -> None:
 )
 @click.option("--instances", type=click.IntRange(1, 1024), default=1, show_default=True, help="Instances of the model.")
 @click.option(
+    "--dynamic-shapes",
+    "has_dynamic_shapes",
+    is_flag=True,
+    help="An input has a dimension of -1 besides the batch: Triton then looks at every request as it arrives.",
+)
+@click.option(
     "--prefetch/--no-prefetch",
     "has_prefetch",
     default=True,
@@ -143,6 +151,7 @@ def triton(
     max_queue_delay_us: float,
     preferred: tuple[int, ...],
     instances: int,
+    has_dynamic_shapes: bool,
     has_prefetch: bool,
     requests: int,
     seed: int,
@@ -170,7 +179,11 @@ def triton(
     rate_rps = rate if rate is not None else _own_rate_rps(arrival)
     service_s = [milliseconds * 1e-3 for milliseconds in service_ms]
     arrivals_s = arrival_times_s(arrival, rate_rps, requests, seed)
-    result = simulate(arrivals_s, service_s, batching, instances)
+
+    def run(each: DynamicBatching) -> BatchingResult:
+        return simulate(arrivals_s, service_s, each, instances, has_dynamic_shapes=has_dynamic_shapes)
+
+    result = run(batching)
     report = SimulationReport(
         batching=batching,
         instances=instances,
@@ -179,7 +192,7 @@ def triton(
         seed=seed,
         capacity_rps=instances * max(size / service_s[size - 1] for size in range(1, maximum + 1)),
         result=result,
-        alternatives=_alternatives(arrivals_s, service_s, batching, instances, result.percentiles_s((99,))[0]),
+        alternatives=_alternatives(run, batching, result.percentiles_s((99,))[0]),
     )
     click.echo(render_simulation_json(report) if output == "json" else render_simulation_text(report))
 
@@ -213,18 +226,14 @@ def _arrival_text(arrival: Arrival) -> str:
 
 
 def _alternatives(
-    arrivals_s: Times, service_s: list[float], batching: DynamicBatching, instances: int, p99_s: float
+    run: Callable[[DynamicBatching], BatchingResult], batching: DynamicBatching, p99_s: float
 ) -> tuple[tuple[str, float], ...]:
     """Changes of the queueing settings alone that lower the p99 by more than 3% under the same arrivals."""
-    from infc.sim.dynamic_batching import simulate
-
     if batching.max_batch_size == 1 or batching.max_queue_delay_s == 0.0:
         return ()
     changes = [("no queue delay (--max-queue-delay-us 0)", replace(batching, max_queue_delay_s=0.0))]
     if batching.has_prefetch:
         policy = "a queue policy that never fires (--no-prefetch)"
         changes.append((policy, replace(batching, has_prefetch=False)))
-    found = [
-        (what, simulate(arrivals_s, service_s, other, instances).percentiles_s((99,))[0]) for what, other in changes
-    ]
+    found = [(what, run(other).percentiles_s((99,))[0]) for what, other in changes]
     return tuple((what, other_s) for what, other_s in found if other_s < _WORTH_NOTING * p99_s)

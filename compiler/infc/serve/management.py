@@ -38,8 +38,11 @@ class TritonManagement:
         return True
 
     def server_name(self) -> str:
-        """The server's own name (`--id`)."""
-        return str(self._call("GET", "/v2")["name"])
+        """The server's own name (`--id`); empty when nothing answers."""
+        try:
+            return str(self._call("GET", "/v2")["name"])
+        except ToolError:
+            return ""
 
     def is_model_ready(self, model: str) -> bool:
         """Whether one model serves requests."""

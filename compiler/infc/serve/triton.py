@@ -24,6 +24,7 @@ _LOOPBACK = "127.0.0.1"
 _PORT_ATTEMPTS = 4
 _POLL_S = 0.05
 _GRACE_S = 8.0
+_PYTHON_LIBRARY = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
 _PORT_TAKEN = ("Address already in use", "failed to start HTTP service", "failed to start GRPC service", "Socket")
 
 
@@ -209,7 +210,10 @@ class TritonServer:
         while time.monotonic() < deadline:
             if not self.is_running():
                 raise self._start_failure()
+            # Another server may have got the port in between: only an answer with this server's name counts.
             if management.is_ready() and management.server_name() == self._name:
+                if "failed to start Metrics service" in self.log_text():  # the server goes on without it
+                    raise _PortTakenError
                 return
             time.sleep(_POLL_S)
         raise ToolError(
@@ -223,7 +227,10 @@ class TritonServer:
         if any(marker in reason for marker in _PORT_TAKEN for reason in reasons):
             return _PortTakenError()
         told = "; ".join(reasons) or f"it ended without saying why: {_last_lines(log)}"
-        return ToolError(f"tritonserver did not start: {told}", help=f"its whole log is in {self.log_path}")
+        help = f"its whole log is in {self.log_path}"
+        if "libpython" in log:
+            help = f"install the shared library of this Python (Debian: apt-get install {_PYTHON_LIBRARY}); {help}"
+        return ToolError(f"tritonserver did not start: {told}", help=help)
 
 
 def _free_ports(count: int) -> tuple[int, ...]:

@@ -76,12 +76,16 @@ def simulate(
     batching: DynamicBatching,
     instances: int,
     *,
+    has_dynamic_shapes: bool = False,
     overhead: ServerOverhead = NO_OVERHEAD,
 ) -> BatchingResult:
     """Serve requests that arrive at `arrivals_s` (ascending, from 0 on) on `instances` equal instances.
 
     `service_s[b-1]` is how long a batch of b keeps an instance busy, for b up to the maximum batch size at least. Same
     arguments, same result. 20,000 requests take about 10 ms, or 50 ms where the batcher is not the textbook one.
+
+    `has_dynamic_shapes`: an input has a dimension of -1 besides the batch (a sequence length), which makes the real
+    batcher look at every request when it arrives. All requests are still of one shape: others would split batches.
 
     Raises:
         ValueError: no request, no instance, arrivals out of order, or a batch size without a service time.
@@ -101,8 +105,13 @@ def simulate(
         starts_s = _fifo_starts_s(arrivals_s, busy_s[0] + overhead.idle_s, instances)
         sizes = np.ones(len(arrivals_s), dtype=np.int64)
     else:
-        run = _simulate_textbook if is_textbook(batching) else simulate_prefetching
-        batch_starts_s, batch_sizes = run(arrivals_s.tolist(), busy_s, batching, instances, overhead.idle_s)
+        times_s, idle_s = arrivals_s.tolist(), overhead.idle_s
+        if is_textbook(batching):
+            batch_starts_s, batch_sizes = _simulate_textbook(times_s, busy_s, batching, instances, idle_s)
+        else:
+            batch_starts_s, batch_sizes = simulate_prefetching(
+                times_s, busy_s, batching, instances, idle_s, has_dynamic_shapes
+            )
         sizes = np.asarray(batch_sizes, dtype=np.int64)
         starts_s = np.repeat(np.asarray(batch_starts_s), sizes)
     return _result(arrivals_s, starts_s, sizes, np.asarray(busy_s), instances, overhead.transport_s)

@@ -7,6 +7,9 @@
 - An *instance* that gets free takes the first payload. Under a queue delay it freezes later payloads older than the
   delay, and merges those that fit. A frozen payload never grows again, so that late requests wait out their delay.
 
+With dynamic shapes every request wakes the batcher, since it may not fit the shape of the batch that is being formed.
+Its payloads then grow until they are taken, and most of the harm that a queue delay does is gone.
+
 Requests are served in order: a payload is a range of request numbers, the line a list of where each range starts.
 
 Source: Triton core r24.10, dynamic_batch_scheduler, rate_limiter and instance_queue.
@@ -23,13 +26,19 @@ _NEVER = math.inf
 
 
 def simulate_prefetching(
-    arrivals_s: list[float], busy_s: list[float], batching: DynamicBatching, instances: int, idle_s: float
+    arrivals_s: list[float],
+    busy_s: list[float],
+    batching: DynamicBatching,
+    instances: int,
+    idle_s: float,
+    has_dynamic_shapes: bool,
 ) -> tuple[list[float], list[int]]:
     """Start and size of every batch, in order of start; requests are in order of arrival.
 
     `busy_s[b-1]` is how long a batch of b keeps an instance busy, `idle_s` how long it then takes no payload.
     """
-    server = _Server(arrivals_s, [seconds + idle_s for seconds in busy_s], batching, instances)
+    occupied_s = [seconds + idle_s for seconds in busy_s]
+    server = _Server(arrivals_s, occupied_s, batching, instances, has_dynamic_shapes)
     count = len(arrivals_s)
     while server.taken < count:
         server.advance()
@@ -43,7 +52,12 @@ class _Server:
     """
 
     def __init__(
-        self, arrivals_s: list[float], occupied_s: list[float], batching: DynamicBatching, instances: int
+        self,
+        arrivals_s: list[float],
+        occupied_s: list[float],
+        batching: DynamicBatching,
+        instances: int,
+        has_dynamic_shapes: bool,
     ) -> None:
         self.arrivals_s = [*arrivals_s, _NEVER]
         self.count = len(arrivals_s)
@@ -52,6 +66,7 @@ class _Server:
         self.maximum = batching.max_batch_size
         self.preferred = sorted(set(batching.preferred_batch_sizes)) or [batching.max_batch_size]
         self.has_prefetch = batching.has_prefetch
+        self.has_dynamic_shapes = has_dynamic_shapes
         self.line_limit = 2 * instances
         self.taken = self.moved = self.arrived = 0
         self.current = -1  # where the batcher's current payload starts; -1: it holds nothing yet
@@ -112,7 +127,9 @@ class _Server:
         """The next request whose arrival wakes the batcher; `count` or beyond when none does before another event."""
         if not self._has_slot():
             return self.count
-        return self.arrived if self.is_closed else max(self.moved + self.next_preferred - 1, self.arrived)
+        if self.is_closed or self.has_dynamic_shapes:
+            return self.arrived
+        return max(self.moved + self.next_preferred - 1, self.arrived)
 
     def _batch(self, now_s: float) -> None:
         """Wake the batcher, and let idle instances take what it puts in line; each take wakes it again."""
