@@ -135,7 +135,7 @@ def test_batch_of_one_has_no_batcher_and_a_fixed_batch_has_no_batch_dimension(fi
     assert fixed.max_batch_size == 0
     assert not fixed.HasField("dynamic_batching")
     assert list(fixed.input[0].dims) == [2, -1]
-    assert [(w.batch_size, list(w.inputs["ids"].dims)) for w in fixed.model_warmup] == [(0, [2, 24]), (0, [2, 128])]
+    assert [(w.batch_size, list(w.inputs["ids"].dims)) for w in fixed.model_warmup] == [(1, [2, 24]), (1, [2, 128])]
 
 
 def test_warm_up_covers_the_sizes_that_the_scheduler_forms(file: Path) -> None:

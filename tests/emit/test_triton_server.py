@@ -1,5 +1,6 @@
 """Emitted repositories on the real tritonserver: every variant loads, answers, and is configured as it was written."""
 
+import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def on_cpu(config: dict[str, object], **parameters: str) -> dict[str, object]:
 
 
 def test_every_variant_loads_and_answers(tmp_path: Path) -> None:
-    """Nothing emitted is refused, the server reports what was written, and ONNX Runtime's answers are the model's."""
+    """Nothing emitted is refused, all warm-up samples run, the server reports what was written, answers are right."""
     bundles = variants(tmp_path)
     repository = tmp_path / "models"
     repository.mkdir()
@@ -118,6 +119,9 @@ def test_every_variant_loads_and_answers(tmp_path: Path) -> None:
                 server.load_model(name, written)
             reported = normalised(server.management.model_config(name))
             assert subset(written, reported), (name, written, reported)
+            warmed = server.statistics(name)
+            assert warmed.failures == 0
+            assert {batch.batch_size for batch in warmed.batches} == {w["batch_size"] for w in written["model_warmup"]}  # type: ignore[attr-defined]
         client = grpcclient.InferenceServerClient(server.grpc_url)
         try:
             for name in bundles:
@@ -129,6 +133,9 @@ def test_every_variant_loads_and_answers(tmp_path: Path) -> None:
                 np.testing.assert_allclose(scores, expected if name.startswith("ort") else np.zeros_like(expected))
         finally:
             client.close()
+        with urllib.request.urlopen(f"http://{server.metrics_url}/metrics", timeout=10) as answer:
+            metrics = answer.read().decode()
+        assert 'nv_inference_request_summary_us{model="ort-plain",version="1",quantile="0.99"}' in metrics
 
 
 def test_emitted_backend_starts_in_the_server_and_says_what_it_lacks(tmp_path: Path) -> None:

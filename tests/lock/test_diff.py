@@ -1,9 +1,11 @@
 """What a review sees: which inputs changed, and old -> new of everything that matters."""
 
+from dataclasses import replace
+
 import pytest
 
 from infc.ir.precision import Precision
-from infc.lock import CurrentArtifact, Lock, check, diff_locks, merge
+from infc.lock import CurrentArtifact, Lock, check, diff_locks, holds, merge
 from infc.lock.values import LockedEngine
 
 from .entries import choice, digest, entry, inputs, prediction
@@ -89,3 +91,29 @@ def test_check_finds_missing_and_orphaned_entries() -> None:
         ("z", "missing"),
     ]
     assert [s.status for s in check(lock, current, is_complete=False)] == ["ok", "missing"]
+
+
+def test_locked_compile_holds_what_the_lock_says_and_fills_what_it_leaves_open() -> None:
+    """Any difference counts, but not what was pending, not emitted or not measured, nor advisory inputs."""
+    compiled = entry()
+    assert holds(entry(), compiled)
+    assert holds(entry(inputs=inputs(profiles=(), catalogue=digest("9"))), compiled)
+    open_engine = LockedEngine(
+        kind="tensorrt_rtx",
+        inputs=compiled.engine.inputs,
+        key=None,
+        file=compiled.engine.file,
+        is_pending=True,
+        toolchain={},
+    )
+    assert holds(entry(engine=open_engine, files={}, accuracy=None), compiled)
+    for other in (
+        entry(inputs=inputs(model=digest("9"))),
+        entry(choice=choice(replicas=2)),
+        entry(predicted=prediction(utilization=0.5)),
+        entry(files={"launch.sh": digest("9")}),
+        entry(engine=replace(compiled.engine, key="cd" * 32)),
+        entry(engine=replace(open_engine, inputs=digest("9"))),
+        entry("another"),
+    ):
+        assert not holds(other, compiled)

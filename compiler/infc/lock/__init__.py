@@ -1,6 +1,6 @@
 """infc.lock: what was decided and built, from which inputs; reviewed and merged by git."""
 
-from infc.lock.check import CurrentArtifact, EntryStatus, check
+from infc.lock.check import CurrentArtifact, EntryStatus, check, holds
 from infc.lock.diff import EntryDiff, diff_entries, diff_locks
 from infc.lock.entry import entry_from, locked_choice, locked_prediction
 from infc.lock.file import merge, read_lock, update_lock, write_lock
@@ -19,6 +19,7 @@ __all__ = [
     "diff_locks",
     "engine_inputs",
     "entry_from",
+    "holds",
     "input_digests",
     "locked_choice",
     "locked_prediction",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from infc.lock.values import InputDigests, Lock
+from infc.lock.values import InputDigests, Lock, LockEntry
 
 Status: TypeAlias = Literal["ok", "outdated", "stale", "missing", "orphan"]
 FAILING: tuple[Status, ...] = ("stale", "missing", "orphan")
@@ -56,6 +56,28 @@ def check(lock: Lock, current: Iterable[CurrentArtifact], *, is_complete: bool) 
             if entry.address not in seen
         ]
     return tuple(sorted(statuses, key=lambda status: (status.name, status.target or "")))
+
+
+def holds(locked: LockEntry, compiled: LockEntry) -> bool:
+    """Whether a compile came to what is locked.
+
+    What the lock leaves open does not count: an engine that was pending, files that were not emitted yet, accuracy
+    that was not measured yet. Nor do advisory inputs.
+    """
+    if locked.inputs.changed(compiled.inputs):
+        return False
+    if (locked.address, locked.spec, locked.choice, locked.predicted) != (
+        compiled.address,
+        compiled.spec,
+        compiled.choice,
+        compiled.predicted,
+    ):
+        return False
+    if locked.accuracy not in (None, compiled.accuracy) or locked.files not in ({}, compiled.files):
+        return False
+    if locked.engine.is_pending and locked.engine.key is None:
+        return (locked.engine.kind, locked.engine.inputs) == (compiled.engine.kind, compiled.engine.inputs)
+    return locked.engine == compiled.engine
 
 
 def _status(lock: Lock, artifact: CurrentArtifact) -> EntryStatus:

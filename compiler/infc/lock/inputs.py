@@ -54,7 +54,7 @@ def input_digests(
         hardware=digest_of([plain(option.hardware) for option in chosen]),
         price=_prices_text(chosen),
         toolchain=f"infc {infc.__version__}, {server}",
-        profiles=profile_names(problem),
+        profiles=profile_names(problem, hardware_id),
         catalogue=digest_of(sorted((_option(option) for option in others), key=lambda row: str(row[0]))),
     )
 
@@ -83,13 +83,15 @@ def _batch_sizes(batching: DynamicBatching) -> list[int]:
     return sorted({batching.max_batch_size, *batching.preferred_batch_sizes})
 
 
-def profile_names(problem: Problem) -> tuple[str, ...]:
-    """File names of the stored measurements that the problem holds; they carry a digest of their content."""
-    from infc.resolve.profile_json import text_from_accuracy, text_from_service_times
+def profile_names(problem: Problem, hardware_id: str) -> tuple[str, ...]:
+    """File names of the stored service times of this model on this device; they carry a digest of their content.
 
-    texts = [("service-time", text_from_service_times(profile)) for profile in problem.measurements]
-    texts += [("accuracy", text_from_accuracy(evidence)) for evidence in problem.evidence]
-    return tuple(sorted(f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:12]}" for kind, text in texts))
+    Accuracy evidence is not listed: it follows from model, data and toolchain, which are inputs themselves.
+    """
+    from infc.resolve.profile_json import text_from_service_times
+
+    texts = [text_from_service_times(m) for m in problem.measurements if m.hardware_id == hardware_id]
+    return tuple(sorted(f"service-time-{hashlib.sha256(text.encode()).hexdigest()[:12]}" for text in texts))
 
 
 def digest_of(value: object) -> str:

@@ -22,7 +22,7 @@ class InputDigests:
 
     Digests are `sha256:<hex>`. `dataset`, `calibration` and `trace` are None where the spec names no such file.
     `build_settings` is of the parts of the spec that engines depend on (axes, quantisation), which `spec` holds too.
-    `price` and `toolchain` are readable text. `profiles` are names of stored measurements of this model, `catalogue`
+    `price` and `toolchain` are readable text. `profiles` are names of stored measurements on this device, `catalogue`
     is the digest of the other devices that were considered: a change of these two makes an entry outdated (another
     plan may be better now), not stale (the plan is no longer what the inputs say).
     """

@@ -58,7 +58,7 @@ def model_settings(
     is_batched = problem.model.batch_axis is not None
     chosen = candidate.batching
     has_batcher = is_batched and chosen.max_batch_size > 1
-    sizes = (1, *chosen.preferred_batch_sizes, chosen.max_batch_size) if is_batched else (0,)
+    sizes = (1, *chosen.preferred_batch_sizes, chosen.max_batch_size) if is_batched else (1,)
     runtime = None
     if isinstance(engine, Engine) and engine.kind == "onnxruntime":
         runtime = onnxruntime_settings(engine, threads=THREADS)

@@ -9,7 +9,10 @@ from infc.ir.problem import AxisDistribution
 
 @dataclass(frozen=True, kw_only=True)
 class WarmupSample:
-    """One execution at start: `dims` by input name, the batch left out. `batch_size` 0 for models that do not batch."""
+    """One execution at start: `dims` by input name, the batch left out.
+
+    `batch_size` is 1 for models that do not batch: Triton 2.51 skips a sample of batch size 0 without a word.
+    """
 
     name: str
     batch_size: int
@@ -37,7 +40,7 @@ def warmup_samples(
         points = {"median": median, **points}
     return tuple(
         WarmupSample(
-            name=(f"batch{batch_size}" if batch_size else "fixed-batch") + (f"-{label}" if used else ""),
+            name=f"batch{batch_size}" + (f"-{label}" if used else ""),
             batch_size=batch_size,
             dims={tensor.name: _dims(tensor, sizes) for tensor in inputs},
         )
