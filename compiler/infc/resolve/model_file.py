@@ -35,11 +35,12 @@ def open_model(path: Path) -> tuple[ModelFile | None, tuple[Diagnostic, ...]]:
     if refused is not None:
         return None, (refused,)
     try:
-        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if data[: len(_LFS_POINTER)] == _LFS_POINTER:
-                return None, (_lfs_pointer(path),)
-            with memoryview(data) as view:
-                outline = outline_of_onnx(view)
+        with path.open("rb") as stream:
+            # Not closed by hand: views of it live as long as the exception that the reader may raise.
+            view = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+        if view[: len(_LFS_POINTER)] == _LFS_POINTER:
+            return None, (_lfs_pointer(path),)
+        outline = outline_of_onnx(view)
     except WireError as error:
         return None, (corrupt_model(path, str(error)),)
     except OSError as error:

@@ -13,7 +13,7 @@ KEPT_PAYLOAD_BYTES = 64 * 1024
 """Tensors up to this size keep their values (shapes, axes, scales); the payload of larger ones is left out."""
 
 MAX_NESTING = 64
-"""Subgraphs of subgraphs; real models stay below ten."""
+"""Messages inside each other, three for a subgraph; real models stay below 30, and protobuf itself ends at 100."""
 
 
 class WireError(ValueError):

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("onnx", reason="the extra `onnx` reads models")
 
-from .models import analysed, flops, model_from_text, profiled  # noqa: E402
+from .models import analysed, flops, model_from_text, profiled
 
 AXES = {"b": 3.0, "s": 10.0, "h": 30.0, "w": 40.0}
 MICROSOFT = ', "com.microsoft": 1'
@@ -59,13 +59,15 @@ CASES = (
     ),
     Case(
         id="quantised conv",
-        body="g (uint8[b, 6, h, w] x) => (uint8[b, 8, p, q] y) <float xs, uint8 xz, int8[8, 6, 1, 1] k, float ks, int8 kz,"
-        "float ys, uint8 yz> { y = QLinearConv(x, xs, xz, k, ks, kz, ys, yz) }",
+        body="g (uint8[b, 6, h, w] x) => (uint8[b, 8, p, q] y)"
+        "<float xs, uint8 xz, int8[8, 6, 1, 1] k, float ks, int8 kz, float ys, uint8 yz>"
+        "{ y = QLinearConv(x, xs, xz, k, ks, kz, ys, yz) }",
         flops=_pixels(30, 40) * 8 * 2 * 6,
     ),
     Case(
         id="gemm with transposed operands",
-        body="g (float[16, b] x) => (float[b, 4] y) <float[4, 16] k, float[4] c> { y = Gemm<transA=1, transB=1>(x, k, c) }",
+        body="g (float[16, b] x) => (float[b, 4] y) <float[4, 16] k, float[4] c>"
+        "{ y = Gemm<transA=1, transB=1>(x, k, c) }",
         flops=3 * 4 * (2 * 16 + 1),
     ),
     Case(
@@ -85,13 +87,14 @@ CASES = (
     ),
     Case(
         id="einsum: a multiply-add for each combination of labels",
-        body='g (float[b, s, 2, 5] x, float[b, s, 2, 5] z) => (float[b, 2, s, s] y)'
+        body="g (float[b, s, 2, 5] x, float[b, s, 2, 5] z) => (float[b, 2, s, s] y)"
         '{ y = Einsum<equation="bqhd,bkhd->bhqk">(x, z) }',
         flops=2 * 3 * 2 * 10 * 10 * 5,
     ),
     Case(
         id="einsum with an ellipsis",
-        body='g (float[b, s, 16] x) => (float[b, s, 4] y) <float[16, 4] k> { y = Einsum<equation="...i,ij->...j">(x, k) }',
+        body="g (float[b, s, 16] x) => (float[b, s, 4] y) <float[16, 4] k>"
+        '{ y = Einsum<equation="...i,ij->...j">(x, k) }',
         flops=2 * 30 * 16 * 4,
     ),
     Case(
@@ -235,7 +238,8 @@ def test_weights_stored_in_constant_nodes_are_parameters(tmp_path: Path) -> None
     """Some exporters (Paddle) keep weights in Constant nodes."""
     profile = profiled(
         tmp_path,
-        "g (float[b, 2] x) => (float[b, 2] y) { k = Constant<value = float[2, 2] {1.0, 2.0, 3.0, 4.0}>() y = MatMul(x, k) }",
+        "g (float[b, 2] x) => (float[b, 2] y) {"
+        "k = Constant<value = float[2, 2] {1.0, 2.0, 3.0, 4.0}>() y = MatMul(x, k) }",
     )
     assert (profile.parameter_elements, profile.weight_bytes) == (4, 16)
 

@@ -1,5 +1,8 @@
 """ONNX file -> model profile: open, infer shapes, flatten, count."""
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +19,9 @@ from infc.resolve.onnx_analysis.shapes import HANDLER_ERRORS, InferredModel, inf
 
 MAX_FOLDS = 6
 """Rounds of folding and inference; each can make the condition of an inner If known."""
+
+MAX_REASON = 200
+"""Characters of a library's error message that a note repeats."""
 
 MAX_NAMED = 5
 """How many operators a diagnostic lists."""
@@ -39,11 +45,12 @@ def analyse(path: Path, name: str) -> AnalysisResult:
     if file is None:
         return AnalysisResult(profile=None, diagnostics=problems)
     try:
-        model = load_ir(file)
-        inferred = _inferred(model)
-        graph = flatten(inferred)
+        with _quiet_libraries():
+            inferred = _inferred(load_ir(file))
+            graph = flatten(inferred)
     except (DecodeError, *HANDLER_ERRORS) as error:
-        return AnalysisResult(profile=None, diagnostics=(corrupt_model(path, str(error) or type(error).__name__),))
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:MAX_REASON]
+        return AnalysisResult(profile=None, diagnostics=(corrupt_model(path, reason),))
     if not graph.nodes:
         return AnalysisResult(profile=None, diagnostics=(corrupt_model(path, "its graph computes nothing"),))
     profiled = profile_of(graph, name=name, digest=model_digest(file), axes=inferred.axes)
@@ -57,20 +64,40 @@ def analyse(path: Path, name: str) -> AnalysisResult:
     return AnalysisResult(profile=replace(profiled.profile, caveats=caveats), diagnostics=notes)
 
 
+@contextlib.contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Keep warnings of onnx-ir and onnx-shape-inference from the terminal; the analysis says what matters."""
+    loggers = [logging.getLogger(name) for name in ("onnx_ir", "onnx_shape_inference")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 def _inferred(model: ir.Model) -> InferredModel:
     """Shapes by the cheapest way that finds them all: symbolic, with small constants folded, fitted to fixed sizes."""
     inferred = infer_symbolically(model)
-    if inferred.is_complete:
+    if inferred.is_complete and not _has_branches(model):
         return inferred
     # These need onnx's reference implementation and numpy's solver, which most models never do.
     from infc.resolve.onnx_analysis.fitted import fit_shapes
     from infc.resolve.onnx_analysis.folding import fold_small_constants
 
     for _ in range(MAX_FOLDS):
-        if inferred.is_complete or not fold_small_constants(model):
+        if not fold_small_constants(model):
             break
         inferred = infer_symbolically(model)
+        if inferred.is_complete and not _has_branches(model):
+            break
     return inferred if inferred.is_complete else fit_shapes(inferred)
+
+
+def _has_branches(model: ir.Model) -> bool:
+    return any(node.op_type == "If" and not node.domain for node in model.graph.all_nodes())
 
 
 def _unknown_shapes(path: Path, graph: Graph) -> tuple[Diagnostic, ...]:

@@ -69,6 +69,7 @@ def _walk(state: _Flattening, graph: ir.Graph, body_of: str) -> None:
 
 
 def _add_node(state: _Flattening, node: ir.Node, body_of: str) -> None:
+    _require_text(node.name, node.op_type, node.domain)
     inputs = tuple(None if value is None or value.name == "" else _value(state, value) for value in node.inputs)
     arguments = [value for value in inputs if value is not None]
     for value in arguments:
@@ -100,6 +101,12 @@ def _add_node(state: _Flattening, node: ir.Node, body_of: str) -> None:
     )
 
 
+def _require_text(*names: object) -> None:
+    """Protobuf hands names that are not UTF-8 on as bytes."""
+    if any(isinstance(name, bytes) for name in names):
+        raise ValueError("a name in the graph is not UTF-8 text")
+
+
 def _is_host(state: _Flattening, node: ir.Node, arguments: list[Value], output: ir.Value) -> bool:
     """Whether the runtime computes this on the host: vectors of sizes and indices that come from shapes alone."""
     shape = state.shapes.get(id(output))
@@ -115,6 +122,7 @@ def _is_host(state: _Flattening, node: ir.Node, arguments: list[Value], output: 
 
 def _value(state: _Flattening, value: ir.Value, *, is_constant: bool = False, is_host: bool = False) -> Value:
     known = state.values.get(id(value))
+    _require_text(value.name)
     if known is None and value.producer() is None and not value.is_graph_input():
         raise ValueError(f"an operator reads {value.name!r}, which nothing makes")
     if known is None:

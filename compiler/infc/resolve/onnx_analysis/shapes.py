@@ -21,8 +21,8 @@ MAX_BELIEVABLE_SIZE = 1e8
 _AXIS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
 # What the libraries' per-operator handlers raise on graphs that they did not expect (onnx-shape-inference 0.4.0).
 HANDLER_ERRORS = (
-    symbolic.ShapeInferenceError, symbolic.OpUsageError, ValueError, TypeError, ArithmeticError, LookupError,
-    AttributeError, RecursionError, NotImplementedError,
+    symbolic.ShapeInferenceError, symbolic.OpUsageError, ir.serde.SerdeError, ValueError, TypeError, ArithmeticError,
+    LookupError, AttributeError, RecursionError, NotImplementedError,
 )  # fmt: skip
 
 
