@@ -69,8 +69,8 @@ EXAMPLES = (
         sources=("pillow==11.3.0", "pygments==2.19.2", "sphinx==8.2.3"),
         outputs={
             "magika-v3-3.onnx": "fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c",
-            "files.npz": "cc6187930ced4157d20e82921a90325d7f5382a6ee110841b44f547788020470",
-            "calibration-256.npz": "9546cb5d9a9bea58aa9dbaad296a4840dfce17243fedf5439ecdf4227188eb01",
+            "files.npz": "151193f2e25bb53de4071d0c5e82111d304fcf75fa6f933a5886e83d272aa9d4",
+            "calibration-256.npz": "a364fcdef2d9a252f9ed06fc2e8ad5b9e3f97fdd14060abcd314f6e54f875e62",
         },
     ),
     Example(

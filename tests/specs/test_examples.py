@@ -126,12 +126,12 @@ def test_minilm_ranks_word_pairs_as_stated() -> None:
 
 @pytest.mark.slow
 def test_magika_recognises_files_as_stated() -> None:
-    """Top-1 95.2% over 1,386 real files, none of which calibrates."""
+    """Top-1 93.3% over 792 real files, none of which calibrates."""
     folder = needs_fetched("magika")
     data, calibration = np.load(folder / "files.npz"), np.load(folder / "calibration-256.npz")
     assert samples(data["bytes"]).isdisjoint(samples(calibration["bytes"]))
     scores = outputs(folder / "magika-v3-3.onnx", {"bytes": data["bytes"]})
-    assert float((scores.argmax(axis=1) == data["labels"]).mean()) == pytest.approx(0.952, abs=0.001)
+    assert float((scores.argmax(axis=1) == data["labels"]).mean()) == pytest.approx(0.933, abs=0.001)
 
 
 @pytest.mark.slow
