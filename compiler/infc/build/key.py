@@ -17,17 +17,24 @@ BUILDER_VERSION = 1
 def toolchain_for(kind: EngineKind) -> Mapping[str, str]:
     """Names and versions of what builds engines of this kind, without importing it.
 
-    Raises ToolError when it is absent.
+    Raises ToolError when absent or too old.
     """
     package = "onnxruntime" if kind == "onnxruntime" else LIBRARIES[kind].package
     try:
-        return {package: metadata.version(package)}
+        version = metadata.version(package)
     except metadata.PackageNotFoundError as error:
         extra = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx", "onnxruntime": "onnx"}[kind]
         raise ToolError(
             f"building {kind} engines needs the package {package}, which is not installed",
             help=f"pip install 'infc[{extra}]'",
         ) from error
+    oldest = 1 if kind == "onnxruntime" else LIBRARIES[kind].minimum_major
+    if int(version.split(".")[0]) < oldest:
+        raise ToolError(
+            f"{package} {version} is too old to build engines with, {oldest}.x or newer is needed",
+            help=f"pip install '{package}>={oldest}'",
+        )
+    return {package: version}
 
 
 def engine_key(request: BuildRequest, toolchain: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from infc.ir.interval import Interval
 from infc.validate.accuracy.metrics import Floats, Statistic
 
-RESAMPLES = 4000
+RESAMPLES = 2000
 JACKKNIFE_GROUPS = 200
 SEED = 20_261
 _CHUNK_ELEMENTS = 4_000_000

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from infc.ir.interval import Interval
 from infc.validate.statistics import binomial_cdf
 
-_STEPS = 60
+_STEPS = 48
 
 
 def proportion_interval(successes: int, samples: int, confidence: float) -> Interval:
