@@ -36,6 +36,8 @@ def _session_options(config: Mapping[str, Any]) -> ort.SessionOptions:
     if parameters.get("execution_mode") == "1":
         options.execution_mode = ort.ExecutionMode.ORT_PARALLEL
     level = int(config.get("optimization", {}).get("graph", {}).get("level", 0))
+    if level not in GRAPH_LEVELS:
+        raise pb.TritonModelException(f"optimization.graph.level is {level}, but may be -1, 0, 1 or 2")
     options.graph_optimization_level = GRAPH_LEVELS[level]
     options.log_severity_level = 3
     return options
