@@ -35,7 +35,7 @@ def text_files(
 
 def rtx_backend_files(engine: Engine | PendingEngine, release: TritonRelease) -> dict[str, bytes | Path]:
     """The backend `tensorrt_rtx` and the Dockerfile that installs what it needs."""
-    version = engine.facts.toolchain.get("tensorrt_rtx", "") if isinstance(engine, Engine) else ""
+    version = _rtx_version(engine)
     values: dict[str, TemplateValue] = {
         "container": release.container,
         "tensorrt_rtx": f"tensorrt_rtx=={version}" if version else "tensorrt_rtx",
@@ -62,7 +62,7 @@ def _values(
         "pending_reason": engine.reason if isinstance(engine, PendingEngine) else None,
         "is_cpu": engine.kind == "onnxruntime",
         "is_rtx": engine.kind == "tensorrt_rtx",
-        "image": f"infc-triton-rtx:{release.release}" if engine.kind == "tensorrt_rtx" else release.container,
+        "image": _image(engine, release),
         "release": release.release,
         "server_version": release.server_version,
         "quantiles": ",".join(f"{q:.6g}:{_quantile_error(q):g}" for q in quantiles),
@@ -85,6 +85,17 @@ def _values(
         "inputs": tuple(_tensor_row(tensor, settings) for tensor in settings.inputs),
         "outputs": tuple(_tensor_row(tensor, settings) for tensor in settings.outputs),
     }
+
+
+def _image(engine: Engine | PendingEngine, release: TritonRelease) -> str:
+    """The image that launch.sh starts: for TensorRT-RTX the one that it builds, named after both versions."""
+    if engine.kind != "tensorrt_rtx":
+        return release.container
+    return f"infc-triton-rtx:{release.release}-{_rtx_version(engine) or 'latest'}"
+
+
+def _rtx_version(engine: Engine | PendingEngine) -> str:
+    return engine.facts.toolchain.get("tensorrt_rtx", "") if isinstance(engine, Engine) else ""
 
 
 def _quantile_error(quantile: float) -> float:
