@@ -25,7 +25,7 @@ def render_measurement_text(measurement: Measurement, *, color: bool = False) ->
         *_layers(measurement),
         "",
         *_facts(measurement),
-        *(f"note: {note}" for note in measurement.notes),
+        *(f"note: {note}" for note in (*_surprises(measurement), *measurement.notes)),
         *_help(measurement),
     ]
     return "\n".join(lines)
@@ -114,6 +114,21 @@ def _facts(measurement: Measurement) -> Iterator[str]:
         "saturated": "the server fell behind for good",
     }
     yield f"stopped      {stops.get(measurement.stopped_by, measurement.stopped_by)}"
+
+
+def _surprises(measurement: Measurement) -> Iterator[str]:
+    """Percentiles whose intervals do not meet: what a reader of the plan did not expect."""
+    outside = [
+        label
+        for label, measured in measurement.e2e_s.items()
+        if (predicted := measurement.predicted_s.get(label)) is not None
+        and (measured.low > predicted.high or measured.high < predicted.low)
+    ]
+    if outside and measurement.stopped_by != "saturated":
+        yield (
+            f"outside the predicted interval: {', '.join(outside)}; the plan predicts the time at the server, "
+            f"without {_ms(measurement.layers.transport_s)} ms of transport"
+        )
 
 
 def _help(measurement: Measurement) -> Iterator[str]:

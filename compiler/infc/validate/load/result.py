@@ -19,6 +19,8 @@ from infc.validate.statistics import percentile_summary
 
 NOT_TRUSTED = "not trusted"
 """How the note begins that voids a verdict."""
+MIN_TOLD_SLOWDOWN = 1.25
+"""Ratio of slept to planned service times from which on the report speaks of it."""
 MIN_TOLD_EFFECT = 1.5
 """Design effect from which on the report speaks of it."""
 
@@ -79,7 +81,7 @@ def measurement_from(
         predicted_s=contract.predicted_s,
         interval_confidence=settings.interval_confidence,
         warmup_s=watch.start_s - float(generator.sent_s[0]),
-        notes=tuple(_notes(watch, settings, lag_s=lag_s)),
+        notes=tuple(_notes(watch, contract, settings, lag_s=lag_s, is_rehearsal=is_rehearsal)),
     )
 
 
@@ -157,7 +159,23 @@ def _completed(watch: Watch) -> int:
     return int(np.count_nonzero((done_s >= watch.start_s) & (done_s < watch.stop_s)))
 
 
-def _notes(watch: Watch, settings: LoadSettings, *, lag_s: float) -> Iterator[str]:
+def _slowest_stand_in(watch: Watch, contract: ValidationContract) -> str:
+    """What to say when the stand-in takes clearly longer than planned: short times drown in its own overhead."""
+    planned = contract.service_time.values
+    worst, text = MIN_TOLD_SLOWDOWN, ""
+    for point in service_time_points(watch.snapshots, {}):
+        if point.batch_size <= len(planned) and point.seconds.value > worst * planned[point.batch_size - 1]:
+            worst = point.seconds.value / planned[point.batch_size - 1]
+            text = (
+                f"the stand-in took {point.seconds.value * 1e3:.2g} ms for a batch of {point.batch_size} "
+                f"(planned: {planned[point.batch_size - 1] * 1e3:.2g} ms), so this rehearsal is pessimistic"
+            )
+    return text
+
+
+def _notes(
+    watch: Watch, contract: ValidationContract, settings: LoadSettings, *, lag_s: float, is_rehearsal: bool
+) -> Iterator[str]:
     codes = watch.generator.codes[watch.first : watch.generator.sent]
     if watch.stopped_by == "saturated":
         dropped = int(np.count_nonzero(codes < 0))
@@ -172,6 +190,8 @@ def _notes(watch: Watch, settings: LoadSettings, *, lag_s: float) -> Iterator[st
         )
     if watch.restarts:
         yield f"the measurement was started anew {watch.restarts} times, because the load generator had sent late"
+    if is_rehearsal and (slow := _slowest_stand_in(watch, contract)):
+        yield slow
     if failed := _counts(codes[codes > 0]):
         named = ", ".join(f"{count} x {_status(code)}" for code, count in failed)
         yield f"requests failed ({named}); each counts as {settings.timeout_s:g} s long and over every limit"
