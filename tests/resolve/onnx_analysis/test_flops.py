@@ -71,6 +71,14 @@ CASES = (
         flops=3 * 4 * (2 * 16 + 1),
     ),
     Case(
+        id="com.microsoft quantised gemm",
+        body="g (uint8[b, 16] x) => (uint8[b, 4] y)"
+        "<float xs, uint8 xz, int8[16, 4] k, float ks, int8 kz, int32[4] c, float ys, uint8 yz>"
+        "{ y = com.microsoft.QGemm(x, xs, xz, k, ks, kz, c, ys, yz) }",
+        flops=3 * 4 * (2 * 16 + 1),
+        domains=MICROSOFT,
+    ),
+    Case(
         id="matmul by a weight",
         body="g (float[b, s, 16] x) => (float[b, s, 4] y) <float[16, 4] k> { y = MatMul(x, k) }",
         flops=2 * 30 * 16 * 4,
