@@ -1,5 +1,6 @@
 """The lock against the specs: check it offline, write it without building, compare it with what a plan would lock."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,13 +72,12 @@ class Relocked:
 
 
 def specs_of_workspace(workspace: Workspace) -> tuple[Path, ...]:
-    """Every spec under the workspace's root, hidden folders and output folders (of bundles) left out."""
+    """Every spec under the workspace's root, sorted; hidden folders are not entered."""
     found = []
-    for path in sorted(workspace.root.rglob(f"*{SPEC_SUFFIX}")):
-        parts = path.relative_to(workspace.root).parts
-        if path.is_file() and not any(part.startswith(".") or part == "node_modules" for part in parts):
-            found.append(shown_path(path))
-    return tuple(found)
+    for folder, folders, files in os.walk(workspace.root):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "node_modules"]
+        found += [Path(folder, name) for name in files if name.endswith(SPEC_SUFFIX)]
+    return tuple(shown_path(path) for path in sorted(found))
 
 
 def shown_path(path: Path) -> Path:
