@@ -152,6 +152,17 @@ def test_a_symbolic_link_out_of_the_repository_is_refused(tmp_path: Path) -> Non
     assert [d.id for d in loaded.diagnostics] == ["spec-path"]
 
 
+def test_odd_files_are_diagnostics_too(folder: Path) -> None:
+    """A loop of links, a name that no file can have, a pipe."""
+    (folder / "loop.onnx").symlink_to("loop.onnx")
+    os.mkfifo(folder / "pipe.onnx")
+    for name, id in (("loop", "spec-file-missing"), ("x" * 300, "spec-file-missing"), ("pipe", "spec-file-type")):
+        text = MINIMAL.replace("model.onnx", f"{name}.onnx")
+        assert [d.id for d in load_spec_bytes(text.encode(), folder / "a.infc.yaml").diagnostics] == [id]
+    (folder / "self.infc.yaml").symlink_to("self.infc.yaml")
+    assert [d.id for d in load_spec(folder / "self.infc.yaml").diagnostics] == ["spec-unreadable"]
+
+
 def test_a_path_may_climb_within_the_repository(folder: Path) -> None:
     """The boundary is the git top level, not the spec's folder."""
     (folder / "specs").mkdir()

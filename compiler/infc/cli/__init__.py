@@ -4,6 +4,7 @@
 """
 
 import importlib
+import os
 import sys
 
 import click
@@ -85,4 +86,6 @@ def app() -> None:
 
 def main() -> None:
     """The `infc` script."""
+    # pydantic looks for plugins in every installed distribution: tens of milliseconds, for nothing infc uses.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(guarded(app, usage_error=USAGE_ERROR))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from infc.diag import Diagnostic, Severity
+from infc.diag import Diagnostic, Severity, Span
 from infc.diag.nearest import nearest
 from infc.ir.spec import CheckpointModel, OnnxModel, Spec, TraceSpec
 from infc.spec.source_map import SourceMap
@@ -47,9 +47,10 @@ def check_file(named: NamedFile, folder: Path, workspace: Workspace, source: Sou
     A missing file that the lock may stand in for is a warning when the workspace has a lock.
     """
     span = source.span(named.path)
-    target = (folder / named.value).resolve()
-    # Lexically first: a path that leaves the repository is refused without looking at what is there.
-    for resolved in (Path(os.path.normpath(folder.resolve() / named.value)), target):
+    # realpath never raises, not even on a loop of links. Lexically first: what climbs out is refused as it reads.
+    here = os.path.realpath(folder)
+    target = Path(os.path.realpath(os.path.join(here, named.value)))
+    for resolved in (Path(os.path.normpath(os.path.join(here, named.value))), target):
         if not resolved.is_relative_to(workspace.boundary):
             message = f"`{_last(named.path)}` leaves the repository"
             help = f"put the file under the repository ({workspace.boundary.name}/) and name it there"
@@ -58,16 +59,19 @@ def check_file(named: NamedFile, folder: Path, workspace: Workspace, source: Sou
     if named.suffix and not named.value.lower().endswith(named.suffix):
         message = f"`{_last(named.path)}` must name a {named.suffix} file"
         return Diagnostic(id="spec-file-type", message=message, span=span, help=f"name a {named.suffix} file")
-    if target.is_dir() if named.is_folder else target.is_file():
+    if os.path.isdir(target) if named.is_folder else os.path.isfile(target):
         return None
-    if target.exists():
-        found = "file" if named.is_folder else "folder"
-        return Diagnostic(
-            id="spec-file-type", message=f"this is a {found}, not a {what}", span=span, help=f"name a {what}"
-        )
+    if os.path.exists(target):
+        found = "folder" if os.path.isdir(target) else "file" if os.path.isfile(target) else "device or pipe"
+        message = f"this is a {found}, not a {what}"
+        return Diagnostic(id="spec-file-type", message=message, span=span, help=f"name a {what}")
+    return _missing(named, target, what, span, has_lock=workspace.lock.is_file())
+
+
+def _missing(named: NamedFile, target: Path, what: str, span: Span, *, has_lock: bool) -> Diagnostic:
     near_name = _near(target)
     near = (Path(named.value).parent / near_name).as_posix() if near_name else None
-    has_stand_in = named.is_locked and workspace.lock.is_file()
+    has_stand_in = named.is_locked and has_lock
     notes = ("a plan can use the profile that the lock names; a compile needs the file",) if has_stand_in else ()
     return Diagnostic(
         id="spec-file-missing",

@@ -1,12 +1,12 @@
 """From bytes on disk to text: size, encoding, byte order mark, characters that YAML does not allow."""
 
-import re
 from pathlib import Path
 
 from infc.diag import Diagnostic, Span
 
 MAX_SPEC_BYTES = 1024 * 1024
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_ALLOWED = ((0x20, 0x7E), (0xA0, 0x2027), (0x202A, 0xD7FF), (0xE000, 0xFEFE), (0xFF00, 0xFFFD), (0x10000, 0x10FFFF))
+_ALLOWED_CONTROLS = frozenset("\t\n\r")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_MARK = b"\xef\xbb\xbf"
 
@@ -48,12 +48,18 @@ def decode_source(data: bytes, shown: str) -> tuple[str | None, tuple[Diagnostic
         message = f"byte 0x{data[error.start]:02x} is not valid UTF-8"
         help = "save the file as UTF-8 (most editors: `Save with encoding`)"
         return None, (_problem("spec-encoding", message, span, help),)
-    forbidden = _FORBIDDEN.search(text)
+    forbidden = [text.index(character) for character in set(text) if not _is_allowed(character)]
     if forbidden:
-        span = span_at(text, forbidden.start(), shown)
-        message = f"character U+{ord(forbidden.group()):04X} is not allowed here"
+        span = span_at(text, min(forbidden), shown)
+        message = f"character U+{ord(text[min(forbidden)]):04X} is not allowed here"
         return None, (_problem("spec-character", message, span, "remove it; a spec is printable text"),)
     return text, ()
+
+
+def _is_allowed(character: str) -> bool:
+    """Printable as YAML 1.2 says, but no invisible line separators (U+0085, U+2028, U+2029) and byte order marks."""
+    code = ord(character)
+    return character in _ALLOWED_CONTROLS or any(low <= code <= high for low, high in _ALLOWED)
 
 
 def file_start(shown: str) -> Span:

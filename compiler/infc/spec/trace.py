@@ -1,6 +1,5 @@
 """Arrival traces: a CSV with a header and a `timestamp_s` column."""
 
-import csv
 import math
 from pathlib import Path
 
@@ -78,6 +77,8 @@ def _timestamp(line: str, column: int, previous: float) -> tuple[float | None, t
 def _fields(line: str) -> list[str]:
     if '"' not in line:
         return line.split(",")
+    import csv
+
     try:
         return next(csv.reader([line]), [])
     except csv.Error:

@@ -1,5 +1,6 @@
 """Where a spec's lock, profiles and cache are, and what its paths may not leave."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def find_workspace(spec_path: Path) -> Workspace:
 
     The boundary is the git top level, else the root. Ancestors above the git top level are not searched.
     """
-    folder = spec_path.resolve().parent
+    folder = Path(os.path.realpath(spec_path)).parent
     top = next((parent for parent in (folder, *folder.parents) if (parent / ".git").exists()), None)
     lock_root = None
     for parent in (folder, *folder.parents):
