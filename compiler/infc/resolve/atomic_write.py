@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import uuid
 from pathlib import Path
 
 
@@ -17,7 +16,7 @@ def write_text_atomically(path: Path, text: str) -> None:
         if path.read_bytes() == data:
             return
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     try:
         with temporary.open("xb") as stream:
             stream.write(data)
