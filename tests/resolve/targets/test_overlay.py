@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from infc.resolve.targets import load_catalogue
 from infc.resolve.targets.hardware import hardware_from_text
@@ -179,3 +181,12 @@ def test_a_missing_overlay_is_no_overlay(tmp_path: Path) -> None:
     catalogue = load_catalogue(tmp_path / "targets")
     assert catalogue.overlay_path is None
     assert catalogue.diagnostics == ()
+
+
+@given(st.text(alphabet=st.sampled_from("abcdename: -[]{},\"'\n#&*!|>%@`\t\x00é0123."), max_size=80))
+@settings(max_examples=150, deadline=None)
+def test_no_text_crashes_the_reader(text: str) -> None:
+    """Whatever stands in a file is a device or a list of problems with lines."""
+    device, problems = hardware_from_text(text, "own", "own.yaml")
+    assert (device is None) == bool(problems)
+    assert all(problem.span is not None and problem.span.line >= 1 for problem in problems)
