@@ -50,7 +50,7 @@ def measurement_from(
     generator = watch.generator
     latencies = watch.latencies_s(watch.first, generator.sent)
     if not np.any(np.isfinite(latencies)):
-        raise ToolError(_all_failed(watch), help="the server's log says why")
+        raise _all_failed(watch)
     waited_s = _waited_s(watch, latencies, settings.timeout_s)
     summary = percentile_summary(
         waited_s, contract.percentiles, settings.interval_confidence, spacing=watch.spacing_s()
@@ -203,12 +203,16 @@ def _notes(
         )
 
 
-def _all_failed(watch: Watch) -> str:
+def _all_failed(watch: Watch) -> ToolError:
+    """Why there is nothing to report."""
     codes = watch.generator.codes[watch.first : watch.generator.sent]
     if not len(codes):
-        return "no request was sent in the measured time"
+        return ToolError(
+            "no request was sent in the measured time",
+            help="give a longer --budget, or a higher --rate than the spec's",
+        )
     named = ", ".join(f"{count} x {_status(code)}" for code, count in _counts(codes))
-    return f"every request failed: {named}"
+    return ToolError(f"every request failed: {named}", help="the server's log says why")
 
 
 def _counts(codes: NDArray[np.int16]) -> list[tuple[int, int]]:

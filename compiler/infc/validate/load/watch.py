@@ -134,8 +134,10 @@ class Watch:
     def spacing_s(self) -> float:
         """Mean time between two requests."""
         generator = self.generator
+        if generator.sent == 0:
+            return 1.0
         sent_s = generator.sent_s[: generator.sent]
-        return float(sent_s[-1] - sent_s[0]) / (generator.sent - 1)
+        return max(float(sent_s[-1] - sent_s[0]), 1e-6) / max(generator.sent - 1, 1)
 
     def _may_restart(self) -> bool:
         generator = self.generator
