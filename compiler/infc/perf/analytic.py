@@ -18,6 +18,12 @@ from infc.perf.work import MATRIX_CLASSES, FloatArray, KernelWork
 REFERENCE_CLOCK_HZ = 1.5e9
 """Clock at which a device runs whose clock the catalogue does not know: the middle of the GPUs in it."""
 
+CACHE_HIT = 0.8
+"""Share of the accesses that hit when a kernel's activations fit into the L2.
+
+Its bandwidth is several times memory's.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepTime:
@@ -38,13 +44,25 @@ def step_time(
     factor = fitted.device_factor.get(device.hardware_id, 1.0) * sustained_share(device, fitted)
     rate = np.array([_flops_rate(c, device, precision, fitted) for c in work.classes]) * factor
     compute = work.flops(batches) / rate[:, None]
-    moved = work.traffic(batches) * precision.activation_bytes + work.weights[:, None] * precision.weight_bytes
+    activations = work.traffic(batches) * precision.activation_bytes
+    moved = uncached(activations, device.l2_bytes, fitted.cache_reach) + work.weights[:, None] * precision.weight_bytes
     memory = moved / (device.bandwidth_bytes_per_s * fitted.bandwidth_efficiency)
     clock = device.clock_hz or REFERENCE_CLOCK_HZ
     other = fitted.kernel_cycles["other"]
     fixed = np.array([fitted.kernel_cycles.get(c.value, other) for c in work.classes]) / clock
     bound = np.maximum(compute, memory).sum(axis=0)
     return StepTime(seconds=bound + float(fixed.sum()) + fitted.floor_s, device_s=bound)
+
+
+def uncached(activations: FloatArray, l2_bytes: float | None, reach: float) -> FloatArray:
+    """Bytes of each kernel's activations that go to memory; those that fit into `reach` of the L2 mostly do not.
+
+    Cards with tens of megabytes of L2 keep small activations on the chip from one kernel to the next.
+    """
+    if not l2_bytes:
+        return activations
+    resident = np.minimum(1.0, reach * l2_bytes / np.maximum(activations, 1.0))
+    return activations * (1.0 - CACHE_HIT * resident)
 
 
 def sustained_share(device: DeviceLimits, fitted: DeviceCoefficients) -> float:

@@ -25,6 +25,7 @@ class DeviceCoefficients:
     precision_factor: Mapping[str, float]
     vector_efficiency: float
     bandwidth_efficiency: float
+    cache_reach: float
     kernel_cycles: Mapping[str, float]
     floor_s: float
     watts_per_flops: Mapping[str, float]

@@ -12,7 +12,11 @@ from infc.ir.precision import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceLimits:
-    """Peaks of one device as it will run. `sm_count` and `tdp_w` are None where the catalogue does not know them."""
+    """Peaks of one device as one instance sees it; None where the catalogue does not know a figure.
+
+    An instance on a CPU runs one thread, so its peak is one core's; `parallel` instances fit side by side. On a GPU an
+    instance can use all of the device.
+    """
 
     hardware_id: str
     kind: HardwareKind
@@ -21,6 +25,8 @@ class DeviceLimits:
     bandwidth_bytes_per_s: float
     clock_hz: float | None
     tdp_w: float | None
+    l2_bytes: float | None = None
+    parallel: int = 1
 
 
 def device_limits(hardware: Hardware, power_mode: str | None) -> DeviceLimits:
@@ -30,14 +36,17 @@ def device_limits(hardware: Hardware, power_mode: str | None) -> DeviceLimits:
     """
     mode = find_power_mode(hardware, power_mode)
     if mode is None:
+        cores = max(1, hardware.sm_count or 1) if hardware.kind == "cpu" else 1
         return DeviceLimits(
             hardware_id=hardware.id,
             kind=hardware.kind,
             architecture=hardware.architecture,
-            peak_flops=hardware.peak_flops,
+            peak_flops={precision: peak / cores for precision, peak in hardware.peak_flops.items()},
             bandwidth_bytes_per_s=hardware.memory_bandwidth_bytes_per_s,
             clock_hz=hardware.boost_clock_hz,
             tdp_w=hardware.tdp_w,
+            l2_bytes=None if hardware.kind == "cpu" else hardware.l2_bytes,
+            parallel=cores,
         )
     return DeviceLimits(
         hardware_id=hardware.id,
@@ -47,6 +56,7 @@ def device_limits(hardware: Hardware, power_mode: str | None) -> DeviceLimits:
         bandwidth_bytes_per_s=mode.memory_bandwidth_bytes_per_s,
         clock_hz=mode.clock_hz,
         tdp_w=mode.watts or hardware.tdp_w,
+        l2_bytes=hardware.l2_bytes,
     )
 
 

@@ -79,6 +79,8 @@ class _Predictor:
         """Seconds of one execution, copies included, with `instances` sharing the device."""
         step = self._step(precision, batches)
         seconds = step.seconds + copy_s(self._work, self._hardware, batches)
+        if self._hardware.kind == "cpu":
+            return seconds * max(1.0, instances / self._device.parallel)
         return np.maximum(seconds, instances * step.device_s)
 
     def spread_factors(self, precision: Precision, batches: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from infc.ir.expression import AxisExpression
-from infc.ir.model_profile import ModelProfile, OperatorClass, OperatorProfile, TensorSpec
+from infc.ir.model_profile import ModelProfile, OperatorClass, OperatorProfile
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
@@ -68,8 +68,8 @@ def kernel_work(model: ModelProfile, axes: Mapping[str, int]) -> KernelWork:
         traffic_fixed=table[:, 2],
         traffic_per_item=table[:, 3],
         weights=table[:, 4],
-        input_bytes=_tensor_bytes(model.inputs, model.batch_axis, axes),
-        output_bytes=_tensor_bytes(model.outputs, model.batch_axis, axes),
+        input_bytes=sum(tensor.bytes_at(near) for tensor in model.inputs),
+        output_bytes=sum(tensor.bytes_at(near) for tensor in model.outputs),
         parameter_elements=float(model.parameter_elements),
         peak_fixed=peak_fixed,
         peak_per_item=peak_per_item,
@@ -103,16 +103,3 @@ def _affine(expression: AxisExpression, near: Mapping[str, float], far: Mapping[
     first, last = expression.at(near), expression.at(far)
     per_item = (last - first) / (_FAR_BATCH - 1)
     return first - per_item, per_item
-
-
-def _tensor_bytes(tensors: Sequence[TensorSpec], batch_axis: str | None, axes: Mapping[str, int]) -> float:
-    total = 0.0
-    for tensor in tensors:
-        size = float(np.dtype(tensor.dtype).itemsize)
-        for dimension in tensor.shape:
-            if isinstance(dimension, int):
-                size *= dimension
-            elif dimension != batch_axis:
-                size *= axes[dimension]
-        total += size
-    return total

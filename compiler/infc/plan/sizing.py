@@ -62,8 +62,10 @@ class Sized:
 class Sizer:
     """Sizes sites of one problem; all simulations run on the same arrivals."""
 
-    def __init__(self, problem: Problem, loader: Loader) -> None:
+    def __init__(self, problem: Problem, loader: Loader, *, is_quick: bool = False) -> None:
         self._problem = problem
+        self._is_quick = is_quick
+        self._quick: Sizer | None = None
         self._loader = loader
         self._targets: Sequence[LatencyTarget] = problem.latency
         self._peak_rps = problem.traffic.peak_rps
@@ -71,7 +73,9 @@ class Sizer:
 
     def quick(self) -> "Sizer":
         """A sizer of the same problem on shorter simulations, for comparisons only."""
-        return Sizer(self._problem, self._loader.shorter)
+        if self._quick is None:
+            self._quick = Sizer(self._problem, self._loader.shorter, is_quick=True)
+        return self._quick
 
     def fits(self, site: Site) -> Rejection | None:
         """The constraint that rules the site out before any simulation, None when none does."""
@@ -129,19 +133,33 @@ class Sizer:
         found = self.settle(site, low)
         if found is not None:
             return found
-        high, previous = low, low
-        while found is None:
-            if high >= most:
-                return self._misses(site, most, ceiling)
+        guess = (self if self._is_quick else self.quick())._guess(site, low, most)
+        return self._confirm(site, low, guess, most, ceiling)
+
+    def _guess(self, site: Site, low: int, most: int) -> int:
+        """Where the fewest replicas about are: growth, then bisection."""
+        previous, high = low, min(most, low + 1)
+        while high < most and self.settle(site, high) is None:
             previous, high = high, min(most, max(high + 1, round(high * 1.6)))
-            found = self.settle(site, high)
         while high - previous > 1:
             middle = (previous + high) // 2
-            attempt = self.settle(site, middle)
-            if attempt is None:
+            if self.settle(site, middle) is None:
                 previous = middle
             else:
-                found, high = attempt, middle
+                high = middle
+        return high
+
+    def _confirm(self, site: Site, low: int, guess: int, most: int, ceiling: Ceiling | None) -> Sized | Rejection:
+        """The fewest replicas near `guess`; one fewer is tried with queue delays too. `low` itself is known to fail."""
+        high = max(low + 1, min(guess, most))
+        found = self.settle(site, high) if high <= most else None
+        while found is None:
+            if high >= most:
+                return self.settle(site, most, with_delays=True) or self._misses(site, most, ceiling)
+            high += 1
+            found = self.settle(site, high)
+        while high - 1 > low and (fewer := self.settle(site, high - 1)) is not None:
+            found, high = fewer, high - 1
         return self.settle(site, high - 1, with_delays=True) or found
 
     def settle(self, site: Site, needed: int, *, with_delays: bool = False) -> Sized | None:

@@ -1,0 +1,92 @@
+"""Predicting one model on one device: the estimate behind `infc predict`."""
+
+from pathlib import Path
+
+from infc.diag import Diagnostic, has_errors
+from infc.diag.nearest import did_you_mean
+from infc.ir.hardware import Hardware
+from infc.ir.interval import Interval
+from infc.ir.model_profile import ModelProfile
+from infc.ir.prediction import Prediction, PredictQuestion
+from infc.perf import Unsupported, device_memory, device_power, kernel_work, service_time
+from infc.pipeline.plan import overlay_of, profile_store
+from infc.resolve.model import model_profile
+from infc.resolve.targets import load_catalogue
+from infc.spec import find_workspace
+
+
+def predict(question: PredictQuestion, overlay: Path | None = None) -> Prediction | tuple[Diagnostic, ...]:
+    """The estimate, or the diagnostics that say why there is none.
+
+    Raises:
+        ToolError: the model must be analysed and the extra `onnx` is not installed.
+    """
+    workspace = find_workspace(question.model)
+    catalogue = load_catalogue(overlay_of(workspace) if overlay is None else overlay)
+    hardware = catalogue.find(question.hardware)
+    if hardware is None:
+        return (catalogue.unknown_hardware(question.hardware, None),)
+    store = profile_store(workspace)
+    model, found = model_profile(question.model, store, None)
+    problems = (*found, *_question_problems(question, hardware, model))
+    if model is None or has_errors(problems):
+        return problems
+    work = kernel_work(model, question.axes)
+    curve = service_time(
+        model,
+        hardware,
+        question.precision,
+        question.axes,
+        question.batch,
+        store.service_times(model.digest),
+        question.power_mode,
+        with_server=False,
+        work=work,
+    )
+    if isinstance(curve, Unsupported):
+        return (
+            *problems,
+            Diagnostic(
+                id="predict-unsupported",
+                message=f"{hardware.id} cannot run {question.precision.value}: {curve.reason}",
+                help="infc targets show prints the precisions of a device",
+            ),
+        )
+    latency = curve.at(question.batch)
+    return Prediction(
+        question=question,
+        latency_s=latency,
+        throughput_per_s=Interval(
+            value=question.batch / latency.value, low=question.batch / latency.high, high=question.batch / latency.low
+        ),
+        memory=device_memory(work, hardware, question.precision, question.batch, 1),
+        power_w=device_power(hardware, 1.0, question.power_mode),
+        basis=curve.basis,
+        diagnostics=problems,
+    )
+
+
+def _question_problems(
+    question: PredictQuestion, hardware: Hardware, model: ModelProfile | None
+) -> tuple[Diagnostic, ...]:
+    found: list[Diagnostic] = []
+    modes = [mode.name for mode in hardware.power_modes]
+    if question.power_mode is not None and question.power_mode not in modes:
+        known = f"its modes are {', '.join(modes)}" if modes else "it has no power modes"
+        message = f"{hardware.id} has no power mode {question.power_mode}"
+        help = did_you_mean(question.power_mode, modes) or known
+        found.append(Diagnostic(id="predict-power-mode", message=message, notes=(known,), help=help))
+    if model is None:
+        return tuple(found)
+    missing = [axis for axis in model.axes if axis not in question.axes]
+    unknown = [axis for axis in question.axes if axis not in model.axes]
+    if missing or unknown:
+        example = ",".join(f"{axis}=128" for axis in model.axes)
+        parts = [f"no size for {', '.join(missing)}"] if missing else []
+        parts += [f"the model has no axis {', '.join(unknown)}"] if unknown else []
+        help = f"write --axes {example}" if model.axes else "leave --axes out"
+        found.append(Diagnostic(id="predict-axes", message="; ".join(parts), help=help))
+    if model.batch_axis is None and question.batch != (model.fixed_batch or 1):
+        message = f"the model's batch is fixed to {model.fixed_batch or 1}"
+        found.append(Diagnostic(id="predict-batch", message=message, help="export it with a dynamic batch"))
+    return tuple(found)

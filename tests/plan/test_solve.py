@@ -1,0 +1,186 @@
+"""The planner as a whole: hard constraints hold, relaxing never hurts, order and hashing do not matter."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from infc.ir.accuracy import AccuracyEvidence, Verdict
+from infc.ir.candidate import DynamicBatching
+from infc.ir.interval import Basis, Interval
+from infc.ir.plan import Infeasible, Plan
+from infc.ir.precision import Precision
+from infc.ir.problem import AccuracyGoal, LatencyTarget, Problem
+from infc.ir.service_time import ServiceTimePoint, ServiceTimeProfile
+from infc.plan import solve
+from tests.plan.problems import H100, L4, LIMITS, OPTIONS, T4, network, priced, problem
+
+FEW = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> Problem:
+    """Specs from loose to impossible."""
+    limits = replace(
+        LIMITS,
+        max_accelerators=draw(st.sampled_from([None, 1, 3])),
+        max_usd_per_hour=draw(st.sampled_from([None, 0.6, 2.5])),
+        redundancy=draw(st.sampled_from([0, 1])),
+    )
+    return problem(
+        p99_ms=draw(st.sampled_from([0.5, 4.0, 30.0])),
+        peak_rps=draw(st.sampled_from([50.0, 900.0, 6000.0])),
+        limits=limits,
+        objective=draw(st.sampled_from(["cost", "energy"])),
+    )
+
+
+@FEW
+@given(problems())
+def test_the_choice_meets_every_constraint(asked: Problem) -> None:
+    """A plan keeps latency, memory, money and count of accelerators within the limits; else there is no plan."""
+    decision = solve(asked)
+    if isinstance(decision, Infeasible):
+        assert decision.rejections
+        return
+    limits, estimate = asked.limits, decision.estimate
+    for target in asked.latency:
+        assert estimate.e2e_s[target.label].value <= target.limit_s
+    assert decision.candidate.replicas > limits.redundancy
+    assert limits.max_accelerators is None or decision.accelerators <= limits.max_accelerators
+    assert estimate.cost is not None
+    assert limits.max_usd_per_hour is None or estimate.cost.usd_per_hour <= limits.max_usd_per_hour * (1 + 1e-9)
+    device = next(o.hardware for o in asked.options if o.hardware.id == decision.candidate.hardware_id)
+    assert estimate.memory.total_bytes <= device.memory_bytes
+
+
+@FEW
+@given(problems(), st.floats(1.05, 4.0))
+def test_relaxing_the_slo_keeps_a_spec_feasible(asked: Problem, factor: float) -> None:
+    """A looser percentile never turns a feasible spec infeasible, and never costs more."""
+    before = solve(asked)
+    if isinstance(before, Infeasible):
+        return
+    looser = replace(asked, latency=tuple(replace(t, limit_s=t.limit_s * factor) for t in asked.latency))
+    after = solve(looser)
+    assert isinstance(after, Plan)
+    if asked.objective == "cost":
+        assert after.estimate.cost is not None
+        assert before.estimate.cost is not None
+        assert after.estimate.cost.usd_per_hour <= before.estimate.cost.usd_per_hour * (1 + 1e-9)
+
+
+@FEW
+@given(problems(), st.permutations(OPTIONS))
+def test_order_of_options_does_not_matter(asked: Problem, order: tuple[object, ...]) -> None:
+    """The same options in another order give the same decision, rejections included."""
+    assert solve(replace(asked, options=tuple(order))) == solve(asked)  # type: ignore[arg-type]
+
+
+def test_the_cheapest_device_that_holds_is_chosen_with_the_default_precision() -> None:
+    """INT8 gains nothing where one T4 carries the load in FP16."""
+    plan = _plan(problem())
+    assert (plan.candidate.hardware_id, plan.candidate.precision) == ("t4", Precision.FP16)
+    assert any("unquantised precision goes first" in reason for reason in plan.reasons)
+
+
+def test_a_quantised_precision_is_taken_where_it_saves_money() -> None:
+    """At a rate that needs fewer devices in INT8, INT8 is chosen and the plan says what FP16 would need."""
+    plan = _plan(problem(peak_rps=7000.0))
+    assert plan.candidate.precision is Precision.INT8
+    assert any(reason.startswith("int8:") for reason in plan.reasons)
+
+
+def test_failed_evidence_rules_a_precision_out() -> None:
+    """A precision measured below the floor is rejected with that evidence, and the next one is taken."""
+    model = network()
+    goal = AccuracyGoal(dataset="d.npz", metric="top1", floor=0.9, max_drop=None, confidence=0.95)
+    failed = AccuracyEvidence(
+        model_digest=model.digest,
+        precision=Precision.INT8,
+        recipe_digest="r",
+        subject="lowered",
+        dataset_digest="d",
+        metric="top1",
+        samples=2000,
+        confidence=0.95,
+        reference=0.92,
+        value=Interval(value=0.8, low=0.78, high=0.82),
+        drop=Interval(value=0.13, low=0.11, high=0.15),
+        floor=0.9,
+        max_drop=None,
+        verdict=Verdict.FAIL,
+        samples_needed=None,
+    )
+    plan = _plan(problem(peak_rps=7000.0, model=model, accuracy=goal, evidence=(failed,)))
+    assert plan.candidate.precision is Precision.FP16
+    assert any(r.constraint == "accuracy" and "top1 0.8" in r.predicted for r in plan.rejections)
+
+
+def test_redundant_replicas_come_on_top_and_the_slo_holds_without_them() -> None:
+    """With redundancy 1 there is one more replica than the load needs."""
+    alone = _plan(problem())
+    safe = _plan(problem(limits=replace(LIMITS, redundancy=1)))
+    assert safe.candidate.replicas == alone.candidate.replicas + 1
+
+
+def test_measurements_win_over_the_analytic_model() -> None:
+    """A stored measurement of the model on the device sets the plan's basis and its numbers."""
+    model = network()
+    points = tuple(
+        ServiceTimePoint(batch_size=b, axes={}, seconds=Interval.exact(0.002 + 0.0005 * b), executions=500)
+        for b in (1, 2, 4, 8)
+    )
+    measured = ServiceTimeProfile(
+        model_digest=model.digest,
+        precision=Precision.FP16,
+        hardware_id="t4",
+        engine_kind="tensorrt",
+        instances=1,
+        points=points,
+        environment={"server": "tritonserver 2.51.0"},
+    )
+    plan = _plan(problem(model=model, options=(priced(T4, 0.53),), measurements=(measured,)))
+    assert plan.estimate.basis is Basis.MEASURED
+    assert plan.estimate.service_time.at(1).value == pytest.approx(0.0025)
+
+
+def test_an_impossible_latency_names_itself_and_the_smallest_that_works() -> None:
+    """Below every device's service time the latency binds, and the relaxation that is named is feasible."""
+    asked = problem(p99_ms=0.2)
+    decision = solve(asked)
+    assert isinstance(decision, Infeasible)
+    assert "slo.latency.p99" in decision.binding
+    needed = next(r.needed for r in decision.relaxations if r.path == "slo.latency.p99")
+    number, unit = needed.removeprefix("p99 ").split()
+    limit_s = float(number) * {"us": 1e-6, "ms": 1e-3}[unit]
+    assert isinstance(solve(replace(asked, latency=(LatencyTarget(percentile=99.0, limit_s=limit_s),))), Plan)
+
+
+def test_a_budget_too_small_is_relaxed_by_money_or_rate() -> None:
+    """When max_cost binds, the relaxations say how much money, or what rate, would do."""
+    decision = solve(problem(peak_rps=6000.0, limits=replace(LIMITS, max_usd_per_hour=0.6)))
+    assert isinstance(decision, Infeasible)
+    assert {"constraints.max_cost", "workload.peak"} <= set(decision.binding)
+
+
+def test_hardware_outside_the_list_is_proposed_as_a_relaxation() -> None:
+    """Where the allowed device is too slow, one from the market that is fast enough is named."""
+    decision = solve(problem(p99_ms=0.7, options=(priced(T4, 0.53),)), lambda: (priced(H100, 3.9),))
+    assert isinstance(decision, Infeasible)
+    found = next(r for r in decision.relaxations if r.path == "constraints.hardware")
+    assert "h100" in found.needed
+
+
+def test_a_queue_delay_is_only_taken_where_the_simulation_shows_a_gain() -> None:
+    """The comment in the emitted configuration carries the simulated numbers of both."""
+    plan = _plan(problem(peak_rps=1500.0, options=(priced(L4, 0.81),)))
+    assert isinstance(plan.candidate.batching, DynamicBatching)
+    assert any("queue delay" in comment.lower() for comment in plan.comments)
+
+
+def _plan(asked: Problem) -> Plan:
+    decision = solve(asked)
+    assert isinstance(decision, Plan), decision
+    return decision
