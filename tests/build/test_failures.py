@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from build.build_requests import request
 from infc.build.builder_log import facts_from_log
 from infc.build.failures import crashed, diagnose
 from infc.build.support import can_build
 from infc.ir.precision import Precision
+from tests.build.build_requests import request
 
 
 def test_out_of_memory_says_how_much() -> None:

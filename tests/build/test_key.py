@@ -1,13 +1,15 @@
 """The engine key depends on every input of a build and on nothing else."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
-from build.build_requests import profile, request
 from infc.build import engine_key, shape_ranges
+from infc.build.cache import STALE_S, sweep_stale
 from infc.ir.model_profile import TensorSpec
 from infc.ir.precision import Precision
 from infc.ir.problem import AxisDistribution
+from tests.build.build_requests import profile, request
 
 TOOLS = {"tensorrt_rtx": "1.7.1.116"}
 
@@ -43,6 +45,16 @@ def test_devices_of_one_capability_share_rtx_engines() -> None:
     twin = replace(base, hardware_id="l40s")
     assert engine_key(base, TOOLS) == engine_key(twin, TOOLS)
     assert engine_key(replace(base, kind="tensorrt"), TOOLS) != engine_key(replace(twin, kind="tensorrt"), TOOLS)
+
+
+def test_what_killed_builds_left_is_swept_after_a_day(tmp_path: Path) -> None:
+    """A staging folder of a running build stays; one that nobody touched for a day goes."""
+    for name in (".job-old", ".building-new", "a-finished-engine"):
+        (tmp_path / name).mkdir()
+    now = (tmp_path / ".job-old").stat().st_mtime
+    os.utime(tmp_path / ".job-old", (now - 2 * STALE_S, now - 2 * STALE_S))
+    sweep_stale(tmp_path, now)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".building-new", "a-finished-engine"]
 
 
 def test_profiles_follow_batch_and_axes() -> None:

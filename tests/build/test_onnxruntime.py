@@ -7,11 +7,11 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from build.build_requests import request
 from infc.build import build, onnxruntime_settings
 from infc.ir.engine import Engine
 from infc.ir.precision import Precision
 from infc.lower import settings_for
+from tests.build.build_requests import request
 
 
 def engine_for(precision: Precision, folder: Path) -> Engine:

@@ -12,11 +12,11 @@ from pathlib import Path
 import onnx
 import pytest
 
-from build.build_requests import lowered, request
 from infc.build import build
 from infc.build.plan_header import header_problem
 from infc.ir.engine import LoweredModel
 from infc.ir.precision import Precision
+from tests.build.build_requests import lowered, request
 
 pytest.importorskip("tensorrt_rtx", reason="extra rtx is not installed")
 

@@ -7,7 +7,7 @@ import onnx
 
 from infc.diag import Diagnostic
 from infc.lower.cleanup import clean_up, fold_shapes
-from lower.models import answers, context_for, model, normal, text_of
+from tests.lower.models import answers, context_for, model, normal, text_of
 
 
 def test_identities_dead_nodes_and_constants_go(tmp_path: Path) -> None:

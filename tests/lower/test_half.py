@@ -11,7 +11,7 @@ from infc.ir.precision import Precision
 from infc.lower import LoweringSettings
 from infc.lower.half import to_bf16, to_fp16
 from infc.lower.verifier import verify
-from lower.models import CONV_NET, HEADER, answers, context_for, model, normal, text_of
+from tests.lower.models import CONV_NET, HEADER, answers, context_for, model, normal, text_of
 
 
 def test_a_graph_is_converted_between_two_casts(tmp_path: Path) -> None:

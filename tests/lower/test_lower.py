@@ -14,7 +14,7 @@ from infc.ir.precision import Precision
 from infc.lower import Calibration, LoweringSettings, calibration_from_file, fallbacks, lower, settings_for
 from infc.lower.recipe import recipe_digest
 from infc.resolve.onnx_analysis import analyse
-from lower.models import answers
+from tests.lower.models import answers
 
 FOLDER = Path(__file__).parents[2] / "specs" / "fashion-mnist"
 SOURCE = FOLDER / "resnet8.onnx"

@@ -11,7 +11,7 @@ from infc.diag import Diagnostic
 from infc.ir.precision import Precision
 from infc.lower import PASSES, LoweringSettings, fallbacks, run_passes, settings_for
 from infc.lower.passes import PassContext
-from lower.models import ATTENTION, CONV_NET, answers, context_for, model, normal
+from tests.lower.models import ATTENTION, CONV_NET, answers, context_for, model, normal
 
 SAMPLES = {"x": normal(32, 2, 6, 6)}
 

@@ -11,7 +11,7 @@ from infc.ir.precision import Precision
 from infc.lower import LoweringSettings, run_passes
 from infc.lower.passes import PassContext
 from infc.lower.verifier import verify
-from lower.models import HEADER, context_for, model
+from tests.lower.models import HEADER, context_for, model
 
 QDQ = """
 g (float[n, 2] x) => (float[n, 2] y) <
@@ -100,6 +100,25 @@ def test_the_guilty_pass_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(InternalError, match="lowering pass breaks-things broke"):
         run_passes(model(SOURCE), (breaks,), context(tmp_path))
+
+
+def test_a_source_that_is_quantised_already_is_refused(tmp_path: Path) -> None:
+    """An asymmetric Q/DQ source cannot become a TensorRT engine: infc asks for the FP32 model."""
+    value = model(QDQ % ("0, 3", 1))
+    result = run_passes(value, (), context_for(value, tmp_path, Precision.FP16))
+    assert isinstance(result, Diagnostic)
+    assert result.id == "lower-source-precision"
+    assert "symmetric" in result.notes[0]
+
+
+def test_a_source_in_half_precision_is_refused_for_int8(tmp_path: Path) -> None:
+    """BF16 weights are no source for INT8."""
+    value = model(
+        "g (float[n, 2] x) => (float[n, 2] y) <bfloat16[2] w = {1, 2}> { f = Cast <to = 1> (w)  y = Add (x, f) }"
+    )
+    result = run_passes(value, (), context_for(value, tmp_path, Precision.INT8))
+    assert isinstance(result, Diagnostic)
+    assert result.id == "lower-source-precision"
 
 
 def test_a_source_that_is_not_sound_is_the_users_problem(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@
 publishes atomically.
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from infc.build.cache import read_engine
+from infc.build.cache import read_engine, sweep_stale
 from infc.build.key import engine_key, toolchain_for
 from infc.build.onnxruntime_engine import build_onnxruntime
 from infc.build.server_settings import OnnxRuntimeSettings, onnxruntime_settings
@@ -50,6 +51,7 @@ def build(
     if cached is not None:
         report(f"{request.kind} engine {key[:12]} is in the cache")
         return cached, ()
+    sweep_stale(cache_dir, time.time())
     if request.kind == "onnxruntime":
         return build_onnxruntime(request, key, toolchain, cache_dir, report)
     return build_tensorrt(request, key, toolchain, cache_dir, report)

@@ -1,5 +1,6 @@
 """The engine cache: `<folder>/<key>/` with the engine and `engine.json`, published atomically, verified when read."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ FILE_NAMES: dict[EngineKind, str] = {
     "tensorrt_rtx": "model.plan",
     "onnxruntime": "model.onnx",
 }
+STALE_S = 86_400.0
 _CHUNK = 1 << 20
 
 
@@ -67,6 +69,14 @@ def publish(folder: Path, key: str, request: BuildRequest, facts: EngineFacts, m
     engine = read_engine(folder, key, request)
     assert engine is not None  # noqa: S101 - published or verified above
     return engine
+
+
+def sweep_stale(folder: Path, now_s: float) -> None:
+    """Remove what killed builds left behind: hidden folders that nobody touched for a day."""
+    for entry in folder.glob(".*-*"):
+        with contextlib.suppress(OSError):
+            if entry.name.startswith((".job-", ".building-")) and now_s - entry.stat().st_mtime > STALE_S:
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 def file_digest(path: Path) -> str:

@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import platform
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 ADDR_NO_RANDOMIZE = 0x0040000
+PR_SET_PDEATHSIG = 1
 FIXED_ADDRESSES = "INFC_WORKER_FIXED_ADDRESSES"
 BUILT, REFUSED = 0, 3
 
@@ -108,6 +110,12 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
+def _end_with_parent() -> None:
+    """Have Linux end this process when infc ends, however it ends: nobody would read the engine."""
+    if platform.system() == "Linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
 def _fix_addresses() -> None:
     """Start this process again without address space randomisation, where Linux allows it."""
     if FIXED_ADDRESSES in os.environ or platform.system() != "Linux":
@@ -121,4 +129,5 @@ def _fix_addresses() -> None:
 
 if __name__ == "__main__":
     _fix_addresses()
+    _end_with_parent()
     sys.exit(main(Path(sys.argv[1])))

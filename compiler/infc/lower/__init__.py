@@ -22,7 +22,7 @@ from infc.lower.passes import Pass, PassContext
 from infc.lower.quantize import quantize
 from infc.lower.recipe import read_cached, recipe_digest, store
 from infc.lower.settings import SUPPORTED, LoweringSettings, fallbacks, settings_for
-from infc.lower.verifier import verify
+from infc.lower.verifier import checker_problem, source_problems, verify
 
 __all__ = [
     "PASSES",
@@ -92,14 +92,9 @@ def run_passes(
 
     Raises InternalError that names a pass which broke a sound model.
     """
-    problems = verify(model, context)
-    if problems:
-        return Diagnostic(
-            id="model-corrupt",
-            message=f"{context.profile.name} is not a valid ONNX model",
-            notes=problems[:5],
-            help="export the model again; onnx.checker.check_model(path, full_check=True) shows the same",
-        )
+    refusal = _source_refusal(model, context)
+    if refusal is not None:
+        return refusal
     reports: list[PassReport] = []
     for one_pass in passes:
         result = one_pass(model, context)
@@ -111,6 +106,26 @@ def run_passes(
         if problems:
             raise InternalError(f"lowering pass {report.name} broke {context.profile.name}: {'; '.join(problems[:3])}")
     return model, tuple(reports)
+
+
+def _source_refusal(model: onnx.ModelProto, context: PassContext) -> Diagnostic | None:
+    unsound = checker_problem(model)
+    if unsound is not None:
+        return Diagnostic(
+            id="model-corrupt",
+            message=f"{context.profile.name} is not a valid ONNX model",
+            notes=(unsound,),
+            help="export the model again; onnx.checker.check_model(path, full_check=True) shows the same",
+        )
+    problems = source_problems(model, context)
+    if not problems:
+        return None
+    return Diagnostic(
+        id="lower-source-precision",
+        message=f"{context.profile.name} is not an FP32 model that can be lowered to {context.precision.value}",
+        notes=problems[:3],
+        help="give infc the FP32 model: it lowers and quantises itself, with the accuracy measured",
+    )
 
 
 def _load(source: Path, profile: ModelProfile) -> onnx.ModelProto | Diagnostic:

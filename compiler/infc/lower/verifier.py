@@ -27,16 +27,29 @@ def verify(model: onnx.ModelProto, context: PassContext) -> tuple[str, ...]:
     Rules: onnx.checker with type and shape inference; names are unique; inputs and outputs are those of the source;
     the only 16-bit float type is the one asked for; Q/DQ nodes are legal for the dialect.
     """
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        return (f"onnx.checker: {str(error).strip().splitlines()[0]}",)
+    unsound = checker_problem(model)
+    if unsound is not None:
+        return (unsound,)
     return (
         *_name_problems(model),
         *_interface_problems(model, context),
         *_leftover_problems(model, context),
         *_qdq_problems(model, context),
     )
+
+
+def checker_problem(model: onnx.ModelProto) -> str | None:
+    """What onnx.checker says of the model, with types and shapes inferred; None when it has no objection."""
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        return f"onnx.checker: {str(error).strip().splitlines()[0]}"
+    return None
+
+
+def source_problems(model: onnx.ModelProto, context: PassContext) -> tuple[str, ...]:
+    """Why a sound source cannot be lowered to this precision: 16-bit weights or Q/DQ nodes that no pass would make."""
+    return (*_leftover_problems(model, context), *_qdq_problems(model, context))
 
 
 def _name_problems(model: onnx.ModelProto) -> list[str]:

@@ -61,6 +61,14 @@ BUILD: tuple[DiagnosticKind, ...] = (
         fix="Export the model without If, Loop and Scan, for example with fixed branches.",
     ),
     DiagnosticKind(
+        id="lower-source-precision",
+        title="Source is lowered already",
+        what="The model file holds 16-bit weights or Q/DQ nodes that do not fit the planned precision or its engine.",
+        why="infc lowers from FP32, so that the reference of the accuracy test is the unquantised model.",
+        example="encoder is not an FP32 model that can be lowered to int8",
+        fix="Give infc the FP32 model: it lowers and quantises itself, with the accuracy measured.",
+    ),
+    DiagnosticKind(
         id="model-opset",
         title="Operator set cannot be raised",
         what="The precision needs a newer ONNX operator set than the model's, and the converter cannot raise it.",
