@@ -71,5 +71,9 @@ def test_a_malformed_spec_exits_5_as_a_process(name: str, folder: Path) -> None:
 
 def test_a_spec_that_is_not_there_exits_5_with_its_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A missing spec is a diagnostic like any other, so that reports for tools hold it too."""
-    assert guarded(app, args=["check", "nowhere.infc.yaml"]) == 5
-    assert "error[spec-not-found]" in capsys.readouterr().out
+    (folder / "product.infc.yaml").write_text(VALID)
+    assert guarded(app, args=["check", "prodcut.infc.yaml"]) == 5
+    out = capsys.readouterr().out
+    assert "error[spec-not-found]" in out
+    assert "--> prodcut.infc.yaml:1:1" in out
+    assert "did you mean `product.infc.yaml`?" in out

@@ -15,14 +15,14 @@ FIXTURES = Path(__file__).parent / "fixtures"
 SPECS = sorted(path.name for path in FIXTURES.glob("*.infc.yaml"))
 _HERE = re.compile(r"# (error|warning): ([a-z0-9, -]+?)\s*$")
 _ELSEWHERE = re.compile(r"# (error|warning)@([^:]+):([0-9]+): ([a-z0-9-]+)\s*$")
-# These are about the bytes or the file system: tests/spec/test_source_text.py has them.
-_NOT_IN_A_COMMENT = {
-    "spec-not-found",
-    "spec-unreadable",
-    "spec-too-large",
-    "spec-encoding",
-    "spec-character",
-    "spec-empty",
+# These are about the file system or the bytes, and have no line to state them on. None is no file, a text a link to it.
+_NOT_IN_A_COMMENT: dict[str, bytes | str | None] = {
+    "spec-not-found": None,
+    "spec-unreadable": "whole.infc.yaml",
+    "spec-too-large": b"# " + b"x" * 1024 * 1024,
+    "spec-encoding": "# SLO of the team\nmetadata: {owner: caf\xe9}\n".encode("latin-1"),
+    "spec-character": b"objective: cost\0\n",
+    "spec-empty": b"# to be written\n",
 }
 
 
@@ -65,9 +65,25 @@ def test_a_bad_spec_is_rendered_with_carets_and_fixes(name: str, repository: Pat
     assert render_diagnostics(loaded.diagnostics) == snapshot
 
 
+@pytest.mark.parametrize("id", _NOT_IN_A_COMMENT)
+def test_a_file_that_is_no_spec_is_rendered_with_its_fix(
+    id: str, repository: Path, snapshot: SnapshotAssertion
+) -> None:
+    """The same for what is wrong with the file as a whole."""
+    path = Path("whole.infc.yaml")
+    match _NOT_IN_A_COMMENT[id]:
+        case bytes() as data:
+            path.write_bytes(data)
+        case str() as target:
+            path.symlink_to(target)
+    loaded = load_spec(path)
+    assert [d.id for d in loaded.diagnostics] == [id]
+    assert render_diagnostics(loaded.diagnostics) == snapshot
+
+
 def test_every_id_of_the_spec_area_has_a_fixture() -> None:
     """No id can be added to the catalogue without a spec that shows it."""
     ids = {kind.id for kind in CATALOGUE if kind.id.startswith("spec-")}
     shown = {id for name in SPECS for _, _, _, id in stated(name)}
-    assert ids - shown == _NOT_IN_A_COMMENT
+    assert ids - shown == set(_NOT_IN_A_COMMENT)
     assert shown <= ids

@@ -53,7 +53,7 @@ def guarded(app: click.Command, *, usage_error: int = USAGE_ERROR, args: Sequenc
     except OSError as error:
         click.echo(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), err=True)
         return FAILURE
-    except Exception as error:  # noqa: BLE001 - the outermost edge; a bug is reported, not hidden
+    except Exception as error:  # the outermost edge: a bug is reported, not hidden
         _show_bug(error)
         return BUG
     return result if isinstance(result, int) else OK

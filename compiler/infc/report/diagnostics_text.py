@@ -33,7 +33,7 @@ def render_diagnostics(
     The lines shown are read from the files that the spans name; `sources` (path -> text) stands in for files that are
     not on disk. A line that cannot be read is left out. Control characters never reach the terminal.
     """
-    texts = dict(sources or {})
+    texts: dict[str, str | None] = dict(sources or {})
     style = _Style(is_colored=color)
     return "\n\n".join(_render(diagnostic, texts, style) for diagnostic in diagnostics)
 
@@ -49,7 +49,7 @@ def summary_line(diagnostics: Iterable[Diagnostic]) -> str:
     return ", ".join(f"{count} {word}{'s' if count != 1 else ''}" for count, word in counts if count)
 
 
-def _render(diagnostic: Diagnostic, texts: dict[str, str], style: _Style) -> str:
+def _render(diagnostic: Diagnostic, texts: dict[str, str | None], style: _Style) -> str:
     severity = diagnostic.severity
     head = style.paint(_COLORS[severity], f"{severity.value}[{diagnostic.id}]")
     lines = [f"{head}: {style.paint(_BOLD, printable(diagnostic.message))}"]
@@ -61,7 +61,7 @@ def _render(diagnostic: Diagnostic, texts: dict[str, str], style: _Style) -> str
     return "\n".join(lines)
 
 
-def _excerpt(span: Span, label: str, severity: Severity, texts: dict[str, str], style: _Style) -> list[str]:
+def _excerpt(span: Span, label: str, severity: Severity, texts: dict[str, str | None], style: _Style) -> list[str]:
     gutter = len(str(span.line))
     where = f"{printable(span.path)}:{span.line}:{span.column}"
     arrow = f"{' ' * gutter}{style.paint(_DIM, '-->')} {where}"
@@ -79,19 +79,22 @@ def _excerpt(span: Span, label: str, severity: Severity, texts: dict[str, str], 
     ]
 
 
-def _source_line(span: Span, texts: dict[str, str]) -> str | None:
+def _source_line(span: Span, texts: dict[str, str | None]) -> str | None:
     if span.path not in texts:
         texts[span.path] = _read(Path(span.path))
-    lines = re.split("\r\n|\r|\n", texts[span.path])
+    text = texts[span.path]
+    if text is None:
+        return None
+    lines = re.split("\r\n|\r|\n", text)
     return lines[span.line - 1] if span.line <= len(lines) else None
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
             return file.read(_MAX_SOURCE_BYTES).decode("utf-8-sig", errors="replace")
     except (OSError, ValueError):
-        return ""
+        return None
 
 
 def _window(line: str, span: Span) -> tuple[str, int, int]:

@@ -16,11 +16,9 @@ from infc.spec.files import check_file, named_files
 from infc.spec.partial import partial_spec, validate, without_nulls
 from infc.spec.schema_errors import diagnostic_from_error
 from infc.spec.source_map import Location, SourceMap, is_related
-from infc.spec.source_text import decode_source, file_start, read_source
+from infc.spec.source_text import SPEC_SUFFIX, decode_source, file_start, read_source
 from infc.spec.trace import read_trace
 from infc.spec.workspace import Workspace, find_workspace
-
-SPEC_SUFFIX = ".infc.yaml"
 
 
 @dataclass(frozen=True, kw_only=True)

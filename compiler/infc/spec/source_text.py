@@ -1,9 +1,12 @@
 """From bytes on disk to text: size, encoding, byte order mark, characters that YAML does not allow."""
 
+import os
 from pathlib import Path
 
 from infc.diag import Diagnostic, Span
+from infc.diag.nearest import nearest
 
+SPEC_SUFFIX = ".infc.yaml"
 MAX_SPEC_BYTES = 1024 * 1024
 _ALLOWED = ((0x20, 0x7E), (0xA0, 0x2027), (0x202A, 0xD7FF), (0xE000, 0xFEFE), (0xFF00, 0xFFFD), (0x10000, 0x10FFFF))
 _ALLOWED_CONTROLS = frozenset("\t\n\r")
@@ -21,13 +24,22 @@ def read_source(path: Path, shown: str) -> tuple[str | None, tuple[Diagnostic, .
         with path.open("rb") as file:
             data = file.read(MAX_SPEC_BYTES + 1)
     except FileNotFoundError:
-        return None, (_problem("spec-not-found", f"there is no file {shown}", start, "check the path"),)
+        return None, (_problem("spec-not-found", f"there is no file {shown}", start, _near_spec(path)),)
     except IsADirectoryError:
         return None, (_problem("spec-not-found", f"{shown} is a folder, not a spec", start, "name a *.infc.yaml file"),)
     except OSError as error:
         reason = error.strerror or type(error).__name__
         return None, (_problem("spec-unreadable", f"cannot read {shown}: {reason}", start, "check its permissions"),)
     return decode_source(data, shown)
+
+
+def _near_spec(path: Path) -> str:
+    try:
+        stems = sorted(name.removesuffix(SPEC_SUFFIX) for name in os.listdir(path.parent) if name.endswith(SPEC_SUFFIX))
+    except OSError:
+        return "check the path: its folder is not there either"
+    close = nearest(path.name.removesuffix(SPEC_SUFFIX), stems, limit=1)
+    return f"did you mean `{(path.parent / close[0]).as_posix()}{SPEC_SUFFIX}`?" if close else "check the path"
 
 
 def decode_source(data: bytes, shown: str) -> tuple[str | None, tuple[Diagnostic, ...]]:
