@@ -104,6 +104,15 @@ def test_measuring_again_replaces_the_old_measurement(tmp_path: Path) -> None:
     assert TIMES not in store.service_times(MODEL.digest)
 
 
+def test_model_under_another_file_name_is_the_same_profile(tmp_path: Path) -> None:
+    """Two specs with copies of one model do not rewrite each other's profile."""
+    store = store_at(tmp_path)
+    path = store.add_model(MODEL)
+    assert store.add_model(replace(MODEL, name="copy")) == path
+    assert store.add_model(replace(MODEL, opset=19)) != path
+    assert [p.name for p in (tmp_path / "infc-profiles").iterdir()] == [store.add_model(replace(MODEL, opset=19)).name]
+
+
 def test_branches_that_add_profiles_merge_without_conflict(tmp_path: Path) -> None:
     """Two branches that measure different things add different files; git merges them."""
 

@@ -8,7 +8,7 @@ path, size and time.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,7 +28,7 @@ from infc.resolve.profile_json import (
 )
 
 PROFILES_FOLDER = "infc-profiles"
-ANALYSIS_VERSION = 1
+ANALYSIS_VERSION = 2
 """Counts up when the analysis of models changes its numbers; cached analyses of another version are not used."""
 
 T = TypeVar("T")
@@ -68,7 +68,13 @@ class ProfileStore:
         return self._path("model", text_from_model(profile))
 
     def add_model(self, profile: ModelProfile) -> Path:
-        """Commit a model profile; earlier profiles of the same model go. Returns the file."""
+        """Commit a model profile; earlier profiles of the same model go. Returns the file.
+
+        A profile that differs from the committed one only in the file name it was read from is not written again.
+        """
+        for path, text in self._files("model"):
+            if profile.digest in text and _is_same_but_for_name(text, profile):
+                return path
         return self._add(
             "model", text_from_model(profile), self._stale("model", profile, model_from_text, _model_identity)
         )
@@ -186,6 +192,14 @@ class ProfileStore:
                 old.unlink(missing_ok=True)
         self._texts.pop(kind, None)
         return path
+
+
+def _is_same_but_for_name(text: str, profile: ModelProfile) -> bool:
+    try:
+        stored = model_from_text(text)
+    except ProfileFormatError:
+        return False
+    return replace(stored, name=profile.name, caveats=profile.caveats) == profile
 
 
 def _mentions(digest: str) -> Callable[[str], bool]:

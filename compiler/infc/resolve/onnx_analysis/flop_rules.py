@@ -155,6 +155,20 @@ def attention_flops(node: Node) -> AxisExpression:
     return rows * keys * (size_qk + size_v) * 2.0 + rows * keys * heads * SOFTMAX_FLOPS
 
 
+def linear_attention_flops(node: Node) -> AxisExpression:
+    """ONNX LinearAttention (opset 27): a token updates a state of d_k * d_v for each KV head, each query head reads it.
+
+    The delta rules read the state once more before they write it; the gated ones scale it.
+    """
+    q, v = node.shape(0), node.shape(2)
+    q_heads, kv_heads = node.integer("q_num_heads", 1), node.integer("kv_num_heads", 1)
+    if q is None or v is None or len(q) != 3 or min(q_heads, kv_heads) < 1:
+        return ZERO
+    per_write = {"linear": 2.0, "gated": 3.0, "delta": 4.0}.get(node.text("update_rule", "gated_delta"), 5.0)
+    states = q[0] * q[1] * q[2] * v[2]
+    return states * (per_write / q_heads) + states * (2.0 / kv_heads)
+
+
 def attention_block_flops(node: Node) -> AxisExpression:
     """com.microsoft Attention: input [batch, seq, hidden] times a packed QKV weight, then attention."""
     x, weight = node.shape(0), node.shape(1)

@@ -47,6 +47,8 @@ STANDARD: Mapping[str, tuple[OperatorClass, FlopRule]] = {
     **_rows(_C.GEMM, rules.matmul_flops, "MatMul MatMulInteger QLinearMatMul"),
     **_rows(_C.GEMM, rules.einsum_flops, "Einsum"),
     **_rows(_C.ATTENTION, rules.attention_flops, "Attention"),
+    **_rows(_C.ATTENTION, rules.linear_attention_flops, "LinearAttention"),
+    **_rows(_C.DEPTHWISE_CONV, rules.conv_flops, "CausalConvWithState"),
     **_rows(_C.RECURRENT, rules.recurrent_flops(4), "LSTM"),
     **_rows(_C.RECURRENT, rules.recurrent_flops(3), "GRU"),
     **_rows(_C.RECURRENT, rules.recurrent_flops(1), "RNN"),
@@ -83,7 +85,7 @@ STANDARD: Mapping[str, tuple[OperatorClass, FlopRule]] = {
         "Exp Log Sqrt Pow Erf Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Tanh Sigmoid Softplus Softsign "
         "Elu Selu Celu",
     ),
-    **_rows(_C.ELEMENTWISE, rules.per_output(2.0 * SPECIAL_FLOPS), "Gelu Mish Swish"),
+    **_rows(_C.ELEMENTWISE, rules.per_output(2.0 * SPECIAL_FLOPS), "Gelu Mish Swish SwiGLU"),
     **_rows(_C.ELEMENTWISE, rules.variadic_flops, "Sum Max Min Mean"),
     **_rows(_C.ELEMENTWISE, rules.per_output(2.0), "QuantizeLinear DequantizeLinear RotaryEmbedding"),
     **_rows(_C.ELEMENTWISE, rules.no_flops, "Cast CastLike BitCast"),
@@ -97,7 +99,8 @@ STANDARD: Mapping[str, tuple[OperatorClass, FlopRule]] = {
         "ConstantOfShape Range OneHot EyeLike Trilu Compress ReverseSequence CenterCropPad Col2Im RandomNormal "
         "RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial Optional OptionalGetElement "
         "OptionalHasElement SequenceConstruct SequenceAt SequenceInsert SequenceErase SequenceEmpty SequenceLength "
-        "SplitToSequence ConcatFromSequence",
+        "SplitToSequence ConcatFromSequence MaxUnpool StringConcat StringSplit "
+        "StringNormalizer RegexFullMatch TfIdfVectorizer ImageDecoder",
     ),
     **_rows(_C.DATA_MOVEMENT, rules.resize_flops, "Resize Upsample"),
     **_rows(_C.DATA_MOVEMENT, rules.grid_sample_flops, "GridSample AffineGrid"),
