@@ -167,7 +167,9 @@ def test_explain_lists_every_id(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == [kind.id for kind in CATALOGUE]
     assert guarded(app, args=["explain", "--format", "json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)["diagnostics"]) == len(CATALOGUE)
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, json.loads(schema_text("explanations")))
+    assert len(document["diagnostics"]) == len(CATALOGUE)
 
 
 def test_explain_of_an_unknown_id_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:

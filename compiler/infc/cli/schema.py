@@ -11,9 +11,11 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
     # (name, "module:function", what the schema describes)
     ("spec", "infc.spec.schema:spec_schema", "*.infc.yaml"),
     ("diagnostics", "infc.report.diagnostics_json:diagnostics_schema", "infc check --format json"),
+    ("explanations", "infc.report.explanations:explanations_schema", "infc explain --format json"),
     ("plan", "infc.report.plan_schema:plan_schema", "infc plan --format json"),
     ("predict", "infc.report.predict_schema:predict_schema", "infc predict --format json"),
     ("simulation", "infc.report.simulation_schema:simulation_schema", "infc simulate --format json"),
+    ("calibration", "infc.report.service_time_schema:calibration_schema", "infc calibrate --format json"),
     ("measurement", "infc.report.measurement_schema:measurement_schema", "infc validate --format json"),
     ("lock", "infc.lock.schema:lock_schema", "infc.lock"),
     ("lock-check", "infc.report.lock_check:lock_check_schema", "infc lock --check --format json"),
