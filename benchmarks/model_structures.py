@@ -21,11 +21,11 @@ HERE = Path(__file__).parent
 linspace = torch.linspace
 torch.linspace = lambda *args, **kwargs: linspace(*args, **{"device": "cpu", **kwargs})
 """timm reads drop-path rates with .item(), which a meta tensor has not."""
-FUSED = set(
-    "relu relu_ silu silu_ gelu hardtanh hardtanh_ hardswish hardswish_ sigmoid add_ hardsigmoid mul mul_ clamp sub div tanh"
-    " native_batch_norm cudnn_batch_norm _native_batch_norm_legit_no_training dropout where pow rsqrt exp"
-    " linalg_vector_norm".split()
-)
+FUSED = {
+    *("relu", "relu_", "silu", "silu_", "gelu", "hardtanh", "hardtanh_", "hardswish", "hardswish_", "sigmoid"),
+    *("hardsigmoid", "add_", "mul", "mul_", "clamp", "sub", "div", "tanh", "dropout", "where", "pow", "rsqrt", "exp"),
+    *("native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit_no_training", "linalg_vector_norm"),
+}
 
 
 class Tracer(TorchDispatchMode):

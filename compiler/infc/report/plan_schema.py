@@ -1,0 +1,150 @@
+"""The JSON Schema of `infc plan --format json`."""
+
+from typing import Any, get_args
+
+from infc.diag import Severity
+from infc.ir.candidate import ServerName
+from infc.ir.interval import Basis
+from infc.ir.precision import Precision
+
+_TEXT = {"type": "string"}
+_NUMBER = {"type": "number"}
+_COUNT = {"type": "integer", "minimum": 0}
+_TEXTS = {"type": "array", "items": _TEXT}
+
+
+def plan_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the report: one entry per decision."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "infc plan",
+        "description": "What `infc plan --format json` prints: one entry per spec, and one for each of its targets.",
+        **_object(
+            {
+                "format_version": {"type": "string", "pattern": r"^1\.\d+$"},
+                "specs": {"type": "array", "items": _entry()},
+                "summary": _object(dict.fromkeys(("decisions", "feasible", "infeasible", "invalid"), _COUNT)),
+            }
+        ),
+    }
+
+
+def interval_schema() -> dict[str, Any]:
+    """A value with the bounds of its 90% interval."""
+    return _object({"value": _NUMBER, "low": _NUMBER, "high": _NUMBER})
+
+
+def nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema, or null where it does not apply."""
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _entry() -> dict[str, Any]:
+    return _object(
+        {
+            "name": _TEXT,
+            "path": _TEXT,
+            "target": {
+                "type": ["string", "null"],
+                "description": "Hardware id of a deploy.targets entry; null is the free choice.",
+            },
+            "status": {"enum": ["feasible", "infeasible", "invalid"]},
+            "decision": nullable(_decision()),
+            "estimate": nullable(_estimate()),
+            "reasons": {**_TEXTS, "description": "Why this one, in order of weight."},
+            "comments": {**_TEXTS, "description": "What the emitted scheduler settings rest on."},
+            "runners_up": {
+                "type": "array",
+                "items": _object({"decision": _decision(), "estimate": _estimate()}),
+            },
+            "rejected": {
+                "type": "array",
+                "items": _object(dict.fromkeys(("candidate", "constraint", "predicted", "limit"), _TEXT)),
+            },
+            "binding": {**_TEXTS, "description": "Spec paths that alone stand in the way of a plan."},
+            "relaxations": {
+                "type": "array",
+                "items": _object(
+                    {
+                        **dict.fromkeys(("path", "current", "needed", "candidate"), _TEXT),
+                        "usd_per_month": {"type": ["number", "null"]},
+                    }
+                ),
+            },
+            "changes": {
+                "type": "array",
+                "items": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+                "description": "What differs from the lock.",
+            },
+            "diagnostics": {"type": "array", "items": _diagnostic()},
+        }
+    )
+
+
+def _decision() -> dict[str, Any]:
+    count = {"type": ["integer", "null"], "minimum": 0}
+    return _object(
+        {
+            "candidate": {**_TEXT, "description": "The label that --why takes."},
+            "hardware": _TEXT,
+            "power_mode": {"type": ["string", "null"]},
+            "server": {"enum": list(get_args(ServerName))},
+            "precision": {"enum": [precision.value for precision in Precision]},
+            "tensor_parallel": count,
+            "instances_per_gpu": count,
+            "max_batch_size": count,
+            "max_queue_delay_us": count,
+            "has_prefetch": {"type": ["boolean", "null"]},
+            "max_num_seqs": count,
+            "max_num_batched_tokens": count,
+            "replicas": {"type": "integer", "minimum": 1},
+            "accelerators": {"type": "integer", "minimum": 1},
+        }
+    )
+
+
+def _estimate() -> dict[str, Any]:
+    return _object(
+        {
+            "latency_ms": {"type": "object", "additionalProperties": interval_schema()},
+            "ttft_ms": {"type": "null"},
+            "tpot_ms": {"type": "null"},
+            "throughput_rps": interval_schema(),
+            "goodput_rps": _NUMBER,
+            "utilization": {"type": "number", "minimum": 0, "maximum": 1},
+            "mean_batch_size": _NUMBER,
+            "memory_gib": _NUMBER,
+            "power_w": nullable(interval_schema()),
+            "requests_per_joule": {"type": ["number", "null"]},
+            "cost": nullable(
+                _object(
+                    {
+                        **dict.fromkeys(("usd_per_hour", "usd_per_month", "usd_per_million_requests"), _NUMBER),
+                        "usd_per_million_tokens": {"type": "null"},
+                        "price_source": _TEXT,
+                    }
+                )
+            ),
+            "service_ms": {"type": "array", "items": _NUMBER, "description": "One execution of batch 1, 2, 3..."},
+            "basis": {"enum": [basis.value for basis in Basis]},
+            "confidence": _NUMBER,
+        }
+    )
+
+
+def _diagnostic() -> dict[str, Any]:
+    return _object(
+        {
+            "id": _TEXT,
+            "severity": {"enum": [severity.value for severity in Severity]},
+            "message": _TEXT,
+            "path": {"type": ["string", "null"]},
+            "line": {"type": ["integer", "null"]},
+            "column": {"type": ["integer", "null"]},
+            "help": {"type": ["string", "null"]},
+        }
+    )
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
