@@ -1,6 +1,7 @@
 """One run of `sim_vs_triton`: traffic against the real server, and the same traffic simulated."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from infc.validate.load.generator import LoadGenerator
 from sim_settings import LARGEST_BATCH, MODEL, Setting, light, model_config
 
 WARM_UP_S = 2.0
+WINDOWS = 5
 MAX_LAG_S, MAX_STALL_S, MAX_SLOWING_S = 1e-3, 10e-3, 0.5e-3
 ASKED = (50.0, 99.0)
 CLIENT_PRIORITY = 45
@@ -192,7 +194,11 @@ def _slowing_s(setting: Setting, statistics: ModelStatistics, probe: Probe) -> f
 
 
 def _tail(latency_s: npt.NDArray[np.float64], times_s: Times) -> tuple[float, ...]:
-    return percentiles(latency_s[times_s - times_s[0] > WARM_UP_S], ASKED)
+    """Each percentile in every window after the warm-up, and of these the median."""
+    since_s = times_s - times_s[0]
+    edges_s = np.linspace(WARM_UP_S, since_s[-1], WINDOWS + 1)
+    windows = [latency_s[(since_s >= low) & (since_s <= high)] for low, high in pairwise(edges_s)]
+    return tuple(float(value) for value in np.median([percentiles(window, ASKED) for window in windows], axis=0))
 
 
 def _tail_of(result: BatchingResult, times_s: Times) -> tuple[float, ...]:

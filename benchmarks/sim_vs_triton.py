@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from infc.serve.triton import TritonServer
-from sim_runs import Bench, Probe, Row
+from sim_runs import WINDOWS, Bench, Probe, Row
 from sim_settings import (
     HEAVY_NONE,
     HEAVY_SMALL,
@@ -117,7 +117,9 @@ def render(rows: Sequence[Row], probe: Probe, seconds: float, is_realtime: bool)
     lines = [
         "# Simulated against real Triton",
         "",
-        "Written by `make bench-sim`. Latencies in milliseconds; errors are simulated against measured.",
+        "Written by `make bench-sim`. Latencies in milliseconds; errors are simulated against measured. A percentile",
+        f"is the median of those of {WINDOWS} windows of a run, measured and simulated alike, so that a single stall of",
+        "the machine does not decide it.",
         "",
         f"- median error over {len(rows)} settings, in situ: {_both(in_situ)} (goal {GOAL:.0%})",
         f"- median error a priori (known sleep, nothing of the run): {_both(a_priori)}",
