@@ -4,12 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import pytest
 from click.testing import CliRunner
 
 from infc.cli.calibrate import command
 from infc.diag import DiagnosticError
 from infc.ir.precision import Precision
+from infc.report.service_time_schema import calibration_schema
 from infc.resolve.model import model_profile
 from infc.resolve.store import ProfileStore
 
@@ -34,6 +36,7 @@ def run(*arguments: object) -> str:
 def test_a_spec_is_measured_in_fp32_and_int8_and_stored(spec: Path) -> None:
     """Two profiles with a median and bounds per batch; JSON on standard output, the same numbers in the store."""
     output = run(spec, "--batches", "1,4", "--budget", "0.4s", "--format", "json")
+    jsonschema.validate(json.loads(output), calibration_schema())
     profiles = json.loads(output)["profiles"]
     assert [p["precision"] for p in profiles] == ["fp32", "int8"]
     for profile in profiles:

@@ -1,6 +1,7 @@
 """Measured service times as text and as JSON."""
 
 import json
+import math
 from collections.abc import Sequence
 
 from infc.ir.service_time import ServiceTimePoint, ServiceTimeProfile
@@ -14,6 +15,7 @@ def render_service_times_text(profiles: Sequence[ServiceTimeProfile]) -> str:
 def render_service_times_json(profiles: Sequence[ServiceTimeProfile]) -> str:
     """The profiles as one JSON object; times in milliseconds."""
     document = {
+        "format_version": "1.0",
         "profiles": [
             {
                 "model_digest": profile.model_digest,
@@ -29,7 +31,7 @@ def render_service_times_json(profiles: Sequence[ServiceTimeProfile]) -> str:
                         "ms": {
                             "value": point.seconds.value * 1e3,
                             "low": point.seconds.low * 1e3,
-                            "high": point.seconds.high * 1e3,
+                            "high": point.seconds.high * 1e3 if math.isfinite(point.seconds.high) else None,
                         },
                         "executions": point.executions,
                     }
@@ -37,7 +39,7 @@ def render_service_times_json(profiles: Sequence[ServiceTimeProfile]) -> str:
                 ],
             }
             for profile in profiles
-        ]
+        ],
     }
     return json.dumps(document, indent=2)
 

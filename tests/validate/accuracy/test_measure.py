@@ -100,6 +100,35 @@ def test_the_cpu_engine_is_measured_as_it_is_served(
     assert note.id == "accuracy-needs-gpu"
 
 
+def test_the_reference_runs_once_for_all_precisions(
+    profile: ModelProfile, lowered: dict[str, LoweredModel], some: Path, tmp_path: Path
+) -> None:
+    """With a cache the second measurement needs no reference, gives the same evidence, and survives a damaged entry."""
+    options = MeasureOptions(cache=tmp_path)
+    ran: list[str] = []
+
+    def measured() -> object:
+        ran.clear()
+        return measure(
+            SOURCE,
+            lowered["fp16"],
+            some,
+            GOAL,
+            model=profile,
+            options=options,
+            progress=lambda what, *_: ran.append(what),
+        )[0]
+
+    first = measured()
+    assert "the reference" in ran
+    assert measured() == first
+    assert "the reference" not in ran
+    (entry,) = tmp_path.iterdir()
+    entry.write_bytes(entry.read_bytes()[:100])
+    assert measured() == first
+    assert "the reference" in ran
+
+
 def broken(model: LoweredModel, folder: Path) -> LoweredModel:
     """The model with its last bias turned upside down: a corruption that raises no error."""
     value = onnx.load(model.path)

@@ -13,9 +13,11 @@ from infc.ir.engine import Engine, LoweredModel
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.ir.problem import AccuracyGoal
+from infc.validate.accuracy.bootstrap import PairedIntervals
 from infc.validate.accuracy.dataset import Dataset, check_classes, read_dataset
 from infc.validate.accuracy.inference import Outputs, Progress, run_model
 from infc.validate.accuracy.python_metric import PREFIX, load_metric
+from infc.validate.accuracy.reference import reference_answers
 from infc.validate.accuracy.scoring import Predictions, score
 from infc.validate.accuracy.verdict import judge, samples_needed
 
@@ -29,13 +31,14 @@ class MeasureOptions:
     """How to measure. `is_calibration_source`: the dataset's first samples calibrated, so they are left out.
 
     `allow_code` lets a `python:` metric run; its module is searched in `code_root` first. `shown_as` is the dataset's
-    path as the user wrote it.
+    path as the user wrote it. `cache` is a folder where the reference's answers stay for the next precision.
     """
 
     is_calibration_source: bool = False
     allow_code: bool = False
     code_root: Path | None = None
     shown_as: str | None = None
+    cache: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,22 +85,45 @@ def measure(
     )
     if data is None:
         return None, diagnostics
-    answers = []
-    for path, has_rewrites, what in (
-        (reference, True, "the reference"),
-        (subject.path, _has_rewrites(subject), _subject_name(subject)),
-    ):
-        predictions = _predict(path, model, data, has_rewrites=has_rewrites, report=report, what=what)
-        if isinstance(predictions, Diagnostic):
-            return None, (predictions,)
+    answers = _answers(reference, subject, model, data, chosen, report)
+    if isinstance(answers, Diagnostic):
+        return None, (answers,)
+    for predictions in answers:
         problem = check_classes(data, goal.metric, predictions.first, chosen.shown_as or dataset.name)
         if problem is not None:
             return None, (problem,)
-        answers.append(predictions)
     scored = score(goal.metric, function, answers[0], answers[1], data, model, goal.confidence)
     if isinstance(scored, Diagnostic):
         return None, (scored,)
-    verdict = judge(scored.value, scored.drop, floor=goal.floor, max_drop=goal.max_drop)
+    return _evidence(subject, model, data, goal, scored), ()
+
+
+def _answers(
+    reference: Path,
+    subject: LoweredModel | Engine,
+    model: ModelProfile,
+    data: Dataset,
+    options: MeasureOptions,
+    report: Progress,
+) -> tuple[Predictions, Predictions] | Diagnostic:
+    """What the reference and the subject answer, in that order."""
+    of_reference = reference_answers(
+        model.digest,
+        data,
+        options.cache,
+        lambda: _predict(reference, model, data, has_rewrites=True, report=report, what="the reference"),
+    )
+    if isinstance(of_reference, Diagnostic):
+        return of_reference
+    of_subject = _predict(
+        subject.path, model, data, has_rewrites=_has_rewrites(subject), report=report, what=_subject_name(subject)
+    )
+    return of_subject if isinstance(of_subject, Diagnostic) else (of_reference, of_subject)
+
+
+def _evidence(
+    subject: LoweredModel | Engine, model: ModelProfile, data: Dataset, goal: AccuracyGoal, scored: PairedIntervals
+) -> AccuracyEvidence:
     return AccuracyEvidence(
         model_digest=model.digest,
         precision=subject.precision,
@@ -112,7 +138,7 @@ def measure(
         drop=scored.drop,
         floor=goal.floor,
         max_drop=goal.max_drop,
-        verdict=verdict,
+        verdict=judge(scored.value, scored.drop, floor=goal.floor, max_drop=goal.max_drop),
         samples_needed=samples_needed(
             scored.value,
             scored.drop,
@@ -121,7 +147,7 @@ def measure(
             samples=data.samples,
             confidence=goal.confidence,
         ),
-    ), ()
+    )
 
 
 def gate(
