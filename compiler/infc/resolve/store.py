@@ -28,7 +28,7 @@ from infc.resolve.profile_json import (
 )
 
 PROFILES_FOLDER = "infc-profiles"
-ANALYSIS_VERSION = 2
+ANALYSIS_VERSION = 3
 """Counts up when the analysis of models changes its numbers; cached analyses of another version are not used."""
 
 T = TypeVar("T")

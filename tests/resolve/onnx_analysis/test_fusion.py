@@ -144,6 +144,23 @@ def test_reductions_over_other_axes_are_kernels_of_their_own(tmp_path: Path) -> 
     assert groups(profile) == [["LayerNormalization"], ["ReduceMean"]]
 
 
+def test_mean_and_mean_square_are_one_pass(tmp_path: Path) -> None:
+    """A normalisation that takes both moments of the same tensor reads it once (and its square from the kernel before)."""
+    profile = profiled(
+        tmp_path,
+        """g (float[b, s, 16] x) => (float[b, s, 16] y) <float[16, 16] k, int64[1] last = {-1}> {
+          a = MatMul(x, k)
+          square = Mul(a, a)
+          first = ReduceMean<keepdims=1>(a, last)
+          second = ReduceMean<keepdims=1>(square, last)
+          bias = Mul(first, first)
+          variance = Sub(second, bias)
+          y = Mul(a, variance)
+        }""",
+    )
+    assert groups(profile) == [["MatMul", "Mul"], ["ReduceMean", "ReduceMean", "Mul", "Sub", "Mul"]]
+
+
 def test_views_move_nothing_even_between_kernels(tmp_path: Path) -> None:
     """A Reshape between two products has no elements of its own, and the second product reads the first's output."""
     profile = profiled(

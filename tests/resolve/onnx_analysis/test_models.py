@@ -81,6 +81,22 @@ def test_minilm_kernels_are_those_of_an_encoder() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "tensorrt_kernels"),
+    [
+        ("fashion-mnist/resnet8.onnx", 11),
+        ("efficientnet-lite0/efficientnet-lite0.onnx", 52),
+        ("minilm/minilm-l6-v2.onnx", 66),
+        ("magika/magika-v3-3.onnx", 13),
+    ],
+)
+def test_there_are_as_many_kernels_as_tensorrt_builds(path: str, tensorrt_kernels: int) -> None:
+    """Within two of the layers that TensorRT-RTX 1.7.1 lists for the FP16 model on SM 8.9 (shape and cast kernels aside)."""
+    profile = profile_of(path)
+    assert abs(len({op.fusion_group for op in profile.operators}) - tensorrt_kernels) <= 2
+
+
+@pytest.mark.slow
 def test_minilm_activations_match_the_liveness_of_its_tensors() -> None:
     """At batch 32 and length 128 about 84 MB of FP32 activations are alive at once."""
     profile = profile_of("minilm/minilm-l6-v2.onnx")

@@ -6,6 +6,9 @@ products take the pointwise operators after them, the residual addition included
 reductions, softmax and normalisations over the same axes fuse with the pointwise operators around them; (5)
 everything else is a kernel of its own. An operator never joins a group when that would make two groups wait for each
 other.
+
+TensorRT-RTX 1.7 lists, at FP16 on SM 8.9 and without its shape and cast kernels: 11 kernels for ResNet-8 (here 11), 52
+for EfficientNet-Lite0 (51), 66 for MiniLM-L6 (66) and 13 for Magika (11). At FP32 it leaves attention in three kernels.
 """
 
 from collections.abc import Sequence
@@ -29,7 +32,7 @@ _HEAVY = frozenset(
         OperatorClass.RECURRENT,
     )
 )
-_MOVES = frozenset(("Transpose", "Slice", "Expand", "Tile", "ConstantOfShape", "Range", "Trilu", "OneHot", "EyeLike"))
+_MOVES = frozenset(("Transpose", "Slice", "Tile", "ConstantOfShape", "Range", "Trilu", "OneHot", "EyeLike"))
 _PREFERENCE: dict[Kind, int] = {"heavy": 0, "row": 1, "pointwise": 2, "move": 3, "alone": 4}
 
 
@@ -79,7 +82,7 @@ def kind_of(node: Node, operator_class: OperatorClass) -> Kind:
     """How an operator takes part in fusion."""
     if operator_class in _HEAVY:
         return "heavy"
-    if node.op_type == "BatchNormalization":
+    if node.op_type in ("BatchNormalization", "Expand"):
         return "pointwise"
     if operator_class in (OperatorClass.NORMALIZATION, OperatorClass.SOFTMAX) or node.op_type.startswith("Reduce"):
         return "row"
@@ -98,6 +101,19 @@ def _joinable(state: _State, index: int, kind: Kind) -> int | None:
         if _fits(state.groups[group], node, kind) and not any(
             state.groups[other].ancestors >> group & 1 for other in makers if other != group
         ):
+            return group
+    return _sibling(state, node, makers) if kind == "row" else None
+
+
+def _sibling(state: _State, node: Node, makers: Sequence[int]) -> int | None:
+    """A group that reduces another result of the same kernel over the same axes: mean and mean square are one pass."""
+    axes, size = row_axes(node), node.activations[0].elements if node.activations else None
+    for group in range(len(state.groups) - 1, -1, -1):
+        other = state.groups[group]
+        if other.kind != "row" or other.row_axes != axes or size not in other.sizes or other.body_of != node.body_of:
+            continue
+        shares_maker = any(other.ancestors >> maker & 1 for maker in makers)
+        if shares_maker and not any(state.groups[maker].ancestors >> group & 1 for maker in makers):
             return group
     return None
 
