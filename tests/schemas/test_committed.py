@@ -23,6 +23,11 @@ def test_a_committed_schema_is_what_the_code_generates(name: str) -> None:
     assert (COMMITTED / f"{name}.schema.json").read_text(encoding="utf-8") == schema_text(name)
 
 
+def test_each_name_is_listed_once() -> None:
+    """A name that is listed twice hides one of the two."""
+    assert len(set(NAMES)) == len(NAMES)
+
+
 def test_nothing_else_is_committed() -> None:
     """A schema that nothing generates would rot."""
     assert sorted(path.name for path in COMMITTED.iterdir()) == sorted(f"{name}.schema.json" for name in NAMES)

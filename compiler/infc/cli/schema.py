@@ -20,13 +20,10 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
     ("lock", "infc.lock.schema:lock_schema", "infc.lock"),
     ("lock-check", "infc.report.lock_check:lock_check_schema", "infc lock --check --format json"),
     ("diff", "infc.report.diff_json:diff_schema", "infc diff --format json, infc lock --format json"),
-    ("lock-check", "infc.report.lock_check:lock_check_schema", "infc lock --check --format json"),
-    ("diff", "infc.report.diff_json:diff_schema", "infc diff --format json"),
     ("profile", "infc.resolve.profile_schema:profile_schema", "infc-profiles/*.json"),
     ("hardware", "infc.resolve.targets.schema:hardware_schema", "targets/hardware/*.yaml"),
     ("prices", "infc.resolve.targets.schema:prices_schema", "targets/prices/*.yaml"),
     ("targets", "infc.report.targets_json:targets_schema", "infc targets list|show --format json"),
-    ("targets", "infc.report.targets_json:targets_schema", "infc targets --format json"),
 )
 _NAMES = tuple(name for name, _, _ in SCHEMAS)
 
