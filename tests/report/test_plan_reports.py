@@ -7,7 +7,8 @@ import jsonschema
 import pytest
 
 from infc.ir.plan import Infeasible, Plan
-from infc.plan import solve, why
+from infc.plan import solve
+from infc.plan.why import why
 from infc.report.plan_json import render_plan_json
 from infc.report.plan_markdown import render_plan_markdown
 from infc.report.plan_schema import plan_schema

@@ -121,7 +121,7 @@ def _rendered(entries: "list[PlannedEntry]", format: str, *, color: bool) -> str
 
 def _explain(planned: "list[PlannedSpec]", label: str, out: Path | None) -> int:
     from infc.cli.terminal import has_color
-    from infc.plan import why
+    from infc.plan.why import why
     from infc.report.plan_text import render_why_text
 
     answers = [

@@ -1,9 +1,8 @@
-"""The planner.
+"""The planner: enumerate candidates, predict them by simulation, choose the best that holds every constraint, explain it.
 
-Enumerate candidates, predict them by simulation, choose the best that holds every constraint, explain it.
+`infc.plan.why` answers for single candidates.
 """
 
 from infc.plan.solve import solve
-from infc.plan.why import Check, Why, why
 
-__all__ = ["Check", "Why", "solve", "why"]
+__all__ = ["solve"]

@@ -7,7 +7,7 @@ import numpy as np
 
 from infc.ir.arrival import Arrival
 from infc.ir.candidate import DynamicBatching
-from infc.ir.problem import LatencyTarget
+from infc.ir.problem import LatencyTarget, Problem
 from infc.perf.work import FloatArray
 from infc.sim.arrivals import arrival_times_s
 from infc.sim.dynamic_batching import simulate
@@ -61,6 +61,11 @@ def requests_for(targets: Sequence[LatencyTarget]) -> int:
     return min(MOST_REQUESTS, max(REQUESTS, round(_BEYOND / (1.0 - highest / 100.0))))
 
 
+def loader_for(problem: Problem) -> "Loader":
+    """The full-size loader of a problem."""
+    return Loader(problem.traffic.arrival, requests_for(problem.latency), has_dynamic_shapes=bool(problem.model.axes))
+
+
 class Loader:
     """Runs simulations and remembers them.
 
@@ -68,18 +73,21 @@ class Loader:
     traffic.
     """
 
-    def __init__(self, arrival: Arrival, requests: int = REQUESTS) -> None:
+    def __init__(self, arrival: Arrival, requests: int = REQUESTS, *, has_dynamic_shapes: bool = False) -> None:
         self._unit = arrival_times_s(arrival, 1.0, requests, SEED)
         self._results: dict[tuple[object, ...], LoadResult] = {}
         self._arrival = arrival
         self._requests = requests
+        self._has_dynamic_shapes = has_dynamic_shapes
         self._shorter: Loader | None = None
 
     @property
     def shorter(self) -> "Loader":
         """A loader of the same arrival process with fewer requests; one, so that its results are remembered."""
         if self._shorter is None:
-            self._shorter = Loader(self._arrival, self._requests // QUICK_SHARE)
+            self._shorter = Loader(
+                self._arrival, self._requests // QUICK_SHARE, has_dynamic_shapes=self._has_dynamic_shapes
+            )
         return self._shorter
 
     def run(self, rate_rps: float, service_s: Sequence[float], batching: DynamicBatching, instances: int) -> LoadResult:
@@ -95,7 +103,9 @@ class Loader:
     def _simulate(
         self, rate_rps: float, service_s: Sequence[float], batching: DynamicBatching, instances: int
     ) -> LoadResult:
-        result = simulate(self._unit / rate_rps, service_s, batching, instances)
+        result = simulate(
+            self._unit / rate_rps, service_s, batching, instances, has_dynamic_shapes=self._has_dynamic_shapes
+        )
         sizes = result.batch_sizes
         return LoadResult(
             latency_s=np.sort(result.latency_s[WARM_UP:]),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from infc.ir.plan import Rejection
 from infc.ir.problem import HardwareOption, Problem
 from infc.plan.cost import usd_per_hour
-from infc.plan.load import Loader, requests_for
+from infc.plan.load import Loader, loader_for
 from infc.plan.objective import achieved, bound, objective_words, rank, tie_break
 from infc.plan.sizing import Ceiling, Sized, Sizer
 from infc.plan.space import Place, places
@@ -43,7 +43,7 @@ def search(problem: Problem, wanted: int, loader: Loader | None = None) -> Outco
 
     The best one is sized on full simulations. Those after it only stand beside it: shorter ones order them.
     """
-    loader = Loader(problem.traffic.arrival, requests_for(problem.latency)) if loader is None else loader
+    loader = loader_for(problem) if loader is None else loader
     sizer = Sizer(problem, loader)
     every, rejected = places(problem)
     rejections = list(rejected)

@@ -1,14 +1,18 @@
 """From a problem to its decision."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from infc.ir.plan import Decision, Infeasible, Plan, RunnerUp
-from infc.ir.problem import Problem
+from infc.ir.problem import HardwareOption, Problem
 from infc.plan.assess import assess, candidate_of
 from infc.plan.explain import comments, reasons
-from infc.plan.relax import Market, binding_constraints, relaxations
 from infc.plan.search import Outcome, search
 from infc.plan.tune import tuned
 
 RUNNERS_UP = 3
+Market: TypeAlias = Callable[[], tuple[HardwareOption, ...]]
+"""Devices that `constraints.hardware` rules out; only asked for when the spec is infeasible."""
 
 
 def solve(problem: Problem, market: Market = tuple) -> Decision:
@@ -46,6 +50,8 @@ def _plan(problem: Problem, outcome: Outcome) -> Plan:
 
 
 def _infeasible(problem: Problem, outcome: Outcome, market: Market) -> Infeasible:
+    from infc.plan.relax import binding_constraints, relaxations  # most specs are feasible
+
     relaxed = relaxations(
         problem,
         lambda changed: search(changed, wanted=1, loader=outcome.loader),

@@ -8,7 +8,7 @@ from infc.ir.estimate import Estimate
 from infc.ir.plan import Rejection
 from infc.ir.problem import Problem
 from infc.plan.assess import assess, candidate_of
-from infc.plan.load import Loader, requests_for
+from infc.plan.load import loader_for
 from infc.plan.objective import achieved, objective_words
 from infc.plan.search import ceiling
 from infc.plan.site import Setup
@@ -57,7 +57,7 @@ def why(problem: Problem, label: str) -> Why | None:
     if place is None:
         found = [r for r in rejected if r.candidate in (name, match["hardware"].partition("@")[0])]
         return Why(label=label, checks=_failed(found), candidate=None, estimate=None, objective=None) if found else None
-    sizer = Sizer(problem, Loader(problem.traffic.arrival, requests_for(problem.latency)))
+    sizer = Sizer(problem, loader_for(problem))
     rejection = sizer.fits(place.site)
     if rejection is not None:
         return Why(label=label, checks=_failed([rejection]), candidate=None, estimate=None, objective=None)
@@ -107,7 +107,7 @@ def _held(problem: Problem, sizer: Sizer, place: Place, settings: Settings) -> S
 
 
 def _answer(problem: Problem, label: str, place: Place, sized: Sized, sizer: Sizer) -> Why:
-    loader = Loader(problem.traffic.arrival, requests_for(problem.latency))
+    loader = loader_for(problem)
     estimate = assess(problem, place.option, sized, loader)
     checks = [
         Check(

@@ -8,7 +8,7 @@ from infc.ir.estimate import Estimate
 from infc.ir.interval import Basis, Interval
 from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp
 from infc.ir.problem import Problem
-from infc.plan import Why
+from infc.plan.why import Why
 from infc.plan.words import counted, duration_text, money_text, rate_text
 from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, row, style_for, table, wrapped_row
 from infc.report.planned import PlannedEntry
