@@ -145,7 +145,7 @@ def test_reductions_over_other_axes_are_kernels_of_their_own(tmp_path: Path) -> 
 
 
 def test_mean_and_mean_square_are_one_pass(tmp_path: Path) -> None:
-    """A normalisation that takes both moments of the same tensor reads it once (and its square from the kernel before)."""
+    """A normalisation that takes both moments of one tensor is one kernel, not two."""
     profile = profiled(
         tmp_path,
         """g (float[b, s, 16] x) => (float[b, s, 16] y) <float[16, 16] k, int64[1] last = {-1}> {

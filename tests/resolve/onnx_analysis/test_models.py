@@ -91,7 +91,7 @@ def test_minilm_kernels_are_those_of_an_encoder() -> None:
     ],
 )
 def test_there_are_as_many_kernels_as_tensorrt_builds(path: str, tensorrt_kernels: int) -> None:
-    """Within two of the layers that TensorRT-RTX 1.7.1 lists for the FP16 model on SM 8.9 (shape and cast kernels aside)."""
+    """Within two of TensorRT-RTX 1.7.1's layers for the FP16 model on SM 8.9, shape and cast kernels aside."""
     profile = profile_of(path)
     assert abs(len({op.fusion_group for op in profile.operators}) - tensorrt_kernels) <= 2
 
