@@ -20,7 +20,7 @@ WHOLE = """\
 apiVersion: infc.dev/v1
 kind: InferenceSpec
 metadata: {name: product-encoder, owner: search-team}
-model: {onnx: model.onnx, name: encoder}
+model: {onnx: model.onnx}
 slo:
   latency: {p50: 8ms, p99: 25ms, p99.9: 60ms}
   availability: 99.9%

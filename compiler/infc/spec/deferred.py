@@ -10,8 +10,8 @@ from infc.ir.spec import OnnxModel, Spec
 from infc.spec.findings import Finding
 
 _DEPLOY: tuple[tuple[str, str], ...] = (
-    ("kubernetes", "no Kubernetes manifests are emitted"),
-    ("jetson", "no Jetson bundle is emitted"),
+    ("kubernetes", "`kubernetes` has no effect in this version: no Kubernetes manifests are emitted"),
+    ("jetson", "no Jetson bundle is emitted in this version: of `jetson` only power_mode and reserved_memory count"),
 )
 
 
@@ -22,7 +22,9 @@ def deferred(spec: Spec) -> Iterator[Finding]:
         yield _warning(f"model.{key}", "planning LLM deployments is not in this version; the spec is checked only")
     for key, what in _DEPLOY:
         if getattr(spec.deploy, key) is not None:
-            yield _warning(f"deploy.{key}", f"`{key}` has no effect in this version: {what}")
+            yield _warning(f"deploy.{key}", what)
+    if spec.model.name is not None:
+        yield _warning("model.name", "`name` has no effect in this version: the model is served under the spec's name")
 
 
 def _warning(path: str, message: str) -> Finding:
