@@ -92,8 +92,8 @@ class ModelProfile:
     """Everything a plan needs to know of an ONNX model; stored, so that a later plan needs no weights.
 
     `digest` is the sha256 of the model file (external data included). `batch_axis` is the axis name that is the leading
-    dimension of every input and output, or None when the batch is fixed (then `fixed_batch` says to what). `axes` are the
-    other dynamic axes. `parameter_elements` counts weights; `weight_bytes` is their size as stored.
+    dimension of every input and output, or None when the batch is fixed (then `fixed_batch` says to what). `axes` are
+    the other dynamic axes. `parameter_elements` counts weights; `weight_bytes` is their size as stored.
     `peak_activation_elements` is the liveness peak without fusion. `caveats` are what the analysis could not know.
     """
 
