@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,8 +31,9 @@ def build_tensorrt(
     cache_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".job-", dir=cache_dir) as name:
         folder = Path(name)
-        (folder / "job.json").write_text(json.dumps(_job(request)))
-        exit_code, lines = _run_worker(folder, report)
+        (folder / "job.json").write_text(json.dumps(_job(request), sort_keys=True))
+        shutil.copyfile(request.model.path, folder / "model.onnx")
+        exit_code, lines = _run_worker(folder, _environment(request), report)
         if exit_code not in (BUILT, REFUSED) or not (folder / "result.json").is_file():
             return None, (crashed(request, exit_code, lines),)
         result = json.loads((folder / "result.json").read_text())
@@ -49,7 +51,6 @@ def build_tensorrt(
 def _job(request: BuildRequest) -> dict[str, object]:
     return {
         "kind": request.kind,
-        "model": str(request.model.path.resolve()),
         "compute_capability": request.compute_capability,
         "workspace_bytes": request.workspace_bytes,
         "shapes": [
@@ -64,16 +65,32 @@ def _job(request: BuildRequest) -> dict[str, object]:
     }
 
 
-def _run_worker(folder: Path, report: Callable[[str], None]) -> tuple[int, list[str]]:
+def _environment(request: BuildRequest) -> dict[str, str]:
+    """The worker's environment.
+
+    TensorRT-RTX 1.7 orders parts of an INT8 engine by addresses, and those move with the size of the environment and of
+    the arguments: it gets fixed ones. TensorRT needs the GPU, and whatever variables lead to it.
+    """
+    if request.kind != "tensorrt_rtx":
+        return {**os.environ}
+    kept = {}
+    for name in ("LD_LIBRARY_PATH", "PYTHONPATH"):
+        if os.environ.get(name):
+            kept[name] = os.pathsep.join(str(Path(entry).absolute()) for entry in os.environ[name].split(os.pathsep))
+    return {**kept, "LC_ALL": "C", "PATH": "/usr/bin:/bin", "PYTHONHASHSEED": "0", "TZ": "UTC"}
+
+
+def _run_worker(folder: Path, environment: dict[str, str], report: Callable[[str], None]) -> tuple[int, list[str]]:
     """Run the worker, pass its progress on, end it if infc is interrupted.
 
     Returns its exit code and its last error lines.
     """
     errors = folder / "stderr.txt"
-    command = [sys.executable, "-P", "-m", "infc.build.worker", str(folder)]
-    environment = {**os.environ, "CUDA_MODULE_LOADING": "LAZY"}
+    command = [sys.executable, "-P", "-m", "infc.build.worker"]
     with errors.open("wb") as stderr:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environment, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, env=environment, cwd=folder, text=True
+        )
         try:
             assert process.stdout is not None  # noqa: S101 - asked for above
             for line in process.stdout:

@@ -1,4 +1,4 @@
-"""The process that runs a TensorRT builder: `python -m infc.build.worker JOB_DIR`.
+"""The process that runs a TensorRT builder: `python -m infc.build.worker` in the folder of a job.
 
 It is separate so that a crash or kill of the library cannot take infc down, and so that address space randomisation,
 on which the library's internal order depends, can be turned off. It reads `job.json`, writes `model.plan` and
@@ -70,7 +70,7 @@ def _build(
     network = builder.create_network(flags)
     parser = trt.OnnxParser(network, logger)
     _say(f"{library.title} {trt.__version__}: reading the model")
-    if not parser.parse_from_file(job["model"]):
+    if not parser.parse_from_file("model.onnx"):
         for index in range(parser.num_errors):
             error = parser.get_error(index)
             parse_errors.append(f"{error.node_name() or 'model'}: {error.desc()}")
@@ -124,10 +124,10 @@ def _fix_addresses() -> None:
     libc = ctypes.CDLL(None)
     current = libc.personality(0xFFFFFFFF)
     if current >= 0 and libc.personality(current | ADDR_NO_RANDOMIZE) >= 0:
-        os.execv(sys.executable, [sys.executable, "-P", "-m", "infc.build.worker", *sys.argv[1:]])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-P", "-m", "infc.build.worker"])  # noqa: S606
 
 
 if __name__ == "__main__":
     _fix_addresses()
     _end_with_parent()
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path()))
