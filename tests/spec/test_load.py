@@ -133,7 +133,9 @@ def test_a_missing_model_is_a_warning_where_a_lock_can_stand_in(folder: Path) ->
     path = folder / "a.infc.yaml"
     (folder / "model.onnx").unlink()
     assert [d.severity for d in load_spec_bytes(MINIMAL.encode(), path).diagnostics] == [Severity.ERROR]
-    (folder / "infc.lock").touch()
+    (folder / "infc.lock").write_text('version = 1\n\n[[artifact]]\nspec = "another.infc.yaml"\n')
+    assert has_errors(load_spec_bytes(MINIMAL.encode(), path).diagnostics)
+    (folder / "infc.lock").write_text('version = 1\n\n[[artifact]]\nspec = "a.infc.yaml"\n')
     loaded = load_spec_bytes(MINIMAL.encode(), path)
     assert [d.severity for d in loaded.diagnostics] == [Severity.WARNING]
     assert loaded.spec is not None

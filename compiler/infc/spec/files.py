@@ -44,7 +44,7 @@ def named_files(spec: Spec) -> Iterator[NamedFile]:
 def check_file(named: NamedFile, folder: Path, workspace: Workspace, source: SourceMap) -> Diagnostic | None:
     """What is wrong with a named file. `folder` is the spec's.
 
-    A missing file that the lock may stand in for is a warning when the workspace has a lock.
+    A missing file that the lock can stand in for is a warning when the lock holds this spec.
     """
     span = source.span(named.path)
     # realpath never raises, not even on a loop of links. Lexically first: what climbs out is refused as it reads.
@@ -65,7 +65,7 @@ def check_file(named: NamedFile, folder: Path, workspace: Workspace, source: Sou
         found = "folder" if os.path.isdir(target) else "file" if os.path.isfile(target) else "device or pipe"
         message = f"this is a {found}, not a {what}"
         return Diagnostic(id="spec-file-type", message=message, span=span, help=f"name a {what}")
-    return _missing(named, target, what, span, has_lock=workspace.lock.is_file())
+    return _missing(named, target, what, span, has_lock=workspace.locks(Path(source.path)))
 
 
 def _missing(named: NamedFile, target: Path, what: str, span: Span, *, has_lock: bool) -> Diagnostic:

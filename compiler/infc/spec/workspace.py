@@ -34,6 +34,14 @@ class Workspace:
         """The user's own hardware and prices, if any."""
         return self.root / "targets"
 
+    def locks(self, spec_path: Path) -> bool:
+        """Whether the lock holds an entry of this spec, by its text alone: the lock's own reader is a later stage."""
+        relative = spec_path.resolve().relative_to(self.root).as_posix()
+        try:
+            return f'spec = "{relative}"' in self.lock.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError):
+            return False
+
 
 def find_workspace(spec_path: Path) -> Workspace:
     """The workspace of a spec: the nearest ancestor with infc.lock, else the git top level, else the spec's folder.
