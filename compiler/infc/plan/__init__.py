@@ -1,4 +1,4 @@
-"""The planner: enumerate candidates, predict them by simulation, choose the best that holds every constraint, explain it.
+"""The planner: enumerate candidates, predict them by simulation, choose the best that holds, explain it.
 
 `infc.plan.why` answers for single candidates.
 """

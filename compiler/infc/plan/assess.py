@@ -34,8 +34,8 @@ def assess(
 ) -> Estimate:
     """Predict all replicas of `sized` at the peak rate.
 
-    The interval of a percentile comes from simulating the low and the high end of the service times on the same
-    traffic; `is_quick` does so on fewer requests, for candidates that only stand beside the chosen one.
+    The interval of a percentile comes from simulating the low and the high end of the service times on shorter runs of
+    the same traffic; `is_quick` does so for the value too, for candidates that only stand beside the chosen one.
     """
     site, settings = sized.site, sized.settings
     curve = site.curve(settings.instances)
@@ -43,10 +43,9 @@ def assess(
         raise AssertionError(curve.reason)
     curve = ServiceTimeCurve(seconds=curve.seconds[: settings.batching.max_batch_size], basis=curve.basis)
     rate = problem.traffic.peak_rps / sized.total
-    loader = loader.shorter if is_quick else loader
-    value = loader.run(rate, curve.values, settings.batching, settings.instances)
-    low = loader.run(rate, [s.low for s in curve.seconds], settings.batching, settings.instances)
-    high = loader.run(rate, [s.high for s in curve.seconds], settings.batching, settings.instances)
+    value = (loader.shorter if is_quick else loader).run(rate, curve.values, settings.batching, settings.instances)
+    low = loader.shorter.run(rate, [s.low for s in curve.seconds], settings.batching, settings.instances)
+    high = loader.shorter.run(rate, [s.high for s in curve.seconds], settings.batching, settings.instances)
     power = site.power_w(value.utilization)
     return Estimate(
         e2e_s=_percentiles(problem, value, low, high),

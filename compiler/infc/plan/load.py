@@ -1,7 +1,7 @@
 """Percentiles of a candidate under load: the scheduler simulated under the spec's arrivals."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -75,7 +75,7 @@ class Loader:
 
     def __init__(self, arrival: Arrival, requests: int = REQUESTS, *, has_dynamic_shapes: bool = False) -> None:
         self._unit = arrival_times_s(arrival, 1.0, requests, SEED)
-        self._results: dict[tuple[object, ...], LoadResult] = {}
+        self._results: dict[tuple[float, tuple[float, ...], DynamicBatching, int], LoadResult] = {}
         self._arrival = arrival
         self._requests = requests
         self._has_dynamic_shapes = has_dynamic_shapes
@@ -94,11 +94,24 @@ class Loader:
         """One replica under `rate_rps`; `service_s` is seconds by batch size, from 1 to at least `max_batch_size`."""
         curve = tuple(service_s[: batching.max_batch_size])
         key = (rate_rps, curve, batching, instances)
-        known = self._results.get(key)
+        known = self._results.get(key) or self._wider(rate_rps, curve, batching, instances)
         if known is None:
             known = self._simulate(rate_rps, curve, batching, instances)
-            self._results[key] = known
+        self._results[key] = known
         return known
+
+    def _wider(
+        self, rate_rps: float, curve: tuple[float, ...], batching: DynamicBatching, instances: int
+    ) -> LoadResult | None:
+        """The same run with a larger limit on the batch, where no batch went beyond this one: it is equal."""
+        if batching.max_queue_delay_s > 0.0:
+            return None
+        size = batching.max_batch_size
+        for (rate, seconds, other, count), result in self._results.items():
+            is_same = rate == rate_rps and count == instances and replace(other, max_batch_size=size) == batching
+            if is_same and other.max_batch_size > size >= result.largest_batch and seconds[:size] == curve:
+                return result
+        return None
 
     def _simulate(
         self, rate_rps: float, service_s: Sequence[float], batching: DynamicBatching, instances: int

@@ -10,8 +10,8 @@ AS_GOOD = 1.02
 """Batching is left out when the worst percentile grows by no more than this factor without it."""
 DELAY_GAIN = 1.03
 """A queue delay has to bring the worst percentile down by this factor to be worth its complication."""
-DELAYS = tuple((delay_s, has_prefetch) for delay_s in QUEUE_DELAYS_S for has_prefetch in (False, True))
-"""Queue delays that are compared with none, each with batch prefetch off and on."""
+DELAYS = (*((delay_s, False) for delay_s in QUEUE_DELAYS_S), (QUEUE_DELAYS_S[0], True))
+"""Queue delays that are compared with none: each with batch prefetch off, and the smallest with it on."""
 _BATCHES_FORM = 1.05
 
 
