@@ -18,7 +18,7 @@ from infc.validate.sequential import samples_needed
 from infc.validate.statistics import percentile_summary
 
 NOT_TRUSTED = "not trusted"
-"""How the note begins that voids a verdict."""
+"""How the note begins that voids a failure."""
 MIN_TOLD_SLOWDOWN = 1.25
 """Ratio of slept to planned service times from which on the report speaks of it."""
 MIN_TOLD_EFFECT = 1.5
@@ -58,7 +58,7 @@ def measurement_from(
     lag_s = watch.send_lag_p99_s()
     total = watch.snapshots[-1].since(watch.snapshots[0])
     measured_s = watch.stop_s - watch.start_s
-    verdicts = tuple(_verdicts(watch, contract, settings, summary, is_trusted=lag_s <= watch.lag_limit_s))
+    verdicts = tuple(_verdicts(watch, contract, settings, summary, is_trusted=not watch.is_failure_untrusted()))
     return Measurement(
         name=contract.name,
         target=contract.target,
@@ -110,7 +110,7 @@ def _verdicts(
         verdict = result.verdict
         if watch.stopped_by == "saturated":
             verdict = Verdict.FAIL
-        elif not is_trusted:
+        elif verdict is Verdict.FAIL and not is_trusted:
             verdict = Verdict.INCONCLUSIVE
         yield SloVerdict(
             label=target.label,
@@ -183,13 +183,15 @@ def _notes(
             "saturated: the backlog kept growing, so percentiles grow with the length of the run; "
             f"{dropped} requests were still unanswered when the test gave up"
         )
-    if lag_s > watch.lag_limit_s:
+    if watch.is_failure_untrusted() and watch.stopped_by != "saturated":
         yield (
             f"{NOT_TRUSTED}: the load generator sent late (p99 {lag_s * 1e3:.2g} ms, "
-            f"allowed {watch.lag_limit_s * 1e3:.2g} ms); this machine is too busy for the test"
+            f"allowed {watch.lag_limit_s * 1e3:.2g} ms), so a failure may be its own; this machine is too busy"
         )
+    elif lag_s > watch.lag_limit_s:
+        yield f"the load generator sent late (p99 {lag_s * 1e3:.2g} ms); verdicts count that as latency"
     if watch.restarts:
-        yield f"the measurement was started anew {watch.restarts} times, because the load generator had sent late"
+        yield f"the measurement was started anew {watch.restarts} times: it failed while the load generator sent late"
     if is_rehearsal and (slow := _slowest_stand_in(watch, contract)):
         yield slow
     if failed := _counts(codes[codes > 0]):

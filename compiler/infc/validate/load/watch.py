@@ -28,10 +28,10 @@ _WARMUP_BUDGET_SHARE = 0.3
 _UNAVAILABLE = 14
 _SILENT_ANSWERS = 20
 _MIN_LAGS = 100
-_MOST_RESTARTS = 5
+_MOST_RESTARTS = 3
 MAX_LAG_S = 0.001
 MAX_LAG_SHARE = 0.05
-"""Largest p99 of the send lag of a run that is trusted: 1 ms, or this share of the tightest limit if that is more."""
+"""Largest p99 of the send lag of a trusted failure: 1 ms, or this share of the tightest limit if that is more."""
 
 
 class Phase(StrEnum):
@@ -126,10 +126,15 @@ class Watch:
         return np.where(generator.codes[first:last] == 0, spans, np.inf)
 
     def send_lag_p99_s(self) -> float:
-        """How late measured requests were sent against the schedule, taking the most punctual send as on time."""
+        """How late measured requests were sent; 0 when none was."""
+        lags_s = self._send_lags_s()[self.first :]
+        return nearest_rank(np.sort(lags_s), 99.0) if len(lags_s) else 0.0
+
+    def _send_lags_s(self) -> NDArray[np.float64]:
+        """How late each request was sent against the schedule, taking the most punctual send as on time."""
         generator = self.generator
-        late_s = generator.sent_s[: generator.sent] - generator.arrivals_s[: generator.sent]
-        return nearest_rank(np.sort(late_s[self.first :] - late_s.min()), 99.0)
+        late_s: NDArray[np.float64] = generator.sent_s[: generator.sent] - generator.arrivals_s[: generator.sent]
+        return np.subtract(late_s, late_s.min(initial=np.inf)) if len(late_s) else late_s
 
     def spacing_s(self) -> float:
         """Mean time between two requests."""
@@ -141,9 +146,11 @@ class Watch:
 
     def _may_restart(self) -> bool:
         generator = self.generator
+        least_s = self._settings.min_measured_s
         left_s = self._begin_s + self._settings.budget_s - generator.now_s
-        has_time = left_s > max(2.0 * self._settings.min_measured_s, 0.4 * self._settings.budget_s)
-        return has_time and self.restarts < _MOST_RESTARTS and generator.sent - self.first >= _MIN_LAGS
+        has_time = left_s > max(2.0 * least_s, 0.4 * self._settings.budget_s)
+        has_seen = generator.now_s - self.start_s >= least_s and generator.sent - self.first >= _MIN_LAGS
+        return has_time and has_seen and self.restarts < _MOST_RESTARTS
 
     def _warm_up(self) -> None:
         generator = self.generator
@@ -184,11 +191,11 @@ class Watch:
         if now_s >= self._next_snapshot_s:
             self._next_snapshot_s = now_s + _SNAPSHOT_S
             self.snapshots.append(self._server.statistics(self._contract.model.name))
-        if self._may_restart() and self.send_lag_p99_s() > self.lag_limit_s:
+        self._look()
+        if self.is_failure_untrusted() and self._may_restart():
             self.restarts += 1
             self._start_measuring()
             return
-        self._look()
         if self._is_saturated():
             self._stop("saturated")
         elif self._is_settled() and now_s - self.start_s >= self._settings.min_measured_s:
@@ -211,14 +218,15 @@ class Watch:
     def _look(self, *, is_final: bool = False) -> None:
         """Test every percentile that is not settled on the requests whose outcome is known.
 
-        Only requests older than the largest limit count: of younger ones only the fast are known.
+        Only requests older than the largest limit count: of younger ones only the fast are known. What the generator
+        was late counts as latency, so that its lateness can never turn a failure into a pass.
         """
         generator = self.generator
         last = generator.sent
         if not is_final:
             known_until_s = generator.now_s - self._horizon_s
             last = self.first + int(np.searchsorted(generator.sent_s[self.first : generator.sent], known_until_s))
-        samples = self.latencies_s(self.first, last)
+        samples = self.latencies_s(self.first, last) + self._send_lags_s()[self.first : last]
         for target in self._contract.latency:
             known = self.results.get(target.label)
             if known is not None and known.verdict is not Verdict.INCONCLUSIVE:
@@ -232,6 +240,11 @@ class Watch:
                     samples, target.percentile, limit=target.limit_s, spacing=self.spacing_s()
                 ),
             )
+
+    def is_failure_untrusted(self) -> bool:
+        """Whether a percentile failed in a run whose sends were late: the generator may be what failed."""
+        has_failed = any(result.verdict is Verdict.FAIL for result in self.results.values())
+        return has_failed and self.send_lag_p99_s() > self.lag_limit_s
 
     def _is_settled(self) -> bool:
         verdicts = [result.verdict for result in self.results.values()]
