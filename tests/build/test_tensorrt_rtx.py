@@ -129,6 +129,19 @@ def test_a_finished_engine_is_never_built_twice(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [first.key]
 
 
+def test_the_same_bytes_from_any_directory_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses decide the order inside an INT8 engine; the builder's process has the same ones every time."""
+    first, _ = build(request("l4", Precision.INT8), tmp_path / "a")
+    monkeypatch.setenv("SOMETHING_LONG", "x" * 3000)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    monkeypatch.chdir(tmp_path)
+    second, _ = build(request("l4", Precision.INT8), tmp_path / "another" / "and" / "longer" / "folder")
+    assert first is not None
+    assert second is not None
+    assert first.digest == second.digest
+    assert first.facts == second.facts
+
+
 def test_the_header_of_an_engine_notices_truncation(tmp_path: Path) -> None:
     """The size in the header is the size of the file; a cut or foreign file is told."""
     engine, _ = build(request("l4", Precision.FP16), tmp_path)

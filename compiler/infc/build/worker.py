@@ -124,7 +124,7 @@ def _fix_addresses() -> None:
     libc = ctypes.CDLL(None)
     current = libc.personality(0xFFFFFFFF)
     if current >= 0 and libc.personality(current | ADDR_NO_RANDOMIZE) >= 0:
-        os.execv(sys.executable, [sys.executable, "-P", "-m", "infc.build.worker"])  # noqa: S606
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606
 
 
 if __name__ == "__main__":
