@@ -44,7 +44,7 @@ GOAL = 0.10
 def main() -> int:
     """Measure, simulate, print the table and write it; exit 1 when the goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=14.0, help="measured seconds of each setting (default 14)")
+    parser.add_argument("--seconds", type=float, default=12.0, help="measured seconds of each setting (default 12)")
     parser.add_argument("--only", default="", help="run the settings whose name holds this text; writes no file")
     parser.add_argument("--normal-priority", action="store_true", help="no real-time priority, even as root")
     parser.add_argument("--seed", type=int, default=1)
