@@ -46,11 +46,11 @@ class Measurement:
     """The result of `infc validate`. Latencies are from send to answer at the client, open loop, warm-up excluded.
 
     `e2e_s` has the same keys as `Estimate.e2e_s`. `send_lag_p99_s` is how late the client sent: verdicts count it as
-    latency, and a failure with a large lag is not trusted. `predicted_s` are the plan's percentiles under the same
-    keys. Intervals of `e2e_s` are at `interval_confidence`; an upper bound is infinite where the samples do not bound
-    that side. A failed request counts as one that took the timeout. `stopped_by` is one of settled, budget,
-    saturated. `environment` names server, engine, versions and device. `batch_sizes` maps a batch size to its
-    executions. `notes` say what a reader must know before trusting the numbers.
+    latency, and a failure has to hold without the requests that were sent late. `predicted_s` are the plan's
+    percentiles under the same keys. Intervals of `e2e_s` are at `interval_confidence`; an upper bound is infinite
+    where the samples do not bound that side. A failed request counts as one that took the timeout. `stopped_by` is
+    one of settled, budget, saturated. `environment` names server, engine, versions and device. `batch_sizes` maps a
+    batch size to its executions. `notes` say what a reader must know before trusting the numbers.
     """
 
     name: str

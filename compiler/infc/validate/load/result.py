@@ -58,7 +58,7 @@ def measurement_from(
     lag_s = watch.send_lag_p99_s()
     total = watch.snapshots[-1].since(watch.snapshots[0])
     measured_s = watch.stop_s - watch.start_s
-    verdicts = tuple(_verdicts(watch, contract, settings, summary, is_trusted=not watch.is_failure_untrusted()))
+    verdicts = tuple(_verdicts(watch, contract, settings, summary))
     return Measurement(
         name=contract.name,
         target=contract.target,
@@ -102,16 +102,12 @@ def _verdicts(
     contract: ValidationContract,
     settings: LoadSettings,
     summary: Mapping[str, Interval],
-    *,
-    is_trusted: bool,
 ) -> Iterator[SloVerdict]:
     for target in contract.latency:
         result = watch.results[target.label]
         verdict = result.verdict
         if watch.stopped_by == "saturated":
             verdict = Verdict.FAIL
-        elif verdict is Verdict.FAIL and not is_trusted:
-            verdict = Verdict.INCONCLUSIVE
         yield SloVerdict(
             label=target.label,
             limit_s=target.limit_s,
@@ -183,15 +179,13 @@ def _notes(
             "saturated: the backlog kept growing, so percentiles grow with the length of the run; "
             f"{dropped} requests were still unanswered when the test gave up"
         )
-    if watch.is_failure_untrusted() and watch.stopped_by != "saturated":
+    if watch.doubtful and watch.stopped_by != "saturated":
         yield (
-            f"{NOT_TRUSTED}: the load generator sent late (p99 {lag_s * 1e3:.2g} ms, "
-            f"allowed {watch.lag_limit_s * 1e3:.2g} ms), so a failure may be its own; this machine is too busy"
+            f"{NOT_TRUSTED}: {', '.join(sorted(watch.doubtful))} would fail, but only with requests that the load "
+            f"generator sent late (p99 of the lag {lag_s * 1e3:.2g} ms); this machine is too busy for the test"
         )
     elif lag_s > watch.lag_limit_s:
         yield f"the load generator sent late (p99 {lag_s * 1e3:.2g} ms); verdicts count that as latency"
-    if watch.restarts:
-        yield f"the measurement was started anew {watch.restarts} times: it failed while the load generator sent late"
     if is_rehearsal and (slow := _slowest_stand_in(watch, contract)):
         yield slow
     if failed := _counts(codes[codes > 0]):

@@ -56,8 +56,8 @@ def run_load_test(
     """Offer the contract's traffic to a running server, open loop, until a verdict settles or the budget is spent.
 
     Requests are sent by a process of their own at times that do not depend on the answers. Latency counts from the
-    send; how late the sends were is reported, and verdicts count it as latency. A failure in a run whose sends lag is
-    not trusted: it is started anew while the budget lasts, and inconclusive in the end.
+    send; how late the sends were is reported, and verdicts count it as latency. A failure must hold without
+    the requests that were sent late; else the run is not trusted, and inconclusive.
 
     Args:
         subject: what is tested.

@@ -1,7 +1,7 @@
 """Follows a running load test: warm-up, looks at the evidence, the decision to stop, what is still on its way."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from infc.diag import ToolError
 from infc.ir.accuracy import Verdict
+from infc.ir.problem import LatencyTarget
 from infc.serve.statistics import ModelStatistics
 from infc.validate.contract import ValidationContract
 from infc.validate.load.generator import LoadGenerator
@@ -27,11 +28,9 @@ _MOST_WARMUP_S = 15.0
 _WARMUP_BUDGET_SHARE = 0.3
 _UNAVAILABLE = 14
 _SILENT_ANSWERS = 20
-_MIN_LAGS = 100
-_MOST_RESTARTS = 3
 MAX_LAG_S = 0.001
 MAX_LAG_SHARE = 0.05
-"""Largest p99 of the send lag of a trusted failure: 1 ms, or this share of the tightest limit if that is more."""
+"""Largest lag of a punctual send: 1 ms, or this share of the tightest limit if that is more."""
 
 
 class Phase(StrEnum):
@@ -61,7 +60,7 @@ class Watch:
 
     `first` is the index of the first measured request; measuring began at `start_s` and sending ended at `stop_s`
     (monotonic). `results` maps a percentile's label to its sequential test, as it stood when it settled or at the
-    end.
+    end; `doubtful` are the labels that would fail if requests that were sent late counted.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Watch:
         self.start_s = 0.0
         self.stop_s = 0.0
         self.stopped_by = "budget"
-        self.restarts = 0
+        self.doubtful: set[str] = set()
         self.lag_limit_s = max(MAX_LAG_S, MAX_LAG_SHARE * min((t.limit_s for t in contract.latency), default=0.0))
         self.snapshots: list[ModelStatistics] = []
         self.results: dict[str, SequentialResult] = {}
@@ -144,14 +143,6 @@ class Watch:
         sent_s = generator.sent_s[: generator.sent]
         return max(float(sent_s[-1] - sent_s[0]), 1e-6) / max(generator.sent - 1, 1)
 
-    def _may_restart(self) -> bool:
-        generator = self.generator
-        least_s = self._settings.min_measured_s
-        left_s = self._begin_s + self._settings.budget_s - generator.now_s
-        has_time = left_s > max(2.0 * least_s, 0.4 * self._settings.budget_s)
-        has_seen = generator.now_s - self.start_s >= least_s and generator.sent - self.first >= _MIN_LAGS
-        return has_time and has_seen and self.restarts < _MOST_RESTARTS
-
     def _warm_up(self) -> None:
         generator = self.generator
         now_s = generator.now_s
@@ -192,10 +183,6 @@ class Watch:
             self._next_snapshot_s = now_s + _SNAPSHOT_S
             self.snapshots.append(self._server.statistics(self._contract.model.name))
         self._look()
-        if self.is_failure_untrusted() and self._may_restart():
-            self.restarts += 1
-            self._start_measuring()
-            return
         if self._is_saturated():
             self._stop("saturated")
         elif self._is_settled() and now_s - self.start_s >= self._settings.min_measured_s:
@@ -219,32 +206,37 @@ class Watch:
         """Test every percentile that is not settled on the requests whose outcome is known.
 
         Only requests older than the largest limit count: of younger ones only the fast are known. What the generator
-        was late counts as latency, so that its lateness can never turn a failure into a pass.
+        was late counts as latency; but a failure must hold without the requests that were sent late.
         """
         generator = self.generator
         last = generator.sent
         if not is_final:
             known_until_s = generator.now_s - self._horizon_s
             last = self.first + int(np.searchsorted(generator.sent_s[self.first : generator.sent], known_until_s))
-        samples = self.latencies_s(self.first, last) + self._send_lags_s()[self.first : last]
+        lags_s = self._send_lags_s()[self.first : last]
+        samples = self.latencies_s(self.first, last) + lags_s
+        punctual = np.where(lags_s <= self.lag_limit_s, samples, 0.0)
         for target in self._contract.latency:
             known = self.results.get(target.label)
             if known is not None and known.verdict is not Verdict.INCONCLUSIVE:
                 continue
-            self.results[target.label] = judge(
-                overs=int(np.count_nonzero(samples > target.limit_s)),
-                samples=len(samples),
-                percentile=target.percentile,
-                confidence=self._settings.confidence,
-                design_effect=exceedance_design_effect(
-                    samples, target.percentile, limit=target.limit_s, spacing=self.spacing_s()
-                ),
-            )
+            result = self._judge(samples, target)
+            self.doubtful.discard(target.label)
+            if result.verdict is Verdict.FAIL and self._judge(punctual, target).verdict is not Verdict.FAIL:
+                self.doubtful.add(target.label)
+                result = replace(result, verdict=Verdict.INCONCLUSIVE)
+            self.results[target.label] = result
 
-    def is_failure_untrusted(self) -> bool:
-        """Whether a percentile failed in a run whose sends were late: the generator may be what failed."""
-        has_failed = any(result.verdict is Verdict.FAIL for result in self.results.values())
-        return has_failed and self.send_lag_p99_s() > self.lag_limit_s
+    def _judge(self, samples: NDArray[np.float64], target: LatencyTarget) -> SequentialResult:
+        return judge(
+            overs=int(np.count_nonzero(samples > target.limit_s)),
+            samples=len(samples),
+            percentile=target.percentile,
+            confidence=self._settings.confidence,
+            design_effect=exceedance_design_effect(
+                samples, target.percentile, limit=target.limit_s, spacing=self.spacing_s()
+            ),
+        )
 
     def _is_settled(self) -> bool:
         verdicts = [result.verdict for result in self.results.values()]
