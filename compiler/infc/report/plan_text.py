@@ -2,16 +2,19 @@
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from infc.ir.candidate import Candidate, DynamicBatching
 from infc.ir.estimate import Estimate
 from infc.ir.interval import Basis, Interval
 from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp
 from infc.ir.problem import Problem
-from infc.plan.why import Why
 from infc.plan.words import counted, duration_text, money_text, rate_text
 from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, row, style_for, table, wrapped_row
 from infc.report.planned import PlannedEntry
+
+if TYPE_CHECKING:
+    from infc.plan.why import Why
 
 _NAMES_SHOWN = 5
 
@@ -23,7 +26,7 @@ def render_plan_text(entries: Sequence[PlannedEntry], *, color: bool) -> str:
     return "\n\n".join(blocks)
 
 
-def render_why_text(answers: Sequence[Why], *, color: bool) -> str:
+def render_why_text(answers: "Sequence[Why]", *, color: bool) -> str:
     """The constraints of each asked candidate, one line each."""
     style = style_for(color=color)
     return "\n\n".join("\n".join(_why(answer, style)) for answer in answers)
@@ -207,7 +210,7 @@ def _rejections(rejections: Sequence[Rejection], style: Style) -> Iterator[str]:
         )
 
 
-def _why(answer: Why, style: Style) -> Iterator[str]:
+def _why(answer: "Why", style: Style) -> Iterator[str]:
     label = answer.candidate.label if answer.candidate is not None else answer.label
     replicas = "" if answer.candidate is None else f" x {answer.candidate.replicas}"
     yield style("bold", f"{label}{replicas}")
