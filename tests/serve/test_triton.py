@@ -196,6 +196,16 @@ def test_a_killed_owner_takes_the_server_with_it(tmp_path: Path) -> None:
     wait_until_gone(pid)
 
 
+def test_a_killed_server_leaves_no_shared_memory(tmp_path: Path) -> None:
+    """SIGKILL to the server itself: what it shared with its model processes is removed."""
+    add_sleeper(tmp_path / "models", SLEEPER + ONE_INSTANCE)
+    with TritonServer(tmp_path / "models", workdir=tmp_path / "work") as server:
+        name = server.management.server_name()
+        assert any(entry.name.startswith(name) for entry in Path("/dev/shm").iterdir())  # noqa: S108
+        os.kill(server.pid, signal.SIGKILL)
+    assert not any(entry.name.startswith(name) for entry in Path("/dev/shm").iterdir())  # noqa: S108
+
+
 def test_two_servers_side_by_side(tmp_path: Path, server: TritonServer) -> None:
     """Ports are chosen so that two servers of one machine do not meet."""
     add_sleeper(tmp_path / "models", SLEEPER + ONE_INSTANCE)

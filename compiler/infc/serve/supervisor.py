@@ -1,10 +1,11 @@
 """Keeps one server alive exactly as long as the process that asked for it. Run as a script, standard library only.
 
-    supervisor.py [--priority N] [--grace SECONDS] COMMAND...
+    supervisor.py [--priority N] [--grace SECONDS] [--shared-memory PREFIX] COMMAND...
 
 The parent holds the other end of standard input: its closing, by intent or by any death of the parent (SIGKILL
 included), ends the server: SIGTERM, then SIGKILL after the grace, to the whole process group. Prints the server's pid
-on standard output. Should this process itself be killed, the kernel kills the server (PR_SET_PDEATHSIG).
+on standard output. Regions of named shared memory that start with PREFIX are removed at the end. Should this process
+itself be killed, the kernel kills the server (PR_SET_PDEATHSIG).
 """
 
 import argparse
@@ -20,6 +21,7 @@ import time
 
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 0.1
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - where Linux keeps named shared memory
 
 
 def _kill_group(pgid: int, signal_number: int) -> None:
@@ -58,11 +60,20 @@ def _end(server: "subprocess.Popen[bytes]", grace_s: float) -> None:
     server.wait()
 
 
+def _remove_shared_memory(prefix: str) -> None:
+    """Remove the regions that a killed server left behind."""
+    for entry in os.scandir(_SHARED_MEMORY):
+        if entry.name.startswith(prefix):
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)
+
+
 def main() -> int:
     """Run the command until it ends or the parent is gone; returns the command's exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--priority", type=int)
     parser.add_argument("--grace", type=float, default=8.0)
+    parser.add_argument("--shared-memory")
     parser.add_argument("command", nargs=argparse.REMAINDER)
     options = parser.parse_args()
     is_asked_to_end = threading.Event()
@@ -75,6 +86,8 @@ def main() -> int:
         if _is_parent_gone() or is_asked_to_end.is_set():
             _end(server, options.grace)
     _kill_group(server.pid, signal.SIGKILL)
+    if options.shared_memory:
+        _remove_shared_memory(options.shared_memory)
     return server.returncode
 
 

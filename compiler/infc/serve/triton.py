@@ -184,13 +184,15 @@ class TritonServer:
             f"--http-port={http}",
             f"--grpc-port={grpc}",
             f"--metrics-port={metrics}",
+            *(f"--backend-config={name},shm-region-prefix-name={self._name}" for name in ("python", *self._backends)),
             "--allow-gpu-metrics=false",
             "--pinned-memory-pool-byte-size=0",
             "--exit-timeout-secs=5",
             *self._extra_args,
         ]
         priority = [] if self._priority is None else ["--priority", str(self._priority)]
-        command = [sys.executable, "-I", "-S", supervisor.__file__, "--grace", str(_GRACE_S), *priority, *arguments]
+        command = [sys.executable, "-I", "-S", supervisor.__file__, "--grace", str(_GRACE_S), *priority]
+        command += ["--shared-memory", self._name, *arguments]
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 command,
