@@ -16,7 +16,7 @@ from infc.ir.accuracy import Verdict
 from infc.ir.bundle import Bundle
 from infc.ir.plan import Infeasible, Plan
 from infc.ir.problem import Problem
-from infc.lock import EntryDiff, Lock, LockEntry, diff_entries, entry_from, input_digests, read_lock, update_lock
+from infc.lock import EntryDiff, Lock, LockEntry, diff_entries, entry_from, holds, input_digests, read_lock, update_lock
 from infc.pipeline.plan import (
     PlannedSpec,
     PlannedTarget,
@@ -27,6 +27,7 @@ from infc.pipeline.plan import (
     spec_path_in_workspace,
 )
 from infc.pipeline.settle import Announce, ProgressBar, Settled, Unsettled, Workshop, settle
+from infc.plan.evidence import has_doubt
 from infc.report.plan_json import render_plan_json
 from infc.report.planned import PlannedEntry
 from infc.resolve.problem import market_options
@@ -89,8 +90,9 @@ class CompiledSpec:
 
     @property
     def is_inconclusive(self) -> bool:
-        """Whether some precision's accuracy could not be settled with the data at hand."""
-        return any(u.verdict is Verdict.INCONCLUSIVE for u in self.unsettled)
+        """Whether nothing is feasible because some precision's accuracy cannot be settled with the data at hand."""
+        refused = (d.problem for d in self.planned.decisions if isinstance(d.decision, Infeasible))
+        return any(u.verdict is Verdict.INCONCLUSIVE for u in self.unsettled) or any(map(has_doubt, refused))
 
     @property
     def exit_code(self) -> int:
@@ -99,10 +101,10 @@ class CompiledSpec:
             return 4
         if self.planned.status == "invalid":
             return 5 if self.planned.is_spec_invalid else 1
-        if self.planned.status == "infeasible" or any(isinstance(u.decision, Infeasible) for u in self.unsettled):
-            return 3
         if self.is_inconclusive:
             return 6
+        if self.planned.status == "infeasible" or any(isinstance(u.decision, Infeasible) for u in self.unsettled):
+            return 3
         return 0 if self.compiled else 1
 
 
@@ -265,7 +267,7 @@ def _entry(loaded: LoadedSpec, settled: Settled, bundle: Bundle, store: ProfileS
 def _stale(draft: _Draft, lock: Lock) -> Diagnostic | None:
     """Why a locked compile must stop: this entry is not what the lock says."""
     known = lock.find(*draft.entry.address)
-    if known == draft.entry:
+    if known is not None and holds(known, draft.entry):
         return None
     change = diff_entries(known, draft.entry)
     return Diagnostic(

@@ -274,9 +274,7 @@ def _entries_of(lock: Lock, loaded: LoadedSpec) -> tuple[LockEntry, ...]:
 def _accuracy(problem: Problem, plan: Plan) -> LockedAccuracy | None:
     from infc.plan.evidence import passed_evidence
 
-    subject = "onnxruntime" if _hardware(problem, plan).kind == "cpu" else "lowered"
-    own = tuple(e for e in problem.evidence if e.subject == subject)
-    evidence = passed_evidence(own, problem.accuracy, problem.model.digest, plan.candidate.precision)
+    evidence = passed_evidence(problem, _hardware(problem, plan), plan.candidate.precision)
     return locked_accuracy(evidence) if evidence else None
 
 

@@ -16,6 +16,7 @@ from infc.ir.spec import OnnxModel, Spec
 from infc.lower import Calibration, calibration_from_dataset, calibration_from_file, fallbacks, lower, settings_for
 from infc.lower.settings import LoweringSettings
 from infc.plan import solve
+from infc.plan.evidence import has_doubt
 from infc.resolve.problem import stored_evidence
 from infc.resolve.store import ProfileStore
 from infc.spec import LoadedSpec
@@ -93,7 +94,7 @@ class _Attempt:
 
 
 def settle(problem: Problem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
-    """Take the plan to an accepted engine, planning again without a precision that fails its accuracy goal.
+    """Take the plan to an accepted engine, planning again without a precision that is not shown to keep its accuracy.
 
     Evidence is stored as soon as it is had, so that the next plan knows it. The final plan is the one that follows from
     everything stored: compiling again changes nothing.
@@ -105,14 +106,10 @@ def settle(problem: Problem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
         if has_errors(attempt.diagnostics):
             return Unsettled(problem=problem, decision=plan, verdict=None, diagnostics=attempt.diagnostics)
         problem = replace(problem, evidence=_known_evidence(problem, attempt, shop))
-        if attempt.is_accepted or _is_settled_by(attempt, Verdict.FAIL):
-            decision = solve(problem, shop.market) if shop.market else solve(problem)
-        else:
-            return Unsettled(
-                problem=problem, decision=plan, verdict=Verdict.INCONCLUSIVE, diagnostics=attempt.diagnostics
-            )
+        decision = solve(problem, shop.market) if shop.market else solve(problem)
         if isinstance(decision, Infeasible):
-            return Unsettled(problem=problem, decision=decision, verdict=Verdict.FAIL, diagnostics=tuple(notes))
+            verdict = Verdict.INCONCLUSIVE if has_doubt(problem) else Verdict.FAIL
+            return Unsettled(problem=problem, decision=decision, verdict=verdict, diagnostics=tuple(notes))
         if attempt.is_accepted and decision.candidate == plan.candidate:
             assert attempt.lowered is not None  # noqa: S101 - an accepted attempt has both
             assert attempt.engine is not None  # noqa: S101
@@ -225,6 +222,7 @@ def _tested(problem: Problem, subject: LoweredModel | Engine, shop: Workshop) ->
             allow_code=shop.allow_code,
             code_root=shop.loaded.path.parent,
             shown_as=goal.dataset,
+            cache=shop.loaded.workspace.cache / "reference",
         ),
         progress=shop.progress,
     )

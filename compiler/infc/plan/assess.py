@@ -1,11 +1,14 @@
 """The full estimate of a sized candidate: percentiles with intervals, throughput, memory, power, cost."""
 
+from dataclasses import replace
+
 from infc.ir.candidate import Candidate
 from infc.ir.estimate import Estimate
 from infc.ir.interval import Interval
 from infc.ir.problem import HardwareOption, Problem
 from infc.ir.service_time import ServiceTimeCurve
 from infc.perf import Unsupported
+from infc.perf.server_cost import REQUEST_HANDLING_S
 from infc.plan.cost import cost_estimate
 from infc.plan.load import Loader, LoadResult
 from infc.plan.site import Setup
@@ -48,7 +51,12 @@ def assess(
     high = loader.shorter.run(rate, [s.high for s in curve.seconds], settings.batching, settings.instances)
     power = site.power_w(value.utilization)
     return Estimate(
-        e2e_s=_percentiles(problem, value, low, high),
+        e2e_s=_percentiles(
+            problem,
+            value,
+            replace(low, handling_s=REQUEST_HANDLING_S.low),
+            replace(high, handling_s=REQUEST_HANDLING_S.high),
+        ),
         throughput_rps=_throughput(curve, settings, sized.total),
         goodput_rps=problem.traffic.peak_rps * value.share_within(max(t.limit_s for t in problem.latency)),
         utilization=value.utilization,

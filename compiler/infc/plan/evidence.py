@@ -1,10 +1,9 @@
 """What stored accuracy evidence says of a precision, judged against the goal as the spec states it now."""
 
-from collections.abc import Sequence
-
 from infc.ir.accuracy import AccuracyEvidence, Verdict
+from infc.ir.hardware import Hardware
 from infc.ir.precision import Precision
-from infc.ir.problem import AccuracyGoal
+from infc.ir.problem import AccuracyGoal, Problem
 
 QUANTISED = frozenset({Precision.INT8, Precision.FP8, Precision.INT4, Precision.FP4})
 """Precisions that need calibration data and are not taken unless they gain something."""
@@ -25,31 +24,55 @@ def judge(evidence: AccuracyEvidence, goal: AccuracyGoal) -> Verdict:
     return Verdict.PASS if holds else Verdict.INCONCLUSIVE
 
 
-def failed_evidence(
-    evidence: Sequence[AccuracyEvidence], goal: AccuracyGoal | None, model_digest: str, precision: Precision
-) -> AccuracyEvidence | None:
-    """Evidence that `precision` misses the goal, unless other evidence shows that it holds.
+def own_evidence(problem: Problem, hardware: Hardware, precision: Precision) -> tuple[AccuracyEvidence, ...]:
+    """Evidence that speaks for this precision on this kind of device, in the stored order.
 
-    None when nothing speaks against it.
+    A CPU runs the ONNX Runtime engine itself, which is quantised in its own way; for a GPU the lowered model speaks.
     """
+    goal = problem.accuracy
     if goal is None:
-        return None
-    own = [
-        e for e in evidence if e.model_digest == model_digest and e.precision is precision and e.metric == goal.metric
-    ]
-    verdicts = [judge(e, goal) for e in own]
-    if Verdict.PASS in verdicts or Verdict.FAIL not in verdicts:
-        return None
-    return own[verdicts.index(Verdict.FAIL)]
-
-
-def passed_evidence(
-    evidence: Sequence[AccuracyEvidence], goal: AccuracyGoal | None, model_digest: str, precision: Precision
-) -> AccuracyEvidence | None:
-    """Evidence that `precision` keeps the goal, None when it was never shown."""
-    if goal is None:
-        return None
-    own = (
-        e for e in evidence if e.model_digest == model_digest and e.precision is precision and e.metric == goal.metric
+        return ()
+    is_cpu = hardware.kind == "cpu"
+    return tuple(
+        e
+        for e in problem.evidence
+        if (e.model_digest, e.precision, e.metric) == (problem.model.digest, precision, goal.metric)
+        and (e.subject == "onnxruntime") == is_cpu
     )
-    return next((e for e in own if judge(e, goal) is Verdict.PASS), None)
+
+
+def refusing_evidence(problem: Problem, hardware: Hardware, precision: Precision) -> AccuracyEvidence | None:
+    """Evidence that `precision` misses the goal, or that it could not be shown to keep it.
+
+    None when nothing stands against it, or when other evidence (another way to quantise) shows that it holds. Doubt
+    goes before failure: more samples may still settle it.
+    """
+    goal = problem.accuracy
+    if goal is None:
+        return None
+    judged = [(judge(e, goal), e) for e in own_evidence(problem, hardware, precision)]
+    if any(verdict is Verdict.PASS for verdict, _ in judged):
+        return None
+    doubtful = [e for verdict, e in judged if verdict is Verdict.INCONCLUSIVE]
+    return next(iter(doubtful), None) or next((e for _, e in judged), None)
+
+
+def passed_evidence(problem: Problem, hardware: Hardware, precision: Precision) -> AccuracyEvidence | None:
+    """Evidence that `precision` keeps the goal, None when it was never shown."""
+    goal = problem.accuracy
+    if goal is None:
+        return None
+    return next((e for e in own_evidence(problem, hardware, precision) if judge(e, goal) is Verdict.PASS), None)
+
+
+def has_doubt(problem: Problem) -> bool:
+    """Whether some precision of some device is out only because its evidence is inconclusive."""
+    goal = problem.accuracy
+    if goal is None:
+        return False
+    for option in problem.options:
+        for precision in problem.limits.precisions:
+            refusing = refusing_evidence(problem, option.hardware, precision)
+            if refusing is not None and judge(refusing, goal) is Verdict.INCONCLUSIVE:
+                return True
+    return False

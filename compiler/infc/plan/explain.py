@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.candidate import DynamicBatching
 from infc.ir.estimate import Estimate
+from infc.ir.hardware import Hardware
 from infc.ir.interval import Basis
 from infc.ir.plan import Rejection, RunnerUp
 from infc.ir.precision import Precision
@@ -34,7 +35,7 @@ def reasons(
         _replica_reason(problem, sized, sizer),
         _precision_reason(problem, sized, runners_up, rejections),
         _slo_reason(problem, estimate),
-        _accuracy_reason(problem, sized.site.precision),
+        _accuracy_reason(problem, sized.site.hardware, sized.site.precision),
         _padding_reason(problem, sized),
         _utilization_reason(problem, sized, estimate),
         _carried_reason(problem, sized),
@@ -157,10 +158,10 @@ def _slo_reason(problem: Problem, estimate: Estimate) -> str:
     return words
 
 
-def _accuracy_reason(problem: Problem, precision: Precision) -> str:
+def _accuracy_reason(problem: Problem, hardware: Hardware, precision: Precision) -> str:
     if problem.accuracy is None:
         return "accuracy: the spec sets no goal, so none is checked" if precision in QUANTISED else ""
-    evidence = passed_evidence(problem.evidence, problem.accuracy, problem.model.digest, precision)
+    evidence = passed_evidence(problem, hardware, precision)
     if evidence is None:
         return f"accuracy of {precision.value}: to be measured by compile"
     return f"accuracy of {precision.value}: {_evidence_words(evidence)}"

@@ -8,6 +8,7 @@ import numpy as np
 from infc.ir.arrival import Arrival
 from infc.ir.candidate import DynamicBatching
 from infc.ir.problem import LatencyTarget, Problem
+from infc.perf.server_cost import REQUEST_HANDLING_S
 from infc.perf.work import FloatArray
 from infc.sim.arrivals import arrival_times_s
 from infc.sim.dynamic_batching import simulate
@@ -25,26 +26,31 @@ WARM_UP = 200
 
 @dataclass(frozen=True, kw_only=True)
 class LoadResult:
-    """What the requests of one replica saw. `latency_s` is sorted."""
+    """What the requests of one replica saw.
 
-    latency_s: FloatArray
+    `queue_and_service_s` is sorted; `handling_s` is what each request takes besides. Percentiles and means hold both.
+    """
+
+    queue_and_service_s: FloatArray
     mean_batch_size: float
     largest_batch: int
     utilization: float
+    handling_s: float = REQUEST_HANDLING_S.value
 
     def percentile_s(self, percentile: float) -> float:
         """The latency that `percentile` percent of the requests do not exceed (nearest rank)."""
-        count = len(self.latency_s)
+        count = len(self.queue_and_service_s)
         rank = int(np.ceil(percentile / 100.0 * count))
-        return float(self.latency_s[min(max(rank, 1), count) - 1])
+        return float(self.queue_and_service_s[min(max(rank, 1), count) - 1]) + self.handling_s
 
     def mean_s(self) -> float:
         """Mean latency."""
-        return float(self.latency_s.mean())
+        return float(self.queue_and_service_s.mean()) + self.handling_s
 
     def share_within(self, limit_s: float) -> float:
         """Share of requests that took at most `limit_s`."""
-        return float(np.searchsorted(self.latency_s, limit_s, side="right")) / len(self.latency_s)
+        known = self.queue_and_service_s
+        return float(np.searchsorted(known, limit_s - self.handling_s, side="right")) / len(known)
 
     def slo_ratio(self, targets: Sequence[LatencyTarget]) -> float:
         """The worst percentile as a share of its limit: the SLO holds up to 1."""
@@ -121,7 +127,7 @@ class Loader:
         )
         sizes = result.batch_sizes
         return LoadResult(
-            latency_s=np.sort(result.latency_s[WARM_UP:]),
+            queue_and_service_s=np.sort(result.latency_s[WARM_UP:]),
             mean_batch_size=sum(s * n for s, n in sizes.items()) / sum(sizes.values()),
             largest_batch=max(size for size, count in sizes.items() if count),
             utilization=result.utilization,

@@ -81,7 +81,7 @@ def _closest(problem: Problem, loader: Loader) -> tuple[LatencyTarget, ...] | No
     for place in places(unbounded)[0]:
         if sizer.fits(place.site) is not None:
             continue
-        limit = ceiling(problem, place.option)
+        limit = ceiling(problem, place)
         needed = sizer.fewest(place.site)
         if limit is not None and limit.replicas < needed:
             continue
@@ -148,7 +148,7 @@ def _limits(problem: Problem, search: Search) -> Iterator[Relaxation | None]:
     if limits.max_power_w is not None:
         best = _first(search(replace(problem, limits=replace(limits, max_power_w=None))))
         if best is not None and best.place.site.power_cap_w is not None:
-            watts = f"{best.place.site.power_cap_w:g}W"
+            watts = f"{best.place.site.power_cap_w * best.sized.total:g}W"
             yield _relaxation(problem, best, "constraints.max_power", f"{limits.max_power_w:g}W", watts)
     if limits.redundancy:
         best = _first(search(replace(problem, limits=replace(limits, redundancy=0))))

@@ -64,7 +64,7 @@ def search(problem: Problem, wanted: int, loader: Loader | None = None) -> Outco
             rejections.append(_outbid(problem, entry.place.site.label, entry.lowest, found[0].value, "at least "))
             continue
         worst = found[wanted - 1].value if len(found) >= wanted else None
-        hard = _tighter(problem, entry.place.option, worst)
+        hard = _tighter(problem, entry.place, worst)
         sized = (sizer if is_contender else quick).size(entry.place.site, hard)
         if isinstance(sized, Rejection):
             rejections.append(sized)
@@ -95,12 +95,12 @@ class _Queued:
         return self.lowest <= found.value * (1 + _TIE)
 
 
-def ceiling(problem: Problem, option: HardwareOption) -> Ceiling | None:
-    """The most replicas that money and the count of accelerators allow on this device.
+def ceiling(problem: Problem, place: Place) -> Ceiling | None:
+    """The most replicas that money, the power cap and the count of accelerators allow on this device.
 
-    None when nothing limits them.
+    The power cap holds for all devices at full draw, redundant ones included. None when nothing limits them.
     """
-    limits = problem.limits
+    limits, option, cap_w = problem.limits, place.option, place.site.power_cap_w
     found: list[Ceiling] = []
     if limits.max_accelerators is not None:
         words = f"max_accelerators {limits.max_accelerators}"
@@ -111,12 +111,17 @@ def ceiling(problem: Problem, option: HardwareOption) -> Ceiling | None:
         affordable = _affordable(problem, option, limits.max_usd_per_hour)
         words = f"max_cost {money_text(limits.max_usd_per_hour)}"
         found.append(Ceiling(replicas=affordable, constraint="max-cost", limit=words))
+    if limits.max_power_w is not None and cap_w is not None:
+        devices = int(limits.max_power_w / cap_w + _TIE)
+        words = f"max_power {limits.max_power_w:g} W at {cap_w:g} W a device"
+        found.append(Ceiling(replicas=devices - limits.redundancy, constraint="max-power", limit=words))
     return min(found, key=lambda c: (c.replicas, c.constraint), default=None)
 
 
-def _tighter(problem: Problem, option: HardwareOption, worst: float | None) -> Ceiling | None:
+def _tighter(problem: Problem, place: Place, worst: float | None) -> Ceiling | None:
     """The ceiling of the hard constraints, or of what would still be among the wanted sites on cost."""
-    hard = ceiling(problem, option)
+    option = place.option
+    hard = ceiling(problem, place)
     if worst is None or problem.objective != "cost" or option.price is None:
         return hard
     replicas = _affordable(problem, option, worst)

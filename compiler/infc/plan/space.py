@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from infc.ir.accuracy import AccuracyEvidence, Verdict
+from infc.ir.hardware import Hardware
 from infc.ir.plan import Rejection
 from infc.ir.precision import Precision
-from infc.ir.problem import HardwareOption, Origin, Problem
+from infc.ir.problem import AccuracyGoal, HardwareOption, Origin, Problem
 from infc.perf import kernel_work
-from infc.plan.evidence import QUANTISED, failed_evidence
+from infc.plan.evidence import QUANTISED, judge, refusing_evidence
 from infc.plan.site import Site, planned_axes, power_modes
 
 LOWERABLE = frozenset({Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8})
@@ -42,7 +44,7 @@ def places(problem: Problem) -> tuple[tuple[Place, ...], tuple[Rejection, ...]]:
         if not modes:
             rejected.append(_no_mode(problem, option))
         for precision in _precisions(problem, hardware.kind == "cpu"):
-            refusal = _precision_refusal(problem, hardware.id, precision)
+            refusal = _precision_refusal(problem, hardware, precision)
             if refusal is not None:
                 rejected.append(refusal)
                 continue
@@ -105,8 +107,8 @@ def _no_mode(problem: Problem, option: HardwareOption) -> Rejection:
     )
 
 
-def _precision_refusal(problem: Problem, hardware_id: str, precision: Precision) -> Rejection | None:
-    candidate = f"{precision.value}/{hardware_id}"
+def _precision_refusal(problem: Problem, hardware: Hardware, precision: Precision) -> Rejection | None:
+    candidate = f"{precision.value}/{hardware.id}"
     if precision not in LOWERABLE:
         return Rejection(
             candidate=candidate,
@@ -121,17 +123,31 @@ def _precision_refusal(problem: Problem, hardware_id: str, precision: Precision)
             predicted="no data to calibrate with: set quantization.calibration or accuracy.dataset",
             limit="",
         )
-    failed = failed_evidence(problem.evidence, problem.accuracy, problem.model.digest, precision)
-    if failed is None:
+    refusing = refusing_evidence(problem, hardware, precision)
+    if refusing is None or problem.accuracy is None:
         return None
-    goal = []
-    if failed.value.value is not None and problem.accuracy is not None:
-        if problem.accuracy.floor is not None:
-            goal.append(f"floor {problem.accuracy.floor:g}")
-        if problem.accuracy.max_drop is not None:
-            goal.append(f"drop at most {problem.accuracy.max_drop:.2%}")
-    measured = (
-        f"{failed.metric} {failed.value.value:.4g} ({failed.value.low:.4g} to {failed.value.high:.4g}) on"
-        f" {failed.samples} samples, reference {failed.reference:.4g}"
+    return Rejection(
+        candidate=candidate,
+        constraint="accuracy",
+        predicted=_measured_words(refusing, judge(refusing, problem.accuracy)),
+        limit=_goal_words(problem.accuracy),
     )
-    return Rejection(candidate=candidate, constraint="accuracy", predicted=measured, limit=", ".join(goal))
+
+
+def _measured_words(evidence: AccuracyEvidence, verdict: Verdict) -> str:
+    value, drop = evidence.value, evidence.drop
+    words = (
+        f"{evidence.metric} {value.value:.4g} ({value.low:.4g} to {value.high:.4g}), drop {drop.value:.2%}"
+        f" ({drop.low:.2%} to {drop.high:.2%}) on {evidence.samples} samples, reference {evidence.reference:.4g}"
+    )
+    if verdict is not Verdict.INCONCLUSIVE:
+        return words
+    more = f"; about {evidence.samples_needed} samples would settle it" if evidence.samples_needed else ""
+    return f"inconclusive: {words}{more}"
+
+
+def _goal_words(goal: AccuracyGoal) -> str:
+    parts = [] if goal.floor is None else [f"floor {goal.floor:g}"]
+    if goal.max_drop is not None:
+        parts.append(f"drop at most {goal.max_drop:.2%}")
+    return ", ".join(parts)

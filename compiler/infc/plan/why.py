@@ -69,9 +69,7 @@ def why(problem: Problem, label: str) -> Why | None:
         )
         return Why(label=label, checks=(check,), candidate=None, estimate=None, objective=None)
     sized = (
-        sizer.size(place.site, ceiling(problem, place.option))
-        if settings == ()
-        else _held(problem, sizer, place, settings[0])
+        sizer.size(place.site, ceiling(problem, place)) if settings == () else _held(problem, sizer, place, settings[0])
     )
     if isinstance(sized, Rejection):
         return Why(label=label, checks=_failed([sized]), candidate=None, estimate=None, objective=None)

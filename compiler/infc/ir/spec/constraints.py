@@ -49,7 +49,7 @@ class Constraints(SpecModel):
     max_power_w: PowerW | None = Field(
         default=None,
         alias="max_power",
-        description="Most power of one device; on a Jetson module it selects the power mode.",
+        description="Most power of all devices at full draw; on a Jetson module it also selects the power mode.",
     )
     max_memory_bytes: Bytes | None = Field(
         default=None, alias="max_memory", description="Most memory used on one device. Default: what the device has."
