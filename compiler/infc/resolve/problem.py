@@ -226,20 +226,6 @@ def _unsupported(loaded: LoadedSpec, spec: Spec) -> Iterator[Diagnostic]:
             span=loaded.span("model"),
             help="export an encoder or vision model to ONNX; the spec of a language model is checked and kept",
         )
-    elif spec.deploy.server == "vllm":
-        yield Diagnostic(
-            id="plan-unsupported-server",
-            message="vLLM serves language models, not ONNX files",
-            span=loaded.span("deploy.server"),
-            help="write server: triton, or leave it out",
-        )
-    elif not spec.slo.latency:
-        yield Diagnostic(
-            id="plan-no-latency",
-            message="an ONNX model is planned for slo.latency, which is not set",
-            span=loaded.span("slo"),
-            help="write slo: {latency: {p99: 25ms}}",
-        )
 
 
 def _axis_problems(loaded: LoadedSpec, spec: Spec, model: ModelProfile) -> Iterator[Diagnostic]:

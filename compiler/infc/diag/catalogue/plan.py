@@ -13,22 +13,6 @@ PLAN: tuple[DiagnosticKind, ...] = (
         fix="Export an encoder or vision model to ONNX. Keep the spec of a language model for a later version.",
     ),
     DiagnosticKind(
-        id="plan-unsupported-server",
-        title="the server cannot run this model",
-        what="deploy.server names a server that does not serve ONNX models.",
-        why="vLLM runs language models from their checkpoints.",
-        example="model: {onnx: encoder.onnx}\ndeploy: {server: vllm}",
-        fix="Write server: triton, or leave it out.",
-    ),
-    DiagnosticKind(
-        id="plan-no-latency",
-        title="no latency target to plan for",
-        what="The spec has targets, but none under slo.latency, which is what an ONNX model is planned for.",
-        why="Replicas and batching follow from the percentile that has to hold.",
-        example="slo: {availability: 99.9%}",
-        fix="Write slo: {latency: {p99: 25ms}}.",
-    ),
-    DiagnosticKind(
         id="plan-axis-missing",
         title="a dynamic axis has no size",
         what="The model has a dynamic axis, besides the batch, for which workload.axes gives no sizes.",
