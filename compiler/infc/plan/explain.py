@@ -49,7 +49,7 @@ def comments(problem: Problem, sized: Sized, tuning: Tuning) -> tuple[str, ...]:
     said: list[str] = []
     if batching.max_batch_size > 1:
         said.append(
-            f"Simulated at {rate_text(problem.traffic.peak_rps / sized.total)} per replica:"
+            f"Simulated at {rate_text(problem.traffic.peak_rps / sized.needed)} per replica:"
             f" mean batch {sized.load.mean_batch_size:.2g}, largest {sized.load.largest_batch}."
         )
     elif problem.model.batch_axis is not None:
@@ -185,8 +185,10 @@ def _utilization_reason(problem: Problem, sized: Sized, estimate: Estimate) -> s
     if estimate.utilization >= LOW_UTILIZATION:
         return ""
     words = f"over-provisioned: instances are busy {estimate.utilization:.0%} of the time at the peak"
-    if sized.total > 1:
+    if sized.needed > 1:
         return words + "; the SLO, not the load, sets the count of replicas"
+    if sized.total > 1:
+        return words + "; one replica would carry it, the rest is redundancy"
     carried = sized.needed * problem.traffic.peak_rps / max(estimate.utilization, 1e-9) * LOW_UTILIZATION
     if math.isfinite(carried) and carried > problem.traffic.peak_rps:
         words += "; nothing allowed is cheaper, so share the device with other models or lower the peak"
