@@ -14,6 +14,7 @@ $(STAMP): pyproject.toml compiler/infc/__init__.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev,server,rtx]'
+	$(BIN)/python -m compileall -q compiler
 	@touch $@
 
 demo: $(STAMP)  ## Compile a real spec, serve it on the real tritonserver, print the verdict.

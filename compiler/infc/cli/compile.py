@@ -173,7 +173,8 @@ def _validated(
     from infc.validate.load.settings import LoadSettings
     from infc.validate.session import ValidationRequest, has_gpu, validate_bundle
 
-    is_rehearsal = compiled.settled.engine.kind != "onnxruntime" and not has_gpu()
+    kind = compiled.settled.engine.kind
+    is_rehearsal = kind == "tensorrt" or (kind == "tensorrt_rtx" and not has_gpu())
     request = ValidationRequest(bundle=compiled.folder, settings=LoadSettings(), is_rehearsal=is_rehearsal)
     with load_progress() as progress:
         measurement = validate_bundle(request, progress=progress, announce=lambda line: click.echo(line, err=True))

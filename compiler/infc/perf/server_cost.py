@@ -4,23 +4,22 @@ from infc.ir.hardware import Hardware
 from infc.ir.interval import Interval
 from infc.perf.work import FloatArray, KernelWork
 
-EXECUTION_OVERHEAD_S = Interval(value=0.25e-3, low=0.12e-3, high=0.5e-3)
-"""Triton's cost per execution.
+EXECUTION_OVERHEAD_S = Interval(value=0.4e-3, low=0.1e-3, high=0.8e-3)
+"""Triton's cost per execution, the hand-over to the backend and back included.
 
-Between executions an instance idles 0.1-0.2 ms, and a null model spends 0.27 ms in the server.
-
-Source: measured on tritonserver 2.51 with python-backend models, CPU only.
+Source: measured on tritonserver 2.51 with python-based backends on 2 cores: 0.25-0.3 ms around the execution and 0.15-0.2
+ms for its output, up to twice that on a busy machine. Backends in C++ are lighter: the lower bound.
 """
 REQUEST_OVERHEAD_S = Interval(value=0.03e-3, low=0.005e-3, high=0.1e-3)
 """Triton's cost per further request of a batch.
 
 Splitting and sending one response (measured 0.1 ms in the python backend).
 """
-REQUEST_HANDLING_S = Interval(value=0.3e-3, low=0.1e-3, high=0.9e-3)
+REQUEST_HANDLING_S = Interval(value=0.4e-3, low=0.1e-3, high=1.5e-3)
 """What a request takes besides queue and execution: it is received, read, and its answer written and sent.
 
-Source: measured on tritonserver 2.51 over gRPC on loopback, a null model: 0.56 ms at the client, of which 0.27 ms are
-the execution's.
+Source: measured on tritonserver 2.51 over gRPC on loopback: 0.3 ms on a quiet host (a null model takes 0.56 ms at the
+client, of which 0.27 ms are the execution's), 0.6-1.2 ms where client, server and model share 2 cores.
 """
 
 _HOST_LINK_BYTES_PER_S = {
@@ -54,7 +53,7 @@ def server_s(batch_size: int) -> Interval:
     """Triton's own seconds per execution of a batch.
 
     >>> round(server_s(1).value * 1e3, 2)
-    0.25
+    0.4
     """
     extra = batch_size - 1
     return Interval(

@@ -125,10 +125,7 @@ def _surprises(measurement: Measurement) -> Iterator[str]:
         and (measured.low > predicted.high or measured.high < predicted.low)
     ]
     if outside and measurement.stopped_by != "saturated":
-        yield (
-            f"outside the predicted interval: {', '.join(outside)}; the plan predicts the time at the server, "
-            f"without {_ms(measurement.layers.transport_s)} ms of transport"
-        )
+        yield f"outside the predicted interval: {', '.join(outside)}"
 
 
 def _help(measurement: Measurement) -> Iterator[str]:
