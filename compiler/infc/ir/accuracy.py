@@ -10,7 +10,7 @@ from infc.ir.precision import Precision
 class Verdict(StrEnum):
     """Outcome of a test with a stated confidence."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105 - a verdict
     FAIL = "fail"
     INCONCLUSIVE = "inconclusive"
 
@@ -19,8 +19,8 @@ class Verdict(StrEnum):
 class AccuracyEvidence:
     """A paired comparison of a lowered model (or built engine) with the unquantised reference on the same data.
 
-    `value` is the metric of the lowered model and `drop` the reference minus it, relative to the reference (0.01 is 1%), both
-    with two-sided bounds at `confidence`. `samples_needed` is the size at which an inconclusive test is
+    `value` is the metric of the lowered model and `drop` the reference minus it, relative to the reference (0.01 is
+    1%), both with two-sided bounds at `confidence`. `samples_needed` is the size at which an inconclusive test is
     expected to settle. `subject` is "lowered" or the engine kind that ran. Identity: model, recipe, dataset, metric.
     """
 

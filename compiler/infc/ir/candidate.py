@@ -13,8 +13,8 @@ class DynamicBatching:
     """Settings of Triton's dynamic batcher.
 
     `preferred_batch_sizes` empty means Triton's default, `[max_batch_size]`. `has_prefetch` is Triton's default
-    behaviour of forming batches ahead of a free instance; False emits a queue policy that never fires, which turns it off.
-    `max_batch_size` 1 means no dynamic batching block at all.
+    behaviour of forming batches ahead of a free instance; False emits a queue policy that never fires, which turns it
+    off. `max_batch_size` 1 means no dynamic batching block at all.
     """
 
     max_batch_size: int
@@ -53,7 +53,8 @@ class Candidate:
     def label(self) -> str:
         """The short name that `infc plan --why` takes, replicas left out: `int8/l4/b8/i2/d500us`.
 
-        The power mode follows the hardware (`jetson-orin-nx-16gb@25W`); `d` is left out at zero delay, `np` marks prefetch off.
+        The power mode follows the hardware (`jetson-orin-nx-16gb@25W`); `d` is left out at zero delay, `np` marks
+        prefetch off.
         """
         hardware = self.hardware_id + (f"@{self.power_mode}" if self.power_mode else "")
         parts = [self.precision.value, hardware]

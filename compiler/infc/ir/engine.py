@@ -21,7 +21,10 @@ class PassReport:
 
 @dataclass(frozen=True, kw_only=True)
 class LoweredModel:
-    """An ONNX file in the asked precision. `recipe_digest` names how it was made (passes, settings, calibration data, tool versions)."""
+    """An ONNX file in the asked precision.
+
+    `recipe_digest` names how it was made: passes, settings, calibration data, tool versions.
+    """
 
     path: Path
     digest: str
@@ -97,7 +100,7 @@ class Engine:
 
 @dataclass(frozen=True, kw_only=True)
 class PendingEngine:
-    """An engine that nothing at hand can build now: its key is known, its bytes are not. `reason` says why, for people."""
+    """An engine that nothing at hand can build now: its key is known, its bytes are not; `reason` says why."""
 
     kind: EngineKind
     key: str

@@ -36,9 +36,10 @@ class CostEstimate:
 class Estimate:
     """The predicted behaviour of a candidate with its replicas under the peak rate.
 
-    `e2e_s` maps "mean", "p50", "p90", "p95", "p99" and every percentile of the spec to seconds, queueing included. `throughput_rps`
-    is what all replicas can sustain at full batches, `goodput_rps` completed requests within the SLO. `utilization` is the busy share of an
-    instance at the peak. `power_w` is of all devices at that utilisation. Intervals are at `confidence`.
+    `e2e_s` maps "mean", "p50", "p90", "p95", "p99" and every percentile of the spec to seconds, queueing included.
+    `throughput_rps` is what all replicas can sustain at full batches, `goodput_rps` completed requests within the SLO.
+    `utilization` is the busy share of an instance at the peak. `power_w` is of all devices at that utilisation.
+    Intervals are at `confidence`.
     """
 
     e2e_s: Mapping[str, Interval]

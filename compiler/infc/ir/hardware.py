@@ -33,8 +33,8 @@ class PowerMode:
 class HardwareDetails:
     """What a data sheet also says: shown to people, not read by the planner. None where no source says it.
 
-    `minimum_power_w` is the lowest power limit that can be set; `nvlink_bytes_per_s` sums both directions. `derived_fields`
-    were recalled and then checked by arithmetic, or follow from sourced values.
+    `minimum_power_w` is the lowest power limit that can be set; `nvlink_bytes_per_s` sums both directions.
+    `derived_fields` were recalled and then checked by arithmetic, or follow from sourced values.
     """
 
     released: str | None = None

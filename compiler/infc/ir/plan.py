@@ -9,10 +9,10 @@ from infc.ir.estimate import Estimate
 
 @dataclass(frozen=True, kw_only=True)
 class Rejection:
-    """A candidate that was not chosen: the constraint that killed it (a kebab-case word), what was predicted and the limit, in words.
+    """A candidate that was not chosen: the constraint that killed it, what was predicted and the limit, in words.
 
-    `constraint` is one of: precision-support, accuracy, memory, latency, utilization, max-accelerators, max-cost, max-power,
-    price, objective, emit, batch.
+    `constraint` is one of: precision-support, accuracy, memory, latency, utilization, max-accelerators, max-cost,
+    max-power, price, objective, emit, batch.
     """
 
     candidate: str
@@ -42,7 +42,7 @@ class RunnerUp:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A feasible decision. `reasons` say why this one, in order of weight; `comments` go into the emitted configuration."""
+    """A feasible decision. `reasons` say why this one, in order of weight; `comments` go into what is emitted."""
 
     name: str
     spec_path: str
@@ -61,7 +61,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Infeasible:
-    """No candidate holds every constraint: the binding constraints, every rejection, and the nearest feasible relaxations."""
+    """No candidate holds every constraint: which ones bind, every rejection, and the nearest feasible relaxations."""
 
     name: str
     spec_path: str

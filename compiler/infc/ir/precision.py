@@ -22,7 +22,7 @@ class Precision(StrEnum):
 
     @property
     def activation_bytes(self) -> float:
-        """Bytes that one activation element takes between fused operators (quantised formats keep FP16 outside them)."""
+        """Bytes that one activation element takes between fused operators (weight-only formats keep FP16)."""
         return _ACTIVATION_BYTES[self]
 
 

@@ -10,9 +10,10 @@ Commitment: TypeAlias = Literal["on-demand", "1y", "3y", "spot", "owned", "capac
 class Price:
     """One priced way to get a device; a row of `targets/prices/<provider>.yaml`.
 
-    `usd_per_hour` is for one device. `accelerators_per_unit` is how many devices the sku brings (they are rented together:
-    a replica count is rounded up to whole skus only when the spec asks for that provider by name). `date` is ISO 8601.
-    A capacity block is prepaid for days to months; it stands in for on-demand where a provider lists nothing else.
+    `usd_per_hour` is for one device. `accelerators_per_unit` is how many devices the sku brings (they are rented
+    together: a replica count is rounded up to whole skus only when the spec asks for that provider by name). `date` is
+    ISO 8601. A capacity block is prepaid for days to months; it stands in for on-demand where a provider lists nothing
+    else.
     """
 
     provider: str

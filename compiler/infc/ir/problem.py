@@ -79,8 +79,9 @@ class Traffic:
 class Limits:
     """Hard constraints; None means no limit. `redundancy` replicas may be lost with the SLO still met.
 
-    `max_power_w` is of all devices at full draw, `max_memory_bytes` of one device. `reserved_bytes` of a Jetson's memory is left to others
-    (None: the model's own assumption), `power_mode` names the one to run in (None: any under `max_power_w`).
+    `max_power_w` is of all devices at full draw, `max_memory_bytes` of one device. `reserved_bytes` of a Jetson's
+    memory is left to others (None: the model's own assumption), `power_mode` names the one to run in (None: any under
+    `max_power_w`).
     """
 
     precisions: tuple[Precision, ...]

@@ -42,8 +42,8 @@ class ServiceTimePoint:
 class ServiceTimeProfile:
     """Measured service times of one model, precision and hardware; stored in `infc-profiles/`, read by the next plan.
 
-    `instances` is how many instances ran at the same time. `environment` names what ran: server, engine, versions, device
-    (no host name, no time).
+    `instances` is how many instances ran at the same time. `environment` names what ran: server, engine, versions,
+    device (no host name, no time).
     """
 
     model_digest: str

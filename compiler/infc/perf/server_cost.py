@@ -7,8 +7,8 @@ from infc.perf.work import FloatArray, KernelWork
 EXECUTION_OVERHEAD_S = Interval(value=0.4e-3, low=0.1e-3, high=0.8e-3)
 """Triton's cost per execution, the hand-over to the backend and back included.
 
-Source: measured on tritonserver 2.51 with python-based backends on 2 cores: 0.25-0.3 ms around the execution and 0.15-0.2
-ms for its output, up to twice that on a busy machine. Backends in C++ are lighter: the lower bound.
+Source: measured on tritonserver 2.51 with python-based backends on 2 cores: 0.25-0.3 ms around the execution and
+0.15-0.2 ms for its output, up to twice that on a busy machine. Backends in C++ are lighter: the lower bound.
 """
 REQUEST_OVERHEAD_S = Interval(value=0.03e-3, low=0.005e-3, high=0.1e-3)
 """Triton's cost per further request of a batch.

@@ -49,7 +49,8 @@ def _accuracy(evidence: AccuracyEvidence, style: Style) -> Iterator[str]:
     what = "the lowered model" if evidence.subject == "lowered" else f"the {evidence.subject} engine"
     text = (
         f"{evidence.metric} {value.value:.4f} ({value.low:.4f} .. {value.high:.4f}), reference"
-        f" {evidence.reference:.4f}, drop {drop.value:.2%} ({drop.low:.2%} .. {drop.high:.2%}); {', '.join(goals)}; {evidence.samples} samples,"
+        f" {evidence.reference:.4f}, drop {drop.value:.2%} ({drop.low:.2%} .. {drop.high:.2%});"
+        f" {', '.join(goals)}; {evidence.samples} samples,"
         f" {evidence.confidence:.0%} confidence, measured on {what}"
     )
     yield from wrapped_row("accuracy", f"{verdict}: {text}", style)

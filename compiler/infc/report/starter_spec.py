@@ -27,7 +27,7 @@ def _head(profile: ModelProfile) -> list[str]:
         lines.append(f"# Its first dimension ({_safe(profile.batch_axis)}) is the batch: infc chooses it.")
     elif profile.fixed_batch is not None:
         lines.append(
-            f"# Its batch is fixed to {profile.fixed_batch}: export it with a dynamic first dimension to batch requests."
+            f"# Its batch is fixed to {profile.fixed_batch}: export it with a dynamic first dimension to batch."
         )
     return lines
 
@@ -68,7 +68,7 @@ def _optional(profile: ModelProfile) -> list[str]:
     samples = ", ".join(_safe(tensor.name) for tensor in profile.inputs)
     return [
         "",
-        "# Without an accuracy goal only FP32, FP16 and BF16 are used. With one, lower precisions are tried and tested.",
+        "# Without an accuracy goal only FP32, FP16 and BF16 are used. With one, lower ones are tried and tested.",
         f"# The dataset holds the arrays {samples}",
         "# and `labels` (or, for spearman and pearson, <input>__a, <input>__b and `scores`).",
         "# accuracy:",

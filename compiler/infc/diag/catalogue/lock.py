@@ -7,7 +7,7 @@ LOCK: tuple[DiagnosticKind, ...] = (
         id="lock-conflict",
         title="Unresolved merge conflict",
         what="infc.lock holds git's conflict markers.",
-        why="Two branches changed the same deployment, or added one at the same place; only one of them can be deployed.",
+        why="Two branches changed the same deployment, or added one at the same place; only one can be deployed.",
         example="<<<<<<< HEAD in infc.lock",
         fix="Take either side (git checkout --ours infc.lock) and run `infc lock`: choices that still hold are kept.",
     ),
