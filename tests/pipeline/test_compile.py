@@ -15,6 +15,11 @@ import pytest
 from infc.cli import app
 from infc.cli.edge import guarded
 from infc.emit.manifest import verify_bundle
+from infc.ir.interval import Interval
+from infc.ir.precision import Precision
+from infc.ir.service_time import ServiceTimePoint, ServiceTimeProfile
+from infc.resolve.model import model_profile
+from infc.resolve.store import ProfileStore
 from tests.pipeline.conftest import copy_example
 
 pytest.importorskip("onnxruntime", reason="lowers and builds with the extra onnx")
@@ -36,6 +41,27 @@ def cpu_workspace(workspace: Path, edit: Edit) -> Path:
     edit(workspace / SPEC, "hardware: [t4, l4, a10g, l40s]", "hardware: [cpu]")
     edit(workspace / SPEC, "  targets: [cpu]", "  # no further targets")
     return workspace
+
+
+def measured_as(folder: Path, precision: Precision, seconds: float) -> None:
+    """Store a measurement of the model on the CPU, so that the plan prefers one precision."""
+    model, _ = model_profile(folder / "resnet8.onnx", store := ProfileStore(root=folder, cache=folder / ".infc"), None)
+    assert model is not None
+    points = tuple(
+        ServiceTimePoint(batch_size=size, axes={}, seconds=Interval.exact(seconds * size), executions=100)
+        for size in (1, 2, 4, 8, 16, 32, 64, 128)
+    )
+    store.add_service_time(
+        ServiceTimeProfile(
+            model_digest=model.digest,
+            precision=precision,
+            hardware_id="cpu",
+            engine_kind="onnxruntime",
+            instances=1,
+            points=points,
+            environment={"server": "of another test"},
+        )
+    )
 
 
 def lock_of(folder: Path) -> list[Mapping[str, object]]:
@@ -102,6 +128,8 @@ def test_precision_that_fails_its_floor_is_replaced(
     """INT8 from useless calibration data fails the accuracy gate; the plan takes the next precision and says so."""
     edit(cpu_workspace / SPEC, "precision: [int8]", "precision: [int8, fp32]")
     edit(cpu_workspace / SPEC, "objective: cost", "objective: latency")
+    measured_as(cpu_workspace, Precision.INT8, 0.5e-3)
+    measured_as(cpu_workspace, Precision.FP32, 5e-3)
     calibration = cpu_workspace / "calibration-256.npz"
     with np.load(calibration) as stored:
         arrays = {name: stored[name] for name in stored.files}

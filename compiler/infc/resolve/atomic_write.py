@@ -4,9 +4,11 @@ import contextlib
 import os
 from pathlib import Path
 
+_MODE = 0o644
+
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write UTF-8 text. Creates the folder. An unchanged file is not touched.
+    """Write UTF-8 text, readable for all whatever the umask. Creates the folder. An unchanged file is not touched.
 
     Raises:
         OSError: the folder or the file cannot be written.
@@ -21,6 +23,7 @@ def write_text_atomically(path: Path, text: str) -> None:
         with temporary.open("xb") as stream:
             stream.write(data)
             stream.flush()
+            os.fchmod(stream.fileno(), _MODE)
             os.fsync(stream.fileno())
         temporary.replace(path)
     except BaseException:
