@@ -5,7 +5,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from infc.build import shape_ranges
-from infc.ir.engine import BuildRequest, EngineKind, LoweredModel
+from infc.ir.engine import BuildRequest, LoweredModel
+from infc.ir.engine_kind import EngineKind
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.lower import LoweringSettings, calibration_from_file, lower

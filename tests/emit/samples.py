@@ -5,7 +5,8 @@ from pathlib import Path
 from infc.build.server_settings import GRAPH_LEVEL
 from infc.ir.arrival import PoissonArrival
 from infc.ir.candidate import Candidate, DynamicBatching
-from infc.ir.engine import Engine, EngineFacts, EngineKind
+from infc.ir.engine import Engine, EngineFacts
+from infc.ir.engine_kind import EngineKind
 from infc.ir.estimate import CostEstimate, Estimate, MemoryBreakdown
 from infc.ir.expression import AxisExpression
 from infc.ir.hardware import Hardware

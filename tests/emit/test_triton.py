@@ -21,7 +21,8 @@ from infc.emit.triton import default_release, emit
 from infc.emit.triton.comments import comment_lines
 from infc.ir.bundle import Bundle
 from infc.ir.candidate import DynamicBatching
-from infc.ir.engine import EngineKind, PendingEngine
+from infc.ir.engine import PendingEngine
+from infc.ir.engine_kind import EngineKind
 from infc.ir.model_profile import ModelProfile, TensorSpec
 from infc.ir.precision import Precision
 

@@ -12,7 +12,7 @@ from infc.emit.triton import emit
 from infc.emit.write import write_bundle
 from infc.ir.bundle import Bundle
 from infc.ir.candidate import DynamicBatching
-from infc.ir.engine import EngineKind
+from infc.ir.engine_kind import EngineKind
 from infc.ir.model_profile import TensorSpec
 from infc.ir.precision import Precision
 from infc.serve.triton import TritonServer

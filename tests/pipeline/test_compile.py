@@ -1,5 +1,6 @@
 """Compiling a real spec: real lowering, real engines, a real lock."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ from infc.emit.manifest import verify_bundle
 from infc.ir.interval import Interval
 from infc.ir.precision import Precision
 from infc.ir.service_time import ServiceTimePoint, ServiceTimeProfile
+from infc.report.compile_schema import compile_schema
 from infc.resolve.model import model_profile
 from infc.resolve.store import ProfileStore
 from tests.pipeline.conftest import copy_example
@@ -94,6 +97,27 @@ def test_compile_writes_bundle_lock_and_profiles(cpu_workspace: Path, monkeypatc
     assert (cpu_workspace / str(block["profile"])).is_file()
 
 
+def test_json_report_validates(
+    cpu_workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--format json` prints one document that follows its schema; an infeasible spec too."""
+    schema = compile_schema()
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC, "--format", "json") == 0
+    report = json.loads(capsys.readouterr().out)
+    jsonschema.validate(report, schema)
+    [bundle] = report["bundles"]
+    assert (bundle["change"], bundle["accuracy"]["verdict"], bundle["engine"]["kind"]) == (
+        "added",
+        "pass",
+        "onnxruntime",
+    )
+    (cpu_workspace / SPEC).write_text((cpu_workspace / SPEC).read_text().replace("p50: 10ms, p99: 30ms", "p99: 10us"))
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC, "--format", "json") == 3
+    report = json.loads(capsys.readouterr().out)
+    jsonschema.validate(report, schema)
+    assert (report["exit_code"], report["bundles"]) == (3, [])
+
+
 def test_second_compile_changes_nothing(cpu_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiling again leaves lock, profiles and bundle as they are, and `lock --check` and `--locked` accept it."""
     assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 0
@@ -103,6 +127,21 @@ def test_second_compile_changes_nothing(cpu_workspace: Path, monkeypatch: pytest
     assert infc(monkeypatch, cpu_workspace, "lock", "--check", SPEC) == 0
     assert infc(monkeypatch, cpu_workspace, "compile", "--locked", SPEC) == 0
     assert tree(cpu_workspace) == before
+
+
+def test_locked_ignores_newer_measurements(cpu_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A measurement newer than the lock makes it outdated: the check passes, --locked compiles what is locked."""
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 0
+    locked = (cpu_workspace / "infc.lock").read_bytes()
+    measured_as(cpu_workspace, Precision.INT8, 2e-3)
+    assert infc(monkeypatch, cpu_workspace, "lock", "--check", SPEC) == 0
+    assert infc(monkeypatch, cpu_workspace, "compile", "--locked", SPEC) == 0
+    assert (cpu_workspace / "infc.lock").read_bytes() == locked
+    assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 0
+    [block] = lock_of(cpu_workspace)
+    predicted = block["predicted"]
+    assert isinstance(predicted, dict)
+    assert predicted["basis"] == "measured"
 
 
 def test_locked_refuses_a_changed_spec(cpu_workspace: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:

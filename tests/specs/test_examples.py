@@ -143,3 +143,12 @@ def test_efficientnet_tags_photos_as_stated() -> None:
     scores = outputs(folder / "efficientnet-lite0.onnx", {"input": fed(data, "input", "input")}, batch=16)
     right = [guess in set(classes) for guess, classes in zip(scores.argmax(axis=1), data["labels"], strict=True)]
     assert float(np.mean(right)) == pytest.approx(0.837, abs=0.005)
+
+
+def test_the_committed_lock_is_current(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`infc lock --check` accepts the examples' lock, with or without the models that are not committed."""
+    from infc.cli import app
+    from infc.cli.edge import guarded
+
+    monkeypatch.chdir(SPECS)
+    assert guarded(app, usage_error=64, args=["lock", "--check"]) == 0, capsys.readouterr()

@@ -9,7 +9,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from infc.ir.engine import BuildRequest, Engine, EngineFacts, EngineKind, EngineLayer
+from infc.ir.engine import BuildRequest, Engine, EngineFacts, EngineLayer
+from infc.ir.engine_kind import EngineKind
 
 FILE_NAMES: dict[EngineKind, str] = {
     "tensorrt": "model.plan",

@@ -8,7 +8,8 @@ from importlib import metadata
 
 from infc.build.libraries import LIBRARIES
 from infc.diag import ToolError
-from infc.ir.engine import BuildRequest, EngineKind
+from infc.ir.engine import BuildRequest
+from infc.ir.engine_kind import EngineKind
 
 BUILDER_VERSION = 1
 """Raise it when a builder of infc changes what it makes from the same inputs: it is part of every key."""

@@ -7,7 +7,7 @@ Source: names in the bindings of tensorrt_rtx 1.7 and tensorrt 11.4; TensorRT-RT
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from infc.ir.engine import EngineKind
+from infc.ir.engine_kind import EngineKind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,8 @@ from importlib import util
 
 from infc.build.libraries import LIBRARIES
 from infc.diag import Diagnostic
-from infc.ir.engine import BuildRequest, EngineKind
+from infc.ir.engine import BuildRequest
+from infc.ir.engine_kind import EngineKind
 from infc.ir.hardware import Hardware
 
 

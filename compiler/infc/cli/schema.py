@@ -13,6 +13,7 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
     ("diagnostics", "infc.report.diagnostics_json:diagnostics_schema", "infc check --format json"),
     ("explanations", "infc.report.explanations:explanations_schema", "infc explain --format json"),
     ("plan", "infc.report.plan_schema:plan_schema", "infc plan --format json"),
+    ("compile", "infc.report.compile_schema:compile_schema", "infc compile --format json"),
     ("predict", "infc.report.predict_schema:predict_schema", "infc predict --format json"),
     ("simulation", "infc.report.simulation_schema:simulation_schema", "infc simulate --format json"),
     ("calibration", "infc.report.service_time_schema:calibration_schema", "infc calibrate --format json"),

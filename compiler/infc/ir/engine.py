@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
 
+from infc.ir.engine_kind import EngineKind
 from infc.ir.precision import Precision
-
-EngineKind: TypeAlias = Literal["tensorrt", "tensorrt_rtx", "onnxruntime"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import TypeVar
 from infc.diag import Diagnostic, Span
 from infc.ir.accuracy import Verdict
 from infc.ir.candidate import ServerName
-from infc.ir.engine import EngineKind
+from infc.ir.engine_kind import EngineKind
 from infc.ir.interval import Basis
 from infc.ir.precision import Precision
 from infc.lock.table import Table, TableError

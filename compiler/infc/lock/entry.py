@@ -1,18 +1,24 @@
 """From what a compile holds to a lock entry."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from infc.diag import InternalError
 from infc.ir.accuracy import AccuracyEvidence
-from infc.ir.bundle import Bundle
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
-from infc.ir.engine import Engine, EngineKind, PendingEngine
+from infc.ir.engine_kind import EngineKind
 from infc.ir.estimate import Estimate
 from infc.ir.plan import Plan
 from infc.lock.document import lock_from_text
 from infc.lock.inputs import engine_inputs
 from infc.lock.text import text_from_lock
 from infc.lock.values import InputDigests, Lock, LockedAccuracy, LockedChoice, LockedEngine, LockedPrediction, LockEntry
+
+if TYPE_CHECKING:  # a plan reads locks without ever holding an engine or a bundle
+    from infc.ir.bundle import Bundle
+    from infc.ir.engine import Engine, PendingEngine
 
 
 def entry_from(
@@ -38,6 +44,8 @@ def entry_from(
         digests: path -> `sha256:<hex>` of the bundle's files (`emit.manifest.bundle_digests`).
         accuracy: the evidence that the precision was accepted on, None without an accuracy goal.
     """
+    from infc.ir.engine import Engine, PendingEngine
+
     file = engine_file(bundle.name, engine.kind)
     is_repeatable = engine.kind == "onnxruntime"
     entry = LockEntry(

@@ -20,6 +20,7 @@ from infc.ir.price import Price
 from infc.ir.problem import HardwareOption, Problem
 from infc.ir.spec import Spec
 from infc.lock.values import InputDigests
+from infc.resolve.store import measurement_name
 from infc.spec import LoadedSpec
 
 MISSING = "missing"
@@ -88,10 +89,7 @@ def profile_names(problem: Problem, hardware_id: str) -> tuple[str, ...]:
 
     Accuracy evidence is not listed: it follows from model, data and toolchain, which are inputs themselves.
     """
-    from infc.resolve.profile_json import text_from_service_times
-
-    texts = [text_from_service_times(m) for m in problem.measurements if m.hardware_id == hardware_id]
-    return tuple(sorted(f"service-time-{hashlib.sha256(text.encode()).hexdigest()[:12]}" for text in texts))
+    return tuple(sorted(measurement_name(m) for m in problem.measurements if m.hardware_id == hardware_id))
 
 
 def digest_of(value: object) -> str:

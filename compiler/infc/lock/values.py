@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from infc.ir.accuracy import Verdict
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching, ServerName
-from infc.ir.engine import EngineKind
+from infc.ir.engine_kind import EngineKind
 from infc.ir.interval import Basis
 from infc.ir.precision import Precision
 

@@ -126,7 +126,12 @@ def compile_spec(path: Path, options: CompileOptions) -> CompiledSpec:
         ToolError: a package, a tool or the file system is missing or refuses.
     """
     loaded_lock, lock_problems = read_lock(_lock_path(path))
-    planned = plan_spec(path, overlay=options.overlay, locked_digest=locked_digest_from(loaded_lock))
+    planned = plan_spec(
+        path,
+        overlay=options.overlay,
+        locked_digest=locked_digest_from(loaded_lock),
+        only_measurements=_locked_measurements(path, loaded_lock) if options.is_locked else None,
+    )
     if loaded_lock is None:
         return _stopped(planned, lock_problems, is_stale=True)
     if not planned.decisions or has_errors(planned.diagnostics):
@@ -149,6 +154,15 @@ def _lock_path(path: Path) -> Path:
     from infc.spec import find_workspace
 
     return find_workspace(path).lock
+
+
+def _locked_measurements(path: Path, lock: Lock | None) -> frozenset[str]:
+    """Names of the stored service times that the locked plan rested on: newer ones make a lock outdated, not stale."""
+    from infc.spec import find_workspace
+
+    spec = path.resolve().relative_to(find_workspace(path).root).as_posix()
+    entries = lock.of_spec(spec) if lock is not None else ()
+    return frozenset(name for entry in entries for name in entry.inputs.profiles)
 
 
 def _stopped(planned: PlannedSpec, diagnostics: tuple[Diagnostic, ...], *, is_stale: bool = False) -> CompiledSpec:

@@ -1,7 +1,7 @@
 """Planning, end to end: spec files in, decisions and diagnostics out. No GPU, no network, no server."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -67,13 +67,23 @@ def plan_specs(
         yield plan_loaded(loaded, catalogues, overlay=overlay, locked_digest=locked_digest)
 
 
-def plan_spec(path: Path, *, overlay: Path | None = None, locked_digest: LockedDigest | None = None) -> PlannedSpec:
+def plan_spec(
+    path: Path,
+    *,
+    overlay: Path | None = None,
+    locked_digest: LockedDigest | None = None,
+    only_measurements: frozenset[str] | None = None,
+) -> PlannedSpec:
     """Plan one spec file and the targets that it names.
+
+    `only_measurements` are the names of the stored service times that the plan may know (None: all).
 
     Raises:
         ToolError: the model must be analysed and the extra `onnx` is not installed.
     """
-    return plan_loaded(load_spec(path), {}, overlay=overlay, locked_digest=locked_digest)
+    return plan_loaded(
+        load_spec(path), {}, overlay=overlay, locked_digest=locked_digest, only_measurements=only_measurements
+    )
 
 
 def plan_loaded(
@@ -82,9 +92,12 @@ def plan_loaded(
     *,
     overlay: Path | None = None,
     locked_digest: LockedDigest | None = None,
+    only_measurements: frozenset[str] | None = None,
 ) -> PlannedSpec:
     """Plan a spec that is loaded. `catalogues` keeps the catalogues of earlier calls by overlay."""
-    resolved, catalogue, diagnostics = resolve_loaded(loaded, catalogues, overlay=overlay, locked_digest=locked_digest)
+    resolved, catalogue, diagnostics = resolve_loaded(
+        loaded, catalogues, overlay=overlay, locked_digest=locked_digest, only_measurements=only_measurements
+    )
     if resolved is None:
         return PlannedSpec(loaded=loaded, decisions=(), diagnostics=diagnostics)
     spec = loaded.spec
@@ -109,13 +122,14 @@ def resolve_loaded(
     *,
     overlay: Path | None = None,
     locked_digest: LockedDigest | None = None,
+    only_measurements: frozenset[str] | None = None,
 ) -> tuple[Resolved | None, Catalogue, tuple[Diagnostic, ...]]:
     """The problems of a loaded spec, the catalogue they came from, and every diagnostic on the way."""
     own = overlay_of(loaded.workspace) if overlay is None else overlay
     if own not in catalogues:
         catalogues[own] = load_catalogue(own)
     catalogue = catalogues[own]
-    store = profile_store(loaded.workspace)
+    store = replace(profile_store(loaded.workspace), only_measurements=only_measurements)
     digest = locked_digest(loaded) if locked_digest is not None else None
     resolved, found = resolve_problem(loaded, catalogue, store, locked_digest=digest)
     diagnostics = tuple(dict.fromkeys((*loaded.diagnostics, *catalogue.diagnostics, *found, *store.diagnostics)))

@@ -16,7 +16,7 @@ from infc.sim.dynamic_batching import simulate
 REQUESTS = 20_000
 """Fewest requests of a simulation that judges a percentile."""
 MOST_REQUESTS = 200_000
-QUICK_SHARE = 4
+QUICK_SHARE = 8
 """Simulations that only compare have this fraction of the requests."""
 _BEYOND = 100
 SEED = 2025

@@ -49,13 +49,13 @@ def _entry() -> dict[str, Any]:
                 "description": "Hardware id of a deploy.targets entry; null is the free choice.",
             },
             "status": {"enum": ["feasible", "infeasible", "invalid"]},
-            "decision": nullable(_decision()),
-            "estimate": nullable(_estimate()),
+            "decision": nullable(decision_schema()),
+            "estimate": nullable(estimate_schema()),
             "reasons": {**_TEXTS, "description": "Why this one, in order of weight."},
             "comments": {**_TEXTS, "description": "What the emitted scheduler settings rest on."},
             "runners_up": {
                 "type": "array",
-                "items": _object({"decision": _decision(), "estimate": _estimate()}),
+                "items": _object({"decision": decision_schema(), "estimate": estimate_schema()}),
             },
             "rejected": {
                 "type": "array",
@@ -81,7 +81,8 @@ def _entry() -> dict[str, Any]:
     )
 
 
-def _decision() -> dict[str, Any]:
+def decision_schema() -> dict[str, Any]:
+    """A chosen candidate."""
     count = {"type": ["integer", "null"], "minimum": 0}
     return _object(
         {
@@ -103,18 +104,21 @@ def _decision() -> dict[str, Any]:
     )
 
 
-def _estimate() -> dict[str, Any]:
+def estimate_schema() -> dict[str, Any]:
+    """What a candidate is predicted to do."""
     return _object(
         {
             "latency_ms": {"type": "object", "additionalProperties": interval_schema()},
             "ttft_ms": {"type": "null"},
             "tpot_ms": {"type": "null"},
-            "throughput_rps": interval_schema(),
+            "throughput_rps": _NUMBER,
+            "throughput_interval_rps": interval_schema(),
             "goodput_rps": _NUMBER,
             "utilization": {"type": "number", "minimum": 0, "maximum": 1},
             "mean_batch_size": _NUMBER,
             "memory_gib": _NUMBER,
-            "power_w": nullable(interval_schema()),
+            "power_w": {"type": ["number", "null"]},
+            "power_interval_w": nullable(interval_schema()),
             "requests_per_joule": {"type": ["number", "null"]},
             "cost": nullable(
                 _object(

@@ -39,10 +39,12 @@ class ProfileStore:
     """The profiles of one workspace: `root` holds `infc-profiles/`, `cache` is its `.infc/`.
 
     Files are read when they are first asked for and once; `diagnostics` tells which of them could not be read.
+    `only_measurements` hides stored service times but those of these names (a locked compile knows no newer ones).
     """
 
     root: Path
     cache: Path
+    only_measurements: frozenset[str] | None = None
     _texts: dict[str, tuple[tuple[Path, str], ...]] = field(default_factory=dict, repr=False)
     _problems: dict[Path, Diagnostic] = field(default_factory=dict, repr=False)
 
@@ -86,7 +88,12 @@ class ProfileStore:
     def service_times(self, model_digest: str) -> tuple[ServiceTimeProfile, ...]:
         """Measured service times of a model, in the order of their file names."""
         profiles = self._read("service-time", _mentions(model_digest), service_times_from_text)
-        return tuple(profile for profile in profiles if profile.model_digest == model_digest)
+        known = self.only_measurements
+        return tuple(
+            profile
+            for profile in profiles
+            if profile.model_digest == model_digest and (known is None or measurement_name(profile) in known)
+        )
 
     def add_service_time(self, profile: ServiceTimeProfile) -> Path:
         """Commit measured service times; earlier ones of the same model, precision, device, engine and instances go."""
@@ -200,6 +207,11 @@ def _is_same_but_for_name(text: str, profile: ModelProfile) -> bool:
     except ProfileFormatError:
         return False
     return replace(stored, name=profile.name, caveats=profile.caveats) == profile
+
+
+def measurement_name(profile: ServiceTimeProfile) -> str:
+    """The name of the file, without its ending, that stored service times have: it follows from their content."""
+    return f"service-time-{hashlib.sha256(text_from_service_times(profile).encode()).hexdigest()[:12]}"
 
 
 def _mentions(digest: str) -> Callable[[str], bool]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infc.ir.candidate import DynamicBatching
-from infc.ir.engine import EngineKind
+from infc.ir.engine_kind import EngineKind
 from infc.ir.interval import Interval
 from infc.ir.model_profile import TensorSpec
 from infc.ir.plan import Plan

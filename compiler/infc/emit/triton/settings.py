@@ -8,7 +8,8 @@ from infc.diag import Diagnostic, InternalError
 from infc.emit.triton.tensors import TritonTensor, triton_tensors
 from infc.emit.triton.warmup import WarmupSample, warmup_samples
 from infc.ir.candidate import DynamicBatching
-from infc.ir.engine import Engine, EngineKind, PendingEngine
+from infc.ir.engine import Engine, PendingEngine
+from infc.ir.engine_kind import EngineKind
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
 

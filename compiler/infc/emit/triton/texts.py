@@ -7,7 +7,8 @@ from infc.emit.release import TritonRelease, triton_folder
 from infc.emit.templates import TemplateValue, render
 from infc.emit.triton.settings import ENGINE_FILES, ModelSettings
 from infc.emit.triton.tensors import TritonTensor
-from infc.ir.engine import Engine, EngineKind, PendingEngine
+from infc.ir.engine import Engine, PendingEngine
+from infc.ir.engine_kind import EngineKind
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
 

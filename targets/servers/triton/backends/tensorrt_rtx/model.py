@@ -268,9 +268,6 @@ class TritonPythonModel:
                 start += count
         return responses
 
-    def _array(self, request, name):
-        return pb_utils.get_input_tensor_by_name(request, name).as_numpy()
-
     def _response(self, results, start, end):
         outputs = []
         for name in self.outputs:

@@ -1,0 +1,104 @@
+"""The JSON Schema of `infc compile --format json`."""
+
+from typing import Any, get_args
+
+from infc.ir.accuracy import Verdict
+from infc.ir.engine_kind import EngineKind
+from infc.ir.precision import Precision
+from infc.report.measurement_schema import measurement_schema
+from infc.report.plan_schema import decision_schema, estimate_schema, interval_schema, nullable
+
+_TEXT = {"type": "string"}
+_COUNT = {"type": "integer", "minimum": 0}
+_SHA256 = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
+
+
+def compile_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the report: one entry per bundle."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "infc compile",
+        "description": "What `infc compile --format json` prints: one entry per bundle that was written.",
+        **_object(
+            {
+                "format_version": {"type": "string", "pattern": r"^1\.\d+$"},
+                "exit_code": _COUNT,
+                "bundles": {"type": "array", "items": _bundle()},
+            }
+        ),
+    }
+
+
+def _bundle() -> dict[str, Any]:
+    return _object(
+        {
+            **dict.fromkeys(("name", "path", "folder"), _TEXT),
+            "target": {"type": ["string", "null"], "description": "A deploy.targets entry; null is the free choice."},
+            "change": {"enum": ["added", "changed", "rebuilt", "removed", "unchanged"]},
+            "decision": decision_schema(),
+            "estimate": estimate_schema(),
+            "lowered": _lowered(),
+            "accuracy": nullable(_accuracy()),
+            "engine": _engine(),
+            "measurement": nullable({k: v for k, v in measurement_schema().items() if not k.startswith("$")}),
+        }
+    )
+
+
+def _lowered() -> dict[str, Any]:
+    each = _object({"name": _TEXT, "changed": _COUNT, "notes": {"type": "array", "items": _TEXT}})
+    return _object(
+        {
+            "precision": {"enum": [precision.value for precision in Precision]},
+            "digest": _SHA256,
+            "recipe": _SHA256,
+            "passes": {"type": "array", "items": each},
+        }
+    )
+
+
+def _accuracy() -> dict[str, Any]:
+    bound = {"type": ["number", "null"]}
+    return _object(
+        {
+            "verdict": {"enum": [verdict.value for verdict in Verdict]},
+            "metric": _TEXT,
+            "subject": {**_TEXT, "description": "lowered, or the kind of the engine that was run."},
+            "samples": _COUNT,
+            "samples_needed": {"type": ["integer", "null"]},
+            "confidence": {"type": "number"},
+            "reference": {"type": "number"},
+            "value": interval_schema(),
+            "drop": interval_schema(),
+            "floor": bound,
+            "max_drop": bound,
+        }
+    )
+
+
+def _engine() -> dict[str, Any]:
+    size = {"type": ["integer", "null"], "minimum": 0}
+    return _object(
+        {
+            "kind": {"enum": list(get_args(EngineKind))},
+            "key": _SHA256,
+            "digest": _SHA256,
+            "size_bytes": _COUNT,
+            "activation_bytes": size,
+            "weight_bytes": size,
+            "toolchain": {"type": "object", "additionalProperties": _TEXT},
+            "layers": {
+                "type": "array",
+                "items": _object(dict.fromkeys(("name", "kind", "dtype"), _TEXT)),
+            },
+        }
+    )
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
