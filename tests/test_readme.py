@@ -44,7 +44,7 @@ def test_sample_output_is_real(command: str, shown: str, checkout: Path) -> None
 def test_make_targets_of_the_readme_exist() -> None:
     """Every `make X` that the README names is a target of the Makefile."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in set(re.findall(r"make ([a-z-]+)", README)):
+    for target in set(re.findall(r"(?:^|`)make ([a-z-]+)", README, flags=re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
 
 
