@@ -2,6 +2,7 @@
 
 from infc.ir.accuracy import Verdict
 from infc.ir.interval import Basis
+from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
 from infc.lock.document import ENGINE_KINDS, SERVERS
 from infc.lock.values import VERSION
@@ -19,14 +20,14 @@ def lock_schema() -> dict[str, object]:
         "$id": "https://infc.dev/schemas/lock.schema.json",
         "title": "infc.lock",
         "description": "What infc decided and built, and from which inputs.",
-        **_object(
+        **object_schema(
             {"version": {"const": VERSION}, "artifact": {"type": "array", "items": _artifact()}}, optional=("artifact",)
         ),
     }
 
 
 def _artifact() -> dict[str, object]:
-    return _object(
+    return object_schema(
         {
             "name": _TEXT,
             "target": {**_TEXT, "description": "Hardware id, with @<power mode> where it has one."},
@@ -48,7 +49,7 @@ def _artifact() -> dict[str, object]:
 
 
 def _inputs() -> dict[str, object]:
-    return _object(
+    return object_schema(
         {
             "spec": {**_DIGEST, "description": "The spec's meaning: layout, comments and key order do not count."},
             "build_settings": {**_DIGEST, "description": "Axes and quantization of the spec."},
@@ -71,7 +72,7 @@ def _inputs() -> dict[str, object]:
 
 
 def _choice() -> dict[str, object]:
-    return _object(
+    return object_schema(
         {
             "server": {"enum": list(SERVERS)},
             "hardware": _TEXT,
@@ -100,7 +101,7 @@ def _choice() -> dict[str, object]:
 
 
 def _predicted() -> dict[str, object]:
-    fixed = _object(
+    fixed = object_schema(
         {
             "utilization": _NUMBER,
             "throughput_rps": _NUMBER,
@@ -117,7 +118,7 @@ def _predicted() -> dict[str, object]:
 
 
 def _accuracy() -> dict[str, object]:
-    return _object(
+    return object_schema(
         {
             "metric": _TEXT,
             "value": _NUMBER,
@@ -131,7 +132,7 @@ def _accuracy() -> dict[str, object]:
 
 
 def _engine() -> dict[str, object]:
-    return _object(
+    return object_schema(
         {
             "kind": {"enum": list(ENGINE_KINDS)},
             "inputs": {**_DIGEST, "description": "What the engine is made from, known before it is built."},
@@ -142,12 +143,3 @@ def _engine() -> dict[str, object]:
         },
         optional=("key", "toolchain"),
     )
-
-
-def _object(properties: dict[str, object], optional: tuple[str, ...] = ()) -> dict[str, object]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name in properties if name not in optional],
-        "additionalProperties": False,
-    }

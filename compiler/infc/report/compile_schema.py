@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 from infc.ir.accuracy import Verdict
 from infc.ir.engine_kind import EngineKind
+from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
 from infc.report.measurement_schema import measurement_schema
 from infc.report.plan_schema import decision_schema, estimate_schema, interval_schema, nullable
@@ -19,7 +20,7 @@ def compile_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "infc compile",
         "description": "What `infc compile --format json` prints: one entry per bundle that was written.",
-        **_object(
+        **object_schema(
             {
                 "format_version": {"type": "string", "pattern": r"^1\.\d+$"},
                 "exit_code": _COUNT,
@@ -30,7 +31,7 @@ def compile_schema() -> dict[str, Any]:
 
 
 def _bundle() -> dict[str, Any]:
-    return _object(
+    return object_schema(
         {
             **dict.fromkeys(("name", "path", "folder"), _TEXT),
             "target": {"type": ["string", "null"], "description": "A deploy.targets entry; null is the free choice."},
@@ -46,8 +47,8 @@ def _bundle() -> dict[str, Any]:
 
 
 def _lowered() -> dict[str, Any]:
-    each = _object({"name": _TEXT, "changed": _COUNT, "notes": {"type": "array", "items": _TEXT}})
-    return _object(
+    each = object_schema({"name": _TEXT, "changed": _COUNT, "notes": {"type": "array", "items": _TEXT}})
+    return object_schema(
         {
             "precision": {"enum": [precision.value for precision in Precision]},
             "digest": _SHA256,
@@ -59,7 +60,7 @@ def _lowered() -> dict[str, Any]:
 
 def _accuracy() -> dict[str, Any]:
     bound = {"type": ["number", "null"]}
-    return _object(
+    return object_schema(
         {
             "verdict": {"enum": [verdict.value for verdict in Verdict]},
             "metric": _TEXT,
@@ -78,7 +79,7 @@ def _accuracy() -> dict[str, Any]:
 
 def _engine() -> dict[str, Any]:
     size = {"type": ["integer", "null"], "minimum": 0}
-    return _object(
+    return object_schema(
         {
             "kind": {"enum": list(get_args(EngineKind))},
             "key": _SHA256,
@@ -89,16 +90,7 @@ def _engine() -> dict[str, Any]:
             "toolchain": {"type": "object", "additionalProperties": _TEXT},
             "layers": {
                 "type": "array",
-                "items": _object(dict.fromkeys(("name", "kind", "dtype"), _TEXT)),
+                "items": object_schema(dict.fromkeys(("name", "kind", "dtype"), _TEXT)),
             },
         }
     )
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import get_args
 
+from infc.ir.json_schema import object_schema
 from infc.lock.diff import EntryDiff, FileAction
 from infc.lock.values import Cell, ChangeKind, InputDigests, LockEntry
 
@@ -53,15 +54,15 @@ def diff_schema() -> dict[str, object]:
     optional = {"type": ["string", "null"]}
     cell = {"type": ["string", "number", "boolean", "array", "null"], "items": {"type": "integer"}}
     names = list(InputDigests.__dataclass_fields__)
-    entry = _object(
+    entry = object_schema(
         {
             "name": text,
             "target": text,
             "spec": {**optional, "description": "Relative to the lock."},
             "change": {"enum": list(KINDS), "description": "rebuilt: another engine; changed: the same engine."},
-            "inputs": _list(_object({"name": {"enum": names}, "old": optional, "new": optional})),
-            "fields": _list(_object({"path": text, "old": cell, "new": cell})),
-            "files": _list(_object({"path": text, "action": {"enum": list(get_args(FileAction))}})),
+            "inputs": _list(object_schema({"name": {"enum": names}, "old": optional, "new": optional})),
+            "fields": _list(object_schema({"path": text, "old": cell, "new": cell})),
+            "files": _list(object_schema({"path": text, "action": {"enum": list(get_args(FileAction))}})),
         }
     )
     count = {"type": "integer", "minimum": 0}
@@ -71,23 +72,14 @@ def diff_schema() -> dict[str, object]:
         "$id": "https://infc.dev/schemas/diff.schema.json",
         "title": "infc diff",
         "description": "What `infc diff --format json` and `infc lock --format json` print.",
-        **_object(
+        **object_schema(
             {
                 "format_version": {"const": FORMAT_VERSION},
                 "entries": _list(entry),
-                "summary": _object(dict.fromkeys(KINDS, count)),
-                "usd_per_month": _object({"old": money, "new": money}),
+                "summary": object_schema(dict.fromkeys(KINDS, count)),
+                "usd_per_month": object_schema({"old": money, "new": money}),
             }
         ),
-    }
-
-
-def _object(properties: dict[str, object]) -> dict[str, object]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
     }
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from infc.ir.accuracy import Verdict
+from infc.ir.json_schema import object_schema
 
 _NUMBER = {"type": "number", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -15,7 +16,7 @@ def measurement_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "infc measurement",
         "description": "What `infc validate --format json` prints: a load test's percentiles, layers and verdict.",
-        **_object(
+        **object_schema(
             {
                 "format_version": {"type": "string", "pattern": r"^1\.\d+$"},
                 "name": _TEXT,
@@ -30,10 +31,10 @@ def measurement_schema() -> dict[str, Any]:
                 "latency_ms": _map(_interval()),
                 "predicted_latency_ms": _map(_interval()),
                 "interval_confidence": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
-                "layers_ms": _object(
+                "layers_ms": object_schema(
                     dict.fromkeys(("transport", "queue", "compute_input", "compute", "compute_output"), _NUMBER)
                 ),
-                "load": _object(
+                "load": object_schema(
                     {
                         "offered_rps": _NUMBER,
                         "completed_rps": _NUMBER,
@@ -55,7 +56,7 @@ def measurement_schema() -> dict[str, Any]:
 
 
 def _slo_item() -> dict[str, Any]:
-    return _object(
+    return object_schema(
         {
             "percentile": {"type": "string", "pattern": r"^p\d+(\.\d+)?$"},
             "limit_ms": _NUMBER,
@@ -76,12 +77,12 @@ def _slo_item() -> dict[str, Any]:
 
 def _service_time() -> dict[str, Any]:
     bounds = _interval()["properties"]
-    return _object({"batch_size": _COUNT, "axes": _map(_COUNT), "executions": _COUNT, **bounds})
+    return object_schema({"batch_size": _COUNT, "axes": _map(_COUNT), "executions": _COUNT, **bounds})
 
 
 def _interval() -> dict[str, Any]:
     unbounded = {"anyOf": [_NUMBER, {"type": "null"}], "description": "null: the samples do not bound this side."}
-    return _object({"value": _NUMBER, "low": _NUMBER, "high": unbounded})
+    return object_schema({"value": _NUMBER, "low": _NUMBER, "high": unbounded})
 
 
 def _verdict() -> dict[str, Any]:
@@ -90,12 +91,3 @@ def _verdict() -> dict[str, Any]:
 
 def _map(values: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": values}
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }

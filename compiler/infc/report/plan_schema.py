@@ -5,6 +5,7 @@ from typing import Any, get_args
 from infc.diag import Severity
 from infc.ir.candidate import ServerName
 from infc.ir.interval import Basis
+from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
 
 _TEXT = {"type": "string"}
@@ -19,11 +20,11 @@ def plan_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "infc plan",
         "description": "What `infc plan --format json` prints: one entry per spec, and one for each of its targets.",
-        **_object(
+        **object_schema(
             {
                 "format_version": {"type": "string", "pattern": r"^1\.\d+$"},
                 "specs": {"type": "array", "items": _entry()},
-                "summary": _object(dict.fromkeys(("decisions", "feasible", "infeasible", "invalid"), _COUNT)),
+                "summary": object_schema(dict.fromkeys(("decisions", "feasible", "infeasible", "invalid"), _COUNT)),
             }
         ),
     }
@@ -31,7 +32,7 @@ def plan_schema() -> dict[str, Any]:
 
 def interval_schema() -> dict[str, Any]:
     """A value with the bounds of its 90% interval."""
-    return _object({"value": _NUMBER, "low": _NUMBER, "high": _NUMBER})
+    return object_schema({"value": _NUMBER, "low": _NUMBER, "high": _NUMBER})
 
 
 def nullable(schema: dict[str, Any]) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def nullable(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _entry() -> dict[str, Any]:
-    return _object(
+    return object_schema(
         {
             "name": _TEXT,
             "path": _TEXT,
@@ -55,16 +56,16 @@ def _entry() -> dict[str, Any]:
             "comments": {**_TEXTS, "description": "What the emitted scheduler settings rest on."},
             "runners_up": {
                 "type": "array",
-                "items": _object({"decision": decision_schema(), "estimate": estimate_schema()}),
+                "items": object_schema({"decision": decision_schema(), "estimate": estimate_schema()}),
             },
             "rejected": {
                 "type": "array",
-                "items": _object(dict.fromkeys(("candidate", "constraint", "predicted", "limit"), _TEXT)),
+                "items": object_schema(dict.fromkeys(("candidate", "constraint", "predicted", "limit"), _TEXT)),
             },
             "binding": {**_TEXTS, "description": "Spec paths that alone stand in the way of a plan."},
             "relaxations": {
                 "type": "array",
-                "items": _object(
+                "items": object_schema(
                     {
                         **dict.fromkeys(("path", "current", "needed", "candidate"), _TEXT),
                         "usd_per_month": {"type": ["number", "null"]},
@@ -84,7 +85,7 @@ def _entry() -> dict[str, Any]:
 def decision_schema() -> dict[str, Any]:
     """A chosen candidate."""
     count = {"type": ["integer", "null"], "minimum": 0}
-    return _object(
+    return object_schema(
         {
             "candidate": {**_TEXT, "description": "The label that --why takes."},
             "hardware": _TEXT,
@@ -106,7 +107,7 @@ def decision_schema() -> dict[str, Any]:
 
 def estimate_schema() -> dict[str, Any]:
     """What a candidate is predicted to do."""
-    return _object(
+    return object_schema(
         {
             "latency_ms": {"type": "object", "additionalProperties": interval_schema()},
             "ttft_ms": {"type": "null"},
@@ -121,7 +122,7 @@ def estimate_schema() -> dict[str, Any]:
             "power_interval_w": nullable(interval_schema()),
             "requests_per_joule": {"type": ["number", "null"]},
             "cost": nullable(
-                _object(
+                object_schema(
                     {
                         **dict.fromkeys(("usd_per_hour", "usd_per_month", "usd_per_million_requests"), _NUMBER),
                         "usd_per_million_tokens": {"type": "null"},
@@ -137,7 +138,7 @@ def estimate_schema() -> dict[str, Any]:
 
 
 def _diagnostic() -> dict[str, Any]:
-    return _object(
+    return object_schema(
         {
             "id": _TEXT,
             "severity": {"enum": [severity.value for severity in Severity]},
@@ -148,7 +149,3 @@ def _diagnostic() -> dict[str, Any]:
             "help": {"type": ["string", "null"]},
         }
     )
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
 
 _POSITIVE = {"type": "number", "exclusiveMinimum": 0}
@@ -12,18 +13,18 @@ _TEXT = {"type": "string"}
 
 def calibration_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the service times that a calibration measured."""
-    point = _object(
+    point = object_schema(
         {
             "batch_size": _COUNT,
             "axes": {"type": "object", "additionalProperties": _COUNT, "description": "Sizes of the dynamic axes."},
             "ms": {
-                **_object({"value": _POSITIVE, "low": _NOT_NEGATIVE, "high": {"type": ["number", "null"]}}),
+                **object_schema({"value": _POSITIVE, "low": _NOT_NEGATIVE, "high": {"type": ["number", "null"]}}),
                 "description": "Median with distribution-free 90% bounds; high is null where executions are too few.",
             },
             "executions": _COUNT,
         }
     )
-    profile = _object(
+    profile = object_schema(
         {
             "model_digest": _TEXT,
             "precision": {"enum": [precision.value for precision in Precision]},
@@ -38,19 +39,10 @@ def calibration_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "infc calibration",
         "description": "What `infc calibrate --format json` prints: service times measured on this machine.",
-        **_object(
+        **object_schema(
             {
                 "format_version": {"type": "string", "pattern": r"^1\.\d+$"},
                 "profiles": {"type": "array", "items": profile},
             }
         ),
-    }
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": sorted(properties),
-        "additionalProperties": False,
     }

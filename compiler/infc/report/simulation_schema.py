@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from infc.ir.json_schema import object_schema
+
 _NUMBER = {"type": "number", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 1}
 _SUMMARY_KEYS = ("mean", "p50", "p90", "p95", "p99")
@@ -9,12 +11,12 @@ _SUMMARY_KEYS = ("mean", "p50", "p90", "p95", "p99")
 
 def simulation_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of a simulation."""
-    summary = _object(dict.fromkeys(_SUMMARY_KEYS, _NUMBER))
+    summary = object_schema(dict.fromkeys(_SUMMARY_KEYS, _NUMBER))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "infc simulation",
         "description": "What `infc simulate --format json` prints: a scheduler simulated under an arrival process.",
-        **_object(
+        **object_schema(
             {
                 "format_version": {"type": "string", "pattern": r"^1\.\d+$"},
                 "latency_ms": {**summary, "description": "From arrival to answer; percentiles by nearest rank."},
@@ -36,17 +38,8 @@ def simulation_schema() -> dict[str, Any]:
                 "alternatives": {
                     "type": "array",
                     "description": "Other queueing settings with a clearly lower p99 under the same arrivals.",
-                    "items": _object({"change": {"type": "string"}, "p99_ms": _NUMBER}),
+                    "items": object_schema({"change": {"type": "string"}, "p99_ms": _NUMBER}),
                 },
             }
         ),
-    }
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
     }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from infc.ir.accuracy import Verdict
+from infc.ir.json_schema import object_schema
 from infc.ir.model_profile import OperatorClass
 from infc.ir.precision import Precision
 from infc.resolve.profile_json import FORMAT_VERSION, OPERATOR_COLUMNS
@@ -30,7 +31,7 @@ def profile_schema() -> dict[str, object]:
             "service_time": _service_time(),
             "accuracy": _accuracy(),
             "tensor": _tensor(),
-            "interval": _object({"value": _NUMBER, "low": _NUMBER, "high": _NUMBER}),
+            "interval": object_schema({"value": _NUMBER, "low": _NUMBER, "high": _NUMBER}),
             "expression": _expression(),
             "factor": _factor(),
         },
@@ -60,7 +61,7 @@ def _model() -> dict[str, object]:
             "parameter_elements": _COUNT,
             "weight_bytes": _COUNT,
             "peak_activation_elements": {**_COUNT, "description": "index into expressions"},
-            "caveats": {"type": "array", "items": _object({"id": _TEXT, "message": _TEXT, "help": _TEXT})},
+            "caveats": {"type": "array", "items": object_schema({"id": _TEXT, "message": _TEXT, "help": _TEXT})},
             "operator_columns": {"const": list(OPERATOR_COLUMNS)},
             "operators": {
                 "type": "array",
@@ -93,7 +94,7 @@ def _service_time() -> dict[str, object]:
             "engine_kind": _TEXT,
             "instances": _POSITIVE,
             "environment": {"type": "object", "additionalProperties": _TEXT},
-            "points": {"type": "array", "items": _object(point)},
+            "points": {"type": "array", "items": object_schema(point)},
         },
     )
 
@@ -123,7 +124,7 @@ def _accuracy() -> dict[str, object]:
 
 
 def _tensor() -> dict[str, object]:
-    return _object(
+    return object_schema(
         {
             "name": _TEXT,
             "dtype": _TEXT,
@@ -146,23 +147,19 @@ def _factor() -> dict[str, object]:
     floor = {"type": "array", "prefixItems": [_EXPRESSION, _POSITIVE], "items": False, "minItems": 2}
     return {
         "description": "an axis, floor(expression / number), or the largest or smallest of expressions",
-        "oneOf": [_TEXT, _object({"floor": floor}), _object({"max": options}), _object({"min": options})],
+        "oneOf": [
+            _TEXT,
+            object_schema({"floor": floor}),
+            object_schema({"max": options}),
+            object_schema({"min": options}),
+        ],
     }
 
 
 def _profile(kind: str, description: str, properties: Mapping[str, object]) -> dict[str, object]:
     version = {"type": "string", "pattern": f"^{FORMAT_VERSION.split('.')[0]}\\."}
     head: dict[str, object] = {"format_version": version, "kind": {"const": kind}}
-    return {"description": description, **_object({**head, **properties})}
-
-
-def _object(properties: Mapping[str, object]) -> dict[str, object]:
-    return {
-        "type": "object",
-        "properties": dict(properties),
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return {"description": description, **object_schema({**head, **properties})}
 
 
 def _nullable(schema: Mapping[str, object]) -> dict[str, object]:
