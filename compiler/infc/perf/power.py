@@ -7,7 +7,7 @@ from infc.perf.device import find_power_mode
 IDLE_SHARE = 0.15
 """Idle power as a share of the cap where the catalogue has none.
 
-Source: median of the catalogue's cards that state both.
+An assumption: no card of the catalogue has a sourced idle power.
 """
 SPREAD = 1.3
 """Half-width of the 90% interval as a factor: power at equal utilisation differs by model and clock."""
