@@ -181,7 +181,7 @@ def main() -> None:
         else:
             try:
                 found[key] = timm_model(model, int(size))
-            except Exception as error:
+            except (RuntimeError, ValueError, KeyError, AttributeError) as error:
                 print(key, "left out:", error)
     text = json.dumps(found, indent=None, separators=(",", ":"), sort_keys=True).replace('},"', '},\n"')
     (HERE / "data/model_structures.json").write_text(text + "\n")
