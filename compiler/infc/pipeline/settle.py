@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infc.build import build, builder_for, shape_ranges
-from infc.diag import Diagnostic, Severity, has_errors
+from infc.diag import Diagnostic, InternalError, Severity, has_errors
 from infc.ir.accuracy import AccuracyEvidence, Verdict
 from infc.ir.candidate import DynamicBatching
 from infc.ir.engine import BuildRequest, Engine, LoweredModel
@@ -121,6 +121,8 @@ def settle(problem: Problem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
                 evidence=attempt.evidence,
                 diagnostics=tuple(notes),
             )
+        if decision.candidate == plan.candidate:
+            raise InternalError(f"{plan.candidate.label} was refused, and planned again")
         shop.announce(f"planned again: {decision.candidate.label} in place of {plan.candidate.label}")
         plan = decision
 

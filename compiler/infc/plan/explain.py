@@ -31,7 +31,7 @@ def reasons(
 ) -> tuple[str, ...]:
     """Why this one, in order of weight."""
     said = [
-        _objective_reason(problem, estimate, runners_up, rejections),
+        _objective_reason(problem, sized.site.precision, estimate, runners_up, rejections),
         _replica_reason(problem, sized, sizer),
         _precision_reason(problem, sized, runners_up, rejections),
         _slo_reason(problem, estimate),
@@ -81,7 +81,11 @@ def _delay_comment(finding: DelayFinding, batching: DynamicBatching) -> str:
 
 
 def _objective_reason(
-    problem: Problem, estimate: Estimate, runners_up: Sequence[RunnerUp], rejections: Sequence[Rejection]
+    problem: Problem,
+    chosen: Precision,
+    estimate: Estimate,
+    runners_up: Sequence[RunnerUp],
+    rejections: Sequence[Rejection],
 ) -> str:
     lost = sum(1 for r in rejections if r.constraint == "objective")
     feasible = 1 + len(runners_up) + lost
@@ -93,7 +97,11 @@ def _objective_reason(
             if following is None or following.estimate.cost is None:
                 return words
             if following.estimate.cost.usd_per_hour <= estimate.cost.usd_per_hour * (1 + 1e-9):
-                return f"{words}; {following.candidate.label} costs the same, but an unquantised precision goes first"
+                is_quantised = following.candidate.precision in QUANTISED and chosen not in QUANTISED
+                first = (
+                    "an unquantised precision goes first" if is_quantised else "this one leaves as much room or more"
+                )
+                return f"{words}; {following.candidate.label} costs the same, but {first}"
             return f"{words}, next {money_text(following.estimate.cost.usd_per_hour)} ({following.candidate.label})"
         case "cost":
             unjudged = " and max_cost not judged" if problem.limits.max_usd_per_hour is not None else ""

@@ -1,5 +1,6 @@
 """What makes one feasible site better than another, and how good a site can be at best."""
 
+from infc.ir.precision import Precision
 from infc.ir.problem import HardwareOption, Problem
 from infc.perf import Unsupported
 from infc.plan.cost import usd_per_hour
@@ -56,10 +57,13 @@ def judged_s(problem: Problem, sized: Sized) -> float:
     return sized.load.percentile_s(highest)
 
 
-def tie_break(problem: Problem, sized: Sized) -> tuple[int, float, str]:
-    """Order among equals: unquantised first, then the most room under the SLO, then the name."""
+def tie_break(problem: Problem, sized: Sized) -> tuple[int, float, bool, str]:
+    """Order among equals: unquantised first, then the most room under the SLO, then the name.
+
+    BF16 goes last among precisions of equal room: ONNX Runtime cannot test its accuracy on a CPU.
+    """
     ratio = sized.load.slo_ratio(problem.latency)
-    return (rank(sized.site), round(ratio, 6), sized.site.label)
+    return (rank(sized.site), round(ratio, 6), sized.site.precision is Precision.BF16, sized.site.label)
 
 
 def rank(site: Site) -> int:
