@@ -167,7 +167,7 @@ def test_a_budget_too_small_is_relaxed_by_money_or_rate() -> None:
 
 def test_hardware_outside_the_list_is_proposed_as_a_relaxation() -> None:
     """Where the allowed device is too slow, one from the market that is fast enough is named."""
-    decision = solve(problem(p99_ms=1.25, options=(priced(T4, 0.53),)), lambda: (priced(H100, 3.9),))
+    decision = solve(problem(p99_ms=2.2, options=(priced(T4, 0.53),)), lambda: (priced(H100, 3.9),))
     assert isinstance(decision, Infeasible)
     found = next(r for r in decision.relaxations if r.path == "constraints.hardware")
     assert "h100" in found.needed

@@ -8,7 +8,6 @@ from infc.ir.interval import Interval
 from infc.ir.problem import HardwareOption, Problem
 from infc.ir.service_time import ServiceTimeCurve
 from infc.perf import Unsupported
-from infc.perf.server_cost import REQUEST_HANDLING_S
 from infc.plan.cost import cost_estimate
 from infc.plan.load import Loader, LoadResult
 from infc.plan.site import Setup
@@ -54,8 +53,8 @@ def assess(
         e2e_s=_percentiles(
             problem,
             value,
-            replace(low, handling_s=REQUEST_HANDLING_S.low),
-            replace(high, handling_s=REQUEST_HANDLING_S.high),
+            replace(low, handling_s=loader.handling.low),
+            replace(high, handling_s=loader.handling.high),
         ),
         throughput_rps=_throughput(curve, settings, sized.total),
         goodput_rps=problem.traffic.peak_rps * value.share_within(max(t.limit_s for t in problem.latency)),

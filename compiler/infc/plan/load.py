@@ -7,9 +7,11 @@ import numpy as np
 
 from infc.ir.arrival import Arrival
 from infc.ir.candidate import DynamicBatching
+from infc.ir.interval import Interval
 from infc.ir.problem import LatencyTarget, Problem
-from infc.perf.server_cost import REQUEST_HANDLING_S
+from infc.perf.server_cost import request_handling_s
 from infc.perf.work import FloatArray
+from infc.plan.site import planned_axes
 from infc.sim.arrivals import arrival_times_s
 from infc.sim.dynamic_batching import simulate
 
@@ -35,7 +37,7 @@ class LoadResult:
     mean_batch_size: float
     largest_batch: int
     utilization: float
-    handling_s: float = REQUEST_HANDLING_S.value
+    handling_s: float
 
     def percentile_s(self, percentile: float) -> float:
         """The latency that `percentile` percent of the requests do not exceed (nearest rank)."""
@@ -69,17 +71,30 @@ def requests_for(targets: Sequence[LatencyTarget]) -> int:
 
 def loader_for(problem: Problem) -> "Loader":
     """The full-size loader of a problem."""
-    return Loader(problem.traffic.arrival, requests_for(problem.latency), has_dynamic_shapes=bool(problem.model.axes))
+    return Loader(
+        problem.traffic.arrival,
+        requests_for(problem.latency),
+        handling=request_handling_s(_payload_bytes(problem)),
+        has_dynamic_shapes=bool(problem.model.axes),
+    )
+
+
+def _payload_bytes(problem: Problem) -> float:
+    """Inputs and outputs of one request of one item, at the planned sizes of the axes."""
+    model = problem.model
+    axes = {**planned_axes(problem), **({model.batch_axis: 1} if model.batch_axis else {})}
+    return sum(tensor.bytes_at(axes) for tensor in (*model.inputs, *model.outputs))
 
 
 class Loader:
     """Runs simulations and remembers them.
 
     Arrivals are drawn once at rate 1 and scaled to each asked rate, so that candidates are compared on the same
-    traffic.
+    traffic. `handling` is what each request takes besides queue and execution.
     """
 
-    def __init__(self, arrival: Arrival, requests: int = REQUESTS, *, has_dynamic_shapes: bool = False) -> None:
+    def __init__(self, arrival: Arrival, requests: int, *, handling: Interval, has_dynamic_shapes: bool) -> None:
+        self.handling = handling
         self._unit = arrival_times_s(arrival, 1.0, requests, SEED)
         self._results: dict[tuple[float, tuple[float, ...], DynamicBatching, int], LoadResult] = {}
         self._arrival = arrival
@@ -92,7 +107,10 @@ class Loader:
         """A loader of the same arrival process with fewer requests; one, so that its results are remembered."""
         if self._shorter is None:
             self._shorter = Loader(
-                self._arrival, self._requests // QUICK_SHARE, has_dynamic_shapes=self._has_dynamic_shapes
+                self._arrival,
+                self._requests // QUICK_SHARE,
+                handling=self.handling,
+                has_dynamic_shapes=self._has_dynamic_shapes,
             )
         return self._shorter
 
@@ -131,4 +149,5 @@ class Loader:
             mean_batch_size=sum(s * n for s, n in sizes.items()) / sum(sizes.values()),
             largest_batch=max(size for size, count in sizes.items() if count),
             utilization=result.utilization,
+            handling_s=self.handling.value,
         )

@@ -10,7 +10,6 @@ from infc.ir.problem import LatencyTarget, Problem
 from infc.ir.service_time import ServiceTimeCurve
 from infc.perf import Unsupported
 from infc.perf.memory import usable_memory_bytes
-from infc.perf.server_cost import REQUEST_HANDLING_S
 from infc.plan.load import Loader, LoadResult
 from infc.plan.site import INSTANCES, Setup, Site
 from infc.plan.words import counted, duration_text, rate_text, size_text
@@ -89,7 +88,7 @@ class Sizer:
             return Rejection(
                 candidate=site.label, constraint="memory", predicted=size_text(smallest), limit=f"{limit} usable"
             )
-        fastest = curve.at(1).value + REQUEST_HANDLING_S.value
+        fastest = curve.at(1).value + self._loader.handling.value
         tightest = min(self._targets, key=lambda target: target.limit_s)
         if fastest > tightest.limit_s:
             return Rejection(
