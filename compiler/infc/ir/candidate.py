@@ -25,10 +25,17 @@ class DynamicBatching:
 
 @dataclass(frozen=True, kw_only=True)
 class ContinuousBatching:
-    """Settings of vLLM's scheduler."""
+    """Settings of vLLM's scheduler.
+
+    `long_prefill_tokens` caps one prompt's share of a step (0: no cap). `kv_precision` None keeps the model's.
+    """
 
     max_num_seqs: int
     max_num_batched_tokens: int
+    has_prefix_caching: bool = True
+    has_chunked_prefill: bool = True
+    long_prefill_tokens: int = 0
+    kv_precision: Precision | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

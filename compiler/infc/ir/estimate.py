@@ -30,6 +30,26 @@ class CostEstimate:
     usd_per_month: float
     usd_per_million_requests: float
     price_source: str
+    usd_per_million_tokens: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenEstimate:
+    """What a language-model server is predicted to do beyond `Estimate`: token latencies at the peak rate.
+
+    `ttft_s`, `tpot_s` and `itl_s` have the keys of `Estimate.e2e_s`. `output_tokens_per_s` is what all replicas can
+    sustain. `kv_cache_utilization` is the mean share of the KV cache in use, `kv_cache_tokens` what one replica's
+    cache holds, `running_sequences` the mean number in a step of one replica, `preemptions` per request.
+    """
+
+    ttft_s: Mapping[str, Interval]
+    tpot_s: Mapping[str, Interval]
+    itl_s: Mapping[str, Interval]
+    output_tokens_per_s: Interval
+    kv_cache_utilization: float
+    kv_cache_tokens: int
+    running_sequences: float
+    preemptions: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +59,7 @@ class Estimate:
     `e2e_s` maps "mean", "p50", "p90", "p95", "p99" and every percentile of the spec to seconds, queueing included.
     `throughput_rps` is what all replicas can sustain at full batches, `goodput_rps` completed requests within the SLO.
     `utilization` is the busy share of an instance at the peak. `power_w` is of all devices at that utilisation.
-    Intervals are at `confidence`.
+    Intervals are at `confidence`. A language model has `tokens` and no `service_time`; any other model the reverse.
     """
 
     e2e_s: Mapping[str, Interval]
@@ -50,6 +70,7 @@ class Estimate:
     memory: MemoryBreakdown
     power_w: Interval | None
     cost: CostEstimate | None
-    service_time: ServiceTimeCurve
+    service_time: ServiceTimeCurve | None
     basis: Basis
     confidence: float
+    tokens: TokenEstimate | None = None

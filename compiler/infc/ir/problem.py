@@ -9,10 +9,12 @@ from infc.diag import Span
 from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.arrival import Arrival
 from infc.ir.hardware import Hardware
+from infc.ir.llm_profile import LlmProfile
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.ir.price import Price
 from infc.ir.service_time import ServiceTimeProfile
+from infc.ir.step_time import StepTimeProfile
 
 Objective: TypeAlias = Literal["cost", "latency", "energy"]
 
@@ -107,18 +109,16 @@ class HardwareOption:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Problem:
-    """What the planner solves. Same problem, same plan, byte for byte.
+class BaseProblem:
+    """What every problem has: traffic, limits, devices with prices, the objective.
 
-    `has_calibration_data` says whether quantised precisions can be made at all. `measurements` and `evidence` are
-    stored profiles of this model. `origins` maps a spec path (`constraints.precision`) to who set it; `spans` maps a
-    spec path to where it stands, for diagnostics about a choice.
+    `has_calibration_data` says whether quantised precisions can be made at all. `evidence` is stored of this model.
+    `origins` maps a spec path (`constraints.precision`) to who set it; `spans` maps a spec path to where it stands, for
+    diagnostics about a choice.
     """
 
     name: str
     spec_path: str
-    model: ModelProfile
-    latency: tuple[LatencyTarget, ...]
     availability: float | None
     accuracy: AccuracyGoal | None
     traffic: Traffic
@@ -126,9 +126,50 @@ class Problem:
     objective: Objective
     options: tuple[HardwareOption, ...]
     server: Literal["auto", "triton", "vllm", "jetson"]
-    measurements: tuple[ServiceTimeProfile, ...]
     evidence: tuple[AccuracyEvidence, ...]
     origins: Mapping[str, Origin]
     spans: Mapping[str, Span]
     has_calibration_data: bool = True
     is_provider_named: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem(BaseProblem):
+    """A problem about an ONNX model. Same problem, same plan, byte for byte.
+
+    `measurements` are stored profiles of this model.
+    """
+
+    model: ModelProfile
+    latency: tuple[LatencyTarget, ...]
+    measurements: tuple[ServiceTimeProfile, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenTraffic:
+    """Lengths of prompts and outputs over requests, in tokens.
+
+    `shared_prefix` is the share of the prompt tokens that requests have in common.
+    """
+
+    prompt: AxisDistribution
+    output: AxisDistribution
+    shared_prefix: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlmProblem(BaseProblem):
+    """A problem about a language model, to be served by continuous batching. Same problem, same plan, byte for byte.
+
+    At least one of `ttft`, `tpot` and `e2e` is not empty. `step_times` are stored profiles of this model.
+    """
+
+    model: LlmProfile
+    ttft: tuple[LatencyTarget, ...]
+    tpot: tuple[LatencyTarget, ...]
+    e2e: tuple[LatencyTarget, ...]
+    tokens: TokenTraffic
+    step_times: tuple[StepTimeProfile, ...]
+
+
+AnyProblem: TypeAlias = Problem | LlmProblem

@@ -109,10 +109,16 @@ def _estimate(estimate: Estimate) -> dict[str, Json]:
         "power_interval_w": None if estimate.power_w is None else interval_json(estimate.power_w),
         "requests_per_joule": _requests_per_joule(estimate),
         "cost": None if estimate.cost is None else _cost(estimate.cost),
-        "service_ms": [number(s.value * 1e3) for s in estimate.service_time.seconds],
+        "service_ms": _service_ms(estimate),
         "basis": estimate.basis.value,
         "confidence": estimate.confidence,
     }
+
+
+def _service_ms(estimate: Estimate) -> Json:
+    if estimate.service_time is None:
+        return None
+    return [number(s.value * 1e3) for s in estimate.service_time.seconds]
 
 
 def _requests_per_joule(estimate: Estimate) -> Json:

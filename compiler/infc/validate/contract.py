@@ -89,7 +89,8 @@ def contract_from(problem: Problem, plan: Plan, engine_kind: EngineKind) -> Vali
         max_batch_size=candidate.batching.max_batch_size if is_batched else 0,
         instances=candidate.instances_per_gpu,
     )
-    mode = candidate.power_mode
+    mode, service_time = candidate.power_mode, plan.estimate.service_time
+    assert service_time is not None  # noqa: S101 - plans of ONNX models have one
     return ValidationContract(
         name=problem.name,
         spec_path=problem.spec_path,
@@ -99,5 +100,5 @@ def contract_from(problem: Problem, plan: Plan, engine_kind: EngineKind) -> Vali
         latency=tuple(LatencyTarget(percentile=t.percentile, limit_s=t.limit_s) for t in problem.latency),
         traffic=problem.traffic,
         predicted_s=plan.estimate.e2e_s,
-        service_time=plan.estimate.service_time,
+        service_time=service_time,
     )

@@ -1,16 +1,15 @@
-"""`infc simulate`: queueing what-if from service times, scheduler settings and an arrival process."""
+"""`infc simulate triton`: queueing what-if from service times, batcher settings and an arrival process."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from infc.ir.arrival import Arrival, BurstyArrival, ConstantArrival, PoissonArrival, TraceArrival
+from infc.cli.simulate.options import arrival_option, arrival_text, own_rate_rps, rate_option
+from infc.ir.arrival import Arrival
 from infc.ir.candidate import DynamicBatching
-from infc.ir.quantity import QuantityError, parse_rate_rps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 _WORTH_NOTING = 0.97
 _MAX_REQUESTS = 5_000_000
-_MAX_CV = 20.0
 
 
 def _positive_floats(_ctx: click.Context, _param: click.Parameter, value: str) -> tuple[float, ...]:
@@ -44,57 +42,7 @@ def _batch_sizes(_ctx: click.Context, _param: click.Parameter, value: str | None
     return sizes
 
 
-def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
-    try:
-        return None if value is None else parse_rate_rps(value)
-    except QuantityError as error:
-        raise click.BadParameter(f"{error.message}: {error.help}") from None
-
-
-def _arrival(_ctx: click.Context, _param: click.Parameter, value: str) -> Arrival:
-    kind, _, argument = value.partition(":")
-    match kind, argument:
-        case "poisson", "":
-            return PoissonArrival()
-        case "constant", "":
-            return ConstantArrival()
-        case "bursty", text:
-            return BurstyArrival(cv=_cv(text))
-        case "trace", text if text:
-            return _trace(text)
-        case _:
-            raise click.BadParameter(f"{value!r} is none of poisson, constant, bursty:CV, trace:FILE")
-
-
-def _cv(text: str) -> float:
-    try:
-        cv = float(text)
-    except ValueError:
-        cv = 0.0
-    if not 0.0 < cv <= _MAX_CV:
-        raise click.BadParameter("bursty takes the coefficient of variation of the gaps, up to 20: bursty:2.5")
-    return cv
-
-
-def _trace(text: str) -> TraceArrival:
-    from infc.spec.trace import read_trace
-
-    trace, problems = read_trace(Path(text), text, text)
-    if trace is None:
-        told = [f"{d.span.line if d.span else 1}: {d.message}" + (f" ({d.help})" if d.help else "") for d in problems]
-        raise click.BadParameter("; ".join(f"{text}:{problem}" for problem in told))
-    return trace
-
-
-@click.group()
-def command() -> None:
-    """Simulate a server's scheduler: what if the batching, the instances or the traffic were different.
-
-    No server, no GPU: the scheduler's real rules, event by event, on a simulated clock.
-    """
-
-
-@command.command()
+@click.command()
 @click.option(
     "--service-ms",
     metavar="MS,MS,...",
@@ -105,13 +53,13 @@ def command() -> None:
 @click.option(
     "--rate",
     metavar="RATE",
-    callback=_rate_rps,
+    callback=rate_option,
     help="Mean arrival rate, such as 100/s. Default: a trace's own; else required.",
 )
 @click.option(
     "--arrival",
     metavar="PROCESS",
-    callback=_arrival,
+    callback=arrival_option,
     default="poisson",
     show_default=True,
     help="poisson, constant, bursty:CV (gamma gaps), or trace:FILE (CSV with a timestamp_s column, looped).",
@@ -176,7 +124,7 @@ def triton(
         preferred_batch_sizes=preferred,
         has_prefetch=has_prefetch,
     )
-    rate_rps = rate if rate is not None else _own_rate_rps(arrival)
+    rate_rps = rate if rate is not None else own_rate_rps(arrival)
     service_s = [milliseconds * 1e-3 for milliseconds in service_ms]
     arrivals_s = arrival_times_s(arrival, rate_rps, requests, seed)
 
@@ -187,7 +135,7 @@ def triton(
     report = SimulationReport(
         batching=batching,
         instances=instances,
-        arrival=_arrival_text(arrival),
+        arrival=arrival_text(arrival),
         rate_rps=rate_rps,
         seed=seed,
         capacity_rps=instances * max(size / service_s[size - 1] for size in range(1, maximum + 1)),
@@ -205,24 +153,6 @@ def _max_batch_size(service_ms: tuple[float, ...], asked: int | None, preferred:
     if preferred and preferred[-1] > maximum:
         raise click.UsageError(f"--preferred {preferred[-1]} is above the maximum batch size {maximum}")
     return maximum
-
-
-def _own_rate_rps(arrival: Arrival) -> float:
-    if not isinstance(arrival, TraceArrival):
-        raise click.UsageError("Missing option '--rate', such as --rate 100/s")
-    return (len(arrival.timestamps_s) - 1) / arrival.timestamps_s[-1]
-
-
-def _arrival_text(arrival: Arrival) -> str:
-    match arrival:
-        case PoissonArrival():
-            return "poisson"
-        case ConstantArrival():
-            return "constant"
-        case BurstyArrival(cv=cv):
-            return f"bursty (cv {cv:g})"
-        case TraceArrival(path=path):
-            return f"trace {path}"
 
 
 def _alternatives(

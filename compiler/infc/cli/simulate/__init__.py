@@ -1,0 +1,16 @@
+"""`infc simulate`: one module for each scheduler that can be simulated."""
+
+import click
+
+from infc.cli.simulate.triton import triton
+
+
+@click.group()
+def command() -> None:
+    """Simulate a server's scheduler: what if the batching, the instances or the traffic were different.
+
+    No server, no GPU: the scheduler's real rules, event by event, on a simulated clock.
+    """
+
+
+command.add_command(triton)

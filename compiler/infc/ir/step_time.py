@@ -1,0 +1,70 @@
+"""Step times of a language-model server: how long one engine step takes, as a closed form that a simulator can run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from infc.ir.interval import Basis
+from infc.ir.precision import Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTimeModel:
+    """Seconds of one engine step on one replica (all its tensor-parallel devices together).
+
+    A step processes `tokens` in all (one for each decoding sequence, and the chunk of each prefilling one):
+
+        step_s = fixed_s + interpolate(tokens) + sequence_s * sequences
+               + context_s * context_tokens + window_s * windowed_context_tokens + pair_s * pairs
+
+    `token_knots` (ascending, from 1) and `token_s` hold the part that depends on the number of tokens (projections,
+    experts, all-reduce, launches): linear between the knots, extrapolated by the last slope. `context_tokens` is the
+    sum over decoding sequences of the tokens in their cache, `windowed_context_tokens` the same with each cut to
+    `window_tokens`. `pairs` sums, over prefilling sequences, (query, key) pairs: `chunk * (cached + chunk / 2)`.
+    `fixed_s` holds what the host adds to every step, and `sequence_s` what it adds for each scheduled sequence.
+    `request_s` is what a request takes outside steps before its first token (API, tokeniser, detokeniser).
+
+    `decode_spread` and `prefill_spread` are factors (>= 1): the true time of such a step lies within value/factor and
+    value*factor in 9 of 10 cases.
+    """
+
+    token_knots: tuple[int, ...]
+    token_s: tuple[float, ...]
+    sequence_s: float
+    context_s: float
+    pair_s: float
+    fixed_s: float
+    request_s: float = 0.0
+    window_tokens: int | None = None
+    window_s: float = 0.0
+    decode_spread: float = 1.0
+    prefill_spread: float = 1.0
+    basis: Basis = Basis.ANALYTIC
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTimePoint:
+    """One measured step: median seconds over `samples` steps of this shape.
+
+    `context_tokens` is the sum over all scheduled sequences of the tokens already in their cache.
+    """
+
+    prefill_tokens: int
+    decode_seqs: int
+    context_tokens: int
+    seconds: float
+    samples: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTimeProfile:
+    """Measured steps of one model, precision and hardware; stored in `infc-profiles/`, read by the next plan.
+
+    `environment` names what ran: server, versions, device (no host name, no time).
+    """
+
+    model_digest: str
+    precision: Precision
+    hardware_id: str
+    tensor_parallel: int
+    points: tuple[StepTimePoint, ...]
+    environment: Mapping[str, str]
