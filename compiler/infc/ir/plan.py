@@ -1,6 +1,7 @@
 """The decision: what was chosen and why, or what stands in the way."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from infc.ir.candidate import Candidate
@@ -41,6 +42,21 @@ class RunnerUp:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SearchSummary:
+    """How the search went: why the choice is the best of all places, not only of those it looked at closely.
+
+    A place is a device at one precision (and, for a language model, one tensor parallel size and precision of the KV
+    cache). Of those `considered`, arithmetic ruled out the `pruned` ones, by the constraint or bound that did it
+    ("objective": the best value the place can take is worse than what was reached), and the other `simulated` ones were
+    sized by simulation.
+    """
+
+    considered: int = 0
+    simulated: int = 0
+    pruned: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """A feasible decision. `reasons` say why this one, in order of weight; `comments` go into what is emitted."""
 
@@ -52,6 +68,7 @@ class Plan:
     comments: tuple[str, ...]
     rejections: tuple[Rejection, ...]
     runners_up: tuple[RunnerUp, ...]
+    search: SearchSummary = SearchSummary()
 
     @property
     def accelerators(self) -> int:
@@ -68,6 +85,7 @@ class Infeasible:
     binding: tuple[str, ...]
     rejections: tuple[Rejection, ...]
     relaxations: tuple[Relaxation, ...]
+    search: SearchSummary = SearchSummary()
 
 
 Decision: TypeAlias = Plan | Infeasible

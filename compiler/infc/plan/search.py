@@ -1,31 +1,19 @@
-"""The search: best bound first, stop when no other site can be better.
-
-Sites are visited in order of the best value their objective can take. A site is sized by simulation only while its
-bound is lower than what has been reached, so most are ruled out by arithmetic. The order of the options does not
-matter.
-"""
+"""The search over the places of an ONNX model: devices at precisions, sized by simulating Triton's scheduler."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from infc.ir.plan import Rejection
-from infc.ir.problem import HardwareOption, Problem
-from infc.plan.cost import usd_per_hour
+from infc.ir.plan import Rejection, SearchSummary
+from infc.ir.problem import Problem
+from infc.plan.ceiling import Ceiling, hard_ceiling, tighter_ceiling
+from infc.plan.contest import Found as FoundAt
+from infc.plan.contest import best_first
 from infc.plan.load import Loader, loader_for
 from infc.plan.objective import achieved, bound, objective_words, rank, tie_break
-from infc.plan.sizing import Ceiling, Sized, Sizer
+from infc.plan.sizing import Sized, Sizer
 from infc.plan.space import Place, places
-from infc.plan.words import money_text
 
-_TIE = 1e-9
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """A feasible site with its place and the value it reaches."""
-
-    place: Place
-    sized: Sized
-    value: float
+Found: TypeAlias = FoundAt[Place, Sized]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +22,7 @@ class Outcome:
 
     found: tuple[Found, ...]
     rejections: tuple[Rejection, ...]
+    summary: SearchSummary
     loader: Loader
     sizer: Sizer
 
@@ -41,117 +30,51 @@ class Outcome:
 def search(problem: Problem, wanted: int, loader: Loader | None = None) -> Outcome:
     """The best feasible site, and up to `wanted` in all; sites whose bound is no better are rejected unsized.
 
-    The best one is sized on full simulations. Those after it only stand beside it: shorter ones order them.
+    The best one is sized on full simulations. Those after it only stand beside it: shorter ones order them. The order
+    of the options does not matter.
     """
     loader = loader_for(problem) if loader is None else loader
     sizer = Sizer(problem, loader)
     every, rejected = places(problem)
-    rejections = list(rejected)
-    queue: list[_Queued] = []
-    for place in every:
-        reason = sizer.fits(place.site)
-        if reason is not None:
-            rejections.append(reason)
-        else:
-            lowest = bound(problem, place.option, place.site, sizer.fewest(place.site), sizer)
-            queue.append(_Queued(lowest=lowest, rank=rank(place.site), place=place))
-    queue.sort(key=lambda entry: (entry.lowest, entry.rank, entry.place.site.label))
-    found: list[Found] = []
-    quick = sizer.quick()
-    for entry in queue:
-        is_contender = not found or entry.can_beat(found[0])
-        if not is_contender and len(found) >= wanted and not entry.can_beat(found[wanted - 1]):
-            rejections.append(_outbid(problem, entry.place.site.label, entry.lowest, found[0].value, "at least "))
-            continue
-        worst = found[wanted - 1].value if len(found) >= wanted else None
-        hard = _tighter(problem, entry.place, worst)
-        sized = (sizer if is_contender else quick).size(entry.place.site, hard)
-        if isinstance(sized, Rejection):
-            rejections.append(sized)
-            continue
-        found.append(Found(place=entry.place, sized=sized, value=achieved(problem, entry.place.option, sized)))
-        found.sort(key=lambda f: (round(f.value, 9), tie_break(problem, f.sized)))
-    rejections += [_outbid(problem, f.place.site.label, f.value, found[0].value, "") for f in found[wanted:]]
+    ranking = best_first(_Sites(problem, sizer), every, rejected, wanted)
     return Outcome(
-        found=tuple(found[:wanted]),
-        rejections=tuple(sorted(rejections, key=lambda r: (r.constraint, r.candidate))),
-        loader=loader,
-        sizer=sizer,
+        found=ranking.found, rejections=ranking.rejections, summary=ranking.summary, loader=loader, sizer=sizer
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Queued:
-    """A place that waits for its turn: the best value it can reach, and its rank among equals."""
-
-    lowest: float
-    rank: int
-    place: Place
-
-    def can_beat(self, found: Found) -> bool:
-        """Whether the place may turn out better: a lower value, or an equal one with no worse rank."""
-        if self.rank > rank(found.place.site):
-            return self.lowest < found.value * (1 - _TIE)
-        return self.lowest <= found.value * (1 + _TIE)
 
 
 def ceiling(problem: Problem, place: Place) -> Ceiling | None:
-    """The most replicas that money, the power cap and the count of accelerators allow on this device.
-
-    The power cap holds for all devices at full draw, redundant ones included. None when nothing limits them.
-    """
-    limits, option, cap_w = problem.limits, place.option, place.site.power_cap_w
-    found: list[Ceiling] = []
-    if limits.max_accelerators is not None:
-        words = f"max_accelerators {limits.max_accelerators}"
-        found.append(
-            Ceiling(replicas=limits.max_accelerators - limits.redundancy, constraint="max-accelerators", limit=words)
-        )
-    if limits.max_usd_per_hour is not None and option.price is not None:
-        affordable = _affordable(problem, option, limits.max_usd_per_hour)
-        words = f"max_cost {money_text(limits.max_usd_per_hour)}"
-        found.append(Ceiling(replicas=affordable, constraint="max-cost", limit=words))
-    if limits.max_power_w is not None and cap_w is not None:
-        devices = int(limits.max_power_w / cap_w + _TIE)
-        words = f"max_power {limits.max_power_w:g} W at {cap_w:g} W a device"
-        found.append(Ceiling(replicas=devices - limits.redundancy, constraint="max-power", limit=words))
-    return min(found, key=lambda c: (c.replicas, c.constraint), default=None)
+    """The most replicas that the hard constraints allow at the place; None when nothing limits them."""
+    return hard_ceiling(problem, place.option, place.site.power_cap_w)
 
 
-def _tighter(problem: Problem, place: Place, worst: float | None) -> Ceiling | None:
-    """The ceiling of the hard constraints, or of what would still be among the wanted sites on cost."""
-    option = place.option
-    hard = ceiling(problem, place)
-    if worst is None or problem.objective != "cost" or option.price is None:
-        return hard
-    replicas = _affordable(problem, option, worst)
-    if hard is not None and hard.replicas <= replicas:
-        return hard
-    return Ceiling(replicas=replicas, constraint="objective", limit=money_text(worst))
+class _Sites:
+    """The contest of an ONNX problem's places."""
 
+    def __init__(self, problem: Problem, sizer: Sizer) -> None:
+        self._problem = problem
+        self._sizer = sizer
 
-def _affordable(problem: Problem, option: HardwareOption, most_usd_per_hour: float) -> int:
-    low, high = 0, 1
-    while _costs_at_most(problem, option, high, most_usd_per_hour) and high < 1 << 20:
-        low, high = high, high * 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        if _costs_at_most(problem, option, middle, most_usd_per_hour):
-            low = middle
-        else:
-            high = middle
-    return low
+    def label(self, place: Place) -> str:
+        return place.site.label
 
+    def rank(self, place: Place) -> int:
+        return rank(place.site)
 
-def _costs_at_most(problem: Problem, option: HardwareOption, needed: int, most_usd_per_hour: float) -> bool:
-    cost = usd_per_hour(problem, option, needed)
-    return cost is not None and cost <= most_usd_per_hour * (1 + _TIE)
+    def ruled_out(self, place: Place) -> Rejection | None:
+        return self._sizer.fits(place.site)
 
+    def bound(self, place: Place) -> float:
+        return bound(self._problem, place.option, place.site, self._sizer.fewest(place.site), self._sizer)
 
-def _outbid(problem: Problem, label: str, value: float, best: float, prefix: str) -> Rejection:
-    return Rejection(
-        candidate=label,
-        constraint="objective",
-        predicted=prefix + objective_words(problem, value),
-        limit=objective_words(problem, best),
-    )
+    def size(self, place: Place, worst: float | None, *, is_contender: bool) -> Sized | Rejection:
+        hard = tighter_ceiling(self._problem, place.option, ceiling(self._problem, place), worst)
+        return (self._sizer if is_contender else self._sizer.quick()).size(place.site, hard)
+
+    def value(self, place: Place, sized: Sized) -> float:
+        return achieved(self._problem, place.option, sized)
+
+    def tie_break(self, _place: Place, sized: Sized) -> tuple[int, float, bool, str]:
+        return tie_break(self._problem, sized)
+
+    def words(self, value: float) -> str:
+        return objective_words(self._problem, value)

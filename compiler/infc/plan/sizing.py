@@ -10,6 +10,7 @@ from infc.ir.problem import LatencyTarget, Problem
 from infc.ir.service_time import ServiceTimeCurve
 from infc.perf import Unsupported
 from infc.perf.memory import usable_memory_bytes
+from infc.plan.ceiling import Ceiling
 from infc.plan.load import Loader, LoadResult
 from infc.plan.site import INSTANCES, Setup, Site
 from infc.plan.words import counted, duration_text, rate_text, size_text
@@ -29,15 +30,6 @@ No other settings are looked for then.
 CLEAR_GAIN = 1.1
 """More instances have to bring the worst percentile down by this factor."""
 _MOST_REPLICAS = 4096
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ceiling:
-    """The most replicas (redundant ones not counted) that a hard constraint allows, and which one it is."""
-
-    replicas: int
-    constraint: str
-    limit: str
 
 
 @dataclass(frozen=True, kw_only=True)

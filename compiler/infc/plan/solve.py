@@ -46,6 +46,7 @@ def _plan(problem: Problem, outcome: Outcome) -> Plan:
         comments=comments(problem, sized, tuning),
         rejections=outcome.rejections,
         runners_up=runners_up,
+        search=outcome.summary,
     )
 
 
@@ -64,4 +65,5 @@ def _infeasible(problem: Problem, outcome: Outcome, market: Market) -> Infeasibl
         binding=binding_constraints(relaxed, outcome.rejections),
         rejections=outcome.rejections,
         relaxations=relaxed,
+        search=outcome.summary,
     )
