@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from infc.pipeline.plan import PlannedSpec
     from infc.report.planned import PlannedEntry
 
-FORMATS = ("text", "json", "markdown")
+FORMATS = ("text", "json", "markdown", "html")
 
 
 @click.command(name="plan")
@@ -51,6 +51,7 @@ def command(
     Examples:
       infc plan specs/encoder.infc.yaml
       infc plan specs/ --format json --out plan.json
+      infc plan specs/ --format html --out plan.html
       infc plan specs/encoder.infc.yaml --why int8/l4
     """
     import gc
@@ -117,6 +118,10 @@ def _rendered(entries: "list[PlannedEntry]", format: str, *, color: bool) -> str
             from infc.report.plan_markdown import render_plan_markdown
 
             return render_plan_markdown(entries)
+        case "html":
+            from infc.report.plan_html import render_plan_html
+
+            return render_plan_html(entries)
         case _:
             from infc.cli.terminal import has_color
             from infc.report.plan_text import render_plan_text
