@@ -8,7 +8,7 @@ from infc.diag import Diagnostic
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
 from infc.ir.estimate import CostEstimate, Estimate
 from infc.ir.interval import Interval
-from infc.ir.plan import Decision, Infeasible, Plan, Rejection, Relaxation, RunnerUp
+from infc.ir.plan import Decision, Infeasible, Plan, Rejection, Relaxation, RunnerUp, SearchSummary
 from infc.report.planned import PlannedEntry
 
 Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
@@ -46,6 +46,7 @@ def decision_json(decision: Decision) -> dict[str, Json]:
                 "rejected": [_rejection(r) for r in decision.rejections],
                 "binding": [],
                 "relaxations": [],
+                "search": _search(decision.search),
             }
         case Infeasible():
             return {
@@ -57,6 +58,7 @@ def decision_json(decision: Decision) -> dict[str, Json]:
                 "rejected": [_rejection(r) for r in decision.rejections],
                 "binding": list(decision.binding),
                 "relaxations": [_relaxation(r) for r in decision.relaxations],
+                "search": _search(decision.search),
             }
 
 
@@ -66,7 +68,7 @@ def _entry(entry: PlannedEntry) -> dict[str, Json]:
         empty: dict[str, Json] = {
             key: [] for key in ("reasons", "comments", "runners_up", "rejected", "binding", "relaxations")
         }
-        body: dict[str, Json] = {"decision": None, "estimate": None, **empty}
+        body: dict[str, Json] = {"decision": None, "estimate": None, **empty, "search": None}
     else:
         body = decision_json(entry.decision)
     changes: list[Json] = [dict(change) for change in entry.changes]
@@ -139,6 +141,10 @@ def _cost(cost: CostEstimate) -> dict[str, Json]:
 
 def _runner_up(runner_up: RunnerUp) -> dict[str, Json]:
     return {"decision": _candidate(runner_up.candidate), "estimate": _estimate(runner_up.estimate)}
+
+
+def _search(summary: SearchSummary) -> dict[str, Json]:
+    return {"considered": summary.considered, "simulated": summary.simulated, "pruned": dict(summary.pruned)}
 
 
 def _rejection(rejection: Rejection) -> dict[str, Json]:

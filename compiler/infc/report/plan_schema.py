@@ -72,6 +72,19 @@ def _entry() -> dict[str, Any]:
                     }
                 ),
             },
+            "search": nullable(
+                object_schema(
+                    {
+                        "considered": {**_COUNT, "description": "Places: a device at a precision and parallelism."},
+                        "simulated": {**_COUNT, "description": "Places that were sized by simulation."},
+                        "pruned": {
+                            "type": "object",
+                            "additionalProperties": _COUNT,
+                            "description": "Places that arithmetic ruled out, by constraint; objective: by its bound.",
+                        },
+                    }
+                )
+            ),
             "changes": {
                 "type": "array",
                 "items": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},

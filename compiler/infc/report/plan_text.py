@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from infc.ir.candidate import Candidate, DynamicBatching
 from infc.ir.estimate import Estimate
 from infc.ir.interval import Basis, Interval
-from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp
+from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp, SearchSummary
 from infc.ir.problem import Problem
 from infc.plan.words import counted, duration_text, money_text, rate_text
 from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, row, style_for, table, wrapped_row
@@ -73,6 +73,7 @@ def _plan(problem: Problem, plan: Plan, style: Style) -> Iterator[str]:
     if plan.rejections:
         yield ""
         yield from _rejections(plan.rejections, style)
+    yield from _search(plan.search, style)
 
 
 def _infeasible(decision: Infeasible, style: Style) -> Iterator[str]:
@@ -97,6 +98,7 @@ def _infeasible(decision: Infeasible, style: Style) -> Iterator[str]:
         yield f"{INDENT}no change of a single constraint makes it feasible"
     yield ""
     yield from _rejections(decision.rejections, style)
+    yield from _search(decision.search, style)
 
 
 def headline(candidate: Candidate) -> str:
@@ -208,6 +210,16 @@ def _rejections(rejections: Sequence[Rejection], style: Style) -> Iterator[str]:
         yield from textwrap.wrap(
             text, WIDTH, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
         )
+
+
+def _search(summary: SearchSummary, style: Style) -> Iterator[str]:
+    """How many places arithmetic ruled out, and how many were simulated."""
+    bounds = ", ".join(f"{name} {count}" for name, count in summary.pruned.items())
+    ruled_out = sum(summary.pruned.values())
+    words = f"{counted(summary.considered, 'place')} considered, {summary.simulated} simulated"
+    if ruled_out:
+        words += f", {ruled_out} ruled out by arithmetic ({bounds})"
+    yield from wrapped_row("search", words, style)
 
 
 def _why(answer: "Why", style: Style) -> Iterator[str]:
