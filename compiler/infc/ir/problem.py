@@ -68,7 +68,10 @@ class AxisDistribution:
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """Offered load. Rates are requests per second over the whole deployment; the SLO is judged at `peak_rps`."""
+    """Offered load. Rates are requests per second over the whole deployment; the SLO is judged at `peak_rps`.
+
+    `arrival` is how requests come while the rate is at its peak; `hourly` is the course of the rate over a day.
+    """
 
     arrival: Arrival
     rate_rps: float

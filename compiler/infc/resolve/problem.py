@@ -8,7 +8,16 @@ from pathlib import Path
 from infc.diag import Diagnostic, Severity, Span, has_errors
 from infc.diag.nearest import did_you_mean
 from infc.ir.accuracy import AccuracyEvidence
-from infc.ir.arrival import Arrival, BurstyArrival, ConstantArrival, PoissonArrival
+from infc.ir.arrival import (
+    DAY_S,
+    Arrival,
+    BurstyArrival,
+    ConstantArrival,
+    DiurnalArrival,
+    PoissonArrival,
+    at_peak,
+    diurnal_multipliers,
+)
 from infc.ir.hardware import Hardware
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
@@ -22,7 +31,7 @@ from infc.ir.problem import (
     Problem,
     Traffic,
 )
-from infc.ir.spec import BurstySpec, OnnxModel, Spec, TraceSpec
+from infc.ir.spec import BurstySpec, DiurnalShape, DiurnalSpec, OnnxModel, Spec, TraceSpec
 from infc.resolve.model import model_profile
 from infc.resolve.store import ProfileStore
 from infc.resolve.targets import Catalogue
@@ -143,13 +152,16 @@ def _priced(spec: Spec, catalogue: Catalogue, hardware: Hardware) -> HardwareOpt
 
 def _traffic(loaded: LoadedSpec, spec: Spec) -> Traffic:
     workload = spec.workload
-    busiest = max(workload.hourly, default=1.0) if workload.hourly else 1.0
-    peak = workload.peak_rps or workload.rate_rps * max(1.0, busiest)
+    arrival = _arrival(loaded, spec)
+    hourly, busiest = workload.hourly, max(workload.hourly or (1.0,))
+    if isinstance(arrival, DiurnalArrival):
+        busiest = arrival.peak_to_mean
+        hourly = arrival.multipliers if arrival.period_s == DAY_S else None
     return Traffic(
-        arrival=_arrival(loaded, spec),
+        arrival=at_peak(arrival),
         rate_rps=workload.rate_rps,
-        peak_rps=peak,
-        hourly=workload.hourly,
+        peak_rps=workload.peak_rps or workload.rate_rps * max(1.0, busiest),
+        hourly=hourly,
         axes={
             axis: AxisDistribution(percentiles=dict(sizes.percentiles), maximum=sizes.max)
             for axis, sizes in sorted(workload.axes.items())
@@ -161,6 +173,8 @@ def _arrival(loaded: LoadedSpec, spec: Spec) -> Arrival:
     match spec.workload.arrival:
         case BurstySpec(bursty=shape):
             return BurstyArrival(cv=shape.cv)
+        case DiurnalSpec(diurnal=course):
+            return _diurnal(course)
         case TraceSpec():
             assert loaded.trace is not None  # noqa: S101 - a valid spec's trace was read
             return loaded.trace
@@ -168,6 +182,15 @@ def _arrival(loaded: LoadedSpec, spec: Spec) -> Arrival:
             return ConstantArrival()
         case "poisson":
             return PoissonArrival()
+
+
+def _diurnal(course: DiurnalShape) -> DiurnalArrival:
+    if course.hourly is not None:
+        mean = sum(course.hourly) / len(course.hourly)
+        return DiurnalArrival(multipliers=tuple(weight / mean for weight in course.hourly), cv=course.cv)
+    assert course.peak_to_mean is not None  # noqa: S101 - a valid spec gives one of them
+    multipliers = diurnal_multipliers(course.peak_to_mean)
+    return DiurnalArrival(multipliers=multipliers, period_s=course.period, cv=course.cv)
 
 
 def _limits(spec: Spec) -> Limits:

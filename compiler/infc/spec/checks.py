@@ -7,6 +7,7 @@ from typing import TypeAlias
 from infc.diag import Severity
 from infc.ir.spec import HuggingFaceModel, OnnxModel, SizeDistribution, Spec
 from infc.ir.spec.slo import TARGET_KEYS
+from infc.spec.arrival_checks import diurnal_has_one_shape
 from infc.spec.findings import Finding
 
 Check: TypeAlias = Callable[[Spec], Iterator[Finding]]
@@ -260,6 +261,7 @@ CHECKS: tuple[Check, ...] = (
     has_a_target,
     percentiles_rise,
     peak_is_the_highest_rate,
+    diurnal_has_one_shape,
     sizes_rise,
     keys_fit_the_model,
     llm_has_token_counts,

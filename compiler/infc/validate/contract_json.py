@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-from infc.ir.arrival import Arrival, BurstyArrival, ConstantArrival, PoissonArrival, TraceArrival
+from infc.ir.arrival import Arrival, BurstyArrival, ConstantArrival, DiurnalArrival, PoissonArrival, TraceArrival
 from infc.ir.interval import Basis, Interval
 from infc.ir.model_profile import TensorSpec
 from infc.ir.precision import Precision
@@ -136,8 +136,17 @@ def _arrival_to_json(arrival: Arrival) -> dict[str, Any]:
             return {"kind": "poisson"}
         case BurstyArrival(cv=cv):
             return {"kind": "bursty", "cv": float(cv)}
+        case DiurnalArrival(multipliers=multipliers, period_s=period_s, cv=cv):
+            return {
+                "kind": "diurnal",
+                "multipliers": [float(value) for value in multipliers],
+                "period_s": float(period_s),
+                "cv": float(cv),
+            }
         case TraceArrival(path=path, timestamps_s=timestamps_s):
-            return {"kind": "trace", "path": path, "timestamps_s": list(timestamps_s)}
+            sizes = {name: list(values) for name, values in sorted(arrival.sizes.items())}
+            known = {"path": path, "timestamps_s": list(timestamps_s), "sizes": sizes}
+            return {"kind": "trace", **known, "starts_at_s": arrival.starts_at_s}
         case _:
             assert_never(arrival)
 
@@ -150,9 +159,19 @@ def _arrival_from_json(document: Mapping[str, Any]) -> Arrival:
             return PoissonArrival()
         case "bursty":
             return BurstyArrival(cv=float(document["cv"]))
+        case "diurnal":
+            multipliers = tuple(float(value) for value in document["multipliers"])
+            return DiurnalArrival(
+                multipliers=multipliers, period_s=float(document["period_s"]), cv=float(document["cv"])
+            )
         case "trace":
-            times_s = tuple(float(value) for value in document["timestamps_s"])
-            return TraceArrival(path=str(document["path"]), timestamps_s=times_s)
+            starts_at_s = document.get("starts_at_s")
+            return TraceArrival(
+                path=str(document["path"]),
+                timestamps_s=tuple(float(value) for value in document["timestamps_s"]),
+                sizes={str(k): tuple(int(v) for v in values) for k, values in document.get("sizes", {}).items()},
+                starts_at_s=None if starts_at_s is None else float(starts_at_s),
+            )
         case kind:
             raise ValueError(f"arrival {kind!r} is not known")
 

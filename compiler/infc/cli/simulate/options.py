@@ -1,13 +1,28 @@
 """Options that every `infc simulate` command takes: the rate and the arrival process."""
 
 from pathlib import Path
+from typing import assert_never
 
 import click
 
-from infc.ir.arrival import Arrival, BurstyArrival, ConstantArrival, PoissonArrival, TraceArrival
-from infc.ir.quantity import QuantityError, parse_rate_rps
+from infc.ir.arrival import (
+    DAY_S,
+    Arrival,
+    BurstyArrival,
+    ConstantArrival,
+    DiurnalArrival,
+    PoissonArrival,
+    TraceArrival,
+    diurnal_multipliers,
+)
+from infc.ir.quantity import QuantityError, parse_duration_s, parse_rate_rps
 
 _MAX_CV = 20.0
+_MAX_PEAK_TO_MEAN = 20.0
+ARRIVAL_HELP = (
+    "poisson, constant, bursty:CV (gamma gaps), diurnal:PEAK[:PERIOD[:CV]] (a rate with one peak of PEAK times its mean "
+    "each period, from the peak on), or trace:FILE (CSV with a timestamp_s column, access log, LLM trace)."
+)
 
 
 def rate_option(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
@@ -27,21 +42,43 @@ def arrival_option(_ctx: click.Context, _param: click.Parameter, value: str) -> 
         case "constant", "":
             return ConstantArrival()
         case "bursty", text:
-            return BurstyArrival(cv=_cv(text))
+            return BurstyArrival(cv=_cv(text, "bursty:2.5"))
+        case "diurnal", text if text:
+            return _diurnal(text)
         case "trace", text if text:
             return _trace(text)
         case _:
-            raise click.BadParameter(f"{value!r} is none of poisson, constant, bursty:CV, trace:FILE")
+            raise click.BadParameter(f"{value!r} is none of poisson, constant, bursty:CV, diurnal:PEAK, trace:FILE")
 
 
-def _cv(text: str) -> float:
-    try:
-        cv = float(text)
-    except ValueError:
-        cv = 0.0
+def _cv(text: str, example: str) -> float:
+    cv = _number(text)
     if not 0.0 < cv <= _MAX_CV:
-        raise click.BadParameter("bursty takes the coefficient of variation of the gaps, up to 20: bursty:2.5")
+        kind = example.partition(":")[0]
+        raise click.BadParameter(f"{kind} takes the coefficient of variation of the gaps, up to 20: {example}")
     return cv
+
+
+def _diurnal(text: str) -> DiurnalArrival:
+    peak_text, _, rest = text.partition(":")
+    period_text, _, cv_text = rest.partition(":")
+    peak = _number(peak_text)
+    if not 1.0 <= peak <= _MAX_PEAK_TO_MEAN:
+        raise click.BadParameter("diurnal takes the peak as a multiple of the mean rate, from 1 to 20: diurnal:2.5")
+    try:
+        period_s = parse_duration_s(period_text) if period_text else DAY_S
+    except QuantityError as error:
+        raise click.BadParameter(f"{error.message}: {error.help}") from None
+    cv = _cv(cv_text, "diurnal:2.5:24h:1.5") if cv_text else 1.0
+    return DiurnalArrival(multipliers=diurnal_multipliers(peak), period_s=period_s, cv=cv)
+
+
+def _number(text: str) -> float:
+    """The number in a text; 0 where there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 def _trace(text: str) -> TraceArrival:
@@ -70,5 +107,10 @@ def arrival_text(arrival: Arrival) -> str:
             return "constant"
         case BurstyArrival(cv=cv):
             return f"bursty (cv {cv:g})"
-        case TraceArrival(path=path):
-            return f"trace {path}"
+        case DiurnalArrival(period_s=period_s, cv=cv):
+            cv_text = "" if cv == 1.0 else f", cv {cv:g}"
+            return f"diurnal (peak {arrival.peak_to_mean:.3g} times the mean, period {period_s:g} s{cv_text})"
+        case TraceArrival(path=path, timestamps_s=timestamps_s):
+            return f"trace {path} ({len(timestamps_s)} requests)"
+        case _:
+            assert_never(arrival)

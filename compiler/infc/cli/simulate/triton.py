@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infc.cli.simulate.options import arrival_option, arrival_text, own_rate_rps, rate_option
+from infc.cli.simulate.options import ARRIVAL_HELP, arrival_option, arrival_text, own_rate_rps, rate_option
 from infc.ir.arrival import Arrival
 from infc.ir.candidate import DynamicBatching
 
@@ -62,7 +62,7 @@ def _batch_sizes(_ctx: click.Context, _param: click.Parameter, value: str | None
     callback=arrival_option,
     default="poisson",
     show_default=True,
-    help="poisson, constant, bursty:CV (gamma gaps), or trace:FILE (CSV with a timestamp_s column, looped).",
+    help=ARRIVAL_HELP,
 )
 @click.option("--max-batch-size", type=click.IntRange(1, 4096), help="Default: as many as there are service times.")
 @click.option(

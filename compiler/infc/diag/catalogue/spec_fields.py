@@ -121,10 +121,11 @@ SPEC_FIELDS: tuple[DiagnosticKind, ...] = (
     DiagnosticKind(
         id="spec-arrival",
         title="An arrival process that is not one",
-        what="The arrival is neither a known name nor one of {bursty: ...} and {trace: ...}.",
+        what="The arrival is neither a known name nor one of {bursty: ...}, {diurnal: ...} and {trace: ...}, "
+        "or a diurnal one does not give the shape of its rate once.",
         why="Percentiles depend on how requests arrive, not only on how many.",
         example="arrival: {bursty: {cv: 2}, trace: monday.csv}",
-        fix="Write poisson, constant, {bursty: {cv: 2.5}} or {trace: file.csv}.",
+        fix="Write poisson, constant, {bursty: {cv: 2.5}}, {diurnal: {peak_to_mean: 2.5}} or {trace: file.csv}.",
     ),
     DiagnosticKind(
         id="spec-hourly",
@@ -137,9 +138,10 @@ SPEC_FIELDS: tuple[DiagnosticKind, ...] = (
     DiagnosticKind(
         id="spec-trace",
         title="A trace that cannot be replayed",
-        what="The CSV has no timestamp_s column, a line that is not a time, or times out of order.",
+        what="The file is in no known trace format, or a line of it has no time or a size that is none.",
         why="The planner and the load test replay the same arrivals.",
-        example="timestamp_s\n0.0\n1.5\n1.2",
-        fix="Write a header with timestamp_s, then ascending seconds.",
+        example="timestamp_s\n0.0\nnoon",
+        fix="Write a CSV with a header that has timestamp_s, then a line for each request; or name an access log, "
+        "or an LLM trace as Mooncake, AIPerf, BurstGPT, Azure or vLLM bench write it.",
     ),
 )

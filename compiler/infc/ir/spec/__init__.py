@@ -6,7 +6,15 @@ from infc.ir.spec.deploy import Autoscale, Deploy, Jetson, Kubernetes
 from infc.ir.spec.model_source import CheckpointModel, HuggingFaceModel, HuggingFaceRepo, ModelSource, OnnxModel
 from infc.ir.spec.slo import Slo
 from infc.ir.spec.spec import Metadata, Spec
-from infc.ir.spec.workload import ArrivalSpec, BurstySpec, SizeDistribution, TraceSpec, Workload
+from infc.ir.spec.workload import (
+    ArrivalSpec,
+    BurstySpec,
+    DiurnalShape,
+    DiurnalSpec,
+    SizeDistribution,
+    TraceSpec,
+    Workload,
+)
 
 __all__ = [
     "AccuracySpec",
@@ -16,6 +24,8 @@ __all__ = [
     "CheckpointModel",
     "Constraints",
     "Deploy",
+    "DiurnalShape",
+    "DiurnalSpec",
     "HuggingFaceModel",
     "HuggingFaceRepo",
     "Jetson",

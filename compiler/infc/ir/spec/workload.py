@@ -2,13 +2,23 @@
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BeforeValidator, Discriminator, Field, JsonValue, Tag, WithJsonSchema
 
 from infc.ir import quantity
-from infc.ir.spec.base import Fraction, Percentile, RateRps, RelativePath, SpecModel, custom_error, tuple_from_list
+from infc.ir.arrival import DAY_S, PARTS
+from infc.ir.spec.base import (
+    DurationS,
+    Fraction,
+    Percentile,
+    RateRps,
+    RelativePath,
+    SpecModel,
+    custom_error,
+    tuple_from_list,
+)
 
 MAX_SIZE = 100_000_000
-HOURS_PER_DAY = 24
+HOURS_PER_DAY = PARTS
 
 _Size: TypeAlias = Annotated[int, Field(ge=1, le=MAX_SIZE)]
 
@@ -73,37 +83,6 @@ class BurstySpec(SpecModel):
     bursty: BurstyShape = Field(description="Gamma-distributed gaps between requests.")
 
 
-class TraceSpec(SpecModel):
-    """Arrivals replayed from a file."""
-
-    trace: RelativePath = Field(
-        description="CSV with a `timestamp_s` column, relative to this spec; scaled to the rate.",
-        examples=["traffic/monday.csv"],
-    )
-
-
-ARRIVAL_KEYS = ("bursty", "trace")
-
-
-def _arrival_tag(value: object) -> str | None:
-    if isinstance(value, str):
-        return "<name>"
-    if isinstance(value, BurstySpec):
-        return "<bursty>"
-    if isinstance(value, TraceSpec):
-        return "<trace>"
-    present = [key for key in ARRIVAL_KEYS if key in value] if isinstance(value, dict) else []
-    return f"<{present[0]}>" if len(present) == 1 else None
-
-
-ArrivalSpec: TypeAlias = Annotated[
-    Annotated[Literal["poisson", "constant"], Tag("<name>")]
-    | Annotated[BurstySpec, Tag("<bursty>")]
-    | Annotated[TraceSpec, Tag("<trace>")],
-    Discriminator(_arrival_tag, custom_error_type="spec-arrival", custom_error_message="arrival"),
-]
-
-
 def _hourly(value: object) -> object:
     if isinstance(value, list) and len(value) != HOURS_PER_DAY:
         raise custom_error(
@@ -115,6 +94,72 @@ def _hourly(value: object) -> object:
 
 
 _Multiplier: TypeAlias = Annotated[float, Field(ge=0, le=1000)]
+_DAY_SCHEMA: dict[str, JsonValue] = {"minItems": HOURS_PER_DAY, "maxItems": HOURS_PER_DAY}
+
+
+class DiurnalShape(SpecModel):
+    """The course of the rate over a period: either its hours or its peak."""
+
+    hourly: Annotated[tuple[_Multiplier, ...], Field(strict=False), BeforeValidator(_hourly)] | None = Field(
+        default=None,
+        description="24 weights, one for each hour of the day from midnight; their mean counts as the rate.",
+        json_schema_extra=_DAY_SCHEMA,
+    )
+    peak_to_mean: Annotated[float, Field(ge=1, le=20)] | None = Field(
+        default=None,
+        description="Instead of `hourly`: the peak as a multiple of the mean rate, one smooth peak a period.",
+        examples=[2.5],
+    )
+    period: DurationS = Field(
+        default=DAY_S, description="With `peak_to_mean`: how long a course takes, up to 24h. Default: 24h."
+    )
+    cv: Annotated[float, Field(gt=0, le=20)] = Field(
+        default=1.0,
+        description="Coefficient of variation of the gaps while the rate holds; 1, the default, is Poisson.",
+    )
+
+
+class DiurnalSpec(SpecModel):
+    """Arrivals whose rate follows the time of day."""
+
+    diurnal: DiurnalShape = Field(
+        description="A rate that runs the same course every period; the SLO is judged at its peak."
+    )
+
+
+class TraceSpec(SpecModel):
+    """Arrivals replayed from a file."""
+
+    trace: RelativePath = Field(
+        description="Recorded traffic, relative to this spec, scaled to the rate: a CSV with a `timestamp_s` column, "
+        "an access log, or an LLM trace (Mooncake/AIPerf, BurstGPT, Azure, vLLM bench). Sizes in it are replayed too.",
+        examples=["traffic/monday.csv"],
+    )
+
+
+ARRIVAL_KEYS = ("bursty", "diurnal", "trace")
+
+
+def _arrival_tag(value: object) -> str | None:
+    if isinstance(value, str):
+        return "<name>"
+    if isinstance(value, BurstySpec):
+        return "<bursty>"
+    if isinstance(value, DiurnalSpec):
+        return "<diurnal>"
+    if isinstance(value, TraceSpec):
+        return "<trace>"
+    present = [key for key in ARRIVAL_KEYS if key in value] if isinstance(value, dict) else []
+    return f"<{present[0]}>" if len(present) == 1 else None
+
+
+ArrivalSpec: TypeAlias = Annotated[
+    Annotated[Literal["poisson", "constant"], Tag("<name>")]
+    | Annotated[BurstySpec, Tag("<bursty>")]
+    | Annotated[DiurnalSpec, Tag("<diurnal>")]
+    | Annotated[TraceSpec, Tag("<trace>")],
+    Discriminator(_arrival_tag, custom_error_type="spec-arrival", custom_error_message="arrival"),
+]
 
 
 class Workload(SpecModel):
@@ -124,18 +169,18 @@ class Workload(SpecModel):
     peak_rps: RateRps | None = Field(
         default=None,
         alias="peak",
-        description="Highest rate at which the SLO must hold. Default: the rate (times hourly's largest).",
+        description="Highest rate at which the SLO must hold. Default: the rate (times the largest of hourly or diurnal).",
     )
     arrival: ArrivalSpec = Field(
         default="poisson",
-        description="How requests arrive: poisson, constant, {bursty: "
-        "{cv: 2.5}} or {trace: file.csv}. Default: poisson.",
-        examples=["poisson", {"bursty": {"cv": 2.5}}],
+        description="How requests arrive: poisson, constant, {bursty: {cv: 2.5}}, {diurnal: {peak_to_mean: 2.5}} or "
+        "{trace: file.csv}. Default: poisson.",
+        examples=["poisson", {"bursty": {"cv": 2.5}}, {"diurnal": {"peak_to_mean": 2.5}}],
     )
     hourly: Annotated[tuple[_Multiplier, ...], Field(strict=False), BeforeValidator(_hourly)] | None = Field(
         default=None,
         description="24 multipliers of the rate, one for each hour of the day: reserved baseline, on-demand peak.",
-        json_schema_extra={"minItems": HOURS_PER_DAY, "maxItems": HOURS_PER_DAY},
+        json_schema_extra=_DAY_SCHEMA,
     )
     axes: dict[str, Sizes] = Field(
         default_factory=dict, description="Sizes of the model's dynamic axes over requests, by axis name."
