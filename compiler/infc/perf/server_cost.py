@@ -19,7 +19,7 @@ _HANDLING_S = Interval(value=0.4e-3, low=0.1e-3, high=1.5e-3)
 _HANDLING_S_PER_BYTE = Interval(value=1.6e-9, low=0.5e-9, high=4e-9)
 
 _FRONT_END_S = Interval(value=0.2e-3, low=0.036e-3, high=0.44e-3)
-_FRONT_END_S_PER_BYTE = Interval(value=1.2e-9, low=0.5e-9, high=2.1e-9)
+_FRONT_END_S_PER_BYTE = Interval(value=0.8e-9, low=0.4e-9, high=1.4e-9)
 _FRONT_END_THREADS = 2
 """Threads that take in requests and send answers over gRPC; fixed in release 24.10 (an option since 2025)."""
 
@@ -76,15 +76,16 @@ def front_end_rps(payload_bytes: float) -> Interval:
     Two threads read every request and write every answer. `payload_bytes` are those of inputs and outputs of a request.
     The interval is that of hosts and releases; the value is meant to hold on most of them.
 
-    Source: measured on tritonserver 2.51 with answers from its cache: 65 to 140 us of these threads for a small
-    request and 1.4 ms for one of 0.6 MB, on 2 cores that the client shares. Reported: 4,300 to 6,300/s for one client
+    Source: measured on tritonserver 2.51 on 2 cores that the client shares: 65 to 140 us of these threads for a small
+    request (answered from the cache), 300 to 450 us for one of 0.6 MB. Reported: 4,300 to 6,300/s for one client
     (triton-inference-server/server pull request 3803, 2022), 50,000 to 60,000/s with several clients and 20 cores
-    (issue 7590, 24.06); 1.5 GB/s of images whatever the count of GPUs (issues 239 and 269, 2019).
+    (issue 7590, 24.06); 1.5 GB/s of images whatever the count of GPUs (issues 239 and 269, 2019). The value is 2.5
+    GB/s, about what a network of 25 Gbit/s brings.
 
     >>> [round(each / 1e3, 1) for each in (front_end_rps(0.0).low, front_end_rps(0.0).value, front_end_rps(0.0).high)]
     [4.5, 10.0, 55.6]
     >>> round(front_end_rps(600e3).value)
-    2174
+    2941
     """
     fixed, per_byte = _FRONT_END_S, _FRONT_END_S_PER_BYTE
     return Interval(

@@ -114,9 +114,10 @@ def _objective_reason(
 
 def _replica_reason(problem: Problem, sized: Sized, sizer: Sizer) -> str:
     setup = Setup(max_batch_size=sized.settings.batching.max_batch_size, instances=sized.settings.instances)
+    limited = "by its server's front end" if sizer.is_front_end_bound(sized.site, setup) else "at full batches"
     words = (
         f"{counted(sized.needed, 'replica')} for the peak of {rate_text(problem.traffic.peak_rps)}"
-        f" (one sustains {rate_text(sizer.capacity_rps(sized.site, setup))} at full batches)"
+        f" (one sustains {rate_text(sizer.capacity_rps(sized.site, setup))} {limited})"
     )
     floor = sizer.fewest(sized.site)
     if sized.needed > floor:

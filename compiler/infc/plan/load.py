@@ -9,7 +9,7 @@ from infc.ir.arrival import Arrival
 from infc.ir.candidate import DynamicBatching
 from infc.ir.interval import Interval
 from infc.ir.problem import LatencyTarget, Problem
-from infc.perf.server_cost import request_handling_s
+from infc.perf.server_cost import front_end_rps, request_handling_s
 from infc.perf.work import FloatArray
 from infc.plan.site import planned_axes
 from infc.sim.arrivals import arrival_times_s
@@ -71,10 +71,12 @@ def requests_for(targets: Sequence[LatencyTarget]) -> int:
 
 def loader_for(problem: Problem) -> "Loader":
     """The full-size loader of a problem."""
+    payload_bytes = _payload_bytes(problem)
     return Loader(
         problem.traffic.arrival,
         requests_for(problem.latency),
-        handling=request_handling_s(_payload_bytes(problem)),
+        handling=request_handling_s(payload_bytes),
+        front_end_rps=front_end_rps(payload_bytes).value,
         has_dynamic_shapes=bool(problem.model.axes),
     )
 
@@ -90,11 +92,15 @@ class Loader:
     """Runs simulations and remembers them.
 
     Arrivals are drawn once at rate 1 and scaled to each asked rate, so that candidates are compared on the same
-    traffic. `handling` is what each request takes besides queue and execution.
+    traffic. `handling` is what each request takes besides queue and execution, `front_end_rps` how many requests one
+    server takes in, whatever its device could do.
     """
 
-    def __init__(self, arrival: Arrival, requests: int, *, handling: Interval, has_dynamic_shapes: bool) -> None:
+    def __init__(
+        self, arrival: Arrival, requests: int, *, handling: Interval, front_end_rps: float, has_dynamic_shapes: bool
+    ) -> None:
         self.handling = handling
+        self.front_end_rps = front_end_rps
         self._unit = arrival_times_s(arrival, 1.0, requests, SEED)
         self._results: dict[tuple[float, tuple[float, ...], DynamicBatching, int], LoadResult] = {}
         self._arrival = arrival
@@ -110,6 +116,7 @@ class Loader:
                 self._arrival,
                 self._requests // QUICK_SHARE,
                 handling=self.handling,
+                front_end_rps=self.front_end_rps,
                 has_dynamic_shapes=self._has_dynamic_shapes,
             )
         return self._shorter

@@ -106,7 +106,14 @@ class Sizer:
         return max(self.capacity_rps(site, setup) for setup in self._widest(site))
 
     def capacity_rps(self, site: Site, setup: Setup) -> float:
-        """Requests per second that one replica sustains when batches fill as they will."""
+        """Requests per second that one replica sustains when batches fill as they will, and its server takes in."""
+        return min(self._device_rps(site, setup), self._loader.front_end_rps)
+
+    def is_front_end_bound(self, site: Site, setup: Setup) -> bool:
+        """Whether the server's front end, not the device, limits what one replica sustains."""
+        return self._device_rps(site, setup) > self._loader.front_end_rps
+
+    def _device_rps(self, site: Site, setup: Setup) -> float:
         curve = _known(site.curve(setup.instances))
         seconds = curve.values[: setup.max_batch_size]
         return max(setup.instances * (index + 1) / value for index, value in enumerate(seconds))
@@ -116,10 +123,13 @@ class Sizer:
         low = self.fewest(site)
         most = _MOST_REPLICAS if ceiling is None else ceiling.replicas
         if ceiling is not None and low > most:
+            predicted = f"at least {low + self._redundancy} replicas for {rate_text(self._peak_rps)}"
+            if all(self.is_front_end_bound(site, setup) for setup in self._widest(site)):
+                predicted += f", one server's front end takes {rate_text(self._loader.front_end_rps)}"
             return Rejection(
                 candidate=site.label,
                 constraint=ceiling.constraint,
-                predicted=f"at least {low + self._redundancy} replicas for {rate_text(self._peak_rps)}",
+                predicted=predicted,
                 limit=ceiling.limit,
             )
         found = self.settle(site, low)
