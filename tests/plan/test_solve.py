@@ -184,3 +184,12 @@ def _plan(asked: Problem) -> Plan:
     decision = solve(asked)
     assert isinstance(decision, Plan), decision
     return decision
+
+
+def test_a_cost_limit_rules_out_devices_without_a_price() -> None:
+    """What a device costs cannot be shown to be within `max_cost` when nobody prices it."""
+    unpriced = (replace(priced(L4, 1.0), price=None),)
+    limited = solve(problem(options=unpriced, limits=replace(LIMITS, max_usd_per_hour=2.0)))
+    assert isinstance(limited, Infeasible)
+    assert {rejection.constraint for rejection in limited.rejections} == {"price"}
+    assert isinstance(solve(problem(options=unpriced)), Plan)

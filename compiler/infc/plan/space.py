@@ -31,12 +31,12 @@ def places(problem: Problem) -> tuple[tuple[Place, ...], tuple[Rejection, ...]]:
     """
     axes = planned_axes(problem)
     work = kernel_work(problem.model, axes)
-    are_any_priced = any(option.price is not None for option in problem.options)
+    is_price_needed = problem.limits.max_usd_per_hour is not None or any(o.price is not None for o in problem.options)
     found: list[Place] = []
     rejected: list[Rejection] = []
     for option in sorted(problem.options, key=lambda o: o.hardware.id):
         hardware = option.hardware
-        reason = _ruled_out(problem, option, are_any_priced=are_any_priced)
+        reason = _ruled_out(problem, option, is_price_needed=is_price_needed)
         if reason is not None:
             rejected.append(reason)
             continue
@@ -70,13 +70,13 @@ def _precisions(problem: Problem, is_cpu: bool) -> Sequence[Precision]:
     return sorted(wanted.intersection(problem.limits.precisions))
 
 
-def _ruled_out(problem: Problem, option: HardwareOption, *, are_any_priced: bool) -> Rejection | None:
+def _ruled_out(problem: Problem, option: HardwareOption, *, is_price_needed: bool) -> Rejection | None:
     hardware, limits = option.hardware, problem.limits
     if not hardware.is_emittable:
         return Rejection(
             candidate=hardware.id, constraint="emit", predicted=f"infc emits nothing for {hardware.vendor}", limit=""
         )
-    if option.price is None and are_any_priced:
+    if option.price is None and is_price_needed:
         return Rejection(
             candidate=hardware.id, constraint="price", predicted="no price in the chosen price books", limit=""
         )
