@@ -52,12 +52,11 @@ def _plan(problem: Problem, outcome: Outcome) -> Plan:
 
 def _infeasible(problem: Problem, outcome: Outcome, market: Market) -> Infeasible:
     from infc.plan.relax import binding_constraints, relaxations  # most specs are feasible
+    from infc.plan.relax_latency import best_place, looser_latency
 
+    loader = outcome.loader
     relaxed = relaxations(
-        problem,
-        lambda changed: search(changed, wanted=1, loader=outcome.loader),
-        outcome.loader,
-        market,
+        problem, lambda changed: best_place(changed, loader), market, lambda: looser_latency(problem, loader)
     )
     return Infeasible(
         name=problem.name,
