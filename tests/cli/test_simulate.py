@@ -111,7 +111,7 @@ def test_same_seed_same_output(tmp_path: Path) -> None:
 )
 def test_bad_options_are_usage_errors(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     """Exit 64, the option and the fix, no traceback."""
-    (tmp_path / "bad.csv").write_text("timestamp_s\n2\n1\n", encoding="utf-8")
+    (tmp_path / "bad.csv").write_text("timestamp_s\n2\nsoon\n", encoding="utf-8")
     result = simulate(*arguments, cwd=tmp_path)
     assert result.returncode == 64
     assert message in result.stderr

@@ -9,6 +9,7 @@ from infc.diag import Diagnostic, Severity, Span
 from infc.diag.nearest import nearest
 from infc.ir.spec import CheckpointModel, OnnxModel, Spec, TraceSpec
 from infc.spec.source_map import SourceMap
+from infc.spec.trace import SUFFIXES
 from infc.spec.workspace import Workspace
 
 MAX_LISTED = 2000
@@ -20,7 +21,7 @@ class NamedFile:
 
     path: str
     value: str
-    suffix: str
+    suffixes: tuple[str, ...] = ()
     is_folder: bool = False
     is_locked: bool = True
 
@@ -29,16 +30,16 @@ def named_files(spec: Spec) -> Iterator[NamedFile]:
     """Every file that the spec names."""
     match spec.model:
         case OnnxModel(onnx=value):
-            yield NamedFile(path="model.onnx", value=value, suffix=".onnx")
+            yield NamedFile(path="model.onnx", value=value, suffixes=(".onnx",))
         case CheckpointModel(checkpoint=value):
-            yield NamedFile(path="model.checkpoint", value=value, suffix="", is_folder=True)
+            yield NamedFile(path="model.checkpoint", value=value, is_folder=True)
     if spec.accuracy is not None:
-        yield NamedFile(path="accuracy.dataset", value=spec.accuracy.dataset, suffix=".npz")
+        yield NamedFile(path="accuracy.dataset", value=spec.accuracy.dataset, suffixes=(".npz",))
     if spec.quantization.calibration is not None:
-        yield NamedFile(path="quantization.calibration", value=spec.quantization.calibration, suffix=".npz")
+        yield NamedFile(path="quantization.calibration", value=spec.quantization.calibration, suffixes=(".npz",))
     if isinstance(spec.workload.arrival, TraceSpec):
         value = spec.workload.arrival.trace
-        yield NamedFile(path="workload.arrival.trace", value=value, suffix=".csv", is_locked=False)
+        yield NamedFile(path="workload.arrival.trace", value=value, suffixes=SUFFIXES, is_locked=False)
 
 
 def check_file(named: NamedFile, folder: Path, workspace: Workspace, source: SourceMap) -> Diagnostic | None:
@@ -56,9 +57,10 @@ def check_file(named: NamedFile, folder: Path, workspace: Workspace, source: Sou
             help = f"put the file under the repository ({workspace.boundary.name}/) and name it there"
             return Diagnostic(id="spec-path", message=message, span=span, help=help)
     what = "folder" if named.is_folder else "file"
-    if named.suffix and not named.value.lower().endswith(named.suffix):
-        message = f"`{_last(named.path)}` must name a {named.suffix} file"
-        return Diagnostic(id="spec-file-type", message=message, span=span, help=f"name a {named.suffix} file")
+    if named.suffixes and not named.value.lower().endswith(named.suffixes):
+        kinds = " or ".join(filter(None, (", ".join(named.suffixes[:-1]), named.suffixes[-1])))
+        message = f"`{_last(named.path)}` must name a {kinds} file"
+        return Diagnostic(id="spec-file-type", message=message, span=span, help=f"name a {kinds} file")
     if os.path.isdir(target) if named.is_folder else os.path.isfile(target):
         return None
     if os.path.exists(target):

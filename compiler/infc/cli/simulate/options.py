@@ -20,8 +20,8 @@ from infc.ir.quantity import QuantityError, parse_duration_s, parse_rate_rps
 _MAX_CV = 20.0
 _MAX_PEAK_TO_MEAN = 20.0
 ARRIVAL_HELP = (
-    "poisson, constant, bursty:CV (gamma gaps), diurnal:PEAK[:PERIOD[:CV]] (a rate with one peak of PEAK times its mean "
-    "each period, from the peak on), or trace:FILE (CSV with a timestamp_s column, access log, LLM trace)."
+    "poisson, constant, bursty:CV (gamma gaps), diurnal:PEAK[:PERIOD[:CV]] (a rate with one peak of PEAK times its "
+    "mean each period, from the peak on), or trace:FILE (CSV with a timestamp_s column, access log, LLM trace)."
 )
 
 
