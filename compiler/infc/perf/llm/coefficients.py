@@ -1,0 +1,124 @@
+"""The fitted numbers of the step-time model, read from `coefficients.json`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from infc.ir.hardware import Hardware
+from infc.ir.precision import Precision
+
+PATH = Path(__file__).with_name("coefficients.json")
+
+Engine: TypeAlias = Literal["vllm", "trtllm", "sglang"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelCoefficients:
+    """How much of its data sheet a device reaches in the kernels of a language model.
+
+    `stream` is the share of the memory bandwidth at which weights of a precision are read, `compute` the share of the
+    dense peak that large products reach. A product costs `matrix_s` however small it is, and takes at least the time of
+    `tile_tokens` more tokens than it has. `expert_*` are the same of grouped products, the first two as factors of
+    `stream` and `compute`; `expert_tile_tokens` is paid for every expert that any token chose. `attention_*` are those
+    of attention kernels, `linear_s` a layer of linear attention. Norms, activations and rotary embeddings cost
+    `layer_s` a layer, and move their operands at `elementwise_stream` of the bandwidth. One all-reduce over n devices
+    takes `reduce_s` * log2(n), and 2 (n - 1) / n of its operand crosses a link at `reduce_stream` of its bandwidth.
+    """
+
+    stream: Mapping[Precision, float]
+    compute: Mapping[Precision, float]
+    matrix_s: float
+    tile_tokens: float
+    expert_stream: float
+    expert_compute: float
+    expert_s: float
+    expert_tile_tokens: float
+    attention_stream: float
+    attention_compute: float
+    attention_s: float
+    linear_s: float
+    layer_s: float
+    elementwise_stream: float
+    reduce_s: float
+    reduce_stream: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineCoefficients:
+    """What a server adds to its kernels.
+
+    A step costs the host `step_s`, and `sequence_s` for each scheduled sequence; a request spends `request_s` outside
+    steps. Steps that run without CUDA graphs cannot be shorter than `eager_layer_s` a layer. `kernel_factor` scales
+    every kernel: other implementations than those the kernel tables timed.
+    """
+
+    step_s: float
+    sequence_s: float
+    request_s: float
+    eager_layer_s: float
+    kernel_factor: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """Half-widths of 90% intervals of a step as factors: decode, prefill."""
+
+    decode: float
+    prefill: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coefficients:
+    """Everything that `coefficients.json` holds but its provenance.
+
+    `architectures` are keyed by the catalogue's architecture, "" holds what is used for any other. `devices` are those
+    whose kernels were timed. `spread` has the keys tabled (kernels of the device were timed), seen (of another device
+    of its architecture), unseen, and calibrated.
+    """
+
+    architectures: Mapping[str, KernelCoefficients]
+    devices: Mapping[str, KernelCoefficients]
+    engines: Mapping[str, EngineCoefficients]
+    spread: Mapping[str, Spread]
+
+    def kernels(self, hardware: Hardware) -> KernelCoefficients:
+        """The best that is known of a device's kernels."""
+        known = self.devices.get(hardware.id) or self.architectures.get(hardware.architecture)
+        return known or self.architectures[""]
+
+    def spread_of(self, hardware: Hardware) -> Spread:
+        """How far a step of this device may be from its prediction."""
+        if hardware.id in self.devices:
+            return self.spread["tabled"]
+        return self.spread["seen" if hardware.architecture in self.architectures else "unseen"]
+
+
+@lru_cache(maxsize=1)
+def coefficients() -> Coefficients:
+    """The committed coefficients."""
+    return coefficients_from_json(PATH.read_text(encoding="utf-8"))
+
+
+def coefficients_from_json(text: str) -> Coefficients:
+    """Decode the file format that `benchmarks/fit_llm.py` writes."""
+    data = json.loads(text)
+    return Coefficients(
+        architectures={name: _kernels(value) for name, value in data["architectures"].items()},
+        devices={name: _kernels(value) for name, value in data["devices"].items()},
+        engines={name: EngineCoefficients(**value) for name, value in data["engines"].items()},
+        spread={name: Spread(**value) for name, value in data["spread"].items()},
+    )
+
+
+def _kernels(value: Mapping[str, float | Mapping[str, float]]) -> KernelCoefficients:
+    shares: dict[str, dict[Precision, float]] = {}
+    numbers: dict[str, float] = {}
+    for name, entry in value.items():
+        if isinstance(entry, Mapping):
+            shares[name] = {Precision(precision): share for precision, share in entry.items()}
+        else:
+            numbers[name] = entry
+    return KernelCoefficients(stream=shares["stream"], compute=shares["compute"], **numbers)

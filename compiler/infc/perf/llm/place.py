@@ -1,0 +1,164 @@
+"""What a language model gets of a device: its limits, the precisions it can run, the links between devices."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from infc.ir.hardware import Hardware
+from infc.ir.llm_profile import AttentionKind, LlmProfile
+from infc.ir.precision import Precision
+from infc.perf.device import DeviceLimits, device_limits
+from infc.perf.llm.coefficients import KernelCoefficients
+from infc.perf.support import Unsupported, unsupported_reason
+
+WEIGHT_BYTES: Mapping[Precision, float] = {
+    Precision.FP32: 4.0,
+    Precision.TF32: 4.0,
+    Precision.BF16: 2.0,
+    Precision.FP16: 2.0,
+    Precision.FP8: 1.0,
+    Precision.INT8: 1.0,
+    Precision.INT4: 0.5 + 2.0 / 128,
+    Precision.FP4: 0.5 + 1.0 / 16,
+}
+"""Bytes that reading one weight costs, scales included.
+
+Source: AWQ and GPTQ checkpoints keep a 16-bit scale for 128 weights; NVFP4 keeps an 8-bit scale for 16 weights.
+"""
+_WEIGHT_ONLY_CAPABILITY = (7, 5)
+_FP4_WEIGHT_ONLY_CAPABILITY = (8, 0)
+_PCIE_LANE_BYTES_PER_S = {"3.0": 0.985e9, "4.0": 1.969e9, "5.0": 3.938e9, "6.0": 7.563e9}
+_DEFAULT_LINK_BYTES_PER_S = 16 * 1.969e9
+TENSOR_PARALLEL = (1, 2, 4, 8)
+ACTIVATION_BYTES = 2.0
+"""Bytes of one element of the residual stream, and of the cache where no precision is asked for it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a step runs: one device's limits and how the model lies on the group.
+
+    `link_bytes_per_s` is what one device sends to another, one direction; `cache_bytes` one element of the KV cache.
+    """
+
+    limits: DeviceLimits
+    tensor_parallel: int
+    link_bytes_per_s: float
+    precision: Precision
+    weight_only: bool
+    cache_bytes: float
+
+    @property
+    def weight_bytes(self) -> float:
+        """Bytes that reading one weight costs."""
+        return WEIGHT_BYTES[self.precision]
+
+    def stream(self, kernels: KernelCoefficients) -> float:
+        """Bytes per second at which weights are read."""
+        return self.limits.bandwidth_bytes_per_s * kernels.stream[self.precision]
+
+    def compute(self, kernels: KernelCoefficients) -> float:
+        """Operations per second of large products."""
+        used = wide_precision(self.limits.peak_flops) if self.weight_only else self.precision
+        peak = self.limits.peak_flops.get(used) or self.limits.peak_flops[Precision.FP32]
+        return peak * kernels.compute[self.precision]
+
+    def wide_flops(self) -> float:
+        """The dense peak of the 16-bit format that attention and the output head use."""
+        return self.limits.peak_flops[wide_precision(self.limits.peak_flops)]
+
+
+def whole_device(hardware: Hardware, power_mode: str | None) -> DeviceLimits:
+    """The limits of all of a device: a language model uses every core of a CPU."""
+    limits = device_limits(hardware, power_mode)
+    if hardware.kind != "cpu":
+        return limits
+    return replace(limits, peak_flops=hardware.peak_flops, parallel=1)
+
+
+def unsupported(
+    model: LlmProfile, hardware: Hardware, precision: Precision, tensor_parallel: int
+) -> Unsupported | None:
+    """Why there is no step time of this model there; None when there is one.
+
+    Source: vLLM's table of quantisation methods by compute capability (AWQ and GPTQ from 7.5, FP8 from 8.9, NVFP4
+    arithmetic from 10.0, MXFP4 weights with 16-bit arithmetic from 8.0).
+    """
+    reason = _device_reason(model, hardware, precision) or _parallel_reason(model, hardware, tensor_parallel)
+    return Unsupported(reason=reason) if reason is not None else None
+
+
+def _device_reason(model: LlmProfile, hardware: Hardware, precision: Precision) -> str | None:
+    if hardware.kind == "other":
+        return f"infc has no performance model for {hardware.vendor} accelerators; they are listed to compare prices"
+    if hardware.kind == "cpu":
+        if precision in hardware.peak_flops or precision is Precision.BF16:
+            return None
+        return f"vLLM has no {precision.value.upper()} kernels for {hardware.name}; it runs FP32, BF16 and INT8 there"
+    if precision is Precision.INT4:
+        return _weight_only_reason(hardware, precision, _WEIGHT_ONLY_CAPABILITY)
+    if precision is Precision.FP4 and is_weight_only(model, hardware, precision):
+        return _weight_only_reason(hardware, precision, _FP4_WEIGHT_ONLY_CAPABILITY)
+    return unsupported_reason(hardware, precision)
+
+
+def _weight_only_reason(hardware: Hardware, precision: Precision, needed: tuple[int, int]) -> str | None:
+    capability = tuple(int(part) for part in (hardware.compute_capability or "0.0").split("."))
+    if capability >= needed:
+        return None
+    return (
+        f"{hardware.name} has compute capability {hardware.compute_capability};"
+        f" {precision.value.upper()} weights need {needed[0]}.{needed[1]}"
+    )
+
+
+def _parallel_reason(model: LlmProfile, hardware: Hardware, tensor_parallel: int) -> str | None:
+    if tensor_parallel not in TENSOR_PARALLEL:
+        return f"a model is divided over 1, 2, 4 or 8 devices, not {tensor_parallel}"
+    if tensor_parallel > 1 and hardware.kind in ("jetson", "cpu"):
+        return f"{hardware.name} is one device; a model cannot be divided over {tensor_parallel} of them"
+    for group in model.groups:
+        mixer = group.attention
+        if mixer.kind is not AttentionKind.LINEAR and mixer.query_heads % tensor_parallel:
+            return f"{mixer.query_heads} attention heads cannot be divided over {tensor_parallel} devices"
+        if group.feed_forward.intermediate % tensor_parallel:
+            return (
+                f"a feed-forward width of {group.feed_forward.intermediate}"
+                f" cannot be divided over {tensor_parallel} devices"
+            )
+    return None
+
+
+def is_weight_only(model: LlmProfile, hardware: Hardware, precision: Precision) -> bool:
+    """Whether weights are widened to 16 bits before they are multiplied.
+
+    Always for INT4; for FP4 where the checkpoint asks for it and the device has no FP4 arithmetic (MXFP4 on Hopper).
+    """
+    if precision is Precision.INT4:
+        return True
+    stored = model.quantization
+    return (
+        precision is Precision.FP4
+        and stored is not None
+        and stored.weight_precision is Precision.FP4
+        and stored.activation_precision is None
+        and Precision.FP4 not in hardware.peak_flops
+    )
+
+
+def wide_precision(peak_flops: Mapping[Precision, float]) -> Precision:
+    """The 16-bit format that attention and weight-only products run in; FP32 where there is none."""
+    return next((p for p in (Precision.BF16, Precision.FP16) if p in peak_flops), Precision.FP32)
+
+
+def link_speed(hardware: Hardware) -> float:
+    """Bytes per second that one device sends to another, one direction: NVLink where it has it, else its PCIe slot.
+
+    Source: NVLink figures of data sheets sum both directions; PCI-SIG: rate of a lane after encoding.
+    """
+    if hardware.details.nvlink_bytes_per_s:
+        return hardware.details.nvlink_bytes_per_s / 2
+    generation, _, lanes = (hardware.details.pcie or "").partition(" ")
+    lane = _PCIE_LANE_BYTES_PER_S.get(generation)
+    if lane is None:
+        return _DEFAULT_LINK_BYTES_PER_S
+    return lane * float(lanes.removeprefix("x") or 16)
