@@ -79,11 +79,17 @@ class Traffic:
     hourly: tuple[float, ...] | None
     axes: Mapping[str, AxisDistribution]
 
+    @property
+    def mean_rps(self) -> float:
+        """Mean rate over the day: the rate times the mean of the day's shape."""
+        return self.rate_rps * (sum(self.hourly) / len(self.hourly) if self.hourly else 1.0)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """Hard constraints; None means no limit. `redundancy` replicas may be lost with the SLO still met.
 
+    `surge` more replicas run while an update rolls out: devices for them are kept where devices are counted or owned.
     `max_power_w` is of all devices at full draw, `max_memory_bytes` of one device. `reserved_bytes` of a Jetson's
     memory is left to others (None: the model's own assumption), `power_mode` names the one to run in (None: any under
     `max_power_w`).
@@ -94,6 +100,7 @@ class Limits:
     max_usd_per_hour: float | None
     max_power_w: float | None
     redundancy: int
+    surge: int = 0
     max_memory_bytes: float | None = None
     reserved_bytes: float | None = None
     power_mode: str | None = None
@@ -103,12 +110,14 @@ class Limits:
 class HardwareOption:
     """A device that the spec allows, with the price that applies to it (None: no price in the chosen books).
 
-    `reserved` is the price of the baseline where `pricing.commitment` is mixed; `price` then is the on-demand one.
+    `reserved` is the price of the baseline where `pricing.commitment` is mixed; `price` then is the on-demand one, and
+    `burst` the spot price where that is what is rented above the baseline.
     """
 
     hardware: Hardware
     price: Price | None
     reserved: Price | None = None
+    burst: Price | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

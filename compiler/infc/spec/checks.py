@@ -9,6 +9,7 @@ from infc.ir.spec import HuggingFaceModel, OnnxModel, SizeDistribution, Spec
 from infc.ir.spec.slo import TARGET_KEYS
 from infc.spec.arrival_checks import diurnal_has_one_shape
 from infc.spec.findings import Finding
+from infc.spec.money_checks import pricing_terms_apply, rollout_keeps_the_slo
 
 Check: TypeAlias = Callable[[Spec], Iterator[Finding]]
 _TOKEN_TARGETS = ("ttft", "tpot", "e2e")
@@ -270,6 +271,8 @@ CHECKS: tuple[Check, ...] = (
     lists_hold_each_once,
     replicas_can_be_lost,
     deploy_is_consistent,
+    pricing_terms_apply,
+    rollout_keeps_the_slo,
     revision_is_pinned,
 )
 

@@ -113,4 +113,20 @@ SPEC_RULES: tuple[DiagnosticKind, ...] = (
         example="deploy: {kubernetes: {namespace: search}}",
         fix="Keep it for later versions, or remove it.",
     ),
+    DiagnosticKind(
+        id="spec-pricing",
+        title="Prices on terms that do not apply",
+        what="A term of one commitment stands with another: owned is for owned devices, baseline and burst for mixed.",
+        why="The figure would silently count for nothing.",
+        example="pricing: {commitment: 1y, burst: spot}",
+        fix="Write the commitment that the term belongs to, or remove the term.",
+    ),
+    DiagnosticKind(
+        id="spec-rollout",
+        title="A rolling update that breaks the SLO, or cannot start",
+        what="max_unavailable is above the redundancy, or neither a replica may be added nor one taken away.",
+        why="Every update would miss the SLO while it lasts, or hang.",
+        example="deploy: {rollout: {max_surge: 0, max_unavailable: 1}}   # and no redundancy",
+        fix="Allow a surge, or as many replicas unavailable as the redundancy says.",
+    ),
 )

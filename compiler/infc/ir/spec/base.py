@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from infc.ir import quantity
+from infc.ir import money, quantity
 from infc.ir.precision import Precision
 
 
@@ -53,6 +53,11 @@ PowerW: TypeAlias = Annotated[float, _quantity(quantity.parse_power_w), _text(qu
 UsdPerHour: TypeAlias = Annotated[
     float, _quantity(quantity.parse_usd_per_hour), _text(quantity.MONEY_PATTERN, "$3000/month", "$4.10/hour")
 ]
+Usd: TypeAlias = Annotated[float, _quantity(money.parse_usd), _text(money.USD_PATTERN, "$30000", "$2.50")]
+UsdPerKwh: TypeAlias = Annotated[
+    float, _quantity(money.parse_usd_per_kwh), _text(money.USD_PER_KWH_PATTERN, "$0.12/kWh")
+]
+Years: TypeAlias = Annotated[float, _quantity(money.parse_years), _text(money.YEARS_PATTERN, "4y", "36 months")]
 Fraction: TypeAlias = Annotated[
     float, _quantity(quantity.parse_fraction), _text(quantity.PERCENT_PATTERN, "99.9%", "30%")
 ]

@@ -8,10 +8,14 @@ from infc.ir.precision import Precision
 from infc.ir.spec.base import (
     LABEL_PATTERN,
     Bytes,
+    Fraction,
     Name,
     PowerW,
     SpecModel,
+    Usd,
     UsdPerHour,
+    UsdPerKwh,
+    Years,
     precision_from_text,
     tuple_from_list,
 )
@@ -59,6 +63,41 @@ class Constraints(SpecModel):
     )
 
 
+class Owned(SpecModel):
+    """What owning a device costs; what is left out comes from the price book `owned`."""
+
+    purchase_usd: Usd | None = Field(
+        default=None,
+        alias="purchase",
+        description="Price of one device, with its share of the host if that is to count. Default: the price book's.",
+    )
+    years: Years | None = Field(
+        default=None,
+        alias="lifetime",
+        description="Years over which the purchase is written off in equal parts. Default: the price book's.",
+    )
+    usd_per_kwh: UsdPerKwh | None = Field(
+        default=None, alias="electricity", description="Price of electricity. Default: the price book's."
+    )
+    pue: Annotated[float, Field(ge=1, le=5)] | None = Field(
+        default=None,
+        description="Power of the whole site over that of its machines: cooling and losses. "
+        "Default: the price book's; 1 for a Jetson module.",
+        examples=[1.4],
+    )
+    hosting_usd_per_hour: UsdPerHour | None = Field(
+        default=None,
+        alias="hosting",
+        description="Space, network and staff for one device. Default: none.",
+        examples=["$60/month"],
+    )
+    utilization: Fraction = Field(
+        default=1.0,
+        description="Share of their hours in which the devices are assigned to some deployment; the others are "
+        "charged to these. Default: 100%.",
+    )
+
+
 class Pricing(SpecModel):
     """Whose prices and on which terms."""
 
@@ -72,3 +111,12 @@ class Pricing(SpecModel):
         description="on-demand, 1y or 3y reserved, spot, mixed (reserved baseline, "
         "on-demand peak) or owned. Default: on-demand.",
     )
+    baseline: Literal["1y", "3y"] = Field(
+        default="1y", description="Commitment mixed: the term of the reserved baseline. Default: 1y."
+    )
+    burst: Literal["on-demand", "spot"] = Field(
+        default="on-demand",
+        description="Commitment mixed: what is rented above the baseline. Spot capacity can be withdrawn at short "
+        "notice. Default: on-demand.",
+    )
+    owned: Owned | None = Field(default=None, description="Commitment owned: the terms of your own devices.")

@@ -69,6 +69,19 @@ class Jetson(SpecModel):
     )
 
 
+class Rollout(SpecModel):
+    """How a new version replaces the running one, replica by replica."""
+
+    max_surge: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=1,
+        description="Replicas of the new version that run beside all of the old. Devices for them count against "
+        "max_accelerators and max_power, and against the cost where devices are owned or reserved. Default: 1.",
+    )
+    max_unavailable: Annotated[int, Field(ge=0, le=1000)] = Field(
+        default=0, description="Replicas that may be missing meanwhile: at most the redundancy. Default: 0."
+    )
+
+
 class Deploy(SpecModel):
     """Server, further targets, and the platform's options."""
 
@@ -78,6 +91,10 @@ class Deploy(SpecModel):
         description="Also plan and compile for each of these, besides the best choice.",
         examples=[["cpu"]],
         json_schema_extra={"minItems": 1, "uniqueItems": True},
+    )
+    rollout: Rollout | None = Field(
+        default=None,
+        description="Rolling updates. Default: within the redundancy, else one more replica where a device is spare.",
     )
     kubernetes: Kubernetes | None = Field(default=None, description="Emit Kubernetes manifests with these options.")
     jetson: Jetson | None = Field(default=None, description="Options of a Jetson bundle.")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from infc.diag import Diagnostic, InternalError, Span
 from infc.diag.nearest import nearest
@@ -11,8 +11,12 @@ from infc.ir.hardware import Hardware
 from infc.ir.price import Commitment, Price
 from infc.resolve.targets.hardware import hardware_from_text, hardware_id_from_name
 from infc.resolve.targets.location import data_directory
-from infc.resolve.targets.price_book import PriceBook, list_price, overlaid, owned_price, price_book_from_text
+from infc.resolve.targets.ownership import owned_price
+from infc.resolve.targets.price_book import PriceBook, list_price, overlaid, price_book_from_text
 from infc.resolve.targets.records import Record
+
+if TYPE_CHECKING:  # `infc targets` needs no spec language
+    from infc.ir.spec.constraints import Owned
 
 PricingTerms: TypeAlias = Commitment | Literal["mixed"]
 
@@ -107,6 +111,11 @@ class Catalogue:
         is_listed = any(row.hardware_id == hardware_id for book in books for row in book.prices)
         return None if is_listed else self._owned(hardware_id)
 
+    def owned(self, hardware: Hardware, terms: "Owned") -> Price | None:
+        """What owning the device costs per hour on the terms of a spec, or None where no purchase price is known."""
+        book = self._book(OWNED)
+        return None if book is None else owned_price(book, hardware, terms)
+
     def prices(self, hardware_id: str) -> tuple[Price, ...]:
         """Every price of the device in every book, cheapest first, with the reserved ones that discounts give."""
         books = [book for name in self.providers if (book := self._book(name)) is not None]
@@ -166,7 +175,7 @@ class Catalogue:
         book = self._book(OWNED)
         if book is None or all(purchase.hardware_id != hardware_id for purchase in book.purchases):
             return None
-        return owned_price(book, hardware_id, self._device(hardware_id).tdp_w)
+        return owned_price(book, self._device(hardware_id))
 
 
 def load_catalogue(overlay: Path | None) -> Catalogue:

@@ -185,10 +185,12 @@ PRICE_BOOK_FIELDS: tuple[Field, ...] = (
     Field(
         key="amortisation",
         kind=FieldKind.RECORD,
-        description="Hourly cost of an owned device: usd / (years x 8760) + tdp_w / 1000 x usd_per_kwh.",
+        description="Hourly cost of an owned device: usd / (years x 8760) + watts / 1000 x pue x usd_per_kwh.",
         fields=(
             Field(key="years", kind=_N, description="Years of use.", is_required=True),
             Field(key="usd_per_kwh", kind=_N, description="Price of electricity.", is_required=True),
+            Field(key="pue", kind=_N, description="Power of the site over that of its machines. Default: 1."),
+            Field(key="pue_source", kind=_T, description="Who says so: a key of `sources`, or text."),
             *_DATED,
         ),
     ),

@@ -11,8 +11,6 @@ from infc.resolve.targets.records import Record, read_record
 
 BookKind: TypeAlias = Literal["cloud", "marketplace", "model", "owned"]
 
-HOURS_PER_YEAR = 8760
-
 _KINDS: Mapping[str, BookKind] = {"cloud": "cloud", "marketplace": "marketplace", "model": "model", "owned": "owned"}
 _COMMITMENTS: Mapping[str, Commitment] = {
     "on-demand": "on-demand",
@@ -49,10 +47,11 @@ class Purchase:
 
 @dataclass(frozen=True, kw_only=True)
 class Amortisation:
-    """How a purchase becomes an hourly cost."""
+    """How a purchase becomes an hourly cost; `pue` is the power of a site over that of its machines."""
 
     years: float
     usd_per_kwh: float
+    pue: float
     date: str
     source: str
 
@@ -102,39 +101,6 @@ def list_price(book: PriceBook, hardware_id: str, commitment: Commitment) -> Pri
             return None
 
 
-def owned_price(book: PriceBook, hardware_id: str, tdp_w: float | None) -> Price | None:
-    """What an owned device costs per hour: purchase over its years of use, plus electricity at full power.
-
-    None when the book has no purchase of it or no terms of amortisation. Without `tdp_w` electricity is left out, and
-    the notes say so.
-    Source: straight-line depreciation; `usd / (years * 8760) + tdp_w / 1000 * usd_per_kwh`.
-    """
-    terms = book.amortisation
-    offers = [
-        (amortised, purchase)
-        for purchase in book.purchases
-        if purchase.hardware_id == hardware_id and (amortised := _amortised_usd_per_hour(purchase, terms)) is not None
-    ]
-    if not offers or terms is None:
-        return None
-    amortised, purchase = min(offers, key=lambda offer: (offer[0], offer[1].source))
-    electricity = (tdp_w or 0.0) / 1000 * terms.usd_per_kwh
-    bought = "already amortised" if purchase.usd is None else f"${purchase.usd:,.0f} over {terms.years:g} years"
-    power = f"{tdp_w:g} W at ${terms.usd_per_kwh:g}/kWh" if tdp_w else "electricity not included, its power is unknown"
-    return Price(
-        provider=book.provider,
-        hardware_id=hardware_id,
-        sku="purchase",
-        region="any",
-        commitment="owned",
-        usd_per_hour=amortised + electricity,
-        accelerators_per_unit=1,
-        date=purchase.date,
-        source=purchase.source,
-        notes="; ".join(part for part in (purchase.notes, bought, power) if part),
-    )
-
-
 def overlaid(base: PriceBook, overlay: PriceBook) -> PriceBook:
     """`base` with what `overlay` says in place of it.
 
@@ -169,14 +135,6 @@ def _reserved_price(book: PriceBook, hardware_id: str, term: Commitment) -> Pric
         source=f"{price.source}; {discount.source}",
         notes=f"on-demand price less {discount.fraction:.0%} ({term}, no upfront payment)",
     )
-
-
-def _amortised_usd_per_hour(purchase: Purchase, terms: Amortisation | None) -> float | None:
-    if purchase.usd_per_hour is not None:
-        return purchase.usd_per_hour
-    if terms is None or purchase.usd is None:
-        return None
-    return purchase.usd / (terms.years * HOURS_PER_YEAR)
 
 
 def _book(record: Record) -> PriceBook:
@@ -235,6 +193,7 @@ def _book(record: Record) -> PriceBook:
         else Amortisation(
             years=terms.required_number("years"),
             usd_per_kwh=terms.required_number("usd_per_kwh"),
+            pue=terms.number("pue") or 1.0,
             date=terms.required_text("date"),
             source=source(terms),
         ),
