@@ -69,7 +69,7 @@ def text_from_model(profile: ModelProfile) -> str:
 
 def model_from_text(text: str) -> ModelProfile:
     """The model profile of a stored text; ProfileFormatError when it is none."""
-    fields = _opened(text, "model")
+    fields = opened_profile(text, "model")
     if fields.texts("operator_columns") != OPERATOR_COLUMNS:
         raise ProfileFormatError("profile.operator_columns are not those of this version")
     table = tuple(map(expression_from_json, fields.items("expressions")))
@@ -165,11 +165,11 @@ def text_from_service_times(profile: ServiceTimeProfile) -> str:
 
 def service_times_from_text(text: str) -> ServiceTimeProfile:
     """The service times of a stored text; ProfileFormatError when it is none."""
-    fields = _opened(text, "service-time")
+    fields = opened_profile(text, "service-time")
     environment = fields.nested("environment")
     return ServiceTimeProfile(
         model_digest=fields.text("model_digest"),
-        precision=_member(Precision, fields.text("precision")),
+        precision=member(Precision, fields.text("precision")),
         hardware_id=fields.text("hardware_id"),
         engine_kind=fields.text("engine_kind"),
         instances=fields.integer("instances"),
@@ -215,10 +215,10 @@ def text_from_accuracy(evidence: AccuracyEvidence) -> str:
 
 def accuracy_from_text(text: str) -> AccuracyEvidence:
     """The accuracy evidence of a stored text; ProfileFormatError when it is none."""
-    fields = _opened(text, "accuracy")
+    fields = opened_profile(text, "accuracy")
     return AccuracyEvidence(
         model_digest=fields.text("model_digest"),
-        precision=_member(Precision, fields.text("precision")),
+        precision=member(Precision, fields.text("precision")),
         recipe_digest=fields.text("recipe_digest"),
         subject=fields.text("subject"),
         dataset_digest=fields.text("dataset_digest"),
@@ -230,12 +230,13 @@ def accuracy_from_text(text: str) -> AccuracyEvidence:
         drop=_interval_from_json(fields.nested("drop")),
         floor=fields.optional("floor", fields.number),
         max_drop=fields.optional("max_drop", fields.number),
-        verdict=_member(Verdict, fields.text("verdict")),
+        verdict=member(Verdict, fields.text("verdict")),
         samples_needed=fields.optional("samples_needed", fields.integer),
     )
 
 
-def _opened(text: str, kind: str) -> JsonObject:
+def opened_profile(text: str, kind: str) -> JsonObject:
+    """The fields of a stored text; ProfileFormatError when it is no profile of this kind and version."""
     fields = object_of_text(text)
     if fields.text("kind") != kind:
         raise ProfileFormatError(f"it is a {fields.text('kind')} profile, not a {kind} profile")
@@ -256,7 +257,8 @@ def _interval_from_json(fields: JsonObject) -> Interval:
     return Interval(value=fields.number("value"), low=fields.number("low"), high=fields.number("high"))
 
 
-def _member(members: type[E], text: str) -> E:
+def member(members: type[E], text: str) -> E:
+    """The member of an enumeration whose value is `text`; ProfileFormatError when there is none."""
     for member in members:
         if member.value == text:
             return member

@@ -6,6 +6,7 @@ from infc.ir.accuracy import Verdict
 from infc.ir.json_schema import object_schema
 from infc.ir.model_profile import OperatorClass
 from infc.ir.precision import Precision
+from infc.resolve.llm_schema import llm_properties, step_time_properties
 from infc.resolve.profile_json import FORMAT_VERSION, OPERATOR_COLUMNS
 
 _TEXT: Mapping[str, object] = {"type": "string"}
@@ -19,17 +20,19 @@ _INTERVAL: Mapping[str, object] = {"$ref": "#/$defs/interval"}
 
 
 def profile_schema() -> dict[str, object]:
-    """One schema for the three kinds of profile, told apart by `kind`."""
+    """One schema for the five kinds of profile, told apart by `kind`."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "https://infc.dev/schemas/profile.schema.json",
         "title": "infc profile",
-        "description": "What is known of a model: its operators, measured service times, or accuracy evidence.",
-        "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in ("model", "service_time", "accuracy")],
+        "description": "What is known of a model: its operators or layers, measured times, or accuracy evidence.",
+        "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in ("model", "service_time", "accuracy", "llm", "step_time")],
         "$defs": {
             "model": _model(),
             "service_time": _service_time(),
             "accuracy": _accuracy(),
+            "llm": _profile("llm", "A language model: the shapes of its layers.", llm_properties()),
+            "step_time": _profile("step-time", "Measured seconds of engine steps.", step_time_properties()),
             "tensor": _tensor(),
             "interval": object_schema({"value": _NUMBER, "low": _NUMBER, "high": _NUMBER}),
             "expression": _expression(),

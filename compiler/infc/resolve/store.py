@@ -14,10 +14,13 @@ from typing import TypeVar
 
 from infc.diag import Diagnostic
 from infc.ir.accuracy import AccuracyEvidence
+from infc.ir.llm_profile import LlmProfile
 from infc.ir.model_profile import ModelProfile
 from infc.ir.service_time import ServiceTimeProfile
+from infc.ir.step_time import StepTimeProfile
 from infc.resolve.atomic_write import write_text_atomically
 from infc.resolve.json_reader import ProfileFormatError, object_of_text
+from infc.resolve.llm_json import llm_from_text, step_times_from_text, text_from_llm, text_from_step_times
 from infc.resolve.profile_json import (
     accuracy_from_text,
     model_from_text,
@@ -84,6 +87,39 @@ class ProfileStore:
     def cache_model(self, profile: ModelProfile) -> None:
         """Keep an analysis in the cache only."""
         write_text_atomically(self._cached_model_path(profile.digest), text_from_model(profile))
+
+    def llm(self, digest: str) -> LlmProfile | None:
+        """The profile of the language model whose config has this digest, None when none is stored."""
+        found = self._read("llm", _mentions(digest), llm_from_text)
+        return next((profile for profile in found if profile.digest == digest), None)
+
+    def llm_named(self, name: str) -> LlmProfile | None:
+        """The stored profile that was added under `name`, as for a model of the hub; None when there is none."""
+        found = self._read("llm", _mentions(json.dumps(name, ensure_ascii=False)), llm_from_text)
+        return next((profile for profile in found if profile.name == name), None)
+
+    def llm_path(self, profile: LlmProfile) -> Path:
+        """Where the profile of a language model is, or would be, committed: the name follows from its content."""
+        return self._path("llm", text_from_llm(profile))
+
+    def add_llm(self, profile: LlmProfile) -> Path:
+        """Commit the profile of a language model; earlier ones of the same config and name go. Returns the file."""
+        return self._add("llm", text_from_llm(profile), self._stale("llm", profile, llm_from_text, _llm_identity))
+
+    def step_times(self, model_digest: str) -> tuple[StepTimeProfile, ...]:
+        """Measured step times of a language model, in the order of their file names."""
+        profiles = self._read("step-time", _mentions(model_digest), step_times_from_text)
+        known = self.only_measurements
+        return tuple(
+            profile
+            for profile in profiles
+            if profile.model_digest == model_digest and (known is None or step_time_name(profile) in known)
+        )
+
+    def add_step_times(self, profile: StepTimeProfile) -> Path:
+        """Commit measured step times; earlier ones of the same model, precision, device and parallelism go."""
+        stale = self._stale("step-time", profile, step_times_from_text, _step_time_identity)
+        return self._add("step-time", text_from_step_times(profile), stale)
 
     def service_times(self, model_digest: str) -> tuple[ServiceTimeProfile, ...]:
         """Measured service times of a model, in the order of their file names."""
@@ -214,6 +250,11 @@ def measurement_name(profile: ServiceTimeProfile) -> str:
     return f"service-time-{hashlib.sha256(text_from_service_times(profile).encode()).hexdigest()[:12]}"
 
 
+def step_time_name(profile: StepTimeProfile) -> str:
+    """The name of the file, without its ending, that stored step times have: it follows from their content."""
+    return f"step-time-{hashlib.sha256(text_from_step_times(profile).encode()).hexdigest()[:12]}"
+
+
 def _mentions(digest: str) -> Callable[[str], bool]:
     """A quick look before a file is parsed."""
     return lambda text: digest in text
@@ -225,6 +266,14 @@ def _model_identity(profile: ModelProfile) -> object:
 
 def _service_time_identity(profile: ServiceTimeProfile) -> object:
     return (profile.model_digest, profile.precision, profile.hardware_id, profile.engine_kind, profile.instances)
+
+
+def _llm_identity(profile: LlmProfile) -> object:
+    return (profile.digest, profile.name)
+
+
+def _step_time_identity(profile: StepTimeProfile) -> object:
+    return (profile.model_digest, profile.precision, profile.hardware_id, profile.tensor_parallel)
 
 
 def _accuracy_identity(evidence: AccuracyEvidence) -> object:
