@@ -3,7 +3,7 @@
 from infc.ir.accuracy import AccuracyEvidence, Verdict
 from infc.ir.hardware import Hardware
 from infc.ir.precision import Precision
-from infc.ir.problem import AccuracyGoal, Problem
+from infc.ir.problem import AccuracyGoal, AnyProblem
 
 QUANTISED = frozenset({Precision.INT8, Precision.FP8, Precision.INT4, Precision.FP4})
 """Precisions that need calibration data and are not taken unless they gain something."""
@@ -24,7 +24,7 @@ def judge(evidence: AccuracyEvidence, goal: AccuracyGoal) -> Verdict:
     return Verdict.PASS if holds else Verdict.INCONCLUSIVE
 
 
-def own_evidence(problem: Problem, hardware: Hardware, precision: Precision) -> tuple[AccuracyEvidence, ...]:
+def own_evidence(problem: AnyProblem, hardware: Hardware, precision: Precision) -> tuple[AccuracyEvidence, ...]:
     """Evidence that speaks for this precision on this kind of device, in the stored order.
 
     A CPU runs the ONNX Runtime engine itself, which is quantised in its own way; for a GPU the lowered model speaks.
@@ -41,7 +41,7 @@ def own_evidence(problem: Problem, hardware: Hardware, precision: Precision) -> 
     )
 
 
-def refusing_evidence(problem: Problem, hardware: Hardware, precision: Precision) -> AccuracyEvidence | None:
+def refusing_evidence(problem: AnyProblem, hardware: Hardware, precision: Precision) -> AccuracyEvidence | None:
     """Evidence that `precision` misses the goal, or that it could not be shown to keep it.
 
     None when nothing stands against it, or when other evidence (another way to quantise) shows that it holds. Doubt
@@ -57,7 +57,7 @@ def refusing_evidence(problem: Problem, hardware: Hardware, precision: Precision
     return next(iter(doubtful), None) or next((e for _, e in judged), None)
 
 
-def passed_evidence(problem: Problem, hardware: Hardware, precision: Precision) -> AccuracyEvidence | None:
+def passed_evidence(problem: AnyProblem, hardware: Hardware, precision: Precision) -> AccuracyEvidence | None:
     """Evidence that `precision` keeps the goal, None when it was never shown."""
     goal = problem.accuracy
     if goal is None:
@@ -65,7 +65,7 @@ def passed_evidence(problem: Problem, hardware: Hardware, precision: Precision) 
     return next((e for e in own_evidence(problem, hardware, precision) if judge(e, goal) is Verdict.PASS), None)
 
 
-def has_doubt(problem: Problem) -> bool:
+def has_doubt(problem: AnyProblem) -> bool:
     """Whether some precision of some device is out only because its evidence is inconclusive."""
     goal = problem.accuracy
     if goal is None:
