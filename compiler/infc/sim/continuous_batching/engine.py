@@ -185,11 +185,14 @@ class Engine:
         budget = self._serve_running(cap, chunks, left_out)
         if self.preemptions == preemptions:
             self._admit(budget, cap, chunks)
-        decoding = self._decoding
+        decoding, used = self._decoding, self._kv_blocks - self._pool.free
+        for request, cached in self._ended:
+            self._free(request, cached)
+        self._ended = []
         if chunks or decoding.count > len(left_out):
             duration_s = self._step_s(chunks, left_out)
-            self._count(duration_s, 1, decoding.count - len(left_out) + len(chunks), self._kv_blocks - self._pool.free)
-            self.peak_blocks = max(self.peak_blocks, self._kv_blocks - self._pool.free)
+            self._count(duration_s, 1, decoding.count - len(left_out) + len(chunks), used)
+            self.peak_blocks = max(self.peak_blocks, used)
             self._last_start_s = self._now_s - duration_s
             self._note_gaps(duration_s, left_out)
             self._advance(left_out)
@@ -197,9 +200,6 @@ class Engine:
                 self._computed(chunk)
         else:
             self._last_start_s = self._now_s  # the pipeline of async scheduling has run empty
-        for request, cached in self._ended:
-            self._free(request, cached)
-        self._ended = []
         self._end(decoding.pop_ended())
 
     def _serve_running(self, cap: int, chunks: list[Chunk], left_out: list[int]) -> int:
