@@ -18,26 +18,9 @@ import numpy.typing as npt
 
 from infc.ir.candidate import DynamicBatching
 from infc.sim.arrivals import Times
+from infc.sim.overhead import NO_OVERHEAD, ServerOverhead
 from infc.sim.percentile import percentiles
 from infc.sim.prefetching import simulate_prefetching
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServerOverhead:
-    """What a server adds to the service times it is given; all zero when these were measured inside the server.
-
-    `execution_s` and `request_s` keep the instance busy, once for each execution and for each request in it. For
-    `idle_s` after an execution the instance takes no new batch, though the answers are out. `transport_s` is between
-    client and server and adds to a request's latency only.
-    """
-
-    execution_s: float = 0.0
-    request_s: float = 0.0
-    idle_s: float = 0.0
-    transport_s: float = 0.0
-
-
-NO_OVERHEAD = ServerOverhead()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,7 +97,7 @@ def simulate(
             )
         sizes = np.asarray(batch_sizes, dtype=np.int64)
         starts_s = np.repeat(np.asarray(batch_starts_s), sizes)
-    return _result(arrivals_s, starts_s, sizes, np.asarray(busy_s), instances, overhead.transport_s)
+    return _result(arrivals_s, starts_s, sizes, np.asarray(busy_s), instances, overhead)
 
 
 def is_textbook(batching: DynamicBatching) -> bool:
@@ -224,10 +207,13 @@ def _result(
     sizes: npt.NDArray[np.int64],
     busy_s: npt.NDArray[np.float64],
     instances: int,
-    transport_s: float,
+    overhead: ServerOverhead,
 ) -> BatchingResult:
     busy_of_batch_s = busy_s[sizes - 1]
-    answers_s = starts_s + np.repeat(busy_of_batch_s, sizes) + transport_s
+    answers_s = starts_s + np.repeat(busy_of_batch_s, sizes) + overhead.transport_s
+    if overhead.response_s > 0.0:
+        still_to_answer = np.repeat(np.cumsum(sizes), sizes) - 1 - np.arange(len(arrivals_s))
+        answers_s -= still_to_answer * overhead.response_s
     end_s = float(answers_s.max())
     counts = Counter(sizes.tolist())
     return BatchingResult(
