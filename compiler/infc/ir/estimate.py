@@ -23,14 +23,55 @@ class MemoryBreakdown:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CostPart:
+    """One part of what an hour costs, and for how many devices in the mean over the day.
+
+    `name` is rent (one price for all), reserved 1y or reserved 3y, on-demand, spot; of owned devices purchase, hosting,
+    electricity.
+    """
+
+    name: str
+    devices: float
+    usd_per_hour: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class CostEstimate:
-    """Money of the whole deployment. None where the device has no price in the chosen books."""
+    """Money of the whole deployment, at the mean rate over the day.
+
+    `usd_per_million_tokens` counts generated tokens, `usd_per_million_all_tokens` those of the prompts too; both are
+    None where the model generates none. `interval_usd_per_hour` spans the replicas that would carry the peak at the
+    ends of the predicted service times, and the predicted power where electricity is paid. `notes` are what a reader
+    must know of the figure.
+    """
 
     usd_per_hour: float
     usd_per_month: float
     usd_per_million_requests: float
     price_source: str
     usd_per_million_tokens: float | None = None
+    usd_per_million_all_tokens: float | None = None
+    interval_usd_per_hour: Interval | None = None
+    parts: tuple[CostPart, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def scaled_interval(self, value: float) -> Interval:
+        """The interval of another figure of this cost, which is proportional to the cost of an hour."""
+        interval = self.interval_usd_per_hour or Interval.exact(self.usd_per_hour)
+        return interval.scaled(value / self.usd_per_hour) if self.usd_per_hour else Interval.exact(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyEstimate:
+    """Electrical energy of all devices at the mean rate over the day; the rest of the machine and cooling not included.
+
+    `joules_per_token` counts generated tokens and is None where the model generates none.
+    """
+
+    power_w: Interval
+    joules_per_request: Interval
+    kwh_per_month: Interval
+    joules_per_token: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +99,9 @@ class Estimate:
 
     `e2e_s` maps "mean", "p50", "p90", "p95", "p99" and every percentile of the spec to seconds, queueing included.
     `throughput_rps` is what all replicas can sustain at full batches, `goodput_rps` completed requests within the SLO.
-    `utilization` is the busy share of an instance at the peak. `power_w` is of all devices at that utilisation.
-    Intervals are at `confidence`. A language model has `tokens` and no `service_time`; any other model the reverse.
+    `utilization` is the busy share of an instance at the peak, `mean_utilization` at the mean rate over the day.
+    `power_w` is of all devices at the peak, `energy` what they use at the mean rate. Intervals are at `confidence`. A
+    language model has `tokens` and no `service_time`; any other model the reverse.
     """
 
     e2e_s: Mapping[str, Interval]
@@ -74,3 +116,5 @@ class Estimate:
     basis: Basis
     confidence: float
     tokens: TokenEstimate | None = None
+    energy: EnergyEstimate | None = None
+    mean_utilization: float | None = None

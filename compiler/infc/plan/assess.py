@@ -9,9 +9,10 @@ from infc.ir.problem import HardwareOption, Problem
 from infc.ir.service_time import ServiceTimeCurve
 from infc.perf import Unsupported
 from infc.plan.cost import cost_estimate
+from infc.plan.energy import energy_estimate, mean_utilization, needed_range
 from infc.plan.load import Loader, LoadResult
 from infc.plan.site import Setup
-from infc.plan.sizing import Settings, Sized
+from infc.plan.sizing import UTILIZATION_LIMIT, Settings, Sized
 
 CONFIDENCE = 0.9
 STANDARD_PERCENTILES = (50.0, 90.0, 95.0, 99.0)
@@ -49,6 +50,9 @@ def assess(
     low = loader.shorter.run(rate, [s.low for s in curve.seconds], settings.batching, settings.instances)
     high = loader.shorter.run(rate, [s.high for s in curve.seconds], settings.batching, settings.instances)
     power = site.power_w(value.utilization)
+    mean_busy = mean_utilization(problem, option, sized, loader)
+    mean_power = site.power_w(mean_busy)
+    throughput = _throughput(curve, settings, sized.total)
     return Estimate(
         e2e_s=_percentiles(
             problem,
@@ -56,13 +60,21 @@ def assess(
             replace(low, handling_s=loader.handling.low),
             replace(high, handling_s=loader.handling.high),
         ),
-        throughput_rps=_throughput(curve, settings, sized.total),
+        throughput_rps=throughput,
         goodput_rps=problem.traffic.peak_rps * value.share_within(max(t.limit_s for t in problem.latency)),
         utilization=value.utilization,
         mean_batch_size=value.mean_batch_size,
         memory=site.memory(Setup(max_batch_size=settings.batching.max_batch_size, instances=settings.instances)),
         power_w=None if power is None else power.scaled(sized.total),
-        cost=cost_estimate(problem, option, sized.needed),
+        cost=cost_estimate(
+            problem,
+            option,
+            sized.needed,
+            power_w=mean_power,
+            needed_range=needed_range(problem, sized.needed, throughput.scaled(1 / sized.total), UTILIZATION_LIMIT),
+        ),
+        energy=None if mean_power is None else energy_estimate(problem, option, sized.needed, mean_power),
+        mean_utilization=mean_busy,
         service_time=curve,
         basis=curve.basis,
         confidence=CONFIDENCE,

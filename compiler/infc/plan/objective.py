@@ -3,8 +3,10 @@
 from infc.ir.precision import Precision
 from infc.ir.problem import HardwareOption, Problem
 from infc.perf import Unsupported
-from infc.plan.cost import usd_per_hour
+from infc.plan.cost import least_usd_per_hour, usd_per_hour
+from infc.plan.energy import mean_utilization
 from infc.plan.evidence import QUANTISED
+from infc.plan.load import Loader
 from infc.plan.site import Site
 from infc.plan.sizing import Sized, Sizer
 from infc.plan.words import duration_text, money_text
@@ -24,7 +26,7 @@ def bound(problem: Problem, option: HardwareOption, site: Site, needed: int, siz
     """
     match problem.objective:
         case "cost":
-            cost = usd_per_hour(problem, option, needed)
+            cost = least_usd_per_hour(problem, option, needed)
             return float(needed) if cost is None else cost
         case "energy":
             return _least_power_w(problem, site, needed, sizer) * _handicap(site)
@@ -33,11 +35,11 @@ def bound(problem: Problem, option: HardwareOption, site: Site, needed: int, siz
             return float("inf") if isinstance(curve, Unsupported) else curve.at(1).value * _handicap(site)
 
 
-def achieved(problem: Problem, option: HardwareOption, sized: Sized) -> float:
+def achieved(problem: Problem, option: HardwareOption, sized: Sized, loader: Loader) -> float:
     """The objective's value of a sized site, on the scale of `bound`."""
     match problem.objective:
         case "cost":
-            return bound_cost(problem, option, sized)
+            return _reached_cost(problem, option, sized, loader)
         case "energy":
             power = sized.site.power_w(sized.load.utilization)
             return float("inf") if power is None else power.value * sized.total * _handicap(sized.site)
@@ -45,9 +47,12 @@ def achieved(problem: Problem, option: HardwareOption, sized: Sized) -> float:
             return judged_s(problem, sized) * _handicap(sized.site)
 
 
-def bound_cost(problem: Problem, option: HardwareOption, sized: Sized) -> float:
-    """Dollars per hour, or replicas where the device has no price."""
-    cost = usd_per_hour(problem, option, sized.needed)
+def _reached_cost(problem: Problem, option: HardwareOption, sized: Sized, loader: Loader) -> float:
+    """Dollars per hour, or replicas where the device has no price. Owned devices pay for what they are to draw."""
+    power = None
+    if option.price is not None and option.price.ownership is not None:
+        power = sized.site.power_w(mean_utilization(problem, option, sized, loader))
+    cost = usd_per_hour(problem, option, sized.needed, power_w=None if power is None else power.value)
     return float(sized.needed) if cost is None else cost
 
 

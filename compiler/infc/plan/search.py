@@ -36,7 +36,7 @@ def search(problem: Problem, wanted: int, loader: Loader | None = None) -> Outco
     loader = loader_for(problem) if loader is None else loader
     sizer = Sizer(problem, loader)
     every, rejected = places(problem)
-    ranking = best_first(_Sites(problem, sizer), every, rejected, wanted)
+    ranking = best_first(_Sites(problem, sizer, loader), every, rejected, wanted)
     return Outcome(
         found=ranking.found, rejections=ranking.rejections, summary=ranking.summary, loader=loader, sizer=sizer
     )
@@ -50,9 +50,10 @@ def ceiling(problem: Problem, place: Place) -> Ceiling | None:
 class _Sites:
     """The contest of an ONNX problem's places."""
 
-    def __init__(self, problem: Problem, sizer: Sizer) -> None:
+    def __init__(self, problem: Problem, sizer: Sizer, loader: Loader) -> None:
         self._problem = problem
         self._sizer = sizer
+        self._loader = loader
 
     def label(self, place: Place) -> str:
         return place.site.label
@@ -71,7 +72,7 @@ class _Sites:
         return (self._sizer if is_contender else self._sizer.quick()).size(place.site, hard)
 
     def value(self, place: Place, sized: Sized) -> float:
-        return achieved(self._problem, place.option, sized)
+        return achieved(self._problem, place.option, sized, self._loader)
 
     def tie_break(self, _place: Place, sized: Sized) -> tuple[int, float, bool, str]:
         return tie_break(self._problem, sized)

@@ -149,7 +149,7 @@ def _answer(problem: Problem, label: str, place: Place, sized: Sized, sizer: Siz
         checks=tuple(checks),
         candidate=candidate_of(sized),
         estimate=estimate,
-        objective=objective_words(problem, achieved(problem, place.option, sized)),
+        objective=objective_words(problem, achieved(problem, place.option, sized, loader)),
     )
 
 
