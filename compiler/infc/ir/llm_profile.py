@@ -23,7 +23,8 @@ class AttentionShape:
     `value_head_dim` elements for each of `kv_heads`. LATENT (MLA) caches `latent_dim` elements (compressed key-value
     and the rotary part) once, whatever the number of heads. LINEAR (linear attention, state space) caches no tokens but
     `state_elements` a sequence. `window_tokens` bounds what a token attends to, None for all before it.
-    `parameters` counts the weights of its projections, norms and biases included. A LINEAR state takes `state_bytes`.
+    `parameters` counts the weights of its projections, norms and biases included; `replicated_parameters` of them are
+    held whole by every tensor-parallel device. A LINEAR state takes `state_bytes`.
     `attended_tokens` is set for sparse attention: all tokens stay cached, and a query reads the best this many.
     `index_bytes` is what its index caches besides, for each token, whatever the precision of the cache.
     """
@@ -40,6 +41,7 @@ class AttentionShape:
     state_bytes: int = 0
     attended_tokens: int | None = None
     index_bytes: int = 0
+    replicated_parameters: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,6 +98,7 @@ def _json_from_attention(shape: AttentionShape) -> dict[str, object]:
         "state_bytes": shape.state_bytes,
         "attended_tokens": shape.attended_tokens,
         "index_bytes": shape.index_bytes,
+        "replicated_parameters": shape.replicated_parameters,
     }
 
 
@@ -115,6 +116,7 @@ def _attention_from_json(fields: JsonObject) -> AttentionShape:
         state_bytes=_size(fields, "state_bytes"),
         attended_tokens=fields.optional("attended_tokens", fields.integer),
         index_bytes=_size(fields, "index_bytes"),
+        replicated_parameters=_size(fields, "replicated_parameters"),
     )
 
 

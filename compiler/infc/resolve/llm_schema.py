@@ -62,7 +62,7 @@ def _group() -> dict[str, object]:
         "window_tokens": _nullable(_COUNT),
         **dict.fromkeys(("latent_dim", "state_elements", "state_bytes"), _COUNT),
         "attended_tokens": _nullable(_COUNT),
-        "index_bytes": _COUNT,
+        **dict.fromkeys(("index_bytes", "replicated_parameters"), _COUNT),
     }
     feed_forward = dict.fromkeys(
         (

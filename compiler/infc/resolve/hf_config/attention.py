@@ -49,9 +49,10 @@ def _grouped(fields: Fields, family: Family, layer: Layer, hidden: int, norms: i
     default_bias = fields.flag("attention_bias", fields.flag("use_bias", False))
     if fields.flag("use_qkv_bias", default_bias) if family.qkv_bias is None else family.qkv_bias:
         parameters += gate * query_width + 2 * kv_width
+    replicated = norms + _query_key_norms(fields, family, head_dim, query_width + kv_width)
     if default_bias if family.output_bias is None else family.output_bias:
-        parameters += hidden
-    parameters += _query_key_norms(fields, family, head_dim, query_width + kv_width)
+        replicated += hidden
+    parameters += replicated - norms
     if family.has_sinks:
         parameters += heads
     return AttentionShape(
@@ -62,6 +63,7 @@ def _grouped(fields: Fields, family: Family, layer: Layer, hidden: int, norms: i
         value_head_dim=head_dim,
         parameters=parameters,
         window_tokens=layer.window_tokens,
+        replicated_parameters=replicated,
     )
 
 
@@ -98,12 +100,14 @@ def _latent(fields: Fields, hidden: int, norms: int) -> AttentionShape:
     else:
         parameters += hidden * query_rank + query_rank + query_rank * heads * head_dim
         parameters += query_rank if has_bias else 0
+    replicated = norms + hidden * (rank + rotary + (query_rank or 0)) + rank + (query_rank or 0)
     attended, index_bytes = None, 0
     if fields.has("index_head_dim"):
         index_dim = fields.count("index_head_dim", largest=LARGEST_WIDTH)
         index_heads = fields.count("index_n_heads")
-        parameters += (query_rank or hidden) * index_heads * index_dim + hidden * (index_dim + index_heads)
-        parameters += 2 * index_dim
+        index = (query_rank or hidden) * index_heads * index_dim + hidden * (index_dim + index_heads) + 2 * index_dim
+        parameters += index
+        replicated += index
         attended = fields.optional_count("index_topk", largest=LARGEST_CONTEXT)
         index_bytes = index_dim + INDEX_SCALE_BYTES
     return AttentionShape(
@@ -116,6 +120,7 @@ def _latent(fields: Fields, hidden: int, norms: int) -> AttentionShape:
         latent_dim=rank + rotary,
         attended_tokens=attended,
         index_bytes=index_bytes,
+        replicated_parameters=replicated,
     )
 
 
@@ -138,6 +143,7 @@ def _delta_net(fields: Fields, hidden: int, norms: int) -> AttentionShape:
         state=value_heads * key_dim * value_dim,
         convolution=mixed * (kernel - 1),
         state_element_bytes=_state_element_bytes(fields.text("mamba_ssm_dtype")),
+        replicated=norms + value_dim,
     )
 
 
@@ -163,6 +169,7 @@ def _mamba(fields: Fields, hidden: int, norms: int) -> AttentionShape:
         state=heads * head_dim * state_size,
         convolution=convolved * (kernel - 1),
         state_element_bytes=_state_element_bytes(fields.text("mamba_ssm_cache_dtype")),
+        replicated=norms,
     )
 
 
@@ -175,6 +182,7 @@ def _recurrent(
     state: int,
     convolution: int,
     state_element_bytes: int,
+    replicated: int,
 ) -> AttentionShape:
     return AttentionShape(
         kind=AttentionKind.LINEAR,
@@ -185,6 +193,7 @@ def _recurrent(
         parameters=parameters,
         state_elements=state + convolution,
         state_bytes=state * state_element_bytes + convolution * _HALF_BYTES,
+        replicated_parameters=replicated,
     )
 
 

@@ -90,9 +90,9 @@ def _slides(fields: Fields, family: Family, index: int) -> bool:
 
 
 def _feed_forward_kinds(fields: Fields, count: int) -> tuple[FeedForwardKind, ...]:
-    all_dense: tuple[FeedForwardKind, ...] = ("dense",) * count
+    dense: FeedForwardKind = "dense"
     if not expert_count(fields):
-        return all_dense
+        return (dense,) * count
     only_dense = set(fields.counts("mlp_only_layers") or ())
     sparse_step = fields.optional_count("decoder_sparse_step") or 1
     first_dense = fields.optional_count("first_k_dense_replace", "moe_layer_start_index", smallest=0) or 0
