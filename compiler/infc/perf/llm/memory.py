@@ -13,7 +13,7 @@ from infc.ir.precision import Precision
 from infc.perf.llm.cache import BLOCK_TOKENS, kv_bytes_per_token, sequence_cache_bytes
 from infc.perf.memory import CUDA_CONTEXT_BYTES, GIB, usable_memory_bytes
 
-MEMORY_UTILIZATION = 0.92
+DEFAULT_MEMORY_UTILIZATION = 0.92
 """vLLM 0.32's default of `gpu_memory_utilization`."""
 TYPICAL_CONTEXT_TOKENS = 2048
 """Length of a sequence where nobody says it; it matters only for windows and recurrent layers."""
@@ -112,7 +112,7 @@ def llm_memory(
     kv_precision: Precision | None,
     max_num_seqs: int,
     max_num_batched_tokens: int,
-    memory_utilization: float = MEMORY_UTILIZATION,
+    memory_utilization: float = DEFAULT_MEMORY_UTILIZATION,
     reserved_bytes: float | None = None,
     context_tokens: int | None = None,
 ) -> LlmMemory:
