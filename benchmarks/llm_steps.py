@@ -54,10 +54,9 @@ TENSOR_PARALLEL = (1, 2, 4, 8)
 DECODE = ((1, 1024), (4, 4096), (16, 1024), (32, 8192), (64, 2048), (128, 1024), (256, 1024), (512, 512))
 PREFILL = ((1, 128), (1, 512), (1, 2048), (1, 8192), (4, 2048), (16, 256))
 ENGINES = ("vllm", "trtllm", "sglang")
-COLUMNS = (
-    "hardware,model,precision,tensor_parallel,engine,phase,sequences,tokens,"
-    "gemm_ms,attention_ms,experts_ms,reduce_ms,other_ms,total_ms"
-).split(",")
+COMPONENTS = ("gemm_ms", "attention_ms", "experts_ms", "reduce_ms", "other_ms")
+SHAPE = ("hardware", "model", "precision", "tensor_parallel", "engine", "phase", "sequences", "tokens")
+COLUMNS = (*SHAPE, *COMPONENTS, "total_ms")
 
 
 class Case(NamedTuple):
@@ -91,9 +90,7 @@ def cases() -> Iterator[Case]:
 def component(operator: str) -> str:
     """Which part of the step an operator's time counts to."""
     name = operator.partition("_")[2]
-    if name.endswith("dispatch") or name in ("p2p", "tp_allreduce") or name.endswith(("_ar", "_ar_1", "_ar_2")):
-        return "reduce_ms"
-    if name in ("ar_1", "ar_2"):
+    if name.endswith(("dispatch", "_ar")) or name in ("p2p", "tp_allreduce", "ar_1", "ar_2"):
         return "reduce_ms"
     if "moe" in name:
         return "experts_ms"
@@ -134,12 +131,12 @@ def rows(case: Case) -> Iterator[dict[str, object]]:
                 continue
             if any(source in ("sol", "SOL") for *_, source in operators):
                 continue
-            parts = dict.fromkeys(COLUMNS[8:13], 0.0)
+            parts = dict.fromkeys(COMPONENTS, 0.0)
             for operator, milliseconds, _, _ in operators:
                 parts[component(operator)] += float(milliseconds)
             shape = (SYSTEMS[case.system][0], case.name, case.precision, case.tp, case.engine, phase, sequences, tokens)
             yield {
-                **dict(zip(COLUMNS, shape, strict=False)),
+                **dict(zip(SHAPE, shape, strict=True)),
                 **{key: f"{value:.4g}" for key, value in parts.items()},
                 "total_ms": f"{sum(parts.values()):.4g}",
             }

@@ -20,17 +20,22 @@ class KernelCoefficients:
     """How much of its data sheet a device reaches in the kernels of a language model.
 
     `stream` is the share of the memory bandwidth at which weights of a precision are read, `compute` the share of the
-    dense peak that large products reach. A product costs `matrix_s` however small it is, and takes at least the time of
-    `tile_tokens` more tokens than it has. `expert_*` are the same of grouped products, the first two as factors of
-    `stream` and `compute`; `expert_tile_tokens` is paid for every expert that any token chose. `attention_*` are those
-    of attention kernels, `linear_s` a layer of linear attention. Norms, activations and rotary embeddings cost
-    `layer_s` a layer, and move their operands at `elementwise_stream` of the bandwidth. One all-reduce over n devices
-    takes `reduce_s` * log2(n), and 2 (n - 1) / n of its operand crosses a link at `reduce_stream` of its bandwidth.
+    dense peak that large products reach. A product costs `matrix_s` however small it is, `quantize_s` more where
+    activations are quantised for it, `block_s` more again where scales are of blocks; it takes the arithmetic of
+    `tile_tokens` more tokens than it has, at half its speed where the model is `half_width` wide. `expert_*` are
+    the same of grouped products, the first two as factors of `stream` and `compute`; `expert_tile_tokens` is paid for
+    every expert that any token chose. `attention_*` are those of attention kernels, `linear_s` a layer of linear
+    attention. Norms, activations and rotary embeddings cost `layer_s` a layer, and move their operands at
+    `elementwise_stream` of the bandwidth. One all-reduce over n devices takes `reduce_s` * log2(n), and 2 (n - 1) / n
+    of its operand crosses a link at `reduce_stream` of its bandwidth.
     """
 
     stream: Mapping[Precision, float]
     compute: Mapping[Precision, float]
     matrix_s: float
+    quantize_s: float
+    block_s: float
+    half_width: float
     tile_tokens: float
     expert_stream: float
     expert_compute: float

@@ -29,42 +29,53 @@ _FP4_WEIGHT_ONLY_CAPABILITY = (8, 0)
 _PCIE_LANE_BYTES_PER_S = {"3.0": 0.985e9, "4.0": 1.969e9, "5.0": 3.938e9, "6.0": 7.563e9}
 _DEFAULT_LINK_BYTES_PER_S = 16 * 1.969e9
 TENSOR_PARALLEL = (1, 2, 4, 8)
-ACTIVATION_BYTES = 2.0
-"""Bytes of one element of the residual stream, and of the cache where no precision is asked for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """Where a step runs: one device's limits and how the model lies on the group.
 
-    `link_bytes_per_s` is what one device sends to another, one direction; `cache_bytes` one element of the KV cache.
+    `precision` is that of the experts of a mixture and of all products of another model; `dense_precision` that of a
+    mixture's other products. `link_bytes_per_s` is what one device sends to another, one direction; `cache_bytes` one
+    element of the KV cache.
     """
 
     limits: DeviceLimits
     tensor_parallel: int
     link_bytes_per_s: float
     precision: Precision
-    weight_only: bool
+    dense_precision: Precision
+    is_weight_only: bool
+    is_block_scaled: bool
     cache_bytes: float
 
-    @property
-    def weight_bytes(self) -> float:
-        """Bytes that reading one weight costs."""
-        return WEIGHT_BYTES[self.precision]
-
-    def stream(self, kernels: KernelCoefficients) -> float:
+    def stream(self, kernels: KernelCoefficients, precision: Precision) -> float:
         """Bytes per second at which weights are read."""
-        return self.limits.bandwidth_bytes_per_s * kernels.stream[self.precision]
+        return self.limits.bandwidth_bytes_per_s * kernels.stream[precision]
 
-    def compute(self, kernels: KernelCoefficients) -> float:
+    def compute(self, kernels: KernelCoefficients, precision: Precision) -> float:
         """Operations per second of large products."""
-        used = wide_precision(self.limits.peak_flops) if self.weight_only else self.precision
-        peak = self.limits.peak_flops.get(used) or self.limits.peak_flops[Precision.FP32]
-        return peak * kernels.compute[self.precision]
+        peaks = self.limits.peak_flops
+        is_widened = self.is_weight_only and precision is self.precision
+        peak = peaks.get(wide_precision(peaks) if is_widened else precision) or peaks[Precision.FP32]
+        return peak * kernels.compute[precision]
 
-    def wide_flops(self) -> float:
-        """The dense peak of the 16-bit format that attention and the output head use."""
-        return self.limits.peak_flops[wide_precision(self.limits.peak_flops)]
+    @property
+    def wide(self) -> Precision:
+        """The 16-bit format that attention and the output head use."""
+        return wide_precision(self.limits.peak_flops)
+
+
+def dense_precision(model: LlmProfile, peak_flops: Mapping[Precision, float], precision: Precision) -> Precision:
+    """The precision of the products outside experts: checkpoints of mixtures quantise only experts to four bits.
+
+    Source: published MXFP4, NVFP4 and INT4 checkpoints of gpt-oss, DeepSeek-R1 and Kimi-K2.5 list their attention
+    layers among the modules that are not converted.
+    """
+    is_mixture = any(group.feed_forward.experts for group in model.groups)
+    if is_mixture and precision in (Precision.FP4, Precision.INT4):
+        return wide_precision(peak_flops)
+    return precision
 
 
 def whole_device(hardware: Hardware, power_mode: str | None) -> DeviceLimits:
@@ -96,7 +107,7 @@ def _device_reason(model: LlmProfile, hardware: Hardware, precision: Precision) 
         return f"vLLM has no {precision.value.upper()} kernels for {hardware.name}; it runs FP32, BF16 and INT8 there"
     if precision is Precision.INT4:
         return _weight_only_reason(hardware, precision, _WEIGHT_ONLY_CAPABILITY)
-    if precision is Precision.FP4 and is_weight_only(model, hardware, precision):
+    if precision is Precision.FP4 and is_weight_only(model, precision):
         return _weight_only_reason(hardware, precision, _FP4_WEIGHT_ONLY_CAPABILITY)
     return unsupported_reason(hardware, precision)
 
@@ -128,21 +139,36 @@ def _parallel_reason(model: LlmProfile, hardware: Hardware, tensor_parallel: int
     return None
 
 
-def is_weight_only(model: LlmProfile, hardware: Hardware, precision: Precision) -> bool:
+def is_weight_only(model: LlmProfile, precision: Precision) -> bool:
     """Whether weights are widened to 16 bits before they are multiplied.
 
-    Always for INT4; for FP4 where the checkpoint asks for it and the device has no FP4 arithmetic (MXFP4 on Hopper).
+    Always for INT4; for FP4 where the checkpoint leaves activations in 16 bits (MXFP4).
     """
-    if precision is Precision.INT4:
-        return True
     stored = model.quantization
-    return (
+    return precision is Precision.INT4 or (
         precision is Precision.FP4
         and stored is not None
         and stored.weight_precision is Precision.FP4
         and stored.activation_precision is None
-        and Precision.FP4 not in hardware.peak_flops
     )
+
+
+def is_block_scaled(model: LlmProfile, precision: Precision) -> bool:
+    """Whether FP8 weights have a scale for each block, which needs slower products than one scale for a matrix.
+
+    So are the FP8 checkpoints that say so, and those that the makers of mixtures publish: a mixture whose config is
+    not quantised is taken for one of them.
+    """
+    if precision is not Precision.FP8:
+        return False
+    if model.quantization is not None:
+        return model.quantization.group_size is not None
+    return any(group.feed_forward.experts for group in model.groups)
+
+
+def is_quantizing(precision: Precision) -> bool:
+    """Whether activations are quantised before a product, which costs a kernel."""
+    return precision in (Precision.FP8, Precision.INT8, Precision.FP4)
 
 
 def wide_precision(peak_flops: Mapping[Precision, float]) -> Precision:

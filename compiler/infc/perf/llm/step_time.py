@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from infc.ir.hardware import Hardware
 from infc.ir.llm_profile import LlmProfile
@@ -19,27 +18,35 @@ from infc.ir.step_time import StepTimeModel, StepTimeProfile
 from infc.perf.llm.attention import AttentionTimes
 from infc.perf.llm.coefficients import Engine, EngineCoefficients, KernelCoefficients, coefficients
 from infc.perf.llm.correction import corrected
-from infc.perf.llm.place import (
+from infc.perf.llm.kernels import (
     ACTIVATION_BYTES,
+    Array,
+    all_reduce_bytes,
+    chosen_experts,
+    elementwise_bytes,
+    grouped_products_s,
+    products_s,
+    routed_bytes,
+    width_share,
+)
+from infc.perf.llm.place import (
     WEIGHT_BYTES,
     Place,
+    dense_precision,
+    is_block_scaled,
+    is_quantizing,
     is_weight_only,
     link_speed,
     unsupported,
     whole_device,
-    wide_precision,
 )
 from infc.perf.llm.work import ExpertWork, LlmWork, llm_work
 from infc.perf.support import Unsupported
 
-TOKEN_KNOTS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192, 16384)
+TOKENKNOTS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192, 16384)
 GRAPH_TOKENS = 512
 """Most tokens of a step that runs as one CUDA graph (vLLM captures up to 512)."""
-SHARPNESS = 4.0
-"""How sharply a kernel changes from bound by memory to bound by arithmetic: the norm that joins both times."""
-_KNOTS = np.array(TOKEN_KNOTS, dtype=np.float64)
-
-Array = NDArray[np.float64]
+KNOTS = np.array(TOKENKNOTS, dtype=np.float64)
 
 
 def step_time(
@@ -64,12 +71,15 @@ def step_time(
     if refused is not None:
         return refused
     link = link_bytes_per_s if link_bytes_per_s is not None else link_speed(hardware)
+    limits = whole_device(hardware, power_mode)
     place = Place(
-        limits=whole_device(hardware, power_mode),
+        limits=limits,
         tensor_parallel=tensor_parallel,
         link_bytes_per_s=link,
         precision=precision,
-        weight_only=is_weight_only(model, hardware, precision),
+        dense_precision=dense_precision(model, limits.peak_flops, precision),
+        is_weight_only=is_weight_only(model, precision),
+        is_block_scaled=is_block_scaled(model, precision),
         cache_bytes=WEIGHT_BYTES[kv_precision] if kv_precision is not None else ACTIVATION_BYTES,
     )
     known = coefficients()
@@ -94,17 +104,17 @@ def analytic_step_time(
     """The closed form from counted work; the spreads are 1, as nothing is known here of its error."""
     tokens_s = _matrices_s(work, place, kernels) + _layers_s(work, place, kernels)
     for experts in work.experts:
-        tokens_s += _experts_s(experts, place, kernels)
+        tokens_s += _experts_s(experts, work.hidden, place, kernels)
     if place.tensor_parallel > 1:
         tokens_s += _reduce_s(work, place, kernels)
     attention = AttentionTimes.of(work, place, kernels)
-    tokens_s += attention.floor_s + attention.token_s * _KNOTS
-    eager_s = np.where(_KNOTS > GRAPH_TOKENS, server.eager_layer_s * work.layers, 0.0)
+    tokens_s += attention.floor_s + attention.token_s * KNOTS
+    eager_s = np.where(KNOTS > GRAPH_TOKENS, server.eager_layer_s * work.layers, 0.0)
     tokens_s = np.maximum.accumulate(np.maximum(tokens_s * server.kernel_factor, eager_s))
     head_s = _head_s(work, place, kernels)
     factor = server.kernel_factor
     return StepTimeModel(
-        token_knots=TOKEN_KNOTS,
+        token_knots=TOKENKNOTS,
         token_s=tuple(tokens_s.tolist()),
         sequence_s=server.sequence_s + factor * (head_s[1] + attention.sequence_s),
         context_s=factor * attention.context_s,
@@ -116,47 +126,50 @@ def analytic_step_time(
     )
 
 
-def joined(memory_s: Array | float, compute_s: Array | float) -> Array:
-    """The time of a kernel that needs both times alone: a smooth maximum.
-
-    >>> round(float(joined(1.0, 0.1)), 3), round(float(joined(1.0, 1.0)), 3)
-    (1.0, 1.189)
-    """
-    return np.asarray((np.power(memory_s, SHARPNESS) + np.power(compute_s, SHARPNESS)) ** (1 / SHARPNESS))
-
-
 def _matrices_s(work: LlmWork, place: Place, kernels: KernelCoefficients) -> Array:
-    memory_s = work.matrix_parameters * place.weight_bytes / place.stream(kernels)
-    compute_s = 2 * work.matrix_parameters * (_KNOTS + kernels.tile_tokens) / place.compute(kernels)
-    return joined(memory_s, compute_s) + work.matrix_kernels * kernels.matrix_s
+    precision = place.dense_precision
+    one = kernels.matrix_s + (kernels.quantize_s if is_quantizing(precision) else 0.0)
+    one += kernels.block_s if place.is_block_scaled else 0.0
+    return work.matrix_kernels * one + products_s(
+        KNOTS,
+        work.matrix_parameters,
+        work.matrix_parameters * WEIGHT_BYTES[precision],
+        place.stream(kernels, precision),
+        place.compute(kernels, precision) * width_share(work.hidden, kernels.half_width),
+        kernels.tile_tokens,
+    )
 
 
-def _experts_s(experts: ExpertWork, place: Place, kernels: KernelCoefficients) -> Array:
-    """Source: expected number of distinct experts when each token draws `experts_per_token` of them evenly."""
-    share = experts.experts_per_token / experts.experts
-    chosen = experts.experts * (1 - (1 - share) ** _KNOTS)
-    memory_s = chosen * experts.parameters * place.weight_bytes / (place.stream(kernels) * kernels.expert_stream)
-    rows = _KNOTS * experts.experts_per_token + chosen * kernels.expert_tile_tokens
-    compute_s = 2 * rows * experts.parameters / (place.compute(kernels) * kernels.expert_compute)
-    return experts.layers * (joined(memory_s, compute_s) + kernels.expert_s)
+def _experts_s(experts: ExpertWork, hidden: int, place: Place, kernels: KernelCoefficients) -> Array:
+    chosen = chosen_experts(KNOTS, experts.experts, experts.experts_per_token)
+    rows = KNOTS * experts.experts_per_token
+    products = grouped_products_s(
+        rows,
+        chosen,
+        experts.parameters,
+        WEIGHT_BYTES[place.precision],
+        place.stream(kernels, place.precision) * kernels.expert_stream,
+        place.compute(kernels, place.precision) * kernels.expert_compute,
+        kernels.expert_tile_tokens,
+    )
+    routed = routed_bytes(rows, hidden, experts.intermediate)
+    moved_s = routed / (place.limits.bandwidth_bytes_per_s * kernels.elementwise_stream)
+    return np.asarray(experts.layers * (kernels.expert_s + products + moved_s))
 
 
 def _layers_s(work: LlmWork, place: Place, kernels: KernelCoefficients) -> Array:
-    moved = ACTIVATION_BYTES * (8 * work.hidden + 3 * work.intermediate) * _KNOTS
-    per_layer = kernels.layer_s + moved / (place.limits.bandwidth_bytes_per_s * kernels.elementwise_stream)
-    return np.asarray(work.layers * per_layer)
+    moved = elementwise_bytes(KNOTS, work.hidden, work.intermediate)
+    bandwidth = place.limits.bandwidth_bytes_per_s * kernels.elementwise_stream
+    return np.asarray(work.layers * (kernels.layer_s + moved / bandwidth))
 
 
 def _reduce_s(work: LlmWork, place: Place, kernels: KernelCoefficients) -> Array:
-    devices = place.tensor_parallel
-    moved = 2 * (devices - 1) / devices * ACTIVATION_BYTES * work.hidden * _KNOTS
-    one = kernels.reduce_s * math.log2(devices) + moved / (place.link_bytes_per_s * kernels.reduce_stream)
-    return np.asarray((2 * work.layers + 1) * one)
+    moved = all_reduce_bytes(KNOTS, work.hidden, place.tensor_parallel)
+    floor_s = kernels.reduce_s * math.log2(place.tensor_parallel)
+    return np.asarray((2 * work.layers + 1) * (floor_s + moved / (place.link_bytes_per_s * kernels.reduce_stream)))
 
 
 def _head_s(work: LlmWork, place: Place, kernels: KernelCoefficients) -> tuple[float, float]:
     """Seconds of the output head for a step, and for each sequence that a token is drawn for (it stays in 16 bits)."""
-    wide = wide_precision(place.limits.peak_flops)
-    bandwidth = place.limits.bandwidth_bytes_per_s * kernels.stream[wide]
-    peak = place.limits.peak_flops[wide] * kernels.compute[wide]
-    return work.head_parameters * ACTIVATION_BYTES / bandwidth + kernels.matrix_s, 2 * work.head_parameters / peak
+    read_s = work.head_parameters * WEIGHT_BYTES[place.wide] / place.stream(kernels, place.wide)
+    return read_s + kernels.matrix_s, 2 * work.head_parameters / place.compute(kernels, place.wide)

@@ -2,32 +2,34 @@
 
 from dataclasses import dataclass
 
-from infc.ir.llm_profile import AttentionKind, AttentionShape, LlmProfile
+from infc.ir.llm_profile import AttentionKind, AttentionShape, FeedForwardShape, LlmProfile
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExpertWork:
     """Layers whose feed-forward part is a mixture of experts.
 
-    `parameters` are the weights of one expert that one device holds.
+    `parameters` are the weights of one expert that one device holds, `intermediate` its width there.
     """
 
     layers: int
     experts: int
     experts_per_token: int
     parameters: float
+    intermediate: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionWork:
     """Layers that attend alike.
 
-    `cached_elements` is what one token keeps in one layer's cache on one device; `pair_flops` the operations of one
+    `row_elements` are what one token's queries, keys, values and output count. `cached_elements` is what one token keeps in one layer's cache on one device; `pair_flops` the operations of one
     (query, key) pair in a prefill, `read_flops` in a decode step (latent attention decodes in the compressed space and
     does more). `state_elements` are kept a sequence, whatever its length.
     """
 
     layers: int
+    row_elements: float
     cached_elements: float
     pair_flops: float
     read_flops: float
@@ -62,29 +64,33 @@ def llm_work(model: LlmProfile, tensor_parallel: int) -> LlmWork:
     """
     matrix_parameters, kernels, intermediate = 0.0, 0, 0.0
     experts, attention = [], []
+    counts: dict[tuple[AttentionShape, FeedForwardShape], int] = {}
     for group in model.groups:
-        mixer, feed = group.attention, group.feed_forward
-        matrix_parameters += group.count * mixer.parameters / tensor_parallel
-        kernels += group.count * (4 if mixer.kind is AttentionKind.LATENT else 2)
+        shapes = (group.attention, group.feed_forward)
+        counts[shapes] = counts.get(shapes, 0) + group.count
+    for (mixer, feed), count in counts.items():
+        matrix_parameters += count * mixer.parameters / tensor_parallel
+        kernels += count * (4 if mixer.kind is AttentionKind.LATENT else 2)
         width = feed.shared_intermediate if feed.experts else feed.intermediate
-        intermediate += group.count * width / tensor_parallel
+        intermediate += count * width / tensor_parallel
         if feed.experts:
             one = feed.matrices * model.hidden * feed.intermediate
             rest = max(0.0, feed.parameters - feed.experts * one)
-            matrix_parameters += group.count * rest / tensor_parallel
-            kernels += group.count * (3 if feed.shared_intermediate else 1)
+            matrix_parameters += count * rest / tensor_parallel
+            kernels += count * (3 if feed.shared_intermediate else 1)
             experts.append(
                 ExpertWork(
-                    layers=group.count,
+                    layers=count,
                     experts=feed.experts,
                     experts_per_token=feed.experts_per_token,
                     parameters=one / tensor_parallel,
+                    intermediate=feed.intermediate / tensor_parallel,
                 )
             )
         else:
-            matrix_parameters += group.count * feed.parameters / tensor_parallel
-            kernels += group.count * 2
-        attention.append(_attention(group.count, mixer, tensor_parallel))
+            matrix_parameters += count * feed.parameters / tensor_parallel
+            kernels += count * 2
+        attention.append(_attention(count, mixer, tensor_parallel))
     return LlmWork(
         layers=model.layers,
         hidden=model.hidden,
@@ -110,6 +116,7 @@ def _attention(layers: int, mixer: AttentionShape, tensor_parallel: int) -> Atte
             cached, read, pair = 0.0, 0.0, 0.0
     return AttentionWork(
         layers=layers,
+        row_elements=(heads + mixer.kv_heads / tensor_parallel) * (mixer.head_dim + mixer.value_head_dim),
         cached_elements=cached,
         pair_flops=pair,
         read_flops=read,
