@@ -5,11 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infc.ir.arrival import Arrival, BurstyArrival, ConstantArrival, PoissonArrival, TraceArrival
-from infc.sim.arrivals import arrival_times_s
+from infc.ir.arrival import (
+    Arrival,
+    BurstyArrival,
+    ConstantArrival,
+    DiurnalArrival,
+    PoissonArrival,
+    TraceArrival,
+    at_peak,
+    diurnal_multipliers,
+)
+from infc.sim.arrivals import arrival_times_s, replayed_rows, replayed_sizes
 
 TRACE = TraceArrival(path="traffic.csv", timestamps_s=(0.0, 0.1, 0.1, 4.0, 9.0))
-PROCESSES = [ConstantArrival(), PoissonArrival(), BurstyArrival(cv=2.5), BurstyArrival(cv=0.3), TRACE]
+DAY = DiurnalArrival(multipliers=diurnal_multipliers(2.5), period_s=60.0)
+PROCESSES = [ConstantArrival(), PoissonArrival(), BurstyArrival(cv=2.5), BurstyArrival(cv=0.3), DAY, TRACE]
 
 
 @pytest.mark.parametrize("arrival", PROCESSES)
@@ -21,7 +31,8 @@ def test_mean_rate_is_the_asked_one(arrival: Arrival, rate_rps: float) -> None:
     assert len(times_s) == 100_000
     assert times_s[0] >= 0.0
     assert np.all(np.diff(times_s) >= 0.0)
-    assert len(times_s) / times_s[-1] == pytest.approx(rate_rps, rel=0.03)
+    if not isinstance(arrival, DiurnalArrival):  # its mean rate is that of whole periods: see below
+        assert len(times_s) / times_s[-1] == pytest.approx(rate_rps, rel=0.03)
 
 
 @pytest.mark.parametrize(
@@ -70,3 +81,57 @@ def test_an_empty_trace_is_refused() -> None:
     """There is nothing to replay."""
     with pytest.raises(ValueError, match="timestamp"):
         arrival_times_s(TraceArrival(path="t.csv", timestamps_s=()), 1.0, 10, seed=0)
+
+
+@pytest.mark.parametrize("cv", [1.0, 2.0])
+def test_a_diurnal_rate_runs_its_course(cv: float) -> None:
+    """Over whole periods the mean rate is the asked one; the peak comes first, so that a short run sees it."""
+    course = DiurnalArrival(multipliers=(0.5, 0.0, 2.5, 1.0), period_s=40.0, cv=cv)
+    times_s = arrival_times_s(course, 50.0, 400_000, seed=1)
+    periods = int(times_s[-1] // 40.0)
+    whole = times_s[times_s < periods * 40.0]
+    counts = np.bincount((whole % 40.0 // 10.0).astype(int), minlength=4) / (periods * 10.0 * 50.0)
+    assert counts == pytest.approx([2.5, 1.0, 0.5, 0.0], abs=0.03)
+
+
+@given(st.floats(1.0, 20.0))
+def test_a_course_has_the_asked_peak(peak_to_mean: float) -> None:
+    """Twenty-four multipliers of the mean, none negative, with one peak of the asked size."""
+    multipliers = diurnal_multipliers(peak_to_mean)
+    assert len(multipliers) == 24
+    assert min(multipliers) >= 0.0
+    assert np.mean(multipliers) == pytest.approx(1.0)
+    assert max(multipliers) == pytest.approx(peak_to_mean)
+
+
+def test_at_its_peak_a_diurnal_rate_is_steady() -> None:
+    """What an SLO is judged under: Poisson, or bursty, at the rate of the peak. Others stay as they are."""
+    assert at_peak(DAY) == PoissonArrival()
+    assert at_peak(DiurnalArrival(multipliers=(1.0, 1.0), cv=3.0)) == BurstyArrival(cv=3.0)
+    assert at_peak(TRACE) is TRACE
+
+
+def test_of_a_long_trace_the_busiest_part_is_replayed() -> None:
+    """At the mean rate of the whole trace, with the sizes of those very requests."""
+    times_s = (0.0, 10.0, 20.0, 20.5, 21.0, 40.0)
+    trace = TraceArrival(path="t.csv", timestamps_s=times_s, sizes={"batch": (1, 2, 3, 4, 5, 6)})
+    assert replayed_rows(trace, 3).tolist() == [2, 3, 4]
+    assert arrival_times_s(trace, 6 / 48, 3, seed=0) == pytest.approx([0.0, 0.5, 1.0])
+    sizes = replayed_sizes(trace, "batch", 3)
+    assert sizes is not None
+    assert sizes.tolist() == [3, 4, 5]
+    assert replayed_sizes(trace, "sequence", 3) is None
+    assert replayed_sizes(PoissonArrival(), "batch", 3) is None
+
+
+@given(st.lists(st.floats(0.0, 100.0), min_size=2, max_size=30), st.integers(1, 80))
+def test_replayed_sizes_belong_to_the_replayed_times(gaps_s: list[float], count: int) -> None:
+    """Whatever part of a trace is replayed, how often: rows are successive, times ascend from 0."""
+    times_s = np.cumsum(gaps_s) - gaps_s[0]
+    trace = TraceArrival(path="t.csv", timestamps_s=tuple(times_s), sizes={"batch": tuple(range(1, len(gaps_s) + 1))})
+    rows = replayed_rows(trace, count)
+    assert len(rows) == count
+    assert np.all(np.diff(rows) % len(gaps_s) == 1 % len(gaps_s))
+    replayed = arrival_times_s(trace, 3.0, count, seed=0)
+    assert replayed[0] == 0.0
+    assert np.all(np.diff(replayed) >= 0.0)

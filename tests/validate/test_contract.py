@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from infc.ir.arrival import BurstyArrival, ConstantArrival, PoissonArrival, TraceArrival
+from infc.ir.arrival import BurstyArrival, ConstantArrival, DiurnalArrival, PoissonArrival, TraceArrival
 from infc.validate.contract_json import from_json, to_json
 
 from .bundles import contract
@@ -16,7 +16,9 @@ from .bundles import contract
         ConstantArrival(),
         PoissonArrival(),
         BurstyArrival(cv=2.5),
+        DiurnalArrival(multipliers=(0.5, 1.5), period_s=3600.0, cv=2.0),
         TraceArrival(path="traffic/monday.csv", timestamps_s=(0.0, 0.5, 0.75)),
+        TraceArrival(path="t.csv", timestamps_s=(0.0, 0.5), sizes={"prompt_tokens": (7, 9)}, starts_at_s=3600.0),
     ],
 )
 @pytest.mark.parametrize("is_gpu", [True, False])

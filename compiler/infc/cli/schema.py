@@ -16,6 +16,7 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
     ("compile", "infc.report.compile_schema:compile_schema", "infc compile --format json"),
     ("predict", "infc.report.predict_schema:predict_schema", "infc predict --format json"),
     ("simulation", "infc.report.simulation_schema:simulation_schema", "infc simulate --format json"),
+    ("arrivals", "infc.report.trace_fit_schema:arrivals_schema", "infc simulate arrivals --format json"),
     ("calibration", "infc.report.service_time_schema:calibration_schema", "infc calibrate --format json"),
     ("measurement", "infc.report.measurement_schema:measurement_schema", "infc validate --format json"),
     ("lock", "infc.lock.schema:lock_schema", "infc.lock"),

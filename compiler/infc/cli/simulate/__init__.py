@@ -2,6 +2,7 @@
 
 import click
 
+from infc.cli.simulate.arrivals import arrivals
 from infc.cli.simulate.triton import triton
 
 
@@ -13,4 +14,5 @@ def command() -> None:
     """
 
 
+command.add_command(arrivals)
 command.add_command(triton)

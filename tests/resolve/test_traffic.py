@@ -1,0 +1,51 @@
+"""The traffic of a problem: what the workload says, judged at its peak."""
+
+from pathlib import Path
+
+import pytest
+
+from infc.ir.arrival import BurstyArrival, PoissonArrival, TraceArrival
+from infc.ir.problem import Traffic
+
+from .test_problem import BASE, resolved
+
+
+def traffic(folder: Path, workload: str) -> Traffic:
+    """The traffic of a spec with this workload."""
+    problem, ids = resolved(folder, BASE + f"workload: {workload}\n")
+    assert problem is not None, ids
+    return problem.traffic
+
+
+def test_the_peak_of_a_diurnal_rate_is_what_an_slo_is_judged_at(tmp_path: Path) -> None:
+    """The peak follows from the shape, the process there is steady; the shape of a day sets the hours of the cost."""
+    found = traffic(tmp_path, "{rate: 50/s, arrival: {diurnal: {peak_to_mean: 3, cv: 2}}}")
+    assert found.peak_rps == pytest.approx(150.0)
+    assert found.arrival == BurstyArrival(cv=2.0)
+    assert found.hourly is not None
+    assert sum(found.hourly) == pytest.approx(24.0)
+    assert max(found.hourly) == pytest.approx(3.0)
+
+
+def test_hours_are_weights(tmp_path: Path) -> None:
+    """Only the ratios of the hours count: their mean is the rate. A peak above them is kept."""
+    hours = ", ".join(["1"] * 23 + ["25"])
+    found = traffic(tmp_path, f"{{rate: 50/s, arrival: {{diurnal: {{hourly: [{hours}]}}}}}}")
+    assert found.peak_rps == pytest.approx(50.0 * 25 / 2)
+    assert found.arrival == PoissonArrival()
+    higher = traffic(tmp_path, f"{{rate: 50/s, peak: 900/s, arrival: {{diurnal: {{hourly: [{hours}]}}}}}}")
+    assert higher.peak_rps == 900.0
+
+
+def test_a_short_period_has_no_hours(tmp_path: Path) -> None:
+    """A wave of ten minutes sets the peak, but is no shape of a day."""
+    found = traffic(tmp_path, "{rate: 50/s, arrival: {diurnal: {peak_to_mean: 1.5, period: 10min}}}")
+    assert found.peak_rps == pytest.approx(75.0)
+    assert found.hourly is None
+
+
+def test_a_trace_brings_its_sizes(tmp_path: Path) -> None:
+    """A simulation replays what each request of the trace held."""
+    (tmp_path / "monday.jsonl").write_text('{"timestamp": 750, "batch": 4}\n{"timestamp": 250, "batch": 2}\n')
+    found = traffic(tmp_path, "{rate: 50/s, arrival: {trace: monday.jsonl}}")
+    assert found.arrival == TraceArrival(path="monday.jsonl", timestamps_s=(0.0, 0.5), sizes={"batch": (2, 4)})
