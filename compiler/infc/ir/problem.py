@@ -90,6 +90,7 @@ class Limits:
     """Hard constraints; None means no limit. `redundancy` replicas may be lost with the SLO still met.
 
     `surge` more replicas run while an update rolls out: devices for them are kept where devices are counted or owned.
+    `unavailable` may be missing meanwhile, None where the spec does not say how updates go.
     `max_power_w` is of all devices at full draw, `max_memory_bytes` of one device. `reserved_bytes` of a Jetson's
     memory is left to others (None: the model's own assumption), `power_mode` names the one to run in (None: any under
     `max_power_w`).
@@ -101,6 +102,7 @@ class Limits:
     max_power_w: float | None
     redundancy: int
     surge: int = 0
+    unavailable: int | None = None
     max_memory_bytes: float | None = None
     reserved_bytes: float | None = None
     power_mode: str | None = None
@@ -167,6 +169,11 @@ class TokenTraffic:
     prompt: AxisDistribution
     output: AxisDistribution
     shared_prefix: float
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest request, prompt and output: the server's max_model_len."""
+        return self.prompt.maximum + self.output.maximum
 
 
 @dataclass(frozen=True, kw_only=True)

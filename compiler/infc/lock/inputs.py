@@ -144,8 +144,8 @@ def _file_digest(path: Path, locked: str | None) -> str:
 
 
 def _prices_text(chosen: list[HardwareOption]) -> str | None:
-    prices = [price for option in chosen for price in (option.price, option.reserved) if price is not None]
-    return " and ".join(_price_text(price) for price in prices) or None
+    prices = (price for option in chosen for price in (option.price, option.reserved, option.burst))
+    return " and ".join(_price_text(price) for price in prices if price is not None) or None
 
 
 def _price_text(price: Price) -> str:

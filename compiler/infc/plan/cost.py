@@ -17,7 +17,7 @@ from infc.ir.problem import BaseProblem, HardwareOption
 from infc.ir.quantity import HOURS_PER_MONTH
 
 HOURS_PER_DAY = 24
-_KEPT = frozenset({"1y", "3y", "owned"})
+KEPT = frozenset({"1y", "3y", "owned"})
 """Commitments under which a device that is needed for minutes is paid for all the time."""
 
 
@@ -75,7 +75,7 @@ def cost_parts(
         return None
     if option.reserved is not None:
         return _mixed(problem, option, fleet(problem, needed), devices)
-    kept = problem.limits.surge if price.commitment in _KEPT else 0
+    kept = problem.limits.surge if price.commitment in KEPT else 0
     count = (needed + problem.limits.redundancy + kept) * devices
     if price.ownership is not None:
         return tuple(_owned(price.ownership, count, kept * devices, power_w))
@@ -177,7 +177,7 @@ def _mixed(problem: BaseProblem, option: HardwareOption, running: Fleet, devices
 
 
 def _part_name(base: Price) -> str:
-    return f"reserved {base.commitment}" if base.commitment in _KEPT else base.commitment
+    return f"reserved {base.commitment}" if base.commitment in KEPT else base.commitment
 
 
 def _rented(problem: BaseProblem, price: Price, devices: int) -> int:

@@ -1,6 +1,5 @@
 """Why this candidate: sentences for the reviewer, and comments for whoever reads the emitted configuration."""
 
-import math
 from collections.abc import Sequence
 
 from infc.ir.accuracy import AccuracyEvidence
@@ -16,9 +15,6 @@ from infc.plan.site import Setup
 from infc.plan.sizing import Sized, Sizer
 from infc.plan.tune import DelayFinding, Tuning
 from infc.plan.words import counted, duration_text, money_text, rate_text
-
-LOW_UTILIZATION = 0.3
-"""Below this busy share a deployment counts as over-provisioned."""
 
 
 def reasons(
@@ -37,8 +33,7 @@ def reasons(
         _slo_reason(problem, estimate),
         _accuracy_reason(problem, sized.site.hardware, sized.site.precision),
         _padding_reason(problem, sized),
-        _utilization_reason(problem, sized, estimate),
-        _carried_reason(problem, sized),
+        _bundle_reason(sized),
     ]
     return tuple(sentence for sentence in said if sentence)
 
@@ -190,27 +185,7 @@ def _padding_reason(problem: Problem, sized: Sized) -> str:
     return f"planned at {sizes}: the server batches only requests of equal shape, so clients pad to it"
 
 
-def _utilization_reason(problem: Problem, sized: Sized, estimate: Estimate) -> str:
-    if estimate.utilization >= LOW_UTILIZATION:
-        return ""
-    words = f"over-provisioned: instances are busy {estimate.utilization:.0%} of the time at the peak"
-    if sized.needed > 1:
-        return words + "; the SLO, not the load, sets the count of replicas"
-    if sized.total > 1:
-        return words + "; one replica would carry it, the rest is redundancy"
-    carried = sized.needed * problem.traffic.peak_rps / max(estimate.utilization, 1e-9) * LOW_UTILIZATION
-    if math.isfinite(carried) and carried > problem.traffic.peak_rps:
-        words += "; nothing allowed is cheaper, so share the device with other models or lower the peak"
-    return words
-
-
-def _carried_reason(problem: Problem, sized: Sized) -> str:
-    said = []
-    if problem.availability is not None and problem.limits.redundancy == 0:
-        said.append(
-            f"availability {problem.availability * 100:g}% is not planned for:"
-            " set constraints.redundancy to survive a lost replica"
-        )
+def _bundle_reason(sized: Sized) -> str:
     if sized.site.server == "jetson":
-        said.append("a Jetson bundle is not emitted by this version: the plan is, the bundle is not")
-    return "; ".join(said)
+        return "a Jetson bundle is not emitted by this version: the plan is, the bundle is not"
+    return ""

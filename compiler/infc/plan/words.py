@@ -1,6 +1,7 @@
 """Numbers as the plan's sentences say them."""
 
 import math
+from typing import Literal
 
 
 def duration_text(seconds: float) -> str:
@@ -56,6 +57,21 @@ def rounded_up(value: float, digits: int) -> float:
     return float(f"{math.ceil(value * scale - 1e-9) / scale:.12g}")
 
 
+def objective_text(objective: Literal["cost", "latency", "energy"], value: float) -> str:
+    """A value of an objective: dollars per hour, seconds or watts.
+
+    >>> objective_text("energy", 612.0)
+    '612 W'
+    """
+    match objective:
+        case "cost":
+            return money_text(value)
+        case "energy":
+            return f"{value:.3g} W"
+        case "latency":
+            return duration_text(value)
+
+
 def counted(count: int, noun: str) -> str:
     """A count with its noun.
 
@@ -63,3 +79,12 @@ def counted(count: int, noun: str) -> str:
     ('1 replica', '3 replicas')
     """
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def month_text(usd_per_month: float) -> str:
+    """Dollars per month.
+
+    >>> month_text(384.2), month_text(7.123), month_text(123456.0)
+    ('$384/month', '$7.12/month', '$123,456/month')
+    """
+    return f"${usd_per_month:,.0f}/month" if abs(usd_per_month) >= 100 else f"${usd_per_month:.3g}/month"

@@ -7,8 +7,9 @@ from typing import Any
 from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.engine import Engine, LoweredModel
 from infc.report.compiled import CompiledEntry
+from infc.report.json_values import interval_json, number
 from infc.report.measurement_json import measurement_document
-from infc.report.plan_json import decision_json, interval_json, number
+from infc.report.plan_json import decision_json
 
 FORMAT_VERSION = "1.0"
 

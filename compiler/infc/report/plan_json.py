@@ -2,19 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from typing import TypeAlias
 
 from infc.diag import Diagnostic
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
-from infc.ir.estimate import CostEstimate, Estimate
-from infc.ir.interval import Interval
+from infc.ir.estimate import Estimate
 from infc.ir.plan import Decision, Infeasible, Plan, Rejection, Relaxation, RunnerUp, SearchSummary
+from infc.report.json_values import Json, interval_json, number
+from infc.report.plan_money_json import capacity_json, cost_json, energy_json
 from infc.report.planned import PlannedEntry
 
-Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
-
 FORMAT_VERSION = "1.0"
-_DIGITS = 6
 
 
 def render_plan_json(entries: Sequence[PlannedEntry]) -> str:
@@ -71,7 +68,11 @@ def _entry(entry: PlannedEntry) -> dict[str, Json]:
         body: dict[str, Json] = {"decision": None, "estimate": None, **empty, "search": None}
     else:
         body = decision_json(entry.decision)
+    capacity: Json = None
+    if isinstance(entry.decision, Plan) and entry.problem is not None:
+        capacity = capacity_json(entry.problem, entry.decision)
     changes: list[Json] = [dict(change) for change in entry.changes]
+    body |= {"capacity": capacity}
     return {**head, **body, "changes": changes, "diagnostics": [_diagnostic(d) for d in entry.diagnostics]}
 
 
@@ -105,12 +106,14 @@ def _estimate(estimate: Estimate) -> dict[str, Json]:
         "throughput_interval_rps": interval_json(estimate.throughput_rps),
         "goodput_rps": number(estimate.goodput_rps),
         "utilization": number(estimate.utilization),
+        "mean_utilization": None if estimate.mean_utilization is None else number(estimate.mean_utilization),
         "mean_batch_size": number(estimate.mean_batch_size),
         "memory_gib": number(estimate.memory.total_bytes / 2.0**30),
         "power_w": None if estimate.power_w is None else number(estimate.power_w.value),
         "power_interval_w": None if estimate.power_w is None else interval_json(estimate.power_w),
         "requests_per_joule": _requests_per_joule(estimate),
-        "cost": None if estimate.cost is None else _cost(estimate.cost),
+        "cost": None if estimate.cost is None else cost_json(estimate.cost),
+        "energy": None if estimate.energy is None else energy_json(estimate.energy),
         "service_ms": _service_ms(estimate),
         "basis": estimate.basis.value,
         "confidence": estimate.confidence,
@@ -127,16 +130,6 @@ def _requests_per_joule(estimate: Estimate) -> Json:
     if estimate.power_w is None:
         return None
     return number(estimate.goodput_rps / estimate.power_w.value)
-
-
-def _cost(cost: CostEstimate) -> dict[str, Json]:
-    return {
-        "usd_per_hour": number(cost.usd_per_hour),
-        "usd_per_month": number(cost.usd_per_month),
-        "usd_per_million_requests": number(cost.usd_per_million_requests),
-        "usd_per_million_tokens": None,
-        "price_source": cost.price_source,
-    }
 
 
 def _runner_up(runner_up: RunnerUp) -> dict[str, Json]:
@@ -177,17 +170,3 @@ def _diagnostic(diagnostic: Diagnostic) -> dict[str, Json]:
         "column": None if span is None else span.column,
         "help": diagnostic.help,
     }
-
-
-def interval_json(interval: Interval) -> dict[str, Json]:
-    """Value, low and high."""
-    return {"value": number(interval.value), "low": number(interval.low), "high": number(interval.high)}
-
-
-def number(value: float) -> float:
-    """Six significant digits: more would only be noise of the arithmetic.
-
-    >>> number(0.123456789)
-    0.123457
-    """
-    return float(f"{value:.{_DIGITS}g}")

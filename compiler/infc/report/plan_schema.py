@@ -7,6 +7,7 @@ from infc.ir.candidate import ServerName
 from infc.ir.interval import Basis
 from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
+from infc.report.plan_money_schema import capacity_schema, cost_schema, energy_schema
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "number"}
@@ -85,6 +86,7 @@ def _entry() -> dict[str, Any]:
                     }
                 )
             ),
+            "capacity": nullable(capacity_schema()),
             "changes": {
                 "type": "array",
                 "items": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
@@ -129,20 +131,14 @@ def estimate_schema() -> dict[str, Any]:
             "throughput_interval_rps": interval_schema(),
             "goodput_rps": _NUMBER,
             "utilization": {"type": "number", "minimum": 0, "maximum": 1},
+            "mean_utilization": {"type": ["number", "null"], "description": "At the mean rate over the day."},
             "mean_batch_size": _NUMBER,
             "memory_gib": _NUMBER,
             "power_w": {"type": ["number", "null"]},
             "power_interval_w": nullable(interval_schema()),
             "requests_per_joule": {"type": ["number", "null"]},
-            "cost": nullable(
-                object_schema(
-                    {
-                        **dict.fromkeys(("usd_per_hour", "usd_per_month", "usd_per_million_requests"), _NUMBER),
-                        "usd_per_million_tokens": {"type": "null"},
-                        "price_source": _TEXT,
-                    }
-                )
-            ),
+            "cost": nullable(cost_schema()),
+            "energy": nullable(energy_schema()),
             "service_ms": {"type": "array", "items": _NUMBER, "description": "One execution of batch 1, 2, 3..."},
             "basis": {"enum": [basis.value for basis in Basis]},
             "confidence": _NUMBER,

@@ -11,6 +11,7 @@ from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp, SearchSummary
 from infc.ir.problem import Problem
 from infc.plan.words import counted, duration_text, money_text, rate_text
 from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, row, style_for, table, wrapped_row
+from infc.report.plan_money import capacity_rows, cost_rows, energy_rows
 from infc.report.planned import PlannedEntry
 
 if TYPE_CHECKING:
@@ -58,13 +59,11 @@ def _plan(problem: Problem, plan: Plan, style: Style) -> Iterator[str]:
     yield from _latency(problem, estimate, style)
     yield row("load", _load_words(problem, estimate), style)
     yield row("memory", _memory_words(estimate), style)
-    if estimate.power_w is not None:
-        per_joule = estimate.goodput_rps / estimate.power_w.value
-        words = f"{estimate.power_w.value:.3g} W {_range(estimate.power_w, 1.0)}, {per_joule:.3g} requests per joule"
-        yield row("power", words, style)
-    yield from wrapped_row("cost", _cost_words(estimate), style)
+    yield from energy_rows(problem, estimate, style)
+    yield from cost_rows(estimate, style)
     yield ""
     yield from _list("why", plan.reasons, style)
+    yield from capacity_rows(problem, plan, style)
     if plan.comments:
         yield from _list("batching", plan.comments, style)
     if plan.runners_up:
@@ -147,9 +146,10 @@ def _verdict(value: Interval, limit: float | None, style: Style) -> str:
 
 
 def _load_words(problem: Problem, estimate: Estimate) -> str:
+    mean = "" if estimate.mean_utilization is None else f" (in the mean {estimate.mean_utilization:.0%})"
     return (
         f"peak {rate_text(problem.traffic.peak_rps)}, at full batches {rate_text(estimate.throughput_rps.value)};"
-        f" busy {estimate.utilization:.0%}, mean batch {estimate.mean_batch_size:.2g}"
+        f" busy {estimate.utilization:.0%}{mean}, mean batch {estimate.mean_batch_size:.2g}"
     )
 
 
@@ -159,16 +159,6 @@ def _memory_words(estimate: Estimate) -> str:
     return (
         f"{memory.total_bytes / gib:.2f} GiB per device: weights {memory.weights_bytes / gib:.2f}, activations"
         f" {memory.activations_bytes / gib:.2f}, runtime {memory.runtime_bytes / gib:.2f}"
-    )
-
-
-def _cost_words(estimate: Estimate) -> str:
-    cost = estimate.cost
-    if cost is None:
-        return "no price known"
-    return (
-        f"{money_text(cost.usd_per_hour)}, ${cost.usd_per_month:,.0f}/month (730 h),"
-        f" ${cost.usd_per_million_requests:.3g} per million requests; {cost.price_source}"
     )
 
 

@@ -5,7 +5,7 @@ import json
 from infc.ir.interval import Interval
 from infc.ir.prediction import Prediction
 from infc.plan.words import duration_text
-from infc.report.plan_json import Json, interval_json
+from infc.report.json_values import Json, interval_json
 
 _GIB = 2.0**30
 MEMORY_SPREAD = 1.25

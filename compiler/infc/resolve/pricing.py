@@ -18,7 +18,7 @@ def priced_option(spec: Spec, catalogue: Catalogue, hardware: Hardware) -> Hardw
     price = catalogue.price(hardware.id, pricing.provider, pricing.commitment)
     if pricing.commitment != "mixed" or price is None or price.ownership is not None:
         return HardwareOption(hardware=hardware, price=price)
-    reserved = catalogue.price(hardware.id, pricing.provider, pricing.baseline)
+    reserved = catalogue.price(hardware.id, pricing.provider, pricing.baseline or "1y")
     spot = catalogue.price(hardware.id, pricing.provider, "spot") if pricing.burst == "spot" else None
     if reserved is None or reserved.ownership is not None:
         reserved = price

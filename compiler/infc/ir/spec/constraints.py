@@ -111,11 +111,11 @@ class Pricing(SpecModel):
         description="on-demand, 1y or 3y reserved, spot, mixed (reserved baseline, "
         "on-demand peak) or owned. Default: on-demand.",
     )
-    baseline: Literal["1y", "3y"] = Field(
-        default="1y", description="Commitment mixed: the term of the reserved baseline. Default: 1y."
+    baseline: Literal["1y", "3y"] | None = Field(
+        default=None, description="Commitment mixed: the term of the reserved baseline. Default: 1y."
     )
-    burst: Literal["on-demand", "spot"] = Field(
-        default="on-demand",
+    burst: Literal["on-demand", "spot"] | None = Field(
+        default=None,
         description="Commitment mixed: what is rented above the baseline. Spot capacity can be withdrawn at short "
         "notice. Default: on-demand.",
     )
