@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -56,15 +56,32 @@ class EngineCoefficients:
     """What a server adds to its kernels.
 
     A step costs the host `step_s`, and `sequence_s` for each scheduled sequence; a request spends `request_s` outside
-    steps. Steps that run without CUDA graphs cannot be shorter than `eager_layer_s` a layer. `kernel_factor` scales
-    every kernel: other implementations than those the kernel tables timed.
+    steps. `scales` are factors on the fields of `KernelCoefficients`: how a server's kernels differ from those in the
+    tables, by architecture; "" holds those of any other.
     """
 
     step_s: float
     sequence_s: float
     request_s: float
-    eager_layer_s: float
-    kernel_factor: float
+    scales: Mapping[str, Mapping[str, float]]
+
+    def scaled(self, kernels: KernelCoefficients, architecture: str) -> KernelCoefficients:
+        """The kernels of a device of this architecture as this server runs them."""
+        scales = self.scales.get(architecture) or self.scales.get("") or {}
+        changed: dict[str, float] = {}
+        for name, factor in scales.items():
+            if name not in ("stream", "compute"):
+                changed[name] = getattr(kernels, name) * factor
+        return replace(
+            kernels,
+            stream={p: share * scales.get("stream", 1.0) for p, share in kernels.stream.items()},
+            compute={p: share * scales.get("compute", 1.0) for p, share in kernels.compute.items()},
+            **changed,
+        )
+
+
+TABLES = EngineCoefficients(step_s=0.0, sequence_s=0.0, request_s=0.0, scales={})
+"""No server at all: the kernels alone, as the tables have them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from infc.ir.hardware import Hardware
-from infc.ir.llm_profile import AttentionKind, LlmProfile
+from infc.ir.llm_profile import AttentionKind, LayerPart, LlmProfile
 from infc.ir.precision import Precision
 from infc.perf.device import DeviceLimits, device_limits
 from infc.perf.llm.coefficients import KernelCoefficients
@@ -67,11 +67,15 @@ class Place:
 
 
 def dense_precision(model: LlmProfile, peak_flops: Mapping[Precision, float], precision: Precision) -> Precision:
-    """The precision of the products outside experts: checkpoints of mixtures quantise only experts to four bits.
+    """The precision of the products outside experts.
 
+    As the checkpoint has it; else, as most checkpoints of mixtures quantise only experts to four bits, 16 bits there.
     Source: published MXFP4, NVFP4 and INT4 checkpoints of gpt-oss, DeepSeek-R1 and Kimi-K2.5 list their attention
     layers among the modules that are not converted.
     """
+    stored = model.quantization
+    if stored is not None and stored.weight_precision is precision:
+        return wide_precision(peak_flops) if LayerPart.ATTENTION in stored.unquantized else precision
     is_mixture = any(group.feed_forward.experts for group in model.groups)
     if is_mixture and precision in (Precision.FP4, Precision.INT4):
         return wide_precision(peak_flops)

@@ -43,10 +43,8 @@ from infc.perf.llm.place import (
 from infc.perf.llm.work import ExpertWork, LlmWork, llm_work
 from infc.perf.support import Unsupported
 
-TOKENKNOTS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192, 16384)
-GRAPH_TOKENS = 512
-"""Most tokens of a step that runs as one CUDA graph (vLLM captures up to 512)."""
-KNOTS = np.array(TOKENKNOTS, dtype=np.float64)
+TOKEN_KNOTS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 2048, 4096, 8192, 16384)
+KNOTS = np.array(TOKEN_KNOTS, dtype=np.float64)
 
 
 def step_time(
@@ -102,6 +100,7 @@ def analytic_step_time(
     work: LlmWork, place: Place, kernels: KernelCoefficients, server: EngineCoefficients
 ) -> StepTimeModel:
     """The closed form from counted work; the spreads are 1, as nothing is known here of its error."""
+    kernels = server.scaled(kernels, place.limits.architecture)
     tokens_s = _matrices_s(work, place, kernels) + _layers_s(work, place, kernels)
     for experts in work.experts:
         tokens_s += _experts_s(experts, work.hidden, place, kernels)
@@ -109,20 +108,17 @@ def analytic_step_time(
         tokens_s += _reduce_s(work, place, kernels)
     attention = AttentionTimes.of(work, place, kernels)
     tokens_s += attention.floor_s + attention.token_s * KNOTS
-    eager_s = np.where(KNOTS > GRAPH_TOKENS, server.eager_layer_s * work.layers, 0.0)
-    tokens_s = np.maximum.accumulate(np.maximum(tokens_s * server.kernel_factor, eager_s))
     head_s = _head_s(work, place, kernels)
-    factor = server.kernel_factor
     return StepTimeModel(
-        token_knots=TOKENKNOTS,
+        token_knots=TOKEN_KNOTS,
         token_s=tuple(tokens_s.tolist()),
-        sequence_s=server.sequence_s + factor * (head_s[1] + attention.sequence_s),
-        context_s=factor * attention.context_s,
-        pair_s=factor * attention.pair_s,
-        fixed_s=server.step_s + factor * head_s[0],
+        sequence_s=server.sequence_s + head_s[1] + attention.sequence_s,
+        context_s=attention.context_s,
+        pair_s=attention.pair_s,
+        fixed_s=server.step_s + head_s[0],
         request_s=server.request_s,
         window_tokens=attention.window_tokens,
-        window_s=factor * attention.window_s,
+        window_s=attention.window_s,
     )
 
 

@@ -23,9 +23,10 @@ class ExpertWork:
 class AttentionWork:
     """Layers that attend alike.
 
-    `row_elements` are what one token's queries, keys, values and output count. `cached_elements` is what one token keeps in one layer's cache on one device; `pair_flops` the operations of one
-    (query, key) pair in a prefill, `read_flops` in a decode step (latent attention decodes in the compressed space and
-    does more). `state_elements` are kept a sequence, whatever its length.
+    `row_elements` are what one token's queries, keys, values and output count, `cached_elements` what it keeps in one
+    layer's cache on one device. `pair_flops` are the operations of one (query, key) pair in a prefill, `read_flops` in
+    a decode step (latent attention decodes in the compressed space and does more). `state_elements` are kept a
+    sequence, whatever its length.
     """
 
     layers: int
