@@ -66,16 +66,26 @@ def predict(question: PredictQuestion, overlay: Path | None = None) -> Predictio
     )
 
 
+def power_mode_problem(power_mode: str | None, hardware: Hardware) -> tuple[Diagnostic, ...]:
+    """The error that the device has no such mode, if it has none."""
+    modes = [mode.name for mode in hardware.power_modes]
+    if power_mode is None or power_mode in modes:
+        return ()
+    known = f"its modes are {', '.join(modes)}" if modes else "it has no power modes"
+    return (
+        Diagnostic(
+            id="predict-power-mode",
+            message=f"{hardware.id} has no power mode {power_mode}",
+            notes=(known,),
+            help=did_you_mean(power_mode, modes) or known,
+        ),
+    )
+
+
 def _question_problems(
     question: PredictQuestion, hardware: Hardware, model: ModelProfile | None
 ) -> tuple[Diagnostic, ...]:
-    found: list[Diagnostic] = []
-    modes = [mode.name for mode in hardware.power_modes]
-    if question.power_mode is not None and question.power_mode not in modes:
-        known = f"its modes are {', '.join(modes)}" if modes else "it has no power modes"
-        message = f"{hardware.id} has no power mode {question.power_mode}"
-        help = did_you_mean(question.power_mode, modes) or known
-        found.append(Diagnostic(id="predict-power-mode", message=message, notes=(known,), help=help))
+    found = [*power_mode_problem(question.power_mode, hardware)]
     if model is None:
         return tuple(found)
     missing = [axis for axis in model.axes if axis not in question.axes]

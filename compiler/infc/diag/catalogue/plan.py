@@ -4,13 +4,47 @@ from infc.diag.kind import DiagnosticKind
 
 PLAN: tuple[DiagnosticKind, ...] = (
     DiagnosticKind(
-        id="plan-unsupported-model",
-        title="this kind of model cannot be planned yet",
-        what="The spec names a Hugging Face repository or a checkpoint folder. It is checked and carried, but this "
-        "version plans ONNX models only.",
-        why="Planning a language model needs a model of prefill, decode and KV cache; a guess would be worse.",
+        id="policy-violated",
+        title="a plan is beyond a threshold of the team's policy",
+        what="infc-policy.yaml sets a threshold for plans of this repository, and this one does not keep it.",
+        why="The team has agreed on it: cost, utilisation, memory, or what a prediction must rest on.",
+        example="rules: [{max_cost: $2000/month, action: fail}]   # and a plan of $3,100/month",
+        fix="Change the spec until the plan keeps it, or the threshold, in review. `action: warn` lets it pass.",
+    ),
+    DiagnosticKind(
+        id="policy-rule",
+        title="a rule of the policy that cannot be judged",
+        what="A rule of infc-policy.yaml sets no threshold, or two that no plan can hold both.",
+        why="A rule that never speaks, or always, would be taken for a check.",
+        example="rules: [{action: fail, specs: [production/*]}]",
+        fix="Add a threshold, or correct the two.",
+    ),
+    DiagnosticKind(
+        id="plan-hub-model-missing",
+        title="the model's config.json is not on this machine",
+        what="The spec names a Hugging Face repository, and neither infc-profiles/ nor the hub's local cache "
+        "holds what its config.json says.",
+        why="A plan works offline and is the same everywhere: infc fetches nothing.",
         example="model: {huggingface: {repo: Qwen/Qwen3-8B}}",
-        fix="Export an encoder or vision model to ONNX. Keep the spec of a language model for a later version.",
+        fix="Run `hf download REPO config.json --revision REVISION`, or commit a folder with config.json and name "
+        "it as `checkpoint:`.",
+    ),
+    DiagnosticKind(
+        id="plan-context-exceeded",
+        title="requests are longer than the model's context",
+        what="The longest prompt and the longest output together have more tokens than the model can attend to.",
+        why="A server refuses such a request, or cuts it off.",
+        example="workload: {prompt_tokens: {max: 40000}, output_tokens: {max: 4096}}   # a model with 32768 positions",
+        fix="Lower workload.prompt_tokens.max or workload.output_tokens.max, as the help says.",
+    ),
+    DiagnosticKind(
+        id="language-model-not-compiled",
+        title="language models are planned, not compiled",
+        what="The command compiles, locks or validates a deployment, and the spec's model is a language model.",
+        why="This version plans language models (infc plan) but emits no vLLM deployment: there is nothing to lock "
+        "or to validate.",
+        example="infc compile specs/chat.infc.yaml   # model: {checkpoint: qwen3}",
+        fix="Use `infc plan`; run the command on specs of ONNX models.",
     ),
     DiagnosticKind(
         id="plan-axis-missing",
@@ -59,6 +93,31 @@ PLAN: tuple[DiagnosticKind, ...] = (
         why="Work and memory grow with the axes.",
         example="infc predict encoder.onnx --hardware l4 --precision fp16   # the model has an axis seq",
         fix="Write --axes NAME=SIZE for each dynamic axis of the model but the batch.",
+    ),
+    DiagnosticKind(
+        id="predict-memory",
+        title="language model does not fit the devices",
+        what="Weights, activations and runtime leave no room for the cache of one request on the asked devices.",
+        why="The server would refuse to start, or to take the request.",
+        example="infc predict llama-70b/config.json --hardware l4 --concurrency 8 --isl 1024 --osl 256",
+        fix="Divide the model over more devices with --tp, lower --precision, or choose a device with more memory.",
+    ),
+    DiagnosticKind(
+        id="predict-context",
+        title="request is longer than the model's context",
+        what="Prompt and output tokens together are more than the model can attend to.",
+        why="The server refuses such a request.",
+        example="infc predict llama2-7b/config.json --hardware l4 --concurrency 8 --isl 4096 --osl 256",
+        fix="Ask for fewer tokens with --isl and --osl.",
+    ),
+    DiagnosticKind(
+        id="predict-step-times",
+        title="aiconfigurator has no step times for this",
+        what="--step-times aic was asked for, and aiconfigurator has no measured tables of this model, precision or "
+        "device. The prediction is infc's own.",
+        why="A number must say where it comes from.",
+        example="infc predict qwen3-8b/config.json --hardware rtx-4090 --step-times aic ...",
+        fix="Leave --step-times out, or choose a device and precision that aiconfigurator has measured.",
     ),
     DiagnosticKind(
         id="predict-batch",

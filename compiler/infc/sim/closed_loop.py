@@ -1,0 +1,107 @@
+"""What a published benchmark of a language-model server reports: so many requests at a time, means over all of them."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from infc.ir.candidate import ContinuousBatching
+from infc.ir.step_time import StepTimeModel
+from infc.sim.continuous_batching import simulate_closed
+
+LENGTH_SPREAD = 0.1
+"""Prompts and outputs differ by up to this share of their length.
+
+Benchmark tools draw lengths at random; with equal lengths all requests would end, and start again, together.
+"""
+WAVES = 6
+LEAST_REQUESTS = 24
+MOST_TOKENS = 4_000_000
+"""Most output tokens of a run; what a mean needs is less."""
+_SEED = 20250711
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClosedLoopFigures:
+    """Means over the requests of a run, in seconds; tokens per second of all requests together.
+
+    `utilization` is the share of the time in which a step ran, `preemptions` are per request.
+    """
+
+    ttft_s: float
+    tpot_s: float
+    e2e_s: float
+    output_tokens_per_s: float
+    utilization: float
+    preemptions: float
+
+
+def closed_loop_figures(
+    steps: StepTimeModel,
+    batching: ContinuousBatching,
+    kv_cache_tokens: int,
+    *,
+    concurrency: int,
+    prompt_tokens: int,
+    output_tokens: int,
+) -> ClosedLoopFigures:
+    """Serve `concurrency` requests at a time, a new one as one ends; start and end are left out. Deterministic.
+
+    Throughput follows from Little's law: as many requests as `concurrency` are always in the server.
+
+    Raises:
+        ValueError: a request does not fit `kv_cache_tokens`.
+    """
+    waves = max(2, min(WAVES, MOST_TOKENS // max(1, concurrency * output_tokens)))
+    count = max(concurrency * waves, LEAST_REQUESTS) + 2 * concurrency
+    random = np.random.default_rng(_SEED)
+    result = simulate_closed(
+        concurrency,
+        count,
+        _lengths(random, prompt_tokens, count),
+        _lengths(random, output_tokens, count),
+        steps,
+        batching,
+        kv_cache_tokens,
+        has_async_scheduling=True,
+        warm_up=concurrency,
+    )
+    steady = slice(0, -concurrency)  # the last ones run while the server empties
+    e2e_s = float(result.e2e_s[steady].mean())
+    tpot_s = result.tpot_s[steady]
+    return ClosedLoopFigures(
+        ttft_s=float(result.ttft_s[steady].mean()),
+        tpot_s=float(np.nanmean(tpot_s)) if output_tokens > 1 else 0.0,
+        e2e_s=e2e_s,
+        output_tokens_per_s=concurrency * output_tokens / e2e_s,
+        utilization=result.utilization,
+        preemptions=result.preemptions / count,
+    )
+
+
+def slower(steps: StepTimeModel, sign: int) -> StepTimeModel:
+    """The step times at an end of their 90% interval: the slow end with `sign` 1, the fast end with -1.
+
+    Steps of up to 512 tokens are mostly decoding and move by the spread of decoding, larger ones by that of prefill.
+    """
+    decode, prefill = steps.decode_spread**sign, steps.prefill_spread**sign
+    factors = [decode if knot <= _DECODE_TOKENS else prefill for knot in steps.token_knots]
+    return replace(
+        steps,
+        token_s=tuple(np.maximum.accumulate([s * f for s, f in zip(steps.token_s, factors, strict=True)]).tolist()),
+        sequence_s=steps.sequence_s * decode,
+        context_s=steps.context_s * decode,
+        window_s=steps.window_s * decode,
+        fixed_s=steps.fixed_s * decode,
+        pair_s=steps.pair_s * prefill,
+        request_s=steps.request_s * prefill,
+    )
+
+
+_DECODE_TOKENS = 512
+
+
+def _lengths(random: np.random.Generator, mean: int, count: int) -> npt.NDArray[np.int64]:
+    """Whole lengths around `mean`, whose mean it is."""
+    half = int(mean * LENGTH_SPREAD)
+    return random.integers(mean - half, mean + half, count, endpoint=True).astype(np.int64)
