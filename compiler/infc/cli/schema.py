@@ -17,6 +17,11 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
     ("predict", "infc.report.predict_schema:predict_schema", "infc predict --format json"),
     ("simulation", "infc.report.simulation_schema:simulation_schema", "infc simulate --format json"),
     ("arrivals", "infc.report.trace_fit_schema:arrivals_schema", "infc simulate arrivals --format json"),
+    (
+        "token-simulation",
+        "infc.report.simulation_tokens_schema:token_simulation_schema",
+        "infc simulate vllm --format json",
+    ),
     ("calibration", "infc.report.service_time_schema:calibration_schema", "infc calibrate --format json"),
     ("measurement", "infc.report.measurement_schema:measurement_schema", "infc validate --format json"),
     ("lock", "infc.lock.schema:lock_schema", "infc.lock"),

@@ -60,3 +60,14 @@ def mean_length(distribution: AxisDistribution) -> float:
     if not distribution.percentiles:
         return float(distribution.maximum)
     return float(lengths_at(distribution, (np.arange(_GRID) + 0.5) / _GRID).mean())
+
+
+def shared_prefix_tokens(prompt_tokens: Integers, share: float) -> Integers:
+    """How many tokens each prompt has in common with all others, where that is `share` of the mean prompt.
+
+    The common part is one text at the start (a system prompt), so that shorter prompts are all of it.
+
+    >>> shared_prefix_tokens(np.array([100, 300, 20]), 0.5)
+    array([70, 70, 20])
+    """
+    return np.minimum(prompt_tokens, int(share * float(prompt_tokens.mean()) + 1e-9))

@@ -40,12 +40,13 @@ _PAIRS_RIDGE = 5.0
 class StepTimeFit:
     """A model with how well it does: median and 90th percentile of the absolute relative error, each point left out.
 
-    `notes` say what was assumed of the points.
+    With few `points` such errors say more of the points than of the model. `notes` say what was assumed of the points.
     """
 
     model: StepTimeModel
     median_error: float
     p90_error: float
+    points: int
     notes: tuple[str, ...]
 
 
@@ -99,6 +100,7 @@ def fit(points: Sequence[StepTimePoint]) -> StepTimeFit:
         model=model,
         median_error=float(np.median(np.abs(errors))),
         p90_error=float(np.quantile(np.abs(errors), 0.9)),
+        points=len(points),
         notes=tuple(notes),
     )
 

@@ -4,6 +4,7 @@ import click
 
 from infc.cli.simulate.arrivals import arrivals
 from infc.cli.simulate.triton import triton
+from infc.cli.simulate.vllm import vllm
 
 
 @click.group()
@@ -16,3 +17,4 @@ def command() -> None:
 
 command.add_command(arrivals)
 command.add_command(triton)
+command.add_command(vllm)

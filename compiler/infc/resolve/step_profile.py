@@ -1,0 +1,105 @@
+"""Measured step times as people write them: {"steps": [{"prefill_tokens", "decode_seqs", "context_tokens", "ms"}]}."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from infc.ir.step_time import StepTimePoint
+from infc.resolve.json_reader import ProfileFormatError
+from infc.resolve.llm_json import step_times_from_text
+
+KEYS = ("prefill_tokens", "decode_seqs", "context_tokens", "ms")
+_MAX_PROBLEMS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepProfile:
+    """Measured steps, and what the server does around them where the file says so (None: it does not).
+
+    `overhead_s` comes with every step, `request_s` with every request before its first token.
+    """
+
+    points: tuple[StepTimePoint, ...]
+    overhead_s: float | None = None
+    request_s: float | None = None
+
+
+def step_profile_from_text(text: str) -> tuple[StepProfile | None, tuple[str, ...]]:
+    """The steps of a profile, or what is wrong with it. A stored profile of `infc-profiles/` is one, too.
+
+    >>> profile, _ = step_profile_from_text('{"steps": [{"decode_seqs": 4, "ms": 8.5}]}')
+    >>> profile.points[0].decode_seqs, profile.points[0].seconds
+    (4, 0.0085)
+    >>> step_profile_from_text('{"steps": [{"decode_seq": 4, "ms": 8.5}]}')[1]
+    ('steps[0] has an unknown key `decode_seq` (keys: prefill_tokens, decode_seqs, context_tokens, ms, samples)',)
+    """
+    try:
+        document = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        return None, (f"not JSON: {error}",)
+    match document:
+        case {"kind": "step-time"}:
+            try:
+                return StepProfile(points=step_times_from_text(text).points), ()
+            except ProfileFormatError as error:
+                return None, (str(error),)
+        case {"steps": [*rows]} | [*rows]:
+            return _profile(rows, document if isinstance(document, dict) else {})
+        case _:
+            return None, (
+                'no list `steps`; write {"steps": [{"prefill_tokens", "decode_seqs", "context_tokens", "ms"}]}',
+            )
+
+
+def _profile(rows: list[object], document: Mapping[str, object]) -> tuple[StepProfile | None, tuple[str, ...]]:
+    problems: list[str] = []
+    points = [point for index, row in enumerate(rows) if (point := _point(row, f"steps[{index}]", problems))]
+    around = {key: _milliseconds(document, key, problems) for key in ("step_overhead_ms", "request_overhead_ms")}
+    if not rows:
+        problems.append("`steps` is empty")
+    if problems:
+        more = len(problems) - _MAX_PROBLEMS
+        return None, tuple(problems[:_MAX_PROBLEMS]) + ((f"and {more} more",) if more > 0 else ())
+    overhead_s, request_s = around.values()
+    return StepProfile(points=tuple(points), overhead_s=overhead_s, request_s=request_s), ()
+
+
+def _point(row: object, where: str, problems: list[str]) -> StepTimePoint | None:
+    if not isinstance(row, dict):
+        problems.append(f"{where} is not an object")
+        return None
+    unknown = [key for key in row if key not in (*KEYS, "samples")]
+    if unknown:
+        problems.append(f"{where} has an unknown key `{unknown[0]}` (keys: {', '.join((*KEYS, 'samples'))})")
+        return None
+    counts = [row.get(key, 0) for key in KEYS[:3]]
+    counts = [int(each) if isinstance(each, float) and each.is_integer() else each for each in counts]
+    wrong = [key for key, each in zip(KEYS, counts, strict=False) if not isinstance(each, int) or each < 0]
+    if wrong:
+        problems.append(f"{where}.{wrong[0]} is not a whole number from 0 on")
+        return None
+    milliseconds, samples = row.get("ms"), row.get("samples", 1)
+    if not isinstance(milliseconds, int | float) or not 0 < milliseconds < math.inf:
+        problems.append(f"{where}.ms is not a number of milliseconds above 0")
+        return None
+    if not isinstance(samples, int) or samples < 1:
+        problems.append(f"{where}.samples is not a whole number from 1 on")
+        return None
+    prefill, decode, context = counts
+    if prefill + decode == 0:
+        problems.append(f"{where} computes nothing: it has neither prefill_tokens nor decode_seqs")
+        return None
+    return StepTimePoint(
+        prefill_tokens=prefill, decode_seqs=decode, context_tokens=context, seconds=milliseconds * 1e-3, samples=samples
+    )
+
+
+def _milliseconds(document: Mapping[str, object], key: str, problems: list[str]) -> float | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        problems.append(f"{key} is not a number of milliseconds from 0 on")
+        return None
+    return value * 1e-3
