@@ -48,8 +48,8 @@ class Prediction:
 class LlmQuestion:
     """What is asked of a language model: so many requests at a time, each of so many prompt and output tokens.
 
-    `precision` None is that of the checkpoint, `kv_precision` None that of the checkpoint's cache. The batching
-    settings None are what the server takes by default on this device.
+    `precision` None is that of the checkpoint, `kv_precision` None what servers take (a prediction's question says
+    which). The batching settings None are what the server takes by default on this device.
     """
 
     model: Path

@@ -15,7 +15,7 @@ from infc.ir.step_time import StepTimeModel, StepTimeProfile
 from infc.perf.llm import device_power_w, step_time
 from infc.perf.llm.cache import sequence_cache_bytes
 from infc.perf.llm.memory import DEFAULT_MEMORY_UTILIZATION, LlmMemory, llm_memory
-from infc.perf.llm.serving import default_batching
+from infc.perf.llm.serving import default_batching, served_cache_precision
 from infc.perf.support import Unsupported
 from infc.pipeline.plan import overlay_of, profile_store
 from infc.pipeline.predict import power_mode_problem
@@ -55,6 +55,8 @@ def predict_llm(question: LlmQuestion, overlay: Path | None = None) -> LlmPredic
     if model is None or has_errors(problems):
         return problems
     precision = question.precision or own_precision(model, hardware)
+    if question.kv_precision is None:
+        question = replace(question, kv_precision=served_cache_precision(model, hardware, precision, question.engine))
     measured = profile_store(workspace).step_times(model.digest)
     steps, source, notes = _steps(question, model, hardware, precision, measured)
     if isinstance(steps, Unsupported):
