@@ -1,4 +1,4 @@
-"""Writes data/llm_steps.csv: step times of tabled GPUs from the kernel measurements in aiconfigurator-core (Apache-2.0).
+"""Writes data/llm_steps.csv: step times of GPUs from the kernel tables in aiconfigurator-core (NVIDIA, Apache-2.0).
 
 Run by hand in an environment with `aiconfigurator-core==0.12.*` (616 MB), never by `make fit`: the table it writes is
 committed. Only compiled kernel tables are asked (`EngineHandle`); the end-to-end server measurements that the same

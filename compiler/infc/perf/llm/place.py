@@ -8,6 +8,7 @@ from infc.ir.llm_profile import AttentionKind, LayerPart, LlmProfile
 from infc.ir.precision import Precision
 from infc.perf.device import DeviceLimits, device_limits
 from infc.perf.llm.coefficients import KernelCoefficients
+from infc.perf.llm.kernels import ACTIVATION_BYTES
 from infc.perf.support import Unsupported, unsupported_reason
 
 WEIGHT_BYTES: Mapping[Precision, float] = {
@@ -64,6 +65,28 @@ class Place:
     def wide(self) -> Precision:
         """The 16-bit format that attention and the output head use."""
         return wide_precision(self.limits.peak_flops)
+
+
+def place_of(
+    model: LlmProfile,
+    hardware: Hardware,
+    precision: Precision,
+    *,
+    tensor_parallel: int = 1,
+    power_mode: str | None = None,
+) -> Place:
+    """The place of a supported model, with the device's own links and a cache in 16 bits."""
+    limits = whole_device(hardware, power_mode)
+    return Place(
+        limits=limits,
+        tensor_parallel=tensor_parallel,
+        link_bytes_per_s=link_speed(hardware),
+        precision=precision,
+        dense_precision=dense_precision(model, limits.peak_flops, precision),
+        is_weight_only=is_weight_only(model, precision),
+        is_block_scaled=is_block_scaled(model, precision),
+        cache_bytes=ACTIVATION_BYTES,
+    )
 
 
 def dense_precision(model: LlmProfile, peak_flops: Mapping[Precision, float], precision: Precision) -> Precision:

@@ -19,7 +19,6 @@ from infc.perf.llm.attention import AttentionTimes
 from infc.perf.llm.coefficients import Engine, EngineCoefficients, KernelCoefficients, coefficients
 from infc.perf.llm.correction import corrected
 from infc.perf.llm.kernels import (
-    ACTIVATION_BYTES,
     Array,
     all_reduce_bytes,
     chosen_experts,
@@ -29,17 +28,7 @@ from infc.perf.llm.kernels import (
     routed_bytes,
     width_share,
 )
-from infc.perf.llm.place import (
-    WEIGHT_BYTES,
-    Place,
-    dense_precision,
-    is_block_scaled,
-    is_quantizing,
-    is_weight_only,
-    link_speed,
-    unsupported,
-    whole_device,
-)
+from infc.perf.llm.place import WEIGHT_BYTES, Place, is_quantizing, place_of, unsupported
 from infc.perf.llm.work import ExpertWork, LlmWork, llm_work
 from infc.perf.support import Unsupported
 
@@ -68,18 +57,11 @@ def step_time(
     refused = unsupported(model, hardware, precision, tensor_parallel)
     if refused is not None:
         return refused
-    link = link_bytes_per_s if link_bytes_per_s is not None else link_speed(hardware)
-    limits = whole_device(hardware, power_mode)
-    place = Place(
-        limits=limits,
-        tensor_parallel=tensor_parallel,
-        link_bytes_per_s=link,
-        precision=precision,
-        dense_precision=dense_precision(model, limits.peak_flops, precision),
-        is_weight_only=is_weight_only(model, precision),
-        is_block_scaled=is_block_scaled(model, precision),
-        cache_bytes=WEIGHT_BYTES[kv_precision] if kv_precision is not None else ACTIVATION_BYTES,
-    )
+    place = place_of(model, hardware, precision, tensor_parallel=tensor_parallel, power_mode=power_mode)
+    if link_bytes_per_s is not None:
+        place = replace(place, link_bytes_per_s=link_bytes_per_s)
+    if kv_precision is not None:
+        place = replace(place, cache_bytes=WEIGHT_BYTES[kv_precision])
     known = coefficients()
     steps = analytic_step_time(llm_work(model, tensor_parallel), place, known.kernels(hardware), known.engines[engine])
     spread = known.spread_of(hardware)
