@@ -8,7 +8,7 @@ Two simulations are compared with what was measured:
   measured once before all settings. Nothing of the run itself.
 
 Latencies need a machine that is otherwise quiet; as root the server and the client run at real-time priority. A run
-that something else held up is repeated, and marked if it stays so. Run: `make bench-sim` (about 8 minutes).
+that something else held up is repeated, and marked if it stays so. Run: `make bench-sim` (about 14 minutes).
 """
 
 import argparse
@@ -20,8 +20,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from infc.serve.triton import TritonServer
-from sim_runs import WINDOWS, Bench, Probe, Row
+from sim_runs import ASKED, WINDOWS, Bench, Probe, Row
 from sim_settings import (
+    ENSEMBLES,
+    EXTENDED,
     HEAVY_NONE,
     HEAVY_SMALL,
     LIGHT_DYNAMIC,
@@ -29,8 +31,11 @@ from sim_settings import (
     LIGHT_NONE,
     LIGHT_SMALL,
     MODEL,
+    PIPELINE,
     QUARTER,
     SETTINGS,
+    STEP_NAMES,
+    EnsembleSetting,
     Setting,
     with_policy,
 )
@@ -38,7 +43,7 @@ from sim_settings import (
 RESULTS = Path(__file__).parent / "results" / "sim_vs_triton.md"
 SERVER_PRIORITY = 40
 MAX_RETRIES = 5
-GOAL = 0.10
+GOAL = 0.05
 
 
 def main() -> int:
@@ -50,7 +55,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     is_realtime = os.geteuid() == 0 and not options.normal_priority
-    settings = [setting for setting in SETTINGS if options.only in setting.label]
+    settings = [setting for setting in (*SETTINGS, *EXTENDED, *ENSEMBLES) if options.only in setting.label]
     with tempfile.TemporaryDirectory() as folder:
         rows, probe = run_settings(settings, Path(folder), options.seconds, options.seed, is_realtime)
     text = render(rows, probe, options.seconds, is_realtime)
@@ -62,36 +67,43 @@ def main() -> int:
 
 
 def run_settings(
-    settings: Sequence[Setting], workdir: Path, seconds: float, seed: int, is_realtime: bool
+    settings: Sequence[Setting | EnsembleSetting], workdir: Path, seconds: float, seed: int, is_realtime: bool
 ) -> tuple[list[Row], Probe]:
-    """Every setting once, and again while retries are left when its client sent late."""
+    """Every setting once, and again while retries are left when something held its client or the server up."""
     repository = workdir / "repository"
-    (repository / MODEL / "1").mkdir(parents=True)
-    (repository / MODEL / "config.pbtxt").write_text(f'name: "{MODEL}"\n', encoding="utf-8")
+    for name in (MODEL, *STEP_NAMES, PIPELINE):
+        (repository / name / "1").mkdir(parents=True)
+        (repository / name / "config.pbtxt").write_text(f'name: "{name}"\n', encoding="utf-8")
     priority = SERVER_PRIORITY if is_realtime else None
     retries = MAX_RETRIES
     rows: list[Row] = []
     with TritonServer(repository, workdir=workdir, model_control="explicit", realtime_priority=priority) as server:
         bench = Bench(server, workdir, is_realtime)
-        probe = bench.probe()
+        probe = bench.probe(ENSEMBLES[0])
         for setting in settings:
             bench.load(setting)
-            row = bench.measure(setting, probe, seconds, seed)
+            row = _measured(bench, setting, probe, seconds, seed)
             while row.is_noisy and retries:
                 retries -= 1
-                row = min(row, bench.measure(setting, probe, seconds, seed), key=lambda each: each.noise)
+                row = min(row, _measured(bench, setting, probe, seconds, seed), key=lambda each: each.noise)
             rows.append(row)
             print(table_line(row), file=sys.stderr)
     return rows, probe
 
 
+def _measured(bench: Bench, setting: Setting | EnsembleSetting, probe: Probe, seconds: float, seed: int) -> Row:
+    if isinstance(setting, EnsembleSetting):
+        return bench.measure_ensemble(setting, probe, seconds, seed)
+    return bench.measure(setting, probe, seconds, seed)
+
+
 def errors(row: Row, simulated: Callable[[Row], tuple[float, ...]]) -> tuple[float, ...]:
-    """Relative errors at p50 and p99, signed."""
+    """Relative errors at p50, p95 and p99, signed."""
     return tuple(s / m - 1.0 for s, m in zip(simulated(row), row.measured_s, strict=True))
 
 
 def medians(rows: Sequence[Row], simulated: Callable[[Row], tuple[float, ...]]) -> tuple[float, ...]:
-    """Median absolute errors at p50 and p99 over the rows."""
+    """Median absolute errors at p50, p95 and p99 over the rows."""
     by_percentile = zip(*(errors(row, simulated) for row in rows), strict=True)
     return tuple(statistics.median(abs(error) for error in column) for column in by_percentile)
 
@@ -99,59 +111,93 @@ def medians(rows: Sequence[Row], simulated: Callable[[Row], tuple[float, ...]]) 
 def table_line(row: Row) -> str:
     """One line of the table."""
     cells = [f"{row.setting.label}{' (noisy)' if row.is_noisy else ''}"]
-    cells += [f"{value * 1e3:.1f}" for value in row.measured_s]
+    cells += [" / ".join(f"{value * 1e3:.1f}" for value in row.measured_s)]
     for simulated in (row.in_situ_s, row.a_priori_s):
-        cells += [f"{s * 1e3:.1f} ({s / m - 1:+.0%})" for s, m in zip(simulated, row.measured_s, strict=True)]
+        cells.append(" / ".join(f"{s / m - 1:+.0%}" for s, m in zip(simulated, row.measured_s, strict=True)))
     cells += [f"{row.mean_batch_size:.2f} / {row.simulated_batch_size:.2f}", f"{row.utilization:.0%}"]
     cells.append(f"{row.lag_p99_s * 1e3:.1f}")
     return "| " + " | ".join(cells) + " |"
 
 
+def policy_line(row: Row) -> str:
+    """One line of the table of what priorities and queue policies did."""
+    cells = [row.setting.label]
+    for values in (row.measured_by_level, row.simulated_by_level):
+        cells.append(" / ".join(f"{value * 1e3:.1f}" for value in values) or "-")
+    cells += [f"{row.measured_rejected:.1%}", f"{row.simulated_rejected:.1%}"]
+    return "| " + " | ".join(cells) + " |"
+
+
 def render(rows: Sequence[Row], probe: Probe, seconds: float, is_realtime: bool) -> str:
     """The whole result as Markdown."""
-    in_situ, a_priori = medians(rows, lambda row: row.in_situ_s), medians(rows, lambda row: row.a_priori_s)
-    delayed = [row for row in rows if row.setting.batching.max_queue_delay_s > 0 and row.setting.batching.has_prefetch]
-    textbook = medians(delayed, lambda row: row.textbook_s) if delayed else (0.0, 0.0)
-    followed = medians(delayed, lambda row: row.in_situ_s) if delayed else (0.0, 0.0)
+    plain = [row for row in rows if row.textbook_s]
+    extended = [row for row in rows if not row.textbook_s]
+    delayed = [row for row in plain if _has_prefetch_under_delay(row)]
     noisy = sum(row.is_noisy for row in rows)
     lines = [
         "# Simulated against real Triton",
         "",
-        "Written by `make bench-sim`. Latencies in milliseconds; errors are simulated against measured. A percentile",
-        f"is the median of those of {WINDOWS} windows of a run, measured and simulated alike, so that a single stall",
-        "of the machine does not decide it.",
+        "Written by `make bench-sim`. Latencies in milliseconds of the requests served; errors are simulated",
+        f"against measured. A percentile is the median of those of {WINDOWS} windows of a run, measured and simulated alike, so",
+        "that a single stall of the machine does not decide it.",
         "",
-        f"- median error over {len(rows)} settings, in situ: {_both(in_situ)} (goal {GOAL:.0%})",
-        f"- median error a priori (known sleep, nothing of the run): {_both(a_priori)}",
-        f"- with a queue delay and prefetch ({len(delayed)} settings): {_both(followed)}; a textbook batcher: "
-        f"{_both(textbook)}",
+        f"- median error over {len(rows)} settings, in situ: {_all(rows, _in_situ)} (goal {GOAL:.0%})",
+        f"- median error a priori (known sleep, nothing of the run): {_all(rows, _a_priori)}",
+        f"- one row, one shape, no rules ({len(plain)} settings), in situ: {_all(plain, _in_situ)}",
+        f"- row counts, lengths, priorities, policies, groups, ensembles ({len(extended)} settings), in situ: "
+        f"{_all(extended, _in_situ)}",
+        f"- with a queue delay and prefetch ({len(delayed)} settings): {_all(delayed, _in_situ)}; a textbook batcher: "
+        f"{_all(delayed, lambda row: row.textbook_s)}",
         f"- tritonserver 2.51 (24.10), {seconds:g} s for each setting after warm-up, "
         f"{'real-time' if is_realtime else 'normal'} priority; {noisy} noisy (the client or the server was held up)",
-        f"- this server adds {probe.overhead_s[0] * 1e3:.2f} ms to a batch of 1 and {probe.overhead_s[-1] * 1e3:.2f} "
-        f"to one of {len(probe.overhead_s)}, idles {probe.idle_s * 1e3:.2f} ms between batches, and "
+        f"- this server adds {probe.execution_s * 1e3:.2f} ms to an execution and {probe.request_s * 1e3:.2f} for each "
+        f"request in it, sends its answers {probe.response_s * 1e3:.2f} ms apart, idles {probe.idle_s * 1e3:.2f} ms",
+        f"  between batches ({probe.forming_s * 1e3:.2f} ms without prefetch), hands a request to an ensemble's next step in {probe.hand_over_s * 1e3:.2f} ms, and "
         f"{probe.transport_s * 1e3:.2f} ms pass between client and server",
         "",
         "A batch of b takes x+yb ms. M is the max batch size, D the queue delay in ms, P the preferred sizes, I the",
         "instances; *policy* is a queue policy that never fires, which turns prefetch off; *dynamic*: the input has a",
-        "dimension of -1, which makes the batcher look at every request as it arrives. The last columns: mean batch",
-        "size measured / in situ, busy share, and how late the client sent at p99, in ms.",
+        "dimension of -1, which makes the batcher look at every request as it arrives. The columns: measured p50, p95",
+        "and p99 in ms, the errors of both simulations at these, mean batch size measured / in situ, busy share, and",
+        "how late the client sent at p99, in ms.",
         "",
-        "| setting | p50 | p99 | in situ p50 | in situ p99 | a priori p50 | a priori p99 | batch size | busy | lag |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| setting | measured | in situ | a priori | batch size | busy | lag |",
+        "|---|---|---|---|---|---|---|",
         *map(table_line, rows),
+        "",
+        "What priorities and policies did: p99 by priority level in ms and the share rejected, measured and in situ.",
+        "",
+        "| setting | p99 by level | simulated | rejected | simulated |",
+        "|---|---|---|---|---|",
+        *(policy_line(row) for row in rows if row.measured_by_level or row.measured_rejected),
         "",
         *claims(rows),
     ]
     return "\n".join(lines)
 
 
-def _both(medians_of: tuple[float, ...]) -> str:
-    return "p50 {:.1%}, p99 {:.1%}".format(*medians_of)
+def _in_situ(row: Row) -> tuple[float, ...]:
+    return row.in_situ_s
+
+
+def _a_priori(row: Row) -> tuple[float, ...]:
+    return row.a_priori_s
+
+
+def _has_prefetch_under_delay(row: Row) -> bool:
+    batching = row.setting.batching if isinstance(row.setting, Setting) else None
+    return batching is not None and batching.max_queue_delay_s > 0 and batching.has_prefetch
+
+
+def _all(rows: Sequence[Row], simulated: Callable[[Row], tuple[float, ...]]) -> str:
+    if not rows:
+        return "not run"
+    return ", ".join(f"p{asked:g} {error:.1%}" for asked, error in zip(ASKED, medians(rows, simulated), strict=True))
 
 
 def claims(rows: Sequence[Row]) -> list[str]:
     """What the simulation is used to claim, measured and simulated side by side."""
-    by_setting = {row.setting: row for row in rows}
+    by_setting = {row.setting.label: row for row in rows}
     pairs = (
         ("a small queue delay is worse than none", LIGHT_NONE, LIGHT_SMALL),
         ("a small queue delay is worse than a large one", LIGHT_LARGE, LIGHT_SMALL),
@@ -163,11 +209,11 @@ def claims(rows: Sequence[Row]) -> list[str]:
     )
     lines = ["| claim, p99 in ms | measured | a priori | holds |", "|---|---|---|---|"]
     for text, better, worse in pairs:
-        if better in by_setting and worse in by_setting:
-            low, high = by_setting[better], by_setting[worse]
-            holds = low.measured_s[1] < high.measured_s[1] and low.a_priori_s[1] < high.a_priori_s[1]
-            measured = f"{low.measured_s[1] * 1e3:.1f} < {high.measured_s[1] * 1e3:.1f}"
-            simulated = f"{low.a_priori_s[1] * 1e3:.1f} < {high.a_priori_s[1] * 1e3:.1f}"
+        if better.label in by_setting and worse.label in by_setting:
+            low, high = by_setting[better.label], by_setting[worse.label]
+            holds = low.measured_s[-1] < high.measured_s[-1] and low.a_priori_s[-1] < high.a_priori_s[-1]
+            measured = f"{low.measured_s[-1] * 1e3:.1f} < {high.measured_s[-1] * 1e3:.1f}"
+            simulated = f"{low.a_priori_s[-1] * 1e3:.1f} < {high.a_priori_s[-1] * 1e3:.1f}"
             what = f"{text}: {better.label} < {worse.label}"
             lines.append(f"| {what} | {measured} | {simulated} | {'yes' if holds else 'no'} |")
     return lines

@@ -219,6 +219,7 @@ class _Run:
                 name=state.step.name,
                 queue_s=state.queue_s,
                 batch_sizes=dict(sorted(state.batch_sizes.items())),
+                busy_s=state.busy_s,
                 utilization=state.busy_s / (state.step.instances * end_s) if end_s else 0.0,
             )
             for state in self._states

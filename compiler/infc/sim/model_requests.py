@@ -47,7 +47,11 @@ def simulate_requests(
             overhead=overhead,
         )
         step = StepResult(
-            name="model", queue_s=fast.queue_s, batch_sizes=fast.batch_sizes, utilization=fast.utilization
+            name="model",
+            queue_s=fast.queue_s,
+            batch_sizes=fast.batch_sizes,
+            busy_s=fast.utilization * groups[0].count * fast.end_s,
+            utilization=fast.utilization,
         )
         is_rejected = np.zeros(len(fast.latency_s), dtype=np.bool_)
         return RequestsResult(latency_s=fast.latency_s, is_rejected=is_rejected, steps=(step,), end_s=fast.end_s)

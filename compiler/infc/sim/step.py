@@ -53,19 +53,31 @@ class Step:
 class StepResult:
     """What happened in one step. `queue_s` is float64[requests], NaN for a request that was not executed there.
 
-    `batch_sizes` counts executions by rows; `utilization` is the busy share of the instances.
+    `batch_sizes` counts executions by rows; `busy_s` is the time they took, `utilization` that as a share of what all
+    instances had.
     """
 
     name: str
     queue_s: Floats
     batch_sizes: Mapping[int, int]
+    busy_s: float
     utilization: float
+
+    @property
+    def executions(self) -> int:
+        """Executions of any size."""
+        return sum(self.batch_sizes.values())
 
     @property
     def mean_batch_size(self) -> float:
         """Rows per execution; 0 when nothing ran."""
-        executions = sum(self.batch_sizes.values())
-        return sum(rows * count for rows, count in self.batch_sizes.items()) / executions if executions else 0.0
+        rows = sum(size * count for size, count in self.batch_sizes.items())
+        return rows / self.executions if self.executions else 0.0
+
+    @property
+    def mean_service_s(self) -> float:
+        """Seconds per execution; 0 when nothing ran."""
+        return self.busy_s / self.executions if self.executions else 0.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
