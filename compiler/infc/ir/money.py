@@ -13,7 +13,9 @@ USD_PATTERN = rf"^\$ ?{_NUMBER}$"
 USD_PER_KWH_PATTERN = rf"^\$ ?{_NUMBER}/kWh$"
 YEARS_PATTERN = rf"^{_NUMBER} ?(y|months)$"
 _MONTHS_PER_YEAR = 12.0
-_MOST_USD, _MOST_USD_PER_KWH, _MOST_YEARS = 1e9, 100.0, 50.0
+_MOST_USD, _MOST_USD_PER_KWH, _MOST_YEARS, _MOST_RATIO = 1e9, 100.0, 50.0, 1000.0
+_LIKELY_SHARE = 10.0
+"""A bare number up to this is read as a share, above it as a percentage, when the fix is shown."""
 
 
 def parse_usd(value: object) -> float:
@@ -47,6 +49,20 @@ def parse_years(value: object) -> float:
         return _within(float(months.group(1)) / _MONTHS_PER_YEAR, _MOST_YEARS, "a life time")
     number = _matched(value, rf"\s*({_NUMBER})\s*y\s*", "a life time", "4y", "", "y")
     return _within(number, _MOST_YEARS, "a life time")
+
+
+def parse_ratio(value: object) -> float:
+    """A percentage that may be above 100%, as a number; greater than zero.
+
+    >>> parse_ratio("80%"), parse_ratio("150%")
+    (0.8, 1.5)
+    """
+    if is_number(value):
+        number = float(value)  # type: ignore[arg-type]
+        percent = number * 100 if number <= _LIKELY_SHARE else number
+        raise QuantityError("a percentage needs its % sign", help=f"write {percent:.12g}%")
+    number = _matched(value, rf"\s*({_NUMBER})\s*%\s*", "a percentage", "80%", "", "%")
+    return _within(number / 100.0, _MOST_RATIO, "a percentage")
 
 
 def _matched(value: object, pattern: str, kind: str, example: str, before: str, after: str = "") -> float:

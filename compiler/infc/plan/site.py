@@ -1,7 +1,7 @@
 """Where a replica can run: one device (and power mode) at one precision, with everything the search asks about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from infc.ir.candidate import ServerName
 from infc.ir.estimate import MemoryBreakdown
@@ -92,6 +92,10 @@ class Site:
             )
             self._curves[instances] = known
         return known
+
+    def with_curve(self, curve: ServiceTimeCurve) -> "Site":
+        """The same place with these service times of one instance, such as those of an uncompiled model."""
+        return replace(self, _curves={1: curve})
 
     def memory(self, setup: Setup) -> MemoryBreakdown:
         """Memory of one device."""

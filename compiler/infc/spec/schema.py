@@ -5,6 +5,7 @@ from typing import cast
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 
 from infc.ir.spec import Spec
+from infc.ir.spec.base import SpecModel
 
 SCHEMA_ID = "https://infc.dev/schemas/spec.schema.json"
 
@@ -14,13 +15,17 @@ def spec_schema() -> dict[str, object]:
 
     It accepts what the loader accepts up to rules across fields, so an editor never marks a valid spec.
     """
-    schema = Spec.model_json_schema(by_alias=True, schema_generator=_EditorSchema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
-        **schema,
+        **editor_schema(Spec),
         "title": "infc inference spec",
     }
+
+
+def editor_schema(model: type[SpecModel]) -> dict[str, object]:
+    """The schema of what people write, without what only clutters an editor."""
+    return model.model_json_schema(by_alias=True, schema_generator=_EditorSchema)
 
 
 class _EditorSchema(GenerateJsonSchema):

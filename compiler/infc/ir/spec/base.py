@@ -57,6 +57,7 @@ Usd: TypeAlias = Annotated[float, _quantity(money.parse_usd), _text(money.USD_PA
 UsdPerKwh: TypeAlias = Annotated[
     float, _quantity(money.parse_usd_per_kwh), _text(money.USD_PER_KWH_PATTERN, "$0.12/kWh")
 ]
+Ratio: TypeAlias = Annotated[float, _quantity(money.parse_ratio), _text(quantity.PERCENT_PATTERN, "80%", "150%")]
 Years: TypeAlias = Annotated[float, _quantity(money.parse_years), _text(money.YEARS_PATTERN, "4y", "36 months")]
 Fraction: TypeAlias = Annotated[
     float, _quantity(quantity.parse_fraction), _text(quantity.PERCENT_PATTERN, "99.9%", "30%")
