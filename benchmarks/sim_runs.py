@@ -136,11 +136,12 @@ class Bench:
 
     def load(self, setting: Setting | EnsembleSetting) -> None:
         """Load the model or the ensemble and warm up every instance."""
-        is_ensemble = isinstance(setting, EnsembleSetting)
-        configs = ensemble_configs(setting) if is_ensemble else {MODEL: model_config(setting)}
+        if isinstance(setting, EnsembleSetting):
+            configs, instances = ensemble_configs(setting), 2
+        else:
+            configs, instances = {MODEL: model_config(setting)}, setting.instances + 1
         for name, config in configs.items():
             self._server.load_model(name, config)
-        instances = 2 if is_ensemble else setting.instances + 1
         self.send(Requests(arrivals_s=np.repeat(np.arange(1, 6) * 0.1, 4 * instances)), name=list(configs)[-1])
 
     def send(self, requests: Requests, *, name: str = MODEL) -> Run:

@@ -137,9 +137,9 @@ def render(rows: Sequence[Row], probe: Probe, seconds: float, is_realtime: bool)
     lines = [
         "# Simulated against real Triton",
         "",
-        "Written by `make bench-sim`. Latencies in milliseconds of the requests served; errors are simulated",
-        f"against measured. A percentile is the median of those of {WINDOWS} windows of a run, measured and simulated alike, so",
-        "that a single stall of the machine does not decide it.",
+        "Written by `make bench-sim`. Latencies in milliseconds of the requests served; errors are simulated against",
+        f"measured. A percentile is the median of those of {WINDOWS} windows of a run, measured and simulated alike,",
+        "so that a single stall of the machine does not decide it.",
         "",
         f"- median error over {len(rows)} settings, in situ: {_all(rows, _in_situ)} (goal {GOAL:.0%})",
         f"- median error a priori (known sleep, nothing of the run): {_all(rows, _a_priori)}",
@@ -150,10 +150,10 @@ def render(rows: Sequence[Row], probe: Probe, seconds: float, is_realtime: bool)
         f"{_all(delayed, lambda row: row.textbook_s)}",
         f"- tritonserver 2.51 (24.10), {seconds:g} s for each setting after warm-up, "
         f"{'real-time' if is_realtime else 'normal'} priority; {noisy} noisy (the client or the server was held up)",
-        f"- this server adds {probe.execution_s * 1e3:.2f} ms to an execution and {probe.request_s * 1e3:.2f} for each "
-        f"request in it, sends its answers {probe.response_s * 1e3:.2f} ms apart, idles {probe.idle_s * 1e3:.2f} ms",
-        f"  between batches ({probe.forming_s * 1e3:.2f} ms without prefetch), hands a request to an ensemble's next step in {probe.hand_over_s * 1e3:.2f} ms, and "
-        f"{probe.transport_s * 1e3:.2f} ms pass between client and server",
+        f"- this server adds {_ms(probe.execution_s)} to an execution, {_ms(probe.request_s)} for each request in it, "
+        f"sends its answers {_ms(probe.response_s)} apart, idles {_ms(probe.idle_s)} between batches "
+        f"({_ms(probe.forming_s)} without prefetch), hands a request to an ensemble's next step in "
+        f"{_ms(probe.hand_over_s)}; {_ms(probe.transport_s)} pass between client and server",
         "",
         "A batch of b takes x+yb ms. M is the max batch size, D the queue delay in ms, P the preferred sizes, I the",
         "instances; *policy* is a queue policy that never fires, which turns prefetch off; *dynamic*: the input has a",
@@ -174,6 +174,10 @@ def render(rows: Sequence[Row], probe: Probe, seconds: float, is_realtime: bool)
         *claims(rows),
     ]
     return "\n".join(lines)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.2f} ms"
 
 
 def _in_situ(row: Row) -> tuple[float, ...]:
