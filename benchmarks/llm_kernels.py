@@ -21,10 +21,12 @@ from infc.perf.llm.kernels import (
     ACTIVATION_BYTES,
     Array,
     all_reduce_bytes,
+    all_reduce_hops,
     attention_row_bytes,
     chosen_experts,
     elementwise_bytes,
     grouped_products_s,
+    prefill_share,
     products_s,
     routed_bytes,
     width_share,
@@ -35,7 +37,7 @@ from infc.perf.llm.place import (
     is_block_scaled,
     is_quantizing,
     is_weight_only,
-    link_speed,
+    place_of,
     wide_precision,
 )
 from infc.perf.llm.work import llm_work
@@ -57,9 +59,11 @@ PRIORS: Mapping[str, tuple[float, float]] = {
     "expert_compute": (0.8, 1.4),
     "expert_s": (2e-5, 2.0),
     "expert_tile_tokens": (8.0, 2.0),
+    "route_stream": (0.6, 1.5),
     "attention_stream": (0.7, 1.4),
     "attention_compute": (0.5, 1.4),
     "attention_s": (8e-6, 2.0),
+    "attention_prefill_s": (2e-5, 2.0),
     "linear_s": (3e-5, 2.0),
     "layer_s": (4e-6, 2.0),
     "elementwise_stream": (0.6, 1.5),
@@ -137,7 +141,7 @@ class StepTable:
         dense = c["dense"].astype(int)
         expert = c["expert"].astype(int)
         stream, compute = c["bandwidth"] * shares[0][dense], c["dense_peak"] * shares[1][dense]
-        compute = compute * width_share(c["hidden"], value["half_width"])
+        compute = compute * np.where(c["quantizes"], width_share(c["hidden"], value["half_width"]), 1.0)
         gemm = products_s(
             c["tokens"], c["parameters"], c["parameters"] * c["dense_bytes"], stream, compute, value["tile_tokens"]
         )
@@ -156,11 +160,14 @@ class StepTable:
             c["expert_peak"] * shares[1][expert] * value["expert_compute"],
             value["expert_tile_tokens"],
         )
-        experts = c["mixtures"] * (experts + c["routed"] / moving + value["expert_s"])
+        experts = c["mixtures"] * (experts + c["routed"] / (c["bandwidth"] * value["route_stream"]) + value["expert_s"])
         reading, computing = c["bandwidth"] * value["attention_stream"], c["wide_peak"] * value["attention_compute"]
         attention = np.maximum(c["read_bytes"] / reading, c["read_flops"] / computing) + c["state_bytes"] / reading
         attention += c["pair_flops"] / computing + c["row_bytes"] / moving
-        attention += c["attending"] * value["attention_s"] + c["linear"] * value["linear_s"]
+        attention += (
+            c["attending"] * (value["attention_s"] + prefill_share(c["tokens"]) * value["attention_prefill_s"])
+            + c["linear"] * value["linear_s"]
+        )
         other = c["layers"] * value["layer_s"] + c["moved"] / moving
         reduce = c["reduces"] * (value["reduce_s"] * c["hops"] + c["exchanged"] / (c["link"] * value["reduce_stream"]))
         return np.array([gemm, attention, experts, reduce, other])
@@ -178,6 +185,7 @@ def _columns(steps: Sequence[Step], models: Mapping[str, LlmProfile]) -> dict[st
 def _row(step: Step, model: LlmProfile) -> dict[str, float]:
     hardware, peaks, tp = step.hardware, step.hardware.peak_flops, step.tensor_parallel
     work = llm_work(model, tp)
+    place = place_of(model, hardware, step.precision, tensor_parallel=tp)
     is_decode = step.phase == "decode"
     tokens = step.sequences if is_decode else step.sequences * step.tokens
     wide = wide_precision(peaks)
@@ -189,7 +197,7 @@ def _row(step: Step, model: LlmProfile) -> dict[str, float]:
         "sequences": step.sequences,
         "bandwidth": hardware.memory_bandwidth_bytes_per_s,
         "wide_peak": peaks[wide],
-        "link": link_speed(hardware),
+        "link": place.link_bytes_per_s,
         "dense": PRECISIONS.index(dense),
         "expert": PRECISIONS.index(step.precision),
         "dense_peak": peaks[wide if dense is Precision.BF16 or widened else dense],
@@ -203,10 +211,10 @@ def _row(step: Step, model: LlmProfile) -> dict[str, float]:
         "kernels": work.matrix_kernels,
         "head": work.head_parameters,
         "layers": work.layers,
-        "moved": work.layers * elementwise_bytes(tokens, work.hidden, work.intermediate),
+        "moved": work.layers * float(elementwise_bytes(tokens, work.hidden, work.intermediate)),
         "reduces": float(2 * work.layers + 1 if tp > 1 else 0),
-        "hops": math.log2(tp),
-        "exchanged": all_reduce_bytes(tokens, work.hidden, tp),
+        "hops": all_reduce_hops(tp, is_switched=place.is_switched),
+        "exchanged": float(all_reduce_bytes(tokens, work.hidden, tp, is_switched=place.is_switched)),
         "mixtures": sum(e.layers for e in work.experts),
         "has_parts": 1.0,
         **dict.fromkeys(("rows", "chosen", "one_expert", "routed"), 1.0),
@@ -218,10 +226,10 @@ def _row(step: Step, model: LlmProfile) -> dict[str, float]:
         row["rows"] = tokens * experts.experts_per_token
         row["chosen"] = float(chosen_experts(tokens, experts.experts, experts.experts_per_token))
         row["one_expert"] = experts.parameters
-        row["routed"] = routed_bytes(row["rows"], work.hidden, experts.intermediate)
+        row["routed"] = float(routed_bytes(row["rows"], work.hidden, experts.intermediate))
     for attention in work.attention:
         layers, window = attention.layers, attention.window_tokens
-        row["row_bytes"] += layers * attention_row_bytes(tokens, attention.row_elements)
+        row["row_bytes"] += layers * float(attention_row_bytes(tokens, attention.row_elements))
         row["linear" if attention.is_linear else "attending"] += layers
         row["state_bytes"] += 2 * STATE_BYTES * layers * attention.state_elements * step.sequences
         row["pair_flops"] += STATE_FLOPS * layers * attention.state_elements * tokens
@@ -238,7 +246,7 @@ def _row(step: Step, model: LlmProfile) -> dict[str, float]:
     return row
 
 
-def least_squares(residuals: Callable[[Array], Array], start: Array, width: Array, rounds: int = 30) -> Array:
+def least_squares(residuals: Callable[[Array], Array], start: Array, width: Array, rounds: int = 14) -> Array:
     """Damped Gauss-Newton on residuals and the pull of the priors (`start`, `width` as standard deviations)."""
 
     def full(at: Array) -> Array:
@@ -258,7 +266,7 @@ def least_squares(residuals: Callable[[Array], Array], start: Array, width: Arra
         if after @ after < current @ current:
             gain = 1 - (after @ after) / (current @ current)
             theta, current, damping = theta + step, after, damping / 4
-            if gain < 1e-4:
+            if gain < 1e-3:
                 break
         else:
             damping *= 5

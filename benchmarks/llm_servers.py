@@ -19,10 +19,10 @@ from infc.ir.llm_profile import LlmProfile
 from infc.ir.precision import Precision
 from infc.ir.step_time import StepTimeModel
 from infc.perf.llm.coefficients import Engine, EngineCoefficients, KernelCoefficients
-from infc.perf.llm.kernels import ACTIVATION_BYTES, Array
+from infc.perf.llm.kernels import Array
 from infc.perf.llm.memory import llm_memory, weight_bytes
-from infc.perf.llm.place import Place, place_of
-from infc.perf.llm.serving import default_batching
+from infc.perf.llm.place import WEIGHT_BYTES, Place, place_of
+from infc.perf.llm.serving import default_batching, served_cache_precision
 from infc.perf.llm.step_time import analytic_step_time
 from infc.perf.llm.work import LlmWork, llm_work
 from infc.sim.closed_loop import closed_loop_figures
@@ -34,7 +34,7 @@ HOST_PRIORS = ((0.6e-3, 2.0), (10e-6, 2.0), (40e-3, 2.0))
 SCALES = (
     *("stream", "compute", "matrix_s", "quantize_s", "block_s", "layer_s"),
     *("expert_stream", "expert_compute", "expert_s", "attention_stream", "attention_compute", "attention_s"),
-    *("reduce_s", "reduce_stream", "elementwise_stream"),
+    *("route_stream", "attention_prefill_s", "reduce_s", "reduce_stream", "elementwise_stream"),
 )
 LOCAL = (*HOST, *SCALES)
 SCALE_WIDTH = {"block_s": 4.0, "reduce_s": 1.5, "attention_stream": 1.2}
@@ -105,8 +105,9 @@ class RunTable:
         self.runs = list(runs)
         self.kernels = [kernels[run.hardware.id] for run in runs]
         self.work: list[LlmWork] = [llm_work(models[run.model], run.devices) for run in runs]
-        self.places = [_place(models[run.model], run) for run in runs]
-        self.capacity = [_capacity(models[run.model], run) for run in runs]
+        caches = [served_cache_precision(models[r.model], r.hardware, r.precision, r.engine) for r in runs]
+        self.places = [_place(models[run.model], run, cache) for run, cache in zip(runs, caches, strict=True)]
+        self.capacity = [_capacity(models[run.model], run, cache) for run, cache in zip(runs, caches, strict=True)]
         self.observed = np.log([(run.tpot_s, run.ttft_s) for run in runs])
 
     def steps(self, index: int, local: Array) -> StepTimeModel:
@@ -162,19 +163,12 @@ def _at(steps: StepTimeModel, tokens: float) -> float:
     return seconds[-1] + (tokens - knots[-1]) * (seconds[-1] - seconds[-2]) / (knots[-1] - knots[-2])
 
 
-def cache_bytes(run: Run) -> float:
-    """Bytes of a cached element: published FP8 and FP4 runs of TensorRT-LLM, and of vLLM on Blackwell, cache in FP8."""
-    is_low = run.precision in (Precision.FP8, Precision.FP4)
-    has_low_cache = run.engine == "trtllm" or run.hardware.architecture == "Blackwell"
-    return 1.0 if is_low and has_low_cache else ACTIVATION_BYTES
-
-
-def _place(model: LlmProfile, run: Run) -> Place:
+def _place(model: LlmProfile, run: Run, cache: Precision) -> Place:
     place = place_of(model, run.hardware, run.precision, tensor_parallel=run.devices)
-    return replace(place, cache_bytes=cache_bytes(run))
+    return replace(place, cache_bytes=WEIGHT_BYTES[cache])
 
 
-def _capacity(model: LlmProfile, run: Run) -> int:
+def _capacity(model: LlmProfile, run: Run, cache: Precision) -> int:
     length = run.prompt_tokens + run.output_tokens
     batching = default_batching(run.hardware)
     memory = llm_memory(
@@ -182,7 +176,7 @@ def _capacity(model: LlmProfile, run: Run) -> int:
         run.hardware,
         run.precision,
         tensor_parallel=run.devices,
-        kv_precision=Precision.FP8 if cache_bytes(run) == 1.0 else None,
+        kv_precision=cache,
         max_num_seqs=min(run.concurrency, batching.max_num_seqs),
         max_num_batched_tokens=batching.max_num_batched_tokens,
         context_tokens=length,

@@ -18,9 +18,13 @@ STATE_FLOPS = 8.0
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionTimes:
-    """Coefficients of `StepTimeModel` that attention decides; `floor_s` a step, `token_s` a token in it."""
+    """Coefficients of `StepTimeModel` that attention decides.
+
+    `floor_s` is paid by a step, `prefill_s` more by one that prefills, `token_s` by each token of it.
+    """
 
     floor_s: float
+    prefill_s: float
     token_s: float
     sequence_s: float
     context_s: float
@@ -35,11 +39,12 @@ class AttentionTimes:
         bandwidth = place.limits.bandwidth_bytes_per_s * kernels.attention_stream
         moving = place.limits.bandwidth_bytes_per_s * kernels.elementwise_stream
         windows = {a.window_tokens: a.layers for a in sorted(work.attention, key=lambda a: a.layers) if a.window_tokens}
-        floor_s = token_s = sequence_s = context_s = window_s = pair_s = 0.0
+        floor_s = prefill_s = token_s = sequence_s = context_s = window_s = pair_s = 0.0
         for attention in work.attention:
             read_s = attention.layers * _read_s(attention, place, bandwidth, peak)
             prefill_s = attention.layers * attention.pair_flops / peak
             floor_s += attention.layers * (kernels.linear_s if attention.is_linear else kernels.attention_s)
+            prefill_s += 0.0 if attention.is_linear else attention.layers * kernels.attention_prefill_s
             state = attention.layers * attention.state_elements
             sequence_s += 2 * STATE_BYTES * state / bandwidth
             token_s += STATE_FLOPS * state / peak
@@ -55,6 +60,7 @@ class AttentionTimes:
                     pair_s += prefill_s
         return cls(
             floor_s=floor_s,
+            prefill_s=prefill_s,
             token_s=token_s,
             sequence_s=sequence_s,
             context_s=context_s,

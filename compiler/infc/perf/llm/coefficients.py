@@ -22,12 +22,14 @@ class KernelCoefficients:
     `stream` is the share of the memory bandwidth at which weights of a precision are read, `compute` the share of the
     dense peak that large products reach. A product costs `matrix_s` however small it is, `quantize_s` more where
     activations are quantised for it, `block_s` more again where scales are of blocks; it takes the arithmetic of
-    `tile_tokens` more tokens than it has, at half its speed where the model is `half_width` wide. `expert_*` are
-    the same of grouped products, the first two as factors of `stream` and `compute`; `expert_tile_tokens` is paid for
-    every expert that any token chose. `attention_*` are those of attention kernels, `linear_s` a layer of linear
-    attention. Norms, activations and rotary embeddings cost `layer_s` a layer, and move their operands at
-    `elementwise_stream` of the bandwidth. One all-reduce over n devices takes `reduce_s` * log2(n), and 2 (n - 1) / n
-    of its operand crosses a link at `reduce_stream` of its bandwidth.
+    `tile_tokens` more tokens than it has, with quantised activations at half its speed where the model is `half_width`
+    wide. `expert_*` are the same of grouped products, the first two as factors of `stream` and `compute`;
+    `expert_tile_tokens` is paid for every expert that any token chose. Routed activations move at `route_stream` of the
+    bandwidth. `attention_*` are those of attention kernels, `attention_prefill_s` what a layer's cost more in a
+    prefill, `linear_s` a layer of linear attention. Norms, activations and rotary embeddings cost `layer_s` a layer,
+    and move their operands at `elementwise_stream` of the bandwidth. An all-reduce takes `reduce_s`, more with more
+    devices, and its bytes cross a link at `reduce_stream` of its bandwidth. `watts_per_flops` is the power per 16-bit
+    FLOP/s of the devices that were timed, 0 for none: one with less holds its clocks less.
     """
 
     stream: Mapping[Precision, float]
@@ -41,14 +43,17 @@ class KernelCoefficients:
     expert_compute: float
     expert_s: float
     expert_tile_tokens: float
+    route_stream: float
     attention_stream: float
     attention_compute: float
     attention_s: float
+    attention_prefill_s: float
     linear_s: float
     layer_s: float
     elementwise_stream: float
     reduce_s: float
     reduce_stream: float
+    watts_per_flops: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,25 +102,50 @@ class Coefficients:
     """Everything that `coefficients.json` holds but its provenance.
 
     `architectures` are keyed by the catalogue's architecture, "" holds what is used for any other. `devices` are those
-    whose kernels were timed. `spread` has the keys tabled (kernels of the device were timed), seen (of another device
-    of its architecture), unseen, and calibrated.
+    whose kernels were timed, `assumed` the architectures of which none was. `spread` has the keys tabled (the device's
+    kernels were timed), seen (those of another device of its architecture) and unseen.
     """
 
     architectures: Mapping[str, KernelCoefficients]
     devices: Mapping[str, KernelCoefficients]
     engines: Mapping[str, EngineCoefficients]
     spread: Mapping[str, Spread]
+    assumed: tuple[str, ...]
 
     def kernels(self, hardware: Hardware) -> KernelCoefficients:
-        """The best that is known of a device's kernels."""
-        known = self.devices.get(hardware.id) or self.architectures.get(hardware.architecture)
-        return known or self.architectures[""]
+        """The best that is known of a device's kernels.
+
+        A device that was not timed computes at its architecture's share, less where its power cap holds clocks down.
+        """
+        if hardware.id in self.devices:
+            return self.devices[hardware.id]
+        known = self.architectures.get(hardware.architecture) or self.architectures[""]
+        held = _sustained_share(hardware, known.watts_per_flops)
+        if held == 1.0:
+            return known
+        return replace(
+            known,
+            compute={precision: held * share for precision, share in known.compute.items()},
+            attention_compute=held * known.attention_compute,
+        )
 
     def spread_of(self, hardware: Hardware) -> Spread:
         """How far a step of this device may be from its prediction."""
         if hardware.id in self.devices:
             return self.spread["tabled"]
-        return self.spread["seen" if hardware.architecture in self.architectures else "unseen"]
+        is_seen = hardware.architecture in self.architectures and hardware.architecture not in self.assumed
+        return self.spread["seen" if is_seen else "unseen"]
+
+
+POWER_EXPONENT = 0.58
+"""How the sustained clock falls with power: fitted to vision and encoder throughput of power-capped cards."""
+
+
+def _sustained_share(hardware: Hardware, watts_per_flops: float) -> float:
+    peak = hardware.peak_flops.get(Precision.FP16)
+    if not watts_per_flops or peak is None or hardware.tdp_w is None or hardware.kind != "gpu":
+        return 1.0
+    return float(min(1.0, (hardware.tdp_w / peak / watts_per_flops) ** POWER_EXPONENT))
 
 
 @lru_cache(maxsize=1)
@@ -132,6 +162,7 @@ def coefficients_from_json(text: str) -> Coefficients:
         devices={name: _kernels(value) for name, value in data["devices"].items()},
         engines={name: EngineCoefficients(**value) for name, value in data["engines"].items()},
         spread={name: Spread(**value) for name, value in data["spread"].items()},
+        assumed=tuple(data["assumed"]),
     )
 
 

@@ -1,5 +1,6 @@
 """Times of the kernels of a step as closed forms: of numbers, or of arrays when coefficients are fitted."""
 
+import math
 from typing import TypeAlias
 
 import numpy as np
@@ -79,9 +80,32 @@ def attention_row_bytes(tokens: Real, row_elements: Real) -> Real:
     return 4 * ACTIVATION_BYTES * tokens * row_elements
 
 
-def all_reduce_bytes(tokens: Real, hidden: Real, devices: Real) -> Real:
-    """Bytes that one device sends in one ring all-reduce of the residual stream of `tokens` tokens.
+def all_reduce_bytes(tokens: Real, hidden: Real, devices: int, *, is_switched: bool) -> Real:
+    """Bytes that one device sends in one all-reduce of the residual stream of `tokens` tokens.
 
-    Source: a ring of n devices sends 2 (n - 1) / n of the operand.
+    Source: a ring of n devices sends 2 (n - 1) / n of the operand; a switch that reduces on the way needs it once.
     """
-    return 2 * (devices - 1) / devices * ACTIVATION_BYTES * tokens * hidden
+    share = 1.0 if is_switched else 2 * (devices - 1) / devices
+    return share * ACTIVATION_BYTES * tokens * hidden
+
+
+def all_reduce_hops(devices: int, *, is_switched: bool) -> float:
+    """How the latency of an all-reduce grows with its devices: 1 for two.
+
+    >>> all_reduce_hops(8, is_switched=True), all_reduce_hops(8, is_switched=False)
+    (2.0, 3.0)
+    """
+    doublings = math.log2(devices)
+    return (1 + doublings) / 2 if is_switched else doublings
+
+
+def prefill_share(tokens: Real) -> Real:
+    """Share of a prefill's attention kernels in a step: they take over from those of decoding as tokens grow.
+
+    >>> prefill_share(256)
+    0.5
+    """
+    return tokens / (tokens + _PREFILL_TOKENS)
+
+
+_PREFILL_TOKENS = 256

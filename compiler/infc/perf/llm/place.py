@@ -29,6 +29,8 @@ _WEIGHT_ONLY_CAPABILITY = (7, 5)
 _FP4_WEIGHT_ONLY_CAPABILITY = (8, 0)
 _PCIE_LANE_BYTES_PER_S = {"3.0": 0.985e9, "4.0": 1.969e9, "5.0": 3.938e9, "6.0": 7.563e9}
 _DEFAULT_LINK_BYTES_PER_S = 16 * 1.969e9
+FASTEST_SLOT_BYTES_PER_S = 130e9
+"""More than PCIe 6.0 x16 carries: links above it are NVLink."""
 TENSOR_PARALLEL = (1, 2, 4, 8)
 
 
@@ -60,6 +62,11 @@ class Place:
         is_widened = self.is_weight_only and precision is self.precision
         peak = peaks.get(wide_precision(peaks) if is_widened else precision) or peaks[Precision.FP32]
         return peak * kernels.compute[precision]
+
+    @property
+    def is_switched(self) -> bool:
+        """Whether devices exchange over a switch (NVLink between all), not a ring of slots."""
+        return self.link_bytes_per_s > FASTEST_SLOT_BYTES_PER_S
 
     @property
     def wide(self) -> Precision:

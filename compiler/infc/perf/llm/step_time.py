@@ -5,7 +5,6 @@ chose) or multiplies at the speed of the matrix units, whichever is longer; atte
 activations; every kernel has a floor; the host adds its part.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -21,9 +20,11 @@ from infc.perf.llm.correction import corrected
 from infc.perf.llm.kernels import (
     Array,
     all_reduce_bytes,
+    all_reduce_hops,
     chosen_experts,
     elementwise_bytes,
     grouped_products_s,
+    prefill_share,
     products_s,
     routed_bytes,
     width_share,
@@ -89,7 +90,7 @@ def analytic_step_time(
     if place.tensor_parallel > 1:
         tokens_s += _reduce_s(work, place, kernels)
     attention = AttentionTimes.of(work, place, kernels)
-    tokens_s += attention.floor_s + attention.token_s * KNOTS
+    tokens_s += attention.floor_s + attention.token_s * KNOTS + attention.prefill_s * prefill_share(KNOTS)
     head_s = _head_s(work, place, kernels)
     return StepTimeModel(
         token_knots=TOKEN_KNOTS,
@@ -106,14 +107,15 @@ def analytic_step_time(
 
 def _matrices_s(work: LlmWork, place: Place, kernels: KernelCoefficients) -> Array:
     precision = place.dense_precision
-    one = kernels.matrix_s + (kernels.quantize_s if is_quantizing(precision) else 0.0)
+    quantizes = is_quantizing(precision)
+    one = kernels.matrix_s + (kernels.quantize_s if quantizes else 0.0)
     one += kernels.block_s if place.is_block_scaled else 0.0
     return work.matrix_kernels * one + products_s(
         KNOTS,
         work.matrix_parameters,
         work.matrix_parameters * WEIGHT_BYTES[precision],
         place.stream(kernels, precision),
-        place.compute(kernels, precision) * width_share(work.hidden, kernels.half_width),
+        place.compute(kernels, precision) * (width_share(work.hidden, kernels.half_width) if quantizes else 1.0),
         kernels.tile_tokens,
     )
 
@@ -131,7 +133,7 @@ def _experts_s(experts: ExpertWork, hidden: int, place: Place, kernels: KernelCo
         kernels.expert_tile_tokens,
     )
     routed = routed_bytes(rows, hidden, experts.intermediate)
-    moved_s = routed / (place.limits.bandwidth_bytes_per_s * kernels.elementwise_stream)
+    moved_s = routed / (place.limits.bandwidth_bytes_per_s * kernels.route_stream)
     return np.asarray(experts.layers * (kernels.expert_s + products + moved_s))
 
 
@@ -142,8 +144,9 @@ def _layers_s(work: LlmWork, place: Place, kernels: KernelCoefficients) -> Array
 
 
 def _reduce_s(work: LlmWork, place: Place, kernels: KernelCoefficients) -> Array:
-    moved = all_reduce_bytes(KNOTS, work.hidden, place.tensor_parallel)
-    floor_s = kernels.reduce_s * math.log2(place.tensor_parallel)
+    is_switched = place.is_switched
+    moved = all_reduce_bytes(KNOTS, work.hidden, place.tensor_parallel, is_switched=is_switched)
+    floor_s = kernels.reduce_s * all_reduce_hops(place.tensor_parallel, is_switched=is_switched)
     return np.asarray((2 * work.layers + 1) * (floor_s + moved / (place.link_bytes_per_s * kernels.reduce_stream)))
 
 
