@@ -6,12 +6,15 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from infc.ir.interval import Interval
-from infc.ir.plan import Infeasible, Plan, Rejection, Relaxation
+from infc.ir.plan import Infeasible, Plan, Rejection, Relaxation, SearchSummary
 from infc.ir.problem import LatencyTarget, LlmProblem, Problem
+from infc.plan.capacity_words import capacity_sentences
 from infc.plan.frontier import frontier
+from infc.plan.ladder import Rung, ladder_sentences
 from infc.plan.words import duration_text, money_text, rate_text
 from infc.report.charts.frontier import FrontierChart, frontier_chart
 from infc.report.charts.interval_bars import IntervalBars, IntervalRow, interval_bars, state_of
+from infc.report.plan_review import policy_words, savings_words
 from infc.report.plan_text import headline
 from infc.report.planned import PlannedEntry
 
@@ -39,6 +42,37 @@ class RejectionGroup:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LadderRow:
+    """One rung. `state` is ok or missed; `share` is its cost as a share of the dearest rung's, None without a price."""
+
+    step: str
+    settings: str
+    replicas: str
+    latencies: tuple[str, ...]
+    cost: str
+    share: float | None
+    state: str
+    verdict: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LadderPart:
+    """The ladder as a table: the names of its latencies, a row for each rung, and what follows from them."""
+
+    labels: tuple[str, ...]
+    rows: tuple[LadderRow, ...]
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyLine:
+    """A threshold that is not kept. `state` is missed for a failure, else uncertain."""
+
+    state: str
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """One decision as the page shows it. `state` is ok, uncertain, missed or invalid."""
 
@@ -61,6 +95,11 @@ class Section:
     rejected: tuple[RejectionGroup, ...]
     changes: tuple[tuple[str, str, str], ...]
     diagnostics: tuple[str, ...]
+    savings: str
+    policy: tuple[PolicyLine, ...]
+    ladder: LadderPart | None
+    capacity: tuple[str, ...]
+    search: str
 
 
 def render_plan_html(entries: Sequence[PlannedEntry]) -> str:
@@ -121,6 +160,11 @@ def _section(entry: PlannedEntry, index: int) -> Section:
         rejected=_grouped(rejections),
         changes=_changes(entry),
         diagnostics=_diagnostics(entry),
+        savings="",
+        policy=_policy(entry),
+        ladder=None,
+        capacity=(),
+        search="",
     )
 
 
@@ -152,6 +196,11 @@ def _planned(entry: PlannedEntry, plan: Plan, title: str, anchor: str) -> Sectio
         rejected=_grouped(plan.rejections),
         changes=_changes(entry),
         diagnostics=_diagnostics(entry),
+        savings=_savings(entry),
+        policy=_policy(entry),
+        ladder=_ladder(entry),
+        capacity=() if entry.problem is None else capacity_sentences(entry.problem, plan),
+        search=_search(plan.search),
     )
 
 
@@ -214,3 +263,59 @@ def _changes(entry: PlannedEntry) -> tuple[tuple[str, str, str], ...]:
 
 def _diagnostics(entry: PlannedEntry) -> tuple[str, ...]:
     return tuple(f"{d.severity.value}: {d.message}" + (f" ({d.help})" if d.help else "") for d in entry.diagnostics)
+
+
+def _savings(entry: PlannedEntry) -> str:
+    saved = entry.review.savings
+    if saved is None:
+        return ""
+    words = savings_words(saved) or "no price is known on both sides"
+    return (
+        f"{saved.before.replicas} x {saved.before.label} before, {saved.after.replicas} x {saved.after.label}: {words}"
+    )
+
+
+def _policy(entry: PlannedEntry) -> tuple[PolicyLine, ...]:
+    return tuple(
+        PolicyLine(state="missed" if finding.is_failure else "uncertain", words=policy_words(finding))
+        for finding in entry.review.policy
+    )
+
+
+def _ladder(entry: PlannedEntry) -> LadderPart | None:
+    rungs = entry.review.ladder
+    if not rungs:
+        return None
+    labels = tuple(rungs[0].latency_s)
+    dearest = max((rung.usd_per_million_requests or 0.0 for rung in rungs), default=0.0)
+    return LadderPart(
+        labels=labels,
+        rows=tuple(_ladder_row(rung, labels, dearest) for rung in rungs),
+        sentences=ladder_sentences(rungs),
+    )
+
+
+def _ladder_row(rung: Rung, labels: Sequence[str], dearest: float) -> LadderRow:
+    cost = rung.usd_per_million_requests
+    verdict = "met" if rung.meets_slo else "missed"
+    return LadderRow(
+        step=rung.step,
+        settings=rung.settings,
+        replicas="no number" if rung.replicas is None else str(rung.replicas),
+        latencies=tuple(duration_text(rung.latency_s[label].value) for label in labels),
+        cost="-" if cost is None else f"${cost:.3g}",
+        share=None if cost is None or dearest <= 0 else round(100 * cost / dearest, 1),
+        state="ok" if rung.meets_slo else "missed",
+        verdict=verdict if rung.is_taken else f"{verdict}, not taken",
+    )
+
+
+def _search(search: SearchSummary) -> str:
+    """How the search went, in one sentence; empty where it was not counted."""
+    if not search.considered:
+        return ""
+    pruned = ", ".join(f"{name} {count}" for name, count in search.pruned.items())
+    return (
+        f"{search.considered} places considered, {search.simulated} simulated,"
+        f" {sum(search.pruned.values())} ruled out by arithmetic" + (f" ({pruned})" if pruned else "")
+    )
