@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 _MAX_REQUESTS = 5_000_000
 _DEFAULT_REQUESTS = 20_000
-STEP_OVERHEAD_S = 1.5e-3
+STEP_OVERHEAD_S = 1.6e-3
 """What vLLM 0.32 takes between two steps without async scheduling: scheduling, answers, messages to the worker."""
-REQUEST_OVERHEAD_S = 5e-3
+REQUEST_OVERHEAD_S = 6e-3
 """What it takes from the request to the scheduler and from the first token to the client. Both: sim_vs_vllm."""
 _LENGTHS = "TOKENS"
 
@@ -107,14 +107,14 @@ _LENGTHS = "TOKENS"
     metavar="TIME",
     callback=duration_option,
     help="Added to every measured step, for what the server does between two. Default: the profile's "
-    "step_overhead_ms, else 1.5ms, or 0 with --async-scheduling, which hides it.",
+    "step_overhead_ms, else 1.6ms, or 0 with --async-scheduling, which hides it.",
 )
 @click.option(
     "--request-overhead",
     "request_overhead_s",
     metavar="TIME",
     callback=duration_option,
-    help="Added to every request before its first token. Default: the profile's request_overhead_ms, else 5ms.",
+    help="Added to every request before its first token. Default: the profile's request_overhead_ms, else 6ms.",
 )
 @click.option(
     "--requests",

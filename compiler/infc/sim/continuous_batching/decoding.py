@@ -108,10 +108,14 @@ class Decoding:
 
     def blocks_needed(self, steps: int = 1) -> int:
         """New blocks that the next `steps` steps need."""
-        size = self._block_tokens
-        rounds, rest = divmod(steps, size)
+        size, phases = self._block_tokens, self._phases
         at = self.counter % size
-        return rounds * self.count + sum(self._phases[index % size] for index in range(at, at + rest))
+        if steps == 1:
+            return phases[at]
+        rounds, rest = divmod(steps, size)
+        end = at + rest
+        some = sum(phases[at:end]) if end <= size else sum(phases[at:]) + sum(phases[: end - size])
+        return rounds * self.count + some
 
     def steps_within(self, limit: int, free_blocks: int) -> int:
         """The steps, up to `limit`, for which so many free blocks last."""

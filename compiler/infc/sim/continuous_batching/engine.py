@@ -31,15 +31,11 @@ class Chunk(NamedTuple):
     tokens: int
 
 
-class Gaps(NamedTuple):
-    """`steps` gaps between tokens, of `first_s` and `growth_s` more each time, in each of `sequences` sequences."""
+Gaps: TypeAlias = tuple[float, float, int, int]
+"""(first_s, growth_s, steps, sequences): `steps` gaps between tokens in each of `sequences` sequences.
 
-    first_s: float
-    growth_s: float
-    steps: int
-    sequences: int
-
-
+The first is of `first_s`, each next one `growth_s` longer.
+"""
 Successor: TypeAlias = Callable[[float], None]
 """Called with the time of a request's last token."""
 
@@ -129,24 +125,22 @@ class Engine:
         decoding, pool, steps = self._decoding, self._pool, self._steps
         count = decoding.count
         limit = decoding.steps_to_change()
+        first_s = self._decode_s()
+        growth_s = steps.context_s * count + steps.window_s * decoding.below_window
+        if self._arrivals and not self._is_blocked:
+            limit = self._steps_until(self._arrivals[0][0], first_s, growth_s, limit)
         blocks = decoding.blocks_needed(limit)
         if blocks > pool.free:
             limit = decoding.steps_within(limit, pool.free)
             if limit == 0:
                 return False
             blocks = decoding.blocks_needed(limit)
-        first_s = self._decode_s()
-        growth_s = steps.context_s * count + steps.window_s * decoding.below_window
-        if self._arrivals and not self._is_blocked:
-            until = self._steps_until(self._arrivals[0][0], first_s, growth_s, limit)
-            if until < limit:
-                limit, blocks = until, decoding.blocks_needed(until)
         duration_s = _elapsed_s(limit, first_s, growth_s)
         used = self._kv_blocks - pool.free
         pool.take(blocks)
         self._count(duration_s, limit, count, used + blocks / 2)
         self.peak_blocks = max(self.peak_blocks, used + blocks)
-        self.gaps.append(Gaps(first_s, growth_s, limit, count))
+        self.gaps.append((first_s, growth_s, limit, count))
         self._last_start_s = self._now_s - (first_s + growth_s * (limit - 1))
         decoding.advance(limit)
         self._end(decoding.pop_ended())
@@ -324,10 +318,10 @@ class Engine:
         regular = self._decoding.count - len(left_out)
         if self._behind:
             for request in [each for each in self._behind if each not in left_out]:
-                self.gaps.append(Gaps(self._now_s - self._behind.pop(request), 0.0, 1, 1))
+                self.gaps.append((self._now_s - self._behind.pop(request), 0.0, 1, 1))
                 regular -= 1
         if regular:
-            self.gaps.append(Gaps(duration_s, 0.0, 1, regular))
+            self.gaps.append((duration_s, 0.0, 1, regular))
 
     def _advance(self, left_out: list[int]) -> None:
         """One token for everything that decodes but for what was left out of the step."""
@@ -349,7 +343,7 @@ class Engine:
         if emitted == 1:
             self.first_s[request] = self._now_s
         else:
-            self.gaps.append(Gaps(self._now_s - self._preempted.pop(request), 0.0, 1, 1))
+            self.gaps.append((self._now_s - self._preempted.pop(request), 0.0, 1, 1))
         if emitted == self._output[request]:
             self._end([(request, cached)])
         else:
