@@ -50,11 +50,14 @@ Floats = npt.NDArray[np.float64]
 class Probe:
     """What this server and client add, measured once, in seconds.
 
-    `execution_s` and `request_s` around an execution, once and for each request in it; `response_s` between the answers
-    of one batch; `idle_s` between executions where batches are formed ahead, `forming_s` where they are formed for a
-    free instance; `transport_s` between client and server; `hand_over_s` from one step of an ensemble to the next.
+    `dispatch_s` until an idle instance starts, with a batcher, and `direct_s` without; `execution_s` and `request_s`
+    around an execution, once and for each request in it; `response_s` between the answers of one batch; `idle_s`
+    between executions where batches are formed ahead, `forming_s` where they are formed for a free instance;
+    `transport_s` between client and server; `hand_over_s` from one step of an ensemble to the next.
     """
 
+    dispatch_s: float
+    direct_s: float
     execution_s: float
     request_s: float
     response_s: float
@@ -67,6 +70,7 @@ class Probe:
         """As the simulator takes it."""
         has_prefetch = setting.batching.has_prefetch and setting.rules.allows_prefetch
         return ServerOverhead(
+            dispatch_s=self.dispatch_s if setting.batching.max_batch_size > 1 else self.direct_s,
             execution_s=self.execution_s + slowing_s,
             request_s=self.request_s,
             response_s=self.response_s,
@@ -120,10 +124,16 @@ class Run:
     is_rejected: npt.NDArray[np.bool_]
     statistics: ModelStatistics
 
-    @property
-    def transport_s(self) -> float:
-        """Mean seconds between client and server."""
-        return self.statistics.layers(float(self.latency_s[~self.is_rejected].mean())).transport_s
+    def transport_s(self, response_s: float, mean_rows: float = 1.0) -> float:
+        """Mean seconds between client and server.
+
+        The server counts a request as under way until the last answer of its batch has left, `response_s` after
+        each other.
+        """
+        outside_s = self.statistics.layers(float(self.latency_s[~self.is_rejected].mean())).transport_s
+        waiting = sum(b.executions * b.batch_size * (b.batch_size / mean_rows - 1) / 2 for b in self.statistics.batches)
+        rows = sum(batch.executions * batch.batch_size for batch in self.statistics.batches)
+        return outside_s + response_s * max(waiting / rows, 0.0)
 
 
 class Bench:
@@ -184,19 +194,37 @@ class Bench:
         response_s, idle_s = self._backlog()
         self.load(with_policy(setting))
         _, forming_s = self._backlog()
-        self.load(ensemble)
-        alone = self.send(Requests(arrivals_s=np.arange(1, 200) * 0.05), name=PIPELINE)
-        known_s = sum(step.sleep_s[0] + step.batching.max_queue_delay_s + base_s + each_s for _, step in ensemble.steps)
-        passing_s = float(np.median(alone.latency_s)) - known_s - run.transport_s
+        dispatch_s, direct_s = (self._dispatch_s(light(1, size=size)) for size in (LARGEST_BATCH, 1))
+        transport_s = run.transport_s(response_s)
+        hand_over_s = self._hand_over_s(ensemble, transport_s)
         return Probe(
+            dispatch_s=dispatch_s,
+            direct_s=direct_s,
             execution_s=float(base_s),
             request_s=float(each_s),
             response_s=response_s,
             idle_s=idle_s,
             forming_s=forming_s,
-            transport_s=run.transport_s,
-            hand_over_s=max(passing_s / (len(ensemble.steps) - 1), 0.0),
+            transport_s=transport_s,
+            hand_over_s=hand_over_s,
         )
+
+    def _dispatch_s(self, setting: Setting) -> float:
+        """Mean seconds in the queue of requests that find the instance idle."""
+        self.load(setting)
+        run = self.send(Requests(arrivals_s=np.arange(1, 150) * 0.02))
+        return run.statistics.queue_s / run.statistics.requests
+
+    def _hand_over_s(self, ensemble: EnsembleSetting, transport_s: float) -> float:
+        """Mean seconds from one step to the next of an idle ensemble."""
+        self.load(ensemble)
+        before = [self._server.statistics(name) for name, _ in ensemble.steps]
+        run = self.send(Requests(arrivals_s=np.arange(1, 100) * 0.05), name=PIPELINE)
+        inside_s = 0.0
+        for (name, _), then in zip(ensemble.steps, before, strict=True):
+            each = self._server.statistics(name).since(then)
+            inside_s += each.queue_s / each.requests + _mean_service_s(each)
+        return max(float(run.latency_s.mean()) - inside_s - transport_s, 0.0) / (len(ensemble.steps) - 1)
 
     def _backlog(self) -> tuple[float, float]:
         """Seconds between the answers of a full batch, and between executions beyond what they take."""
@@ -219,12 +247,13 @@ class Bench:
         planned = setting.requests(arrival_times_s(setting.arrival, setting.rate_rps, count, seed), seed)
         run = self.send(planned)
         sent = replace(planned, arrivals_s=np.maximum.accumulate(run.sent_s))
-        in_situ, slowing_s = _in_situ(setting, sent, run, probe)
+        transport_s = run.transport_s(probe.response_s, planned.mean_rows)
+        in_situ, slowing_s = _in_situ(setting, sent, run, probe, transport_s)
         a_priori = _simulated(setting, planned, setting.table(), probe.overhead(setting))
         textbook_s: tuple[float, ...] = ()
         if setting.is_plain:
             as_textbook = replace(setting.batching, has_prefetch=False, preferred_batch_sizes=())
-            own = replace(probe.overhead(setting, run.transport_s), execution_s=0.0, request_s=0.0)
+            own = replace(probe.overhead(setting, transport_s), execution_s=0.0, request_s=0.0)
             service_s = _measured_service_s(setting, run, probe, slowing_s)
             textbook = simulate(sent.arrivals_s, service_s, as_textbook, setting.instances, overhead=own)
             textbook_s = _tail(textbook.latency_s, sent.arrivals_s)
@@ -315,7 +344,9 @@ def _simulated(setting: Setting, requests: Requests, table: ServiceTable, overhe
     )
 
 
-def _in_situ(setting: Setting, sent: Requests, run: Run, probe: Probe) -> tuple[RequestsResult, float]:
+def _in_situ(
+    setting: Setting, sent: Requests, run: Run, probe: Probe, transport_s: float
+) -> tuple[RequestsResult, float]:
     """With the service times of the run, and how much longer these were than the probe's.
 
     Where batches differ in more than their size, only the mean over all executions is known.
@@ -323,11 +354,11 @@ def _in_situ(setting: Setting, sent: Requests, run: Run, probe: Probe) -> tuple[
     if setting.is_plain:
         slowing_s = _excess_s(setting, run.statistics, probe)
         table = ServiceTable.of_batch(_measured_service_s(setting, run, probe, slowing_s))
-        own = replace(probe.overhead(setting, run.transport_s), execution_s=0.0, request_s=0.0)
+        own = replace(probe.overhead(setting, transport_s), execution_s=0.0, request_s=0.0)
         return _simulated(setting, sent, table, own), slowing_s
     slowing_s = 0.0
     for _ in range(2):
-        overhead = probe.overhead(setting, run.transport_s, slowing_s)
+        overhead = probe.overhead(setting, transport_s, slowing_s)
         result = _simulated(setting, sent, setting.table(), overhead)
         slowing_s += _mean_service_s(run.statistics) - result.steps[0].mean_service_s
     return result, slowing_s

@@ -150,7 +150,8 @@ def render(rows: Sequence[Row], probe: Probe, seconds: float, is_realtime: bool)
         f"{_all(delayed, lambda row: row.textbook_s)}",
         f"- tritonserver 2.51 (24.10), {seconds:g} s for each setting after warm-up, "
         f"{'real-time' if is_realtime else 'normal'} priority; {noisy} noisy (the client or the server was held up)",
-        f"- this server adds {_ms(probe.execution_s)} to an execution, {_ms(probe.request_s)} for each request in it, "
+        f"- this server takes {_ms(probe.dispatch_s)} to start on an idle instance ({_ms(probe.direct_s)} without a "
+        f"batcher), adds {_ms(probe.execution_s)} to an execution, {_ms(probe.request_s)} for each request in it, "
         f"sends its answers {_ms(probe.response_s)} apart, idles {_ms(probe.idle_s)} between batches "
         f"({_ms(probe.forming_s)} without prefetch), hands a request to an ensemble's next step in "
         f"{_ms(probe.hand_over_s)}; {_ms(probe.transport_s)} pass between client and server",

@@ -115,13 +115,15 @@ def test_every_request_is_served_once_or_rejected(
     assert by_law == pytest.approx(counted, rel=1e-9, abs=1e-9)
 
 
-@given(requests(), batchings(), st.sampled_from([0.0, 0.25]), st.integers(1, 3), st.booleans())
+@given(
+    requests(), batchings(), st.sampled_from([0.0, 0.25]), st.sampled_from([0.0, 0.3]), st.integers(1, 3), st.booleans()
+)
 @settings(max_examples=120, deadline=None)
 def test_equal_requests_are_served_as_in_the_fast_simulation(
-    asked: Requests, batching: DynamicBatching, idle_s: float, instances: int, is_dynamic: bool
+    asked: Requests, batching: DynamicBatching, idle_s: float, dispatch_s: float, instances: int, is_dynamic: bool
 ) -> None:
     """Event by event and fast: the same latencies and batches, wherever both apply."""
-    overhead = ServerOverhead(idle_s=idle_s, response_s=0.01, transport_s=0.125)
+    overhead = ServerOverhead(dispatch_s=dispatch_s, idle_s=idle_s, response_s=0.01, transport_s=0.125)
     curve = TABLE.seconds[0]
     fast = simulate(asked.arrivals_s, curve, batching, instances, has_dynamic_shapes=is_dynamic, overhead=overhead)
     group = InstanceGroup(service=ServiceTable.of_batch(curve), count=instances)

@@ -19,17 +19,20 @@ LEAST_REQUESTS = 24
 MOST_TOKENS = 40_000_000
 """Most output tokens of a run: fewer waves would give the first one a larger share of the mean."""
 _SEED = 20250711
+_QUEUED, _QUEUED_LEAST = 1.25, 8
+"""Requests in the server that are simulated, beyond those that fit it: enough that one always waits."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClosedLoopFigures:
     """Means over the requests of a run, in seconds; tokens per second of all requests together.
 
+    Requests of one token have no `tpot_s`.
     `utilization` is the share of the time in which a step ran, `preemptions` are per request.
     """
 
     ttft_s: float
-    tpot_s: float
+    tpot_s: float | None
     e2e_s: float
     output_tokens_per_s: float
     utilization: float

@@ -84,16 +84,16 @@ def simulate(
         seconds + overhead.execution_s + overhead.request_s * (index + 1)
         for index, seconds in enumerate(service_s[: batching.max_batch_size])
     ]
-    if batching.max_batch_size == 1:
+    if batching.max_batch_size == 1 and overhead.dispatch_s == 0.0:
         starts_s = _fifo_starts_s(arrivals_s, busy_s[0] + overhead.idle_s, instances)
         sizes = np.ones(len(arrivals_s), dtype=np.int64)
     else:
-        times_s, idle_s = arrivals_s.tolist(), overhead.idle_s
+        times_s = arrivals_s.tolist()
         if is_textbook(batching):
-            batch_starts_s, batch_sizes = _simulate_textbook(times_s, busy_s, batching, instances, idle_s)
+            batch_starts_s, batch_sizes = _simulate_textbook(times_s, busy_s, batching, instances, overhead)
         else:
             batch_starts_s, batch_sizes = simulate_prefetching(
-                times_s, busy_s, batching, instances, idle_s, has_dynamic_shapes
+                times_s, busy_s, batching, instances, overhead, has_dynamic_shapes
             )
         sizes = np.asarray(batch_sizes, dtype=np.int64)
         starts_s = np.repeat(np.asarray(batch_starts_s), sizes)
@@ -144,29 +144,30 @@ def _fifo_starts_s(
 
 
 def _simulate_textbook(
-    arrivals_s: list[float], busy_s: list[float], batching: DynamicBatching, instances: int, idle_s: float
+    arrivals_s: list[float], busy_s: list[float], batching: DynamicBatching, instances: int, overhead: ServerOverhead
 ) -> tuple[list[float], list[int]]:
     """Start and size of every batch, in order of start."""
-    maximum, delay_s = batching.max_batch_size, batching.max_queue_delay_s
-    occupied_s = [seconds + idle_s for seconds in busy_s]
+    maximum, dispatch_s = batching.max_batch_size, overhead.dispatch_s
+    delay_s = batching.max_queue_delay_s if maximum > 1 else 0.0
+    occupied_s = [seconds + overhead.idle_s for seconds in busy_s]
     free_s = [-math.inf] * instances
     count = len(arrivals_s)
     starts_s: list[float] = []
     sizes: list[int] = []
     head = 0
-    crowded = _crowded(arrivals_s, occupied_s[0]) if instances == 1 and delay_s == 0.0 else []
+    crowded = _crowded(arrivals_s, dispatch_s + occupied_s[0]) if instances == 1 and delay_s == 0.0 else []
     can_skip = 0 < len(crowded) < _FEW * count
     following = 0
     while head < count:
         oldest_s = arrivals_s[head]
-        if can_skip and free_s[0] <= oldest_s:
+        if can_skip and free_s[0] < oldest_s:
             # An idle instance serves requests one by one while each is answered before the next one arrives.
             while crowded[following] < head:
                 following += 1
             if (until := crowded[following]) > head:
-                starts_s += arrivals_s[head:until]
+                starts_s += [each + dispatch_s for each in arrivals_s[head:until]]
                 sizes += [1] * (until - head)
-                free_s[0] = arrivals_s[until - 1] + occupied_s[0]
+                free_s[0] = arrivals_s[until - 1] + dispatch_s + occupied_s[0]
                 head = until
                 continue
         start_s = max(free_s[0], oldest_s)
@@ -183,6 +184,8 @@ def _simulate_textbook(
             size = bisect_right(arrivals_s, start_s, head + 1, min(full, count)) - head
         else:
             size = 1
+        if free_s[0] < start_s:
+            start_s += dispatch_s
         heapq.heapreplace(free_s, start_s + occupied_s[size - 1])
         starts_s.append(start_s)
         sizes.append(size)

@@ -140,8 +140,9 @@ class _Run:
                     self._reject(request.index, first_s)
 
     def _state(self, index: int, step: Step, steps: Sequence[Step]) -> _State:
-        def execute(now_s: float, group: int, requests: list[QueuedRequest]) -> float:
-            return self._execute(index, now_s, group, requests)
+        def execute(now_s: float, group: int, requests: list[QueuedRequest], has_waited: bool) -> float:
+            dispatch_s = step.overhead.dispatch_s if has_waited else 0.0
+            return self._execute(index, now_s, dispatch_s, group, requests)
 
         scheduler = Scheduler(
             batching=step.batching,
@@ -160,7 +161,7 @@ class _Run:
         if not self._states[step].scheduler.enqueue(request, now_s):
             self._reject(index, now_s)
 
-    def _execute(self, index: int, now_s: float, group: int, requests: list[QueuedRequest]) -> float:
+    def _execute(self, index: int, now_s: float, dispatch_s: float, group: int, requests: list[QueuedRequest]) -> float:
         """An execution starts: how long its instance is taken; infinite when the host says when it ends."""
         state = self._states[index]
         overhead = state.step.overhead
@@ -170,13 +171,13 @@ class _Run:
         seconds += overhead.execution_s + overhead.request_s * len(requests)
         state.batch_sizes[rows] += 1
         for request in requests:
-            state.queue_s[request.index] = now_s - request.enqueued_s
+            state.queue_s[request.index] = now_s + dispatch_s - request.enqueued_s
         if self._host is not None and state.step.shares_host:
-            self._host.start(now_s, seconds, _Job(index, group, now_s, requests))
+            self._host.start(now_s, dispatch_s + seconds, _Job(index, group, now_s, requests))
             return math.inf
         state.busy_s += seconds
-        self._answer(index, requests, now_s + seconds)
-        return seconds + overhead.idle_s
+        self._answer(index, requests, now_s + dispatch_s + seconds)
+        return dispatch_s + seconds + overhead.idle_s
 
     def _end_hosted(self, job: _Job, now_s: float) -> None:
         state = self._states[job.step]

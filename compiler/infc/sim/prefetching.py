@@ -21,6 +21,7 @@ from bisect import bisect_right
 from collections import deque
 
 from infc.ir.candidate import DynamicBatching
+from infc.sim.overhead import ServerOverhead
 
 _NEVER = math.inf
 
@@ -30,15 +31,16 @@ def simulate_prefetching(
     busy_s: list[float],
     batching: DynamicBatching,
     instances: int,
-    idle_s: float,
+    overhead: ServerOverhead,
     has_dynamic_shapes: bool,
 ) -> tuple[list[float], list[int]]:
     """Start and size of every batch, in order of start; requests are in order of arrival.
 
-    `busy_s[b-1]` is how long a batch of b keeps an instance busy, `idle_s` how long it then takes no payload.
+    `busy_s[b-1]` is how long a batch of b keeps an instance busy; of the overhead only what comes before and after it
+    counts.
     """
-    occupied_s = [seconds + idle_s for seconds in busy_s]
-    server = _Server(arrivals_s, occupied_s, batching, instances, has_dynamic_shapes)
+    occupied_s = [seconds + overhead.idle_s for seconds in busy_s]
+    server = _Server(arrivals_s, occupied_s, batching, instances, overhead.dispatch_s, has_dynamic_shapes)
     count = len(arrivals_s)
     while server.taken < count:
         server.advance()
@@ -57,11 +59,13 @@ class _Server:
         occupied_s: list[float],
         batching: DynamicBatching,
         instances: int,
+        dispatch_s: float,
         has_dynamic_shapes: bool,
     ) -> None:
         self.arrivals_s = [*arrivals_s, _NEVER]
         self.count = len(arrivals_s)
         self.occupied_s = occupied_s
+        self.dispatch_s = dispatch_s
         self.delay_s = batching.max_queue_delay_s
         self.maximum = batching.max_batch_size
         self.preferred = sorted(set(batching.preferred_batch_sizes)) or [batching.max_batch_size]
@@ -74,7 +78,7 @@ class _Server:
         self.line: deque[int] = deque()
         self.next_preferred = 0
         self.timer_s = _NEVER
-        self.idle = instances
+        self.idle = deque([-_NEVER] * instances)  # since when each instance that waits does
         self.free_s: list[float] = []
         self.starts_s: list[float] = []
         self.sizes: list[int] = []
@@ -92,8 +96,7 @@ class _Server:
         # Requests that do not wake the batcher only join the queue.
         self.arrived = bisect_right(self.arrivals_s, event_s, self.arrived, min(waking, self.count))
         if free_s <= self.timer_s:
-            heapq.heappop(self.free_s)
-            self.idle += 1
+            self.idle.append(heapq.heappop(self.free_s))
             if self.line:
                 self._take(free_s)
                 self._batch(free_s)
@@ -112,8 +115,7 @@ class _Server:
         if self.arrivals_s[min(first + self.preferred[0] - 1, self.count)] <= due_s:
             return False
         while self.free_s and self.free_s[0] <= due_s:
-            heapq.heappop(self.free_s)
-            self.idle += 1
+            self.idle.append(heapq.heappop(self.free_s))
         end = first + 1
         while self.arrivals_s[end] <= due_s and self.delay_s > 0.0:
             end += 1
@@ -150,7 +152,7 @@ class _Server:
     def _has_slot(self) -> bool:
         """Whether the batcher may put another payload in line."""
         waiting = len(self.line)
-        return waiting < self.line_limit if self.has_prefetch else waiting < self.idle
+        return waiting < self.line_limit if self.has_prefetch else waiting < len(self.idle)
 
     def _move(self, now_s: float) -> bool:
         """Move requests from the queue to the current payload; False when the batcher sleeps instead."""
@@ -200,8 +202,8 @@ class _Server:
                 break
             line.popleft()
             end = merged_end
-        self.idle -= 1
+        start_s = now_s + self.dispatch_s if self.idle.popleft() < now_s else now_s
         self.taken = end
-        self.starts_s.append(now_s)
+        self.starts_s.append(start_s)
         self.sizes.append(end - first)
-        heapq.heappush(self.free_s, now_s + self.occupied_s[end - first - 1])
+        heapq.heappush(self.free_s, start_s + self.occupied_s[end - first - 1])

@@ -28,7 +28,7 @@ _POLL_S = 0.5
 _TICK_S = 1e-6
 """How long after its timeout a request is looked at: the real batcher sleeps in whole microseconds."""
 
-Execute = Callable[[float, int, list[QueuedRequest]], float]
+Execute = Callable[[float, int, list[QueuedRequest], bool], float]
 
 
 class Payload:
@@ -59,8 +59,8 @@ class Scheduler:
         batching: the dynamic batcher; None: every request is an execution of its own, in order of arrival.
         rules: priority levels and queue policies; only a dynamic batcher has them.
         instances: the group of each instance; the one that has been free for longest takes the next payload.
-        execute: called as (now, group, requests) when an execution starts; seconds until its instance is free again,
-            or infinity when `free` will be called.
+        execute: called as (now, group, requests, whether the instance had to wait for them) when an execution starts;
+            seconds until its instance is free again, or infinity when `free` will be called.
         has_dynamic_shapes: an input has a dynamic dimension and may not be ragged: requests of different `axis_size` do
             not share a batch, and every request wakes the batcher.
     """
@@ -84,7 +84,7 @@ class Scheduler:
         self._line_limit = 2 * len(instances)
         self._execute = execute
         self._queue = RequestQueue(rules)
-        self._idle: deque[int] = deque(instances)
+        self._idle: deque[tuple[int, float]] = deque((group, -_NEVER) for group in instances)
         self._busy: list[tuple[float, int, int]] = []
         self._started = 0
         self._line: deque[Payload] = deque()
@@ -136,7 +136,7 @@ class Scheduler:
 
     def free(self, now_s: float, group: int) -> None:
         """An instance of a group is free again."""
-        self._idle.append(group)
+        self._idle.append((group, now_s))
         if self._line:
             self._take(now_s)
             if not self._is_direct:
@@ -247,8 +247,8 @@ class Scheduler:
                 break
             payload.take(following.requests)
             self._line.popleft()
-        group = self._idle.popleft()
-        seconds = self._execute(now_s, group, payload.requests)
+        group, idle_since_s = self._idle.popleft()
+        seconds = self._execute(now_s, group, payload.requests, idle_since_s < now_s)
         if seconds < _NEVER:
             self._started += 1
             heapq.heappush(self._busy, (now_s + seconds, self._started, group))

@@ -148,6 +148,7 @@ _MICROSECONDS = click.FloatRange(0, 60e6)
     callback=level_policies_option,
     help="Queue policy of one level: 2:timeout-us=5000,action=reject,max-queue-size=64.",
 )
+@click.option("--dispatch-us", type=_MICROSECONDS, default=0.0, help="Before an idle instance starts with a request.")
 @click.option("--execution-overhead-us", type=_MICROSECONDS, default=0.0, help="Added to every execution.")
 @click.option("--request-overhead-us", type=_MICROSECONDS, default=0.0, help="Added to it for each request in it.")
 @click.option("--response-overhead-us", type=_MICROSECONDS, default=0.0, help="Between the answers of one batch.")
@@ -186,6 +187,7 @@ def triton(
     request_timeout_us: Shares | None,
     max_queue_size: int,
     level_policies: dict[int, QueuePolicy],
+    dispatch_us: float,
     execution_overhead_us: float,
     request_overhead_us: float,
     response_overhead_us: float,
@@ -253,6 +255,7 @@ def triton(
             rules=rules_of(policies, traffic),
             has_dynamic_shapes=not is_ragged and (has_dynamic_shapes or bool(axis_ms)),
             overhead=ServerOverhead(
+                dispatch_s=dispatch_us * 1e-6,
                 execution_s=execution_overhead_us * 1e-6,
                 request_s=request_overhead_us * 1e-6,
                 response_s=response_overhead_us * 1e-6,

@@ -18,6 +18,7 @@ class Decoding:
     __slots__ = (
         "_base",
         "_block_tokens",
+        "_crosses_at",
         "_crossings",
         "_ends",
         "_ends_at",
@@ -42,6 +43,7 @@ class Decoding:
         self._ends_at: dict[int, int] = {}  # the counter after the last token
         self._phases = [0] * block_tokens  # how many need a block when the counter is at this phase
         self._ends: list[tuple[int, int]] = []
+        self._crosses_at: dict[int, int] = {}  # the counter as the cache reaches the window
         self._crossings: list[tuple[int, int]] = []
 
     def __contains__(self, request: int) -> bool:
@@ -67,7 +69,8 @@ class Decoding:
             self.windowed += min(cached, self._window_tokens)
             if cached < self._window_tokens:
                 self.below_window += 1
-                heapq.heappush(self._crossings, (self._window_tokens - base, request))
+                at = self._crosses_at[request] = self._window_tokens - base
+                heapq.heappush(self._crossings, (at, request))
 
     def remove(self, request: int) -> int:
         """A sequence no longer decodes. Returns: the tokens in its cache."""
@@ -79,7 +82,7 @@ class Decoding:
         self.context -= cached
         if self._window_tokens is not None:
             self.windowed -= min(cached, self._window_tokens)
-            self.below_window -= cached < self._window_tokens
+            self.below_window -= self._crosses_at.pop(request, None) is not None
         return cached
 
     def advance(self, steps: int) -> None:
@@ -129,8 +132,8 @@ class Decoding:
         return min(steps, limit)
 
     def _pass_window(self) -> None:
-        window = self._window_tokens
         while self._crossings and self._crossings[0][0] <= self.counter:
             at, request = heapq.heappop(self._crossings)
-            if window is not None and window - self._base.get(request, window + 1) == at:
+            if self._crosses_at.get(request) == at:
+                del self._crosses_at[request]
                 self.below_window -= 1
