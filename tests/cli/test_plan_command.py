@@ -52,18 +52,6 @@ def test_exit_codes_follow_the_worst_spec(tmp_path: Path) -> None:
     assert "wrong.infc.yaml:5" in errors
 
 
-def test_a_language_model_is_refused_with_a_reason(tmp_path: Path) -> None:
-    """A valid spec that this version cannot plan exits 1 with its own diagnostic."""
-    spec = tmp_path / "llm.infc.yaml"
-    spec.write_text(
-        "apiVersion: infc.dev/v1\nkind: InferenceSpec\nmodel: {huggingface: {repo: a/b}}\nslo: {ttft: {p99: 1s}}\n"
-        "workload: {rate: 2/s, prompt_tokens: {max: 512}, output_tokens: {max: 128}}\n"
-    )
-    code, _, errors = run("plan", str(spec))
-    assert code == 1
-    assert "plan-unsupported-model" in errors
-
-
 def test_why_explains_one_candidate() -> None:
     """A short label is planned at its best settings."""
     code, out, _ = run("plan", str(SPEC), "--why", "int8/l4")

@@ -61,7 +61,8 @@ class Candidate:
         """The short name that `infc plan --why` takes, replicas left out: `int8/l4/b8/i2/d500us`.
 
         The power mode follows the hardware (`jetson-orin-nx-16gb@25W`); `d` is left out at zero delay, `np` marks
-        prefetch off.
+        prefetch off. A language model's has its parallelism and vLLM's limits: `fp8/h100-sxm/tp2/s128/t8192`, with
+        `kv-fp8` where the cache is not in the model's own precision.
         """
         hardware = self.hardware_id + (f"@{self.power_mode}" if self.power_mode else "")
         parts = [self.precision.value, hardware]
@@ -73,5 +74,6 @@ class Candidate:
                 if not b.has_prefetch:
                     parts.append("np")
             case ContinuousBatching() as c:
-                parts += [f"tp{self.tensor_parallel}", f"s{c.max_num_seqs}", f"t{c.max_num_batched_tokens}"]
+                kv = [f"kv-{c.kv_precision.value}"] if c.kv_precision is not None else []
+                parts += [f"tp{self.tensor_parallel}", *kv, f"s{c.max_num_seqs}", f"t{c.max_num_batched_tokens}"]
         return "/".join(parts)

@@ -48,11 +48,12 @@ class SearchSummary:
     A place is a device at one precision (and, for a language model, one tensor parallel size and precision of the KV
     cache). Of those `considered`, arithmetic ruled out the `pruned` ones, by the constraint or bound that did it
     ("objective": the best value the place can take is worse than what was reached), and the other `simulated` ones were
-    sized by simulation.
+    sized by simulation, in so many `simulations` (0: not counted).
     """
 
     considered: int = 0
     simulated: int = 0
+    simulations: int = 0
     pruned: Mapping[str, int] = field(default_factory=dict)
 
 

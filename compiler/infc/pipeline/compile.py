@@ -5,6 +5,7 @@ one of the lock. `.infc/` and `infc-profiles/` get content-addressed results on 
 leaves results that the next one uses, never half a bundle or half a lock.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,18 +15,21 @@ from infc.emit.triton import default_release, emit
 from infc.emit.write import write_bundle
 from infc.ir.accuracy import Verdict
 from infc.ir.bundle import Bundle
-from infc.ir.plan import Infeasible, Plan
-from infc.ir.problem import Problem
+from infc.ir.plan import Decision, Infeasible, Plan
+from infc.ir.problem import AnyProblem, Problem
 from infc.lock import EntryDiff, Lock, LockEntry, diff_entries, entry_from, holds, input_digests, read_lock, update_lock
 from infc.pipeline.plan import (
     PlannedSpec,
     PlannedTarget,
     locked_digest_from,
+    of_onnx,
+    only_planned,
     overlay_of,
     plan_spec,
     profile_store,
     spec_path_in_workspace,
 )
+from infc.pipeline.policies import Policies, policy_diagnostics
 from infc.pipeline.settle import Announce, ProgressBar, Settled, Unsettled, Workshop, settle
 from infc.plan.evidence import has_doubt
 from infc.report.plan_json import render_plan_json
@@ -33,7 +37,7 @@ from infc.report.planned import PlannedEntry
 from infc.resolve.problem import market_options
 from infc.resolve.store import ProfileStore
 from infc.resolve.targets import Catalogue, load_catalogue
-from infc.spec import LoadedSpec
+from infc.spec import LoadedSpec, load_spec
 from infc.validate.contract import CONTRACT_NAME, SAMPLES_NAME, contract_from
 from infc.validate.contract_json import to_json
 from infc.validate.samples import request_samples
@@ -79,7 +83,8 @@ class CompiledTarget:
 class CompiledSpec:
     """What a compile came to. `compiled` is empty unless every target succeeded: nothing was written then.
 
-    `unsettled` are the targets that did not; `is_stale` says that a locked compile found the lock not to hold.
+    `unsettled` are the targets that did not; `is_stale` says that a locked compile found the lock not to hold,
+    `is_policy_invalid` that infc-policy.yaml has errors.
     """
 
     planned: PlannedSpec
@@ -87,6 +92,7 @@ class CompiledSpec:
     unsettled: tuple[Unsettled, ...]
     diagnostics: tuple[Diagnostic, ...]
     is_stale: bool = False
+    is_policy_invalid: bool = False
 
     @property
     def is_inconclusive(self) -> bool:
@@ -99,6 +105,8 @@ class CompiledSpec:
         """The documented exit code of this result: 0, 1, 3, 4, 5 or 6."""
         if self.is_stale:
             return 4
+        if self.is_policy_invalid:
+            return 5
         if self.planned.status == "invalid":
             return 5 if self.planned.is_spec_invalid else 1
         if self.is_inconclusive:
@@ -125,6 +133,11 @@ def compile_spec(path: Path, options: CompileOptions) -> CompiledSpec:
     Raises:
         ToolError: a package, a tool or the file system is missing or refuses.
     """
+    loaded = load_spec(path)
+    refusal = only_planned(loaded)
+    if refusal is not None:
+        diagnostics = (*loaded.diagnostics, refusal)
+        return _stopped(PlannedSpec(loaded=loaded, decisions=(), diagnostics=diagnostics), diagnostics)
     loaded_lock, lock_problems = read_lock(_lock_path(path))
     planned = plan_spec(
         path,
@@ -138,9 +151,15 @@ def compile_spec(path: Path, options: CompileOptions) -> CompiledSpec:
         return _stopped(planned, planned.diagnostics)
     if any(isinstance(d.decision, Infeasible) for d in planned.decisions):
         return _stopped(planned, planned.diagnostics)
+    policies = Policies()
+    judged = _judged(policies, planned, ((d.problem, d.decision) for d in planned.decisions))
+    if policies.is_invalid or has_errors(judged):
+        stopped = _stopped(planned, (*planned.diagnostics, *policies.diagnostics, *judged))
+        return replace(stopped, is_policy_invalid=policies.is_invalid)
     store = profile_store(planned.loaded.workspace)
     drafts, unsettled, diagnostics = _drafts(planned, store, loaded_lock, options)
-    diagnostics = (*planned.diagnostics, *diagnostics)
+    judged = _judged(policies, planned, ((d.settled.problem, d.settled.plan) for d in drafts))
+    diagnostics = (*planned.diagnostics, *diagnostics, *policies.diagnostics, *judged)
     if unsettled or has_errors(diagnostics):
         return replace(_stopped(planned, diagnostics), unsettled=tuple(unsettled))
     if options.is_locked:
@@ -165,6 +184,17 @@ def _locked_measurements(path: Path, lock: Lock | None) -> frozenset[str]:
     return frozenset(name for entry in entries for name in entry.inputs.profiles)
 
 
+def _judged(
+    policies: Policies, planned: PlannedSpec, decisions: Iterable[tuple[AnyProblem, Decision]]
+) -> tuple[Diagnostic, ...]:
+    """What the team's policy says of the decisions; an error stops the compile before anything is built or written."""
+    found = (
+        policy_diagnostics(planned.loaded.name, policies.judge(planned.loaded, problem, decision))
+        for problem, decision in decisions
+    )
+    return tuple(dict.fromkeys(diagnostic for each in found for diagnostic in each))
+
+
 def _stopped(planned: PlannedSpec, diagnostics: tuple[Diagnostic, ...], *, is_stale: bool = False) -> CompiledSpec:
     return CompiledSpec(planned=planned, compiled=(), unsettled=(), diagnostics=diagnostics, is_stale=is_stale)
 
@@ -180,7 +210,7 @@ def _drafts(
     for decided in planned.decisions:
         shop = _workshop(planned.loaded, decided, store, catalogue, options)
         assert isinstance(decided.decision, Plan)  # noqa: S101 - infeasible specs were stopped before
-        result = settle(decided.problem, decided.decision, shop)
+        result = settle(of_onnx(decided.problem), decided.decision, shop)
         diagnostics += [d for d in result.diagnostics if d not in diagnostics]
         if isinstance(result, Unsettled):
             unsettled.append(result)

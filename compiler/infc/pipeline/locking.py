@@ -29,6 +29,8 @@ from infc.lock.values import LockedAccuracy, LockedEngine
 from infc.pipeline.plan import (
     PlannedSpec,
     locked_digest_from,
+    of_onnx,
+    only_planned,
     plan_loaded,
     profile_store,
     resolve_loaded,
@@ -104,6 +106,10 @@ def check_lock(workspace: Workspace, specs: Sequence[Path] | None) -> CheckedLoc
     found: list[Diagnostic] = []
     all_loaded = [load_spec(spec) for spec in (specs_of_workspace(workspace) if specs is None else specs)]
     for loaded in all_loaded:
+        refusal = only_planned(loaded)
+        if refusal is not None:
+            found += [] if specs is None else [refusal]
+            continue
         resolved, _, diagnostics = resolve_loaded(loaded, catalogues, locked_digest=locked_digest_from(lock))
         found += diagnostics
         if resolved is not None:
@@ -140,14 +146,15 @@ def relock(workspace: Workspace, specs: Sequence[Path] | None, *, upgrade: froze
     catalogues: Catalogues = {}
     for path in paths:
         loaded = load_spec(path)
-        if not _needs_plan(loaded, checked.statuses, upgrade):
+        if only_planned(loaded) is not None or not _needs_plan(loaded, checked.statuses, upgrade):
             continue
         planned = plan_loaded(loaded, catalogues, locked_digest=locked_digest_from(before))
         found += planned.diagnostics
         fresh, without_plan = planned_entries(planned, before)
         infeasible += without_plan
         if not without_plan:
-            models |= {decided.problem.model.digest: decided.problem.model for decided in planned.decisions}
+            used = [of_onnx(decided.problem).model for decided in planned.decisions]
+            models |= {model.digest: model for model in used}
             kept = {entry.address for entry in fresh}
             removed += [entry.address for entry in _entries_of(before, loaded) if entry.address not in kept]
             entries += fresh
@@ -181,7 +188,7 @@ def planned_entries(planned: PlannedSpec, before: Lock) -> tuple[list[LockEntry]
         if isinstance(decided.decision, Infeasible):
             infeasible.append(f"{loaded.name} @ {decided.target}" if decided.target else loaded.name)
             continue
-        entry = _planned_entry(loaded, decided.problem, decided.decision, before)
+        entry = _planned_entry(loaded, of_onnx(decided.problem), decided.decision, before)
         # A target that is also the free choice is one deployment: its own plan, restricted to it, is kept.
         entries[entry.address] = entry
     return list(entries.values()), infeasible
@@ -218,8 +225,8 @@ def _current(loaded: LoadedSpec, resolved: Resolved, lock: Lock) -> Iterator[Cur
         problem = _problem_of(resolved, entry.choice.hardware)
         inputs = input_digests(loaded, problem, entry.choice.hardware, server=_server(), locked=entry.inputs)
         yield CurrentArtifact(name=loaded.name, spec=spec, target=entry.target, inputs=inputs)
-    for problem in resolved.targets.values():
-        hardware = problem.options[0].hardware.id
+    for own in resolved.targets.values():
+        hardware = own.options[0].hardware.id
         if all(entry.choice.hardware != hardware for entry in entries):
             yield CurrentArtifact(name=loaded.name, spec=spec, target=hardware, inputs=None)
 
@@ -227,7 +234,7 @@ def _current(loaded: LoadedSpec, resolved: Resolved, lock: Lock) -> Iterator[Cur
 def _problem_of(resolved: Resolved, hardware_id: str) -> Problem:
     """The problem that decided a locked device: its own where `deploy.targets` names it, else the free choice."""
     own = (p for p in resolved.targets.values() if p.options[0].hardware.id == hardware_id)
-    return next(own, resolved.problem)
+    return of_onnx(next(own, resolved.problem))
 
 
 def _planned_entry(loaded: LoadedSpec, problem: Problem, plan: Plan, before: Lock) -> LockEntry:
@@ -300,7 +307,7 @@ def planned_changes(planned: PlannedSpec, lock: Lock) -> Mapping[str | None, tup
 
     rows: dict[str | None, tuple[Mapping[str, str], ...]] = {}
     for decided in planned.decisions if lock.entries else ():
-        if isinstance(decided.decision, Plan):
+        if isinstance(decided.decision, Plan) and isinstance(decided.problem, Problem):
             fresh = _planned_entry(planned.loaded, decided.problem, decided.decision, lock)
             rows[decided.target] = change_rows(diff_entries(lock.find(*fresh.address), fresh))
     return rows

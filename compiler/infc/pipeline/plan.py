@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from infc.diag import Diagnostic, has_errors
+from infc.diag import Diagnostic, InternalError, has_errors
 from infc.ir.plan import Decision, Plan
-from infc.ir.problem import Problem
+from infc.ir.problem import AnyProblem, Problem
+from infc.ir.spec import OnnxModel
 from infc.plan import solve
 from infc.resolve.problem import Resolved, market_options, resolve_problem
 from infc.resolve.store import ProfileStore
@@ -27,7 +28,7 @@ class PlannedTarget:
     """One decision: the free choice (`target` None), or the one restricted to a hardware id of `deploy.targets`."""
 
     target: str | None
-    problem: Problem
+    problem: AnyProblem
     decision: Decision
 
 
@@ -136,6 +137,26 @@ def resolve_loaded(
     return (None if has_errors(diagnostics) else resolved), catalogue, diagnostics
 
 
+def only_planned(loaded: LoadedSpec) -> Diagnostic | None:
+    """Why a spec is not compiled, locked or validated: it is valid and about a language model."""
+    if loaded.spec is None or isinstance(loaded.spec.model, OnnxModel):
+        return None
+    return Diagnostic(
+        id="plan-only-language-model",
+        message=f"{loaded.name} is a language model, which this version plans but does not compile",
+        span=loaded.span("model"),
+        notes=("there is no vLLM deployment to build, to lock or to validate yet",),
+        help=f"run `infc plan {loaded.path.as_posix()}`, and leave this spec out here",
+    )
+
+
+def of_onnx(problem: AnyProblem) -> Problem:
+    """The problem of a spec that is compiled or locked: `only_planned` has refused every other."""
+    if not isinstance(problem, Problem):
+        raise InternalError(f"{problem.name} is a language model, which is only planned")
+    return problem
+
+
 def locked_digest_from(lock: "Lock | None") -> LockedDigest:
     """Model digests by spec, as `lock` holds them; nothing without a lock."""
 
@@ -164,6 +185,6 @@ def profile_store(workspace: Workspace) -> ProfileStore:
     return ProfileStore(root=workspace.root, cache=workspace.cache)
 
 
-def problems_by_target(planned: PlannedSpec) -> Mapping[str | None, Problem]:
+def problems_by_target(planned: PlannedSpec) -> Mapping[str | None, AnyProblem]:
     """The problem behind each decision."""
     return {decision.target: decision.problem for decision in planned.decisions}

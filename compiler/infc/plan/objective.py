@@ -9,7 +9,7 @@ from infc.plan.evidence import QUANTISED
 from infc.plan.load import Loader
 from infc.plan.site import Site
 from infc.plan.sizing import Sized, Sizer
-from infc.plan.words import duration_text, money_text
+from infc.plan.words import objective_text
 
 GAIN_NEEDED = 1.05
 """A quantised precision has to be this much better on latency or energy.
@@ -78,13 +78,7 @@ def rank(site: Site) -> int:
 
 def objective_words(problem: Problem, value: float) -> str:
     """A value of the objective as a sentence says it."""
-    match problem.objective:
-        case "cost":
-            return money_text(value)
-        case "energy":
-            return f"{value:.3g} W"
-        case "latency":
-            return duration_text(value)
+    return objective_text(problem.objective, value)
 
 
 def _handicap(site: Site) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from infc.ir.plan import Decision, Infeasible, Plan, RunnerUp
-from infc.ir.problem import HardwareOption, Problem
+from infc.ir.problem import AnyProblem, HardwareOption, LlmProblem, Problem
 from infc.plan.assess import assess, candidate_of
 from infc.plan.explain import comments, reasons
 from infc.plan.search import Outcome, search
@@ -15,12 +15,16 @@ Market: TypeAlias = Callable[[], tuple[HardwareOption, ...]]
 """Devices that `constraints.hardware` rules out; only asked for when the spec is infeasible."""
 
 
-def solve(problem: Problem, market: Market = tuple) -> Decision:
+def solve(problem: AnyProblem, market: Market = tuple) -> Decision:
     """The best feasible plan, or what stands in the way.
 
     `market` names devices outside the problem that a relaxation may propose; it is called for an infeasible problem
     only. Deterministic, and independent of the order of the options.
     """
+    if isinstance(problem, LlmProblem):
+        from infc.plan.llm.solve import solve_llm  # a plan of an ONNX model needs none of it
+
+        return solve_llm(problem, market)
     outcome = search(problem, wanted=1 + RUNNERS_UP)
     return _plan(problem, outcome) if outcome.found else _infeasible(problem, outcome, market)
 

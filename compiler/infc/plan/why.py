@@ -1,12 +1,13 @@
 """Why a candidate was not chosen, or was: every constraint with what is predicted for it."""
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from infc.ir.candidate import Candidate, DynamicBatching
 from infc.ir.estimate import Estimate
 from infc.ir.plan import Rejection
-from infc.ir.problem import Problem
+from infc.ir.problem import AnyProblem, BaseProblem, LlmProblem, Problem
 from infc.plan.assess import assess, candidate_of
 from infc.plan.load import loader_for
 from infc.plan.objective import achieved, objective_words
@@ -43,11 +44,15 @@ class Why:
     objective: str | None
 
 
-def why(problem: Problem, label: str) -> Why | None:
+def why(problem: AnyProblem, label: str) -> Why | None:
     """What is known of the candidate with this label, `int8/l4` or in full `int8/l4/b8/i2/d500us`.
 
     None when the spec's constraints leave no such device and precision. Without settings the planner's own are taken.
     """
+    if isinstance(problem, LlmProblem):
+        from infc.plan.llm.why import why_llm  # the search for an ONNX model needs none of it
+
+        return why_llm(problem, label)
     match = _LABEL.fullmatch(label)
     if match is None:
         return None
@@ -56,11 +61,15 @@ def why(problem: Problem, label: str) -> Why | None:
     place = next((p for p in every if p.site.label == name), None)
     if place is None:
         found = [r for r in rejected if r.candidate in (name, match["hardware"].partition("@")[0])]
-        return Why(label=label, checks=_failed(found), candidate=None, estimate=None, objective=None) if found else None
+        return (
+            Why(label=label, checks=failed_checks(found), candidate=None, estimate=None, objective=None)
+            if found
+            else None
+        )
     sizer = Sizer(problem, loader_for(problem))
     rejection = sizer.fits(place.site)
     if rejection is not None:
-        return Why(label=label, checks=_failed([rejection]), candidate=None, estimate=None, objective=None)
+        return Why(label=label, checks=failed_checks([rejection]), candidate=None, estimate=None, objective=None)
     settings = _settings(match, place, sizer)
     if settings is None:
         limit = size_text(sizer.memory_limit_bytes(place.site))
@@ -72,7 +81,7 @@ def why(problem: Problem, label: str) -> Why | None:
         sizer.size(place.site, ceiling(problem, place)) if settings == () else _held(problem, sizer, place, settings[0])
     )
     if isinstance(sized, Rejection):
-        return Why(label=label, checks=_failed([sized]), candidate=None, estimate=None, objective=None)
+        return Why(label=label, checks=failed_checks([sized]), candidate=None, estimate=None, objective=None)
     return _answer(problem, label, place, sized, sizer)
 
 
@@ -125,25 +134,7 @@ def _answer(problem: Problem, label: str, place: Place, sized: Sized, sizer: Siz
             holds=estimate.memory.total_bytes <= usable,
         )
     )
-    limits = problem.limits
-    if limits.max_accelerators is not None:
-        checks.append(
-            Check(
-                constraint="max-accelerators",
-                predicted=str(sized.total),
-                limit=str(limits.max_accelerators),
-                holds=sized.total <= limits.max_accelerators,
-            )
-        )
-    if limits.max_usd_per_hour is not None and estimate.cost is not None:
-        checks.append(
-            Check(
-                constraint="max-cost",
-                predicted=money_text(estimate.cost.usd_per_hour),
-                limit=money_text(limits.max_usd_per_hour),
-                holds=estimate.cost.usd_per_hour <= limits.max_usd_per_hour,
-            )
-        )
+    checks += limit_checks(problem, sized.total, estimate, place.site.power_cap_w)
     return Why(
         label=label,
         checks=tuple(checks),
@@ -153,5 +144,32 @@ def _answer(problem: Problem, label: str, place: Place, sized: Sized, sizer: Siz
     )
 
 
-def _failed(rejections: list[Rejection]) -> tuple[Check, ...]:
+def limit_checks(problem: BaseProblem, devices: int, estimate: Estimate, power_cap_w: float | None) -> Iterator[Check]:
+    """The hard limits on the whole deployment of so many devices, each drawing `power_cap_w` at most."""
+    limits = problem.limits
+    if limits.max_accelerators is not None:
+        yield Check(
+            constraint="max-accelerators",
+            predicted=str(devices),
+            limit=str(limits.max_accelerators),
+            holds=devices <= limits.max_accelerators,
+        )
+    if limits.max_usd_per_hour is not None and estimate.cost is not None:
+        yield Check(
+            constraint="max-cost",
+            predicted=money_text(estimate.cost.usd_per_hour),
+            limit=money_text(limits.max_usd_per_hour),
+            holds=estimate.cost.usd_per_hour <= limits.max_usd_per_hour,
+        )
+    if limits.max_power_w is not None and power_cap_w is not None:
+        yield Check(
+            constraint="max-power",
+            predicted=f"{devices * power_cap_w:g} W at full draw",
+            limit=f"{limits.max_power_w:g} W",
+            holds=devices * power_cap_w <= limits.max_power_w,
+        )
+
+
+def failed_checks(rejections: Sequence[Rejection]) -> tuple[Check, ...]:
+    """What ruled a candidate out."""
     return tuple(Check(constraint=r.constraint, predicted=r.predicted, limit=r.limit, holds=False) for r in rejections)

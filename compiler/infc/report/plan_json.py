@@ -9,6 +9,8 @@ from infc.ir.estimate import Estimate
 from infc.ir.plan import Decision, Infeasible, Plan, Rejection, Relaxation, RunnerUp, SearchSummary
 from infc.report.json_values import Json, interval_json, number
 from infc.report.plan_money_json import capacity_json, cost_json, energy_json
+from infc.report.plan_review_json import review_json
+from infc.report.plan_tokens import percentiles_json, tokens_json
 from infc.report.planned import PlannedEntry
 
 FORMAT_VERSION = "1.0"
@@ -16,18 +18,25 @@ FORMAT_VERSION = "1.0"
 
 def render_plan_json(entries: Sequence[PlannedEntry]) -> str:
     """One object per decision (`target` null is the free choice), two spaces of indentation."""
-    statuses = [entry.status for entry in entries]
-    document: Json = {
-        "format_version": FORMAT_VERSION,
-        "specs": [_entry(entry) for entry in entries],
-        "summary": {
-            "decisions": len(entries),
-            "feasible": statuses.count("feasible"),
-            "infeasible": statuses.count("infeasible"),
-            "invalid": statuses.count("invalid"),
-        },
+    return document_text([entry_text(entry) for entry in entries], [entry.status for entry in entries])
+
+
+def entry_text(entry: PlannedEntry) -> str:
+    """One decision as an element of the document's `specs`, indented as it stands there."""
+    return json.dumps(_entry(entry), indent=2, ensure_ascii=False).replace("\n", "\n    ")
+
+
+def document_text(entries: Sequence[str], statuses: Sequence[str]) -> str:
+    """The document of decisions that are rendered already."""
+    specs = "[\n    " + ",\n    ".join(entries) + "\n  ]" if entries else "[]"
+    summary = {
+        "decisions": len(entries),
+        "feasible": statuses.count("feasible"),
+        "infeasible": statuses.count("infeasible"),
+        "invalid": statuses.count("invalid"),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    shown = json.dumps(summary, indent=2).replace("\n", "\n  ")
+    return f'{{\n  "format_version": "{FORMAT_VERSION}",\n  "specs": {specs},\n  "summary": {shown}\n}}'
 
 
 def decision_json(decision: Decision) -> dict[str, Json]:
@@ -72,7 +81,7 @@ def _entry(entry: PlannedEntry) -> dict[str, Json]:
     if isinstance(entry.decision, Plan) and entry.problem is not None:
         capacity = capacity_json(entry.problem, entry.decision)
     changes: list[Json] = [dict(change) for change in entry.changes]
-    body |= {"capacity": capacity}
+    body |= {"capacity": capacity, **review_json(entry.review)}
     return {**head, **body, "changes": changes, "diagnostics": [_diagnostic(d) for d in entry.diagnostics]}
 
 
@@ -92,16 +101,18 @@ def _candidate(candidate: Candidate) -> dict[str, Json]:
         "has_prefetch": dynamic.has_prefetch if dynamic else None,
         "max_num_seqs": continuous.max_num_seqs if continuous else None,
         "max_num_batched_tokens": continuous.max_num_batched_tokens if continuous else None,
+        "kv_precision": continuous.kv_precision.value if continuous and continuous.kv_precision else None,
         "replicas": candidate.replicas,
         "accelerators": candidate.replicas * candidate.tensor_parallel,
     }
 
 
 def _estimate(estimate: Estimate) -> dict[str, Json]:
+    tokens = estimate.tokens
     return {
         "latency_ms": {label: interval_json(value.scaled(1e3)) for label, value in estimate.e2e_s.items()},
-        "ttft_ms": None,
-        "tpot_ms": None,
+        "ttft_ms": None if tokens is None else percentiles_json(tokens.ttft_s),
+        "tpot_ms": None if tokens is None else percentiles_json(tokens.tpot_s),
         "throughput_rps": number(estimate.throughput_rps.value),
         "throughput_interval_rps": interval_json(estimate.throughput_rps),
         "goodput_rps": number(estimate.goodput_rps),
@@ -114,6 +125,7 @@ def _estimate(estimate: Estimate) -> dict[str, Json]:
         "requests_per_joule": _requests_per_joule(estimate),
         "cost": None if estimate.cost is None else cost_json(estimate.cost),
         "energy": None if estimate.energy is None else energy_json(estimate.energy),
+        "tokens": None if tokens is None else tokens_json(tokens),
         "service_ms": _service_ms(estimate),
         "basis": estimate.basis.value,
         "confidence": estimate.confidence,
@@ -137,7 +149,12 @@ def _runner_up(runner_up: RunnerUp) -> dict[str, Json]:
 
 
 def _search(summary: SearchSummary) -> dict[str, Json]:
-    return {"considered": summary.considered, "simulated": summary.simulated, "pruned": dict(summary.pruned)}
+    return {
+        "considered": summary.considered,
+        "simulated": summary.simulated,
+        "simulations": summary.simulations,
+        "pruned": dict(summary.pruned),
+    }
 
 
 def _rejection(rejection: Rejection) -> dict[str, Json]:

@@ -3,23 +3,28 @@
 from collections.abc import Sequence
 
 from infc.ir.plan import Infeasible, Plan
+from infc.plan.capacity_words import capacity_sentences
 from infc.plan.words import duration_text, money_text
+from infc.report.plan_tokens import latency_rows
 from infc.report.planned import PlannedEntry
+from infc.report.review import NOTHING
 
 
 def render_plan_markdown(entries: Sequence[PlannedEntry]) -> str:
     """One row per decision, then why, then the relaxations of what is infeasible."""
-    lines = [
-        "| spec | decision | replicas | predicted (90% interval) of SLO | cost | basis |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [_row(entry) for entry in entries]
-    for entry in entries:
-        lines += _details(entry)
-    return "\n".join(lines)
+    return markdown_document(
+        [markdown_row(entry) for entry in entries], [line for entry in entries for line in markdown_details(entry)]
+    )
 
 
-def _row(entry: PlannedEntry) -> str:
+def markdown_document(rows: Sequence[str], details: Sequence[str]) -> str:
+    """The report of decisions that are rendered already."""
+    head = "| spec | decision | replicas | predicted (90% interval) of SLO | cost | basis |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows, *details])
+
+
+def markdown_row(entry: PlannedEntry) -> str:
+    """One decision as a row of the table."""
     name = _escaped(entry.name + (f" for {entry.target}" if entry.target else ""))
     match entry.decision:
         case Plan() as plan:
@@ -38,18 +43,23 @@ def _row(entry: PlannedEntry) -> str:
 
 def _latency(entry: PlannedEntry, plan: Plan) -> str:
     parts = []
-    for target in entry.problem.latency if entry.problem is not None else ():
-        value = plan.estimate.e2e_s[target.label]
+    rows = latency_rows(entry.problem, plan.estimate, only_promised=True) if entry.problem is not None else ()
+    for row in rows:
+        value = row.value
         interval = f"{duration_text(value.low)} .. {duration_text(value.high)}"
-        parts.append(f"{target.label} {duration_text(value.value)} ({interval}) of {duration_text(target.limit_s)}")
+        limit = "" if row.limit_s is None else f" of {duration_text(row.limit_s)}"
+        parts.append(f"{row.label} {duration_text(value.value)} ({interval}){limit}")
     return "<br>".join(parts)
 
 
-def _details(entry: PlannedEntry) -> list[str]:
+def markdown_details(entry: PlannedEntry) -> list[str]:
+    """The lines below the table that are about this decision."""
     title = _escaped(entry.name + (f" for {entry.target}" if entry.target else ""))
     match entry.decision:
         case Plan() as plan:
-            return ["", f"**{title}**", "", *(f"- {_escaped(s)}" for s in (*plan.reasons, *plan.comments))]
+            capacity = () if entry.problem is None else capacity_sentences(entry.problem, plan)
+            said = [f"- {_escaped(s)}" for s in (*plan.reasons, *capacity, *plan.comments)]
+            return ["", f"**{title}**", "", *said, *_review(entry)]
         case Infeasible() as infeasible:
             rows = [
                 f"- `{r.path}` from {_escaped(r.current)} to {_escaped(r.needed)} (`{r.candidate}`)"
@@ -58,6 +68,14 @@ def _details(entry: PlannedEntry) -> list[str]:
             return ["", f"**{title}**: any one of these changes makes it feasible", "", *rows] if rows else []
         case None:
             return []
+
+
+def _review(entry: PlannedEntry) -> Sequence[str]:
+    if entry.review == NOTHING:
+        return ()
+    from infc.report.plan_review import review_markdown
+
+    return tuple(review_markdown(entry.review))
 
 
 def _escaped(text: str) -> str:

@@ -8,6 +8,7 @@ from infc.ir.interval import Basis
 from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
 from infc.report.plan_money_schema import capacity_schema, cost_schema, energy_schema
+from infc.report.plan_review_json import review_schemas
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "number"}
@@ -78,6 +79,7 @@ def _entry() -> dict[str, Any]:
                     {
                         "considered": {**_COUNT, "description": "Places: a device at a precision and parallelism."},
                         "simulated": {**_COUNT, "description": "Places that were sized by simulation."},
+                        "simulations": {**_COUNT, "description": "Runs of the simulator; 0 where not counted."},
                         "pruned": {
                             "type": "object",
                             "additionalProperties": _COUNT,
@@ -87,6 +89,7 @@ def _entry() -> dict[str, Any]:
                 )
             ),
             "capacity": nullable(capacity_schema()),
+            **review_schemas(),
             "changes": {
                 "type": "array",
                 "items": {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
@@ -114,6 +117,10 @@ def decision_schema() -> dict[str, Any]:
             "has_prefetch": {"type": ["boolean", "null"]},
             "max_num_seqs": count,
             "max_num_batched_tokens": count,
+            "kv_precision": {
+                "anyOf": [{"enum": [precision.value for precision in Precision]}, {"type": "null"}],
+                "description": "Of the KV cache; null is the model's own.",
+            },
             "replicas": {"type": "integer", "minimum": 1},
             "accelerators": {"type": "integer", "minimum": 1},
         }
@@ -125,8 +132,8 @@ def estimate_schema() -> dict[str, Any]:
     return object_schema(
         {
             "latency_ms": {"type": "object", "additionalProperties": interval_schema()},
-            "ttft_ms": {"type": "null"},
-            "tpot_ms": {"type": "null"},
+            "ttft_ms": nullable({"type": "object", "additionalProperties": interval_schema()}),
+            "tpot_ms": nullable({"type": "object", "additionalProperties": interval_schema()}),
             "throughput_rps": _NUMBER,
             "throughput_interval_rps": interval_schema(),
             "goodput_rps": _NUMBER,
@@ -139,9 +146,25 @@ def estimate_schema() -> dict[str, Any]:
             "requests_per_joule": {"type": ["number", "null"]},
             "cost": nullable(cost_schema()),
             "energy": nullable(energy_schema()),
-            "service_ms": {"type": "array", "items": _NUMBER, "description": "One execution of batch 1, 2, 3..."},
+            "tokens": nullable(_tokens_schema()),
+            "service_ms": nullable(
+                {"type": "array", "items": _NUMBER, "description": "One execution of batch 1, 2, 3..."}
+            ),
             "basis": {"enum": [basis.value for basis in Basis]},
             "confidence": _NUMBER,
+        }
+    )
+
+
+def _tokens_schema() -> dict[str, Any]:
+    return object_schema(
+        {
+            "itl_ms": {"type": "object", "additionalProperties": interval_schema()},
+            "output_tokens_per_s": {**interval_schema(), "description": "What all replicas sustain."},
+            "kv_cache_tokens": {**_COUNT, "description": "Of one replica."},
+            "kv_cache_utilization": _NUMBER,
+            "running_sequences": {**_NUMBER, "description": "Mean number in a step of one replica."},
+            "preemptions_per_request": _NUMBER,
         }
     )
 

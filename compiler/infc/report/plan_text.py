@@ -4,15 +4,24 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from infc.ir.candidate import Candidate, DynamicBatching
+from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
 from infc.ir.estimate import Estimate
 from infc.ir.interval import Basis, Interval
 from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp, SearchSummary
-from infc.ir.problem import Problem
+from infc.ir.problem import AnyProblem, LlmProblem
 from infc.plan.words import counted, duration_text, money_text, rate_text
 from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, row, style_for, table, wrapped_row
 from infc.report.plan_money import capacity_rows, cost_rows, energy_rows
+from infc.report.plan_tokens import (
+    batching_words,
+    devices_words,
+    latency_rows,
+    load_words,
+    memory_words,
+    runner_up_rows,
+)
 from infc.report.planned import PlannedEntry
+from infc.report.review import Review
 
 if TYPE_CHECKING:
     from infc.plan.why import Why
@@ -40,7 +49,7 @@ def _entry(entry: PlannedEntry, style: Style) -> Iterator[str]:
     yield f"{title}: {verdict}  {style('dim', entry.path)}"
     match entry.decision:
         case Plan() as plan:
-            yield from _plan(entry.problem, plan, style)
+            yield from _plan(entry.problem, plan, entry.review, style)
         case Infeasible() as infeasible:
             yield from _infeasible(infeasible, style)
     if entry.changes:
@@ -48,24 +57,37 @@ def _entry(entry: PlannedEntry, style: Style) -> Iterator[str]:
         yield heading("changes against the lock", style)
         for change in entry.changes:
             yield f"{INDENT * 2}{change['path']}: {change['old']} -> {change['new']}"
+    if entry.review.savings is not None:
+        yield ""
+        from infc.report.plan_review import savings_rows  # most plans have nothing to review
+
+        yield from savings_rows(entry.review.savings, style)
 
 
-def _plan(problem: Problem, plan: Plan, style: Style) -> Iterator[str]:
+def _plan(problem: AnyProblem, plan: Plan, review: Review, style: Style) -> Iterator[str]:
     estimate = plan.estimate
     yield ""
     yield f"{INDENT}{style('bold', headline(plan.candidate))}"
     yield f"{INDENT}{style('dim', 'candidate ' + plan.candidate.label)}"
     yield ""
     yield from _latency(problem, estimate, style)
-    yield row("load", _load_words(problem, estimate), style)
-    yield row("memory", _memory_words(estimate), style)
+    yield from wrapped_row("load", _load_words(problem, estimate), style)
+    yield from wrapped_row("memory", _memory_words(estimate), style)
     yield from energy_rows(problem, estimate, style)
     yield from cost_rows(estimate, style)
     yield ""
     yield from _list("why", plan.reasons, style)
     yield from capacity_rows(problem, plan, style)
+    if review.policy:
+        from infc.report.plan_review import policy_rows
+
+        yield from policy_rows(review.policy, style)
     if plan.comments:
         yield from _list("batching", plan.comments, style)
+    if review.ladder or review.constraint_costs is not None:
+        from infc.report.plan_review import ladder_rows
+
+        yield from ladder_rows(review, style)
     if plan.runners_up:
         yield ""
         yield from _runners_up(problem, plan.runners_up, style)
@@ -102,8 +124,9 @@ def _infeasible(decision: Infeasible, style: Style) -> Iterator[str]:
 
 def headline(candidate: Candidate) -> str:
     """The decision on one line: devices, server, precision, batching, instances."""
-    device = candidate.hardware_id + (f" in mode {candidate.power_mode}" if candidate.power_mode else "")
-    parts = [f"{candidate.replicas} x {device}", candidate.server, candidate.precision.value]
+    parts = [devices_words(candidate), candidate.server, candidate.precision.value]
+    if isinstance(candidate.batching, ContinuousBatching):
+        return " · ".join([*parts, *batching_words(candidate, candidate.batching)])
     if isinstance(candidate.batching, DynamicBatching):
         batching = candidate.batching
         if batching.max_batch_size == 1:
@@ -116,16 +139,13 @@ def headline(candidate: Candidate) -> str:
     return " · ".join(parts)
 
 
-def _latency(problem: Problem, estimate: Estimate, style: Style) -> Iterator[str]:
-    limits = {target.label: target.limit_s for target in problem.latency}
-    shown = [label for label in estimate.e2e_s if label in limits or label in ("p50", "p99")]
+def _latency(problem: AnyProblem, estimate: Estimate, style: Style) -> Iterator[str]:
     rows = [("", "predicted", "90% interval", "SLO", "")]
-    for label in shown:
-        value = estimate.e2e_s[label]
-        limit = limits.get(label)
+    for latency in latency_rows(problem, estimate):
+        value, limit = latency.value, latency.limit_s
         rows.append(
             (
-                label,
+                latency.label,
                 duration_text(value.value),
                 f"{duration_text(value.low)} .. {duration_text(value.high)}",
                 duration_text(limit) if limit is not None else "",
@@ -145,7 +165,9 @@ def _verdict(value: Interval, limit: float | None, style: Style) -> str:
     return style("green", "ok") if value.high <= limit else style("yellow", "ok, but the interval crosses it")
 
 
-def _load_words(problem: Problem, estimate: Estimate) -> str:
+def _load_words(problem: AnyProblem, estimate: Estimate) -> str:
+    if estimate.tokens is not None:
+        return load_words(problem, estimate, estimate.tokens)
     mean = "" if estimate.mean_utilization is None else f" (in the mean {estimate.mean_utilization:.0%})"
     return (
         f"peak {rate_text(problem.traffic.peak_rps)}, at full batches {rate_text(estimate.throughput_rps.value)};"
@@ -154,6 +176,8 @@ def _load_words(problem: Problem, estimate: Estimate) -> str:
 
 
 def _memory_words(estimate: Estimate) -> str:
+    if estimate.tokens is not None:
+        return memory_words(estimate, estimate.tokens)
     memory = estimate.memory
     gib = 2.0**30
     return (
@@ -162,8 +186,11 @@ def _memory_words(estimate: Estimate) -> str:
     )
 
 
-def _runners_up(problem: Problem, runners_up: Sequence[RunnerUp], style: Style) -> Iterator[str]:
+def _runners_up(problem: AnyProblem, runners_up: Sequence[RunnerUp], style: Style) -> Iterator[str]:
     yield heading("runners-up", style)
+    if isinstance(problem, LlmProblem):
+        yield from table(runner_up_rows(problem, runners_up))
+        return
     judged = max(problem.latency, key=lambda t: t.percentile).label
     rows = [("candidate", "replicas", "cost", judged, "busy", "requests/J")]
     for runner_up in runners_up:
@@ -207,6 +234,8 @@ def _search(summary: SearchSummary, style: Style) -> Iterator[str]:
     bounds = ", ".join(f"{name} {count}" for name, count in summary.pruned.items())
     ruled_out = sum(summary.pruned.values())
     words = f"{counted(summary.considered, 'place')} considered, {summary.simulated} simulated"
+    if summary.simulations:
+        words += f" in {summary.simulations} runs"
     if ruled_out:
         words += f", {ruled_out} ruled out by arithmetic ({bounds})"
     yield from wrapped_row("search", words, style)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from infc.diag import Diagnostic, Severity, Span, has_errors
@@ -23,16 +23,20 @@ from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.ir.problem import (
     AccuracyGoal,
+    AnyProblem,
     AxisDistribution,
+    BaseProblem,
     HardwareOption,
     LatencyTarget,
     Limits,
+    LlmProblem,
     Origin,
     Problem,
     Traffic,
 )
 from infc.ir.spec import BurstySpec, DiurnalShape, DiurnalSpec, OnnxModel, Spec, TraceSpec
 from infc.resolve.model import model_profile
+from infc.resolve.pricing import priced_option
 from infc.resolve.store import ProfileStore
 from infc.resolve.targets import Catalogue
 from infc.spec import LoadedSpec, check_hardware_names
@@ -56,8 +60,8 @@ DEFAULTED_PATHS = (
 class Resolved:
     """The problems of one spec: the free choice, and one for each of `deploy.targets`, restricted to it."""
 
-    problem: Problem
-    targets: Mapping[str, Problem]
+    problem: AnyProblem
+    targets: Mapping[str, AnyProblem]
 
 
 def resolve_problem(
@@ -73,31 +77,71 @@ def resolve_problem(
     spec = loaded.spec
     if spec is None:
         return None, ()
-    found = [*check_hardware_names(loaded, catalogue), *_unsupported(loaded, spec)]
-    if has_errors(found) or not isinstance(spec.model, OnnxModel):
-        return None, tuple(found)
-    model, problems = model_profile(loaded.file(spec.model.onnx), store, locked_digest)
-    found += _placed(problems, loaded.span("model.onnx"))
-    if model is None:
-        return None, tuple(found)
-    found += _axis_problems(loaded, spec, model)
+    found = [*check_hardware_names(loaded, catalogue)]
     if has_errors(found):
         return None, tuple(found)
-    problem = _problem(loaded, spec, model, catalogue, store)
+    problem: AnyProblem | None
+    if isinstance(spec.model, OnnxModel):
+        problem, problems = _onnx_problem(loaded, spec, spec.model, catalogue, store, locked_digest)
+    else:
+        problem, problems = _llm_problem(loaded, spec, catalogue, store)
+    found += problems
+    if problem is None or has_errors(found):
+        return None, tuple(found)
     targets = {name: _restricted(problem, catalogue, spec, name) for name in spec.deploy.targets}
     found += _notes(loaded, spec)
     return Resolved(problem=problem, targets=targets), tuple(found)
 
 
+def _onnx_problem(
+    loaded: LoadedSpec,
+    spec: Spec,
+    source: OnnxModel,
+    catalogue: Catalogue,
+    store: ProfileStore,
+    locked_digest: str | None,
+) -> tuple[Problem | None, tuple[Diagnostic, ...]]:
+    model, problems = model_profile(loaded.file(source.onnx), store, locked_digest)
+    found = [*_placed(problems, loaded.span("model.onnx"))]
+    if model is None:
+        return None, tuple(found)
+    found += _axis_problems(loaded, spec, model)
+    return None if has_errors(found) else _problem(loaded, spec, model, catalogue, store), tuple(found)
+
+
+def _llm_problem(
+    loaded: LoadedSpec, spec: Spec, catalogue: Catalogue, store: ProfileStore
+) -> tuple[LlmProblem | None, tuple[Diagnostic, ...]]:
+    from infc.resolve.llm_problem import language_model, llm_problem  # a plan of an ONNX model needs none of it
+
+    model, problems = language_model(loaded, spec, store)
+    found = tuple(_placed(problems, loaded.span("model")))
+    if model is None or has_errors(found):
+        return None, found
+    base = _base_problem(loaded, spec, catalogue, store, model.digest)
+    return llm_problem(base, loaded, spec, model, store), found
+
+
 def _problem(loaded: LoadedSpec, spec: Spec, model: ModelProfile, catalogue: Catalogue, store: ProfileStore) -> Problem:
+    base = _base_problem(loaded, spec, catalogue, store, model.digest)
     return Problem(
-        name=loaded.name,
-        spec_path=loaded.path.as_posix(),
+        **{field.name: getattr(base, field.name) for field in fields(BaseProblem)},
         model=model,
         latency=tuple(
             LatencyTarget(percentile=percentile, limit_s=limit, span=loaded.span(f"slo.latency.p{percentile:g}"))
             for percentile, limit in sorted((spec.slo.latency or {}).items())
         ),
+        measurements=store.service_times(model.digest),
+    )
+
+
+def _base_problem(
+    loaded: LoadedSpec, spec: Spec, catalogue: Catalogue, store: ProfileStore, model_digest: str
+) -> BaseProblem:
+    """What the problem of any kind of model has."""
+    return BaseProblem(
+        name=loaded.name,
+        spec_path=loaded.path.as_posix(),
         availability=spec.slo.availability,
         accuracy=_accuracy_goal(spec),
         traffic=_traffic(loaded, spec),
@@ -105,8 +149,7 @@ def _problem(loaded: LoadedSpec, spec: Spec, model: ModelProfile, catalogue: Cat
         objective=spec.objective,
         options=_options(spec, catalogue),
         server=spec.deploy.server,
-        measurements=store.service_times(model.digest),
-        evidence=stored_evidence(loaded, spec, store.accuracy(model.digest)),
+        evidence=stored_evidence(loaded, spec, store.accuracy(model_digest)),
         origins=_origins(loaded),
         spans={path: loaded.span(path) for path in DEFAULTED_PATHS},
         has_calibration_data=spec.accuracy is not None or spec.quantization.calibration is not None,
@@ -114,10 +157,14 @@ def _problem(loaded: LoadedSpec, spec: Spec, model: ModelProfile, catalogue: Cat
     )
 
 
-def _restricted(problem: Problem, catalogue: Catalogue, spec: Spec, name: str) -> Problem:
+def _restricted(problem: AnyProblem, catalogue: Catalogue, spec: Spec, name: str) -> AnyProblem:
     hardware = catalogue.find(name)
     assert hardware is not None  # noqa: S101 - names were checked before
-    return replace(problem, options=(_priced(spec, catalogue, hardware),))
+    option = priced_option(spec, catalogue, hardware)
+    limits = problem.limits
+    if option.price is None:  # a machine of one's own that no book prices: max_cost cannot be judged for it
+        limits = replace(limits, max_usd_per_hour=None)
+    return replace(problem, options=(option,), limits=limits)
 
 
 def market_options(spec: Spec, catalogue: Catalogue) -> tuple[HardwareOption, ...]:
@@ -126,7 +173,7 @@ def market_options(spec: Spec, catalogue: Catalogue) -> tuple[HardwareOption, ..
     Workstation cards, Jetson modules and CPUs have to be named: nobody rents them as such.
     """
     market = (h for h in catalogue.all() if h.is_emittable and h.kind == "gpu" and h.form == "datacenter")
-    options = (_priced(spec, catalogue, hardware) for hardware in market)
+    options = (priced_option(spec, catalogue, hardware) for hardware in market)
     return tuple(option for option in options if _is_on_offer(spec, option))
 
 
@@ -136,18 +183,11 @@ def _options(spec: Spec, catalogue: Catalogue) -> tuple[HardwareOption, ...]:
     if not named:
         return market_options(spec, catalogue)
     devices = (catalogue.find(name) for name in named)
-    return tuple(_priced(spec, catalogue, hardware) for hardware in devices if hardware is not None)
+    return tuple(priced_option(spec, catalogue, hardware) for hardware in devices if hardware is not None)
 
 
 def _is_on_offer(spec: Spec, option: HardwareOption) -> bool:
     return option.price is not None and (option.price.commitment != "owned" or spec.pricing.commitment == "owned")
-
-
-def _priced(spec: Spec, catalogue: Catalogue, hardware: Hardware) -> HardwareOption:
-    provider, commitment = spec.pricing.provider, spec.pricing.commitment
-    price = catalogue.price(hardware.id, provider, commitment)
-    reserved = catalogue.price(hardware.id, provider, "1y") if commitment == "mixed" else None
-    return HardwareOption(hardware=hardware, price=price, reserved=reserved)
 
 
 def _traffic(loaded: LoadedSpec, spec: Spec) -> Traffic:
@@ -201,6 +241,8 @@ def _limits(spec: Spec) -> Limits:
         max_usd_per_hour=constraints.max_usd_per_hour,
         max_power_w=constraints.max_power_w,
         redundancy=constraints.redundancy,
+        surge=spec.deploy.rollout.max_surge if spec.deploy.rollout else 0,
+        unavailable=spec.deploy.rollout.max_unavailable if spec.deploy.rollout else None,
         max_memory_bytes=constraints.max_memory_bytes,
         reserved_bytes=jetson.reserved_bytes if jetson else None,
         power_mode=jetson.power_mode if jetson else None,
@@ -238,17 +280,6 @@ def _file_digest(path: Path) -> str | None:
 
 def _origins(loaded: LoadedSpec) -> dict[str, Origin]:
     return {path: Origin.USER if path in loaded.source.entries else Origin.DEFAULT for path in DEFAULTED_PATHS}
-
-
-def _unsupported(loaded: LoadedSpec, spec: Spec) -> Iterator[Diagnostic]:
-    """What is valid but cannot be planned by this version."""
-    if not isinstance(spec.model, OnnxModel):
-        yield Diagnostic(
-            id="plan-unsupported-model",
-            message="only ONNX models can be planned by this version",
-            span=loaded.span("model"),
-            help="export an encoder or vision model to ONNX; the spec of a language model is checked and kept",
-        )
 
 
 def _axis_problems(loaded: LoadedSpec, spec: Spec, model: ModelProfile) -> Iterator[Diagnostic]:

@@ -18,8 +18,10 @@ _DEPLOY: tuple[tuple[str, str], ...] = (
 def deferred(spec: Spec) -> Iterator[Finding]:
     """Warnings for what is checked and carried, but has no effect in this version."""
     if not isinstance(spec.model, OnnxModel):
-        key = "huggingface" if hasattr(spec.model, "huggingface") else "checkpoint"
-        yield _warning(f"model.{key}", "planning LLM deployments is not in this version; the spec is checked only")
+        if spec.accuracy is not None:
+            yield _warning("accuracy", "`accuracy` of a language model is not measured in this version")
+        if spec.quantization.calibration is not None:
+            yield _warning("quantization", "`quantization` has no effect on a language model in this version")
     for key, what in _DEPLOY:
         if getattr(spec.deploy, key) is not None:
             yield _warning(f"deploy.{key}", what)

@@ -38,7 +38,7 @@ PLAN: tuple[DiagnosticKind, ...] = (
         fix="Lower workload.prompt_tokens.max or workload.output_tokens.max, as the help says.",
     ),
     DiagnosticKind(
-        id="language-model-not-compiled",
+        id="plan-only-language-model",
         title="language models are planned, not compiled",
         what="The command compiles, locks or validates a deployment, and the spec's model is a language model.",
         why="This version plans language models (infc plan) but emits no vLLM deployment: there is nothing to lock "

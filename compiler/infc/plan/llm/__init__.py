@@ -1,0 +1,1 @@
+"""Planning language models: places with tensor parallelism, sized by simulating vLLM's scheduler."""

@@ -1,0 +1,225 @@
+"""Latencies of a replica under load: vLLM's scheduler simulated under the spec's arrivals and token lengths."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from infc.ir.arrival import at_peak
+from infc.ir.candidate import ContinuousBatching
+from infc.ir.problem import LatencyTarget, LlmProblem
+from infc.ir.step_time import StepTimeModel
+from infc.plan.llm.steady import Floats
+from infc.sim.arrivals import arrival_times_s, replayed_sizes
+from infc.sim.continuous_batching import TokenRequests, simulate
+from infc.sim.lengths import sample_lengths
+from infc.sim.percentile import rank_of
+
+REQUESTS = 10_000
+"""Judged requests of one of the simulations that judge a percentile."""
+MOST_REQUESTS = 100_000
+QUICK_REQUESTS = 1_000
+"""Judged requests of a simulation that only compares."""
+SHORT_REQUESTS = 400
+"""Judged requests of a simulation that tells the ends of an interval relative to its middle."""
+SEEDS = (2025, 4151)
+"""A plan has to hold under each of these: draws of arrivals and lengths that have nothing to do with each other."""
+STANDARD_PERCENTILES = (50.0, 90.0, 95.0, 99.0)
+_BEYOND = 100
+_LEFT_OUT = 20
+_LEAST_LEFT_OUT = 80
+"""One in so many requests, and no fewer than these, is left out at the start, where the server is empty, and again at
+the end."""
+
+Metric = str
+METRICS: tuple[Metric, ...] = ("ttft", "tpot", "e2e")
+
+
+def targets_of(problem: LlmProblem) -> Mapping[Metric, tuple[LatencyTarget, ...]]:
+    """The targets of the spec by what they are about."""
+    return {"ttft": problem.ttft, "tpot": problem.tpot, "e2e": problem.e2e}
+
+
+def reported_percentiles(problem: LlmProblem) -> tuple[float, ...]:
+    """Every percentile that an estimate shows, ascending."""
+    asked = {target.percentile for targets in targets_of(problem).values() for target in targets}
+    return tuple(sorted({*STANDARD_PERCENTILES, *asked}))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TokenLoad:
+    """What the requests of one replica saw, and the state of the replica.
+
+    `seconds` are sorted, by metric; `by_request` the same in order of arrival (0 where a request has no TPOT).
+    `most_running` is the largest number of requests that were
+    in the server's hands at once.
+    """
+
+    seconds: Mapping[Metric, Floats]
+    by_request: Mapping[Metric, Floats]
+    itl_s: Mapping[str, float]
+    running: float
+    most_running: int
+    kv_cache_utilization: float
+    preemptions: float
+    utilization: float
+
+    def percentile_s(self, metric: Metric, percentile: float) -> float:
+        """The latency that `percentile` percent of the requests do not exceed (nearest rank)."""
+        values = self.seconds[metric]
+        return float(values[rank_of(percentile, len(values)) - 1]) if len(values) else 0.0
+
+    def mean_s(self, metric: Metric) -> float:
+        """The mean latency."""
+        values = self.seconds[metric]
+        return float(values.mean()) if len(values) else 0.0
+
+    def good_share(self, problem: LlmProblem) -> float:
+        """The share of requests that meet the loosest target of every metric."""
+        good = np.ones(len(self.by_request["e2e"]), dtype=np.bool_)
+        for metric, targets in targets_of(problem).items():
+            if targets:
+                good &= self.by_request[metric] <= max(target.limit_s for target in targets)
+        return float(good.mean())
+
+    def worst(self, problem: LlmProblem) -> "Miss":
+        """The target that is used up most."""
+        return max(
+            (
+                Miss(metric=metric, target=target, value_s=self.percentile_s(metric, target.percentile))
+                for metric, targets in targets_of(problem).items()
+                for target in targets
+            ),
+            key=lambda miss: (miss.ratio, miss.metric),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Miss:
+    """A target with what a simulation shows of it; it holds up to a `ratio` of 1."""
+
+    metric: Metric
+    target: LatencyTarget
+    value_s: float
+
+    @property
+    def ratio(self) -> float:
+        """The value as a share of the limit."""
+        return self.value_s / self.target.limit_s
+
+    @property
+    def label(self) -> str:
+        """`tpot p99`."""
+        return f"{self.metric} {self.target.label}"
+
+
+class TokenLoader:
+    """Runs simulations of one draw of the traffic and remembers them.
+
+    Arrivals are drawn once at rate 1 and scaled to each asked rate, so that candidates are compared on the same
+    traffic.
+    """
+
+    def __init__(self, problem: LlmProblem, requests: int, seed: int) -> None:
+        self._left_out = max(requests // _LEFT_OUT, _LEAST_LEFT_OUT)
+        count = requests + 2 * self._left_out
+        self.judged = requests
+        self._percentiles = reported_percentiles(problem)
+        self.requests = _draw(problem, count, seed)
+        self._unit = self.requests.arrivals_s
+        self._results: dict[tuple[float, StepTimeModel, ContinuousBatching, int], TokenLoad] = {}
+        self.simulations = 0
+
+    def run(
+        self, rate_rps: float, steps: StepTimeModel, batching: ContinuousBatching, kv_cache_tokens: int
+    ) -> TokenLoad:
+        """One replica under `rate_rps`."""
+        key = (rate_rps, steps, batching, kv_cache_tokens)
+        known = self._results.get(key)
+        if known is None:
+            known = self._results[key] = self._simulate(rate_rps, steps, batching, kv_cache_tokens)
+        return known
+
+    def _simulate(
+        self, rate_rps: float, steps: StepTimeModel, batching: ContinuousBatching, kv_cache_tokens: int
+    ) -> TokenLoad:
+        self.simulations += 1
+        requests = replace(self.requests, arrivals_s=self._unit / rate_rps)
+        result = simulate(requests, steps, batching, kv_cache_tokens)
+        judged = slice(self._left_out, len(requests) - self._left_out)
+        ttft, tpot, e2e = result.ttft_s[judged], result.tpot_s[judged], result.e2e_s[judged]
+        gaps = result.gaps.percentiles_s(self._percentiles)
+        return TokenLoad(
+            seconds={"ttft": np.sort(ttft), "tpot": np.sort(tpot[~np.isnan(tpot)]), "e2e": np.sort(e2e)},
+            by_request={"ttft": ttft, "tpot": np.nan_to_num(tpot), "e2e": e2e},
+            itl_s={
+                "mean": result.gaps.mean_s,
+                **{f"p{percentile:g}": gap for percentile, gap in zip(self._percentiles, gaps, strict=True)},
+            },
+            running=result.running_sequences,
+            most_running=_most_at_once(requests.arrivals_s + result.queue_s, requests.arrivals_s + result.e2e_s),
+            kv_cache_utilization=result.kv_cache_utilization,
+            preemptions=result.preemptions / len(requests),
+            utilization=result.utilization,
+        )
+
+
+class TokenLoaders:
+    """The draws of one problem: two full ones, on each of which a plan has to hold, and shorter ones to compare on."""
+
+    def __init__(self, problem: LlmProblem, *, scale: float = 1.0) -> None:
+        requests = max(round(requests_for(problem) * scale), 200)
+        self.full = tuple(TokenLoader(problem, requests, seed) for seed in SEEDS)
+        self.quick = TokenLoader(problem, max(round(QUICK_REQUESTS * scale), 150), SEEDS[0] + 7)
+        self.short = TokenLoader(problem, max(round(SHORT_REQUESTS * scale), 100), SEEDS[0] + 11)
+
+    @property
+    def judged(self) -> int:
+        """Requests that a plan is judged on, all draws together."""
+        return sum(loader.judged for loader in self.full)
+
+    @property
+    def simulations(self) -> int:
+        """Simulations that were run."""
+        return sum(loader.simulations for loader in (*self.full, self.quick, self.short))
+
+
+def _draw(problem: LlmProblem, count: int, seed: int) -> TokenRequests:
+    """Requests at a mean rate of 1: lengths as a trace has them, else from the spec's percentiles.
+
+    The common prefix has the same length for all, or is the whole of a shorter prompt.
+    """
+    arrival = at_peak(problem.traffic.arrival)
+    sizes = []
+    for offset, (column, asked) in enumerate(
+        (("prompt_tokens", problem.tokens.prompt), ("output_tokens", problem.tokens.output)), start=1
+    ):
+        replayed = replayed_sizes(arrival, column, count)
+        drawn = sample_lengths(asked, count, seed + offset) if replayed is None else replayed
+        sizes.append(np.minimum(drawn, asked.maximum))
+    prompts, outputs = sizes
+    prefix = round(problem.tokens.shared_prefix * float(prompts.mean()))
+    return TokenRequests(
+        arrivals_s=arrival_times_s(arrival, 1.0, count, seed),
+        prompt_tokens=prompts,
+        output_tokens=outputs,
+        prefix_tokens=np.minimum(prompts, prefix),
+    )
+
+
+def requests_for(problem: LlmProblem) -> int:
+    """Requests of one draw: at least a hundred beyond the highest percentile of the spec."""
+    highest = max(t.percentile for targets in targets_of(problem).values() for t in targets)
+    return min(MOST_REQUESTS, max(REQUESTS, round(_BEYOND / (1.0 - highest / 100.0))))
+
+
+def _most_at_once(start_s: Floats, end_s: Floats) -> int:
+    """The largest number of intervals that overlap.
+
+    >>> _most_at_once(np.array([0.0, 1.0, 5.0]), np.array([2.0, 3.0, 6.0]))
+    2
+    """
+    times = np.concatenate((start_s, end_s))
+    changes = np.concatenate((np.ones(len(start_s)), -np.ones(len(end_s))))
+    order = np.lexsort((changes, times))
+    return int(np.cumsum(changes[order]).max())

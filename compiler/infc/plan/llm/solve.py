@@ -1,0 +1,62 @@
+"""From a problem about a language model to its decision."""
+
+from dataclasses import replace
+
+from infc.ir.plan import Decision, Infeasible, Plan, RunnerUp
+from infc.ir.problem import LlmProblem
+from infc.plan.llm.assess import assess, candidate_of
+from infc.plan.llm.explain import comments, reasons
+from infc.plan.llm.load import TokenLoaders
+from infc.plan.llm.search import LlmOutcome, search
+from infc.plan.relax import Market
+
+RUNNERS_UP = 3
+
+
+def solve_llm(problem: LlmProblem, market: Market = tuple, *, scale: float = 1.0) -> Decision:
+    """The best feasible plan, or what stands in the way.
+
+    `market` names devices outside the problem that a relaxation may propose. `scale` makes the simulations longer or
+    shorter than they are to judge a plan. Deterministic, and independent of the order of the options.
+    """
+    loaders = TokenLoaders(problem, scale=scale)
+    outcome = search(problem, wanted=1 + RUNNERS_UP, loaders=loaders)
+    return _plan(problem, outcome) if outcome.found else _infeasible(problem, outcome, loaders, market)
+
+
+def _plan(problem: LlmProblem, outcome: LlmOutcome) -> Plan:
+    best, *others = outcome.found
+    sizer = outcome.sizer
+    sized = best.sized
+    estimate = assess(problem, sized, sizer, is_chosen=True)
+    runners_up = tuple(
+        RunnerUp(candidate=candidate_of(other.sized), estimate=assess(problem, other.sized, sizer)) for other in others
+    )
+    return Plan(
+        name=problem.name,
+        spec_path=problem.spec_path,
+        candidate=candidate_of(sized),
+        estimate=estimate,
+        reasons=reasons(problem, sized, estimate, runners_up, outcome.rejections, sizer),
+        comments=comments(problem, sized, sizer),
+        rejections=outcome.rejections,
+        runners_up=runners_up,
+        search=replace(outcome.summary, simulations=sizer.loaders.simulations),
+    )
+
+
+def _infeasible(problem: LlmProblem, outcome: LlmOutcome, loaders: TokenLoaders, market: Market) -> Infeasible:
+    from infc.plan.llm.relax import best_site, looser_slo  # most specs are feasible
+    from infc.plan.relax import binding_constraints, relaxations
+
+    relaxed = relaxations(
+        problem, lambda changed: best_site(changed, loaders), market, lambda: looser_slo(problem, loaders)
+    )
+    return Infeasible(
+        name=problem.name,
+        spec_path=problem.spec_path,
+        binding=binding_constraints(relaxed, outcome.rejections),
+        rejections=outcome.rejections,
+        relaxations=relaxed,
+        search=replace(outcome.summary, simulations=loaders.simulations),
+    )

@@ -1,0 +1,123 @@
+"""From a spec about a language model to the planner's problem: the model's profile, token lengths, token targets."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import fields
+
+from infc.diag import Diagnostic, Severity, has_errors
+from infc.ir.llm_profile import LlmProfile
+from infc.ir.problem import AxisDistribution, BaseProblem, LatencyTarget, LlmProblem, TokenTraffic
+from infc.ir.spec import CheckpointModel, HuggingFaceModel, SizeDistribution, Spec
+from infc.resolve.hf_config import llm_profile
+from infc.resolve.hub_cache import cached_config, hub_folder
+from infc.resolve.store import ProfileStore
+from infc.spec import LoadedSpec
+
+
+def language_model(
+    loaded: LoadedSpec, spec: Spec, store: ProfileStore
+) -> tuple[LlmProfile | None, tuple[Diagnostic, ...]]:
+    """The profile of the language model that a spec names, without the network.
+
+    A checkpoint's own config.json says it all. A hub repository is known from the stored profile of that name, else
+    from the hub's local cache.
+    """
+    match spec.model:
+        case CheckpointModel(checkpoint=written):
+            profile, problems = llm_profile(loaded.file(written), loaded.name)
+        case HuggingFaceModel():
+            profile, problems = _of_hub(loaded, spec.model, store)
+        case _:
+            raise AssertionError("an ONNX model has no config.json")
+    if profile is None or has_errors(problems):
+        return None, problems
+    return profile, (*store.diagnostics, *problems, *_context_problems(loaded, spec, profile))
+
+
+def llm_problem(
+    base: BaseProblem, loaded: LoadedSpec, spec: Spec, model: LlmProfile, store: ProfileStore
+) -> LlmProblem:
+    """The problem of a valid spec; `base` holds what it shares with any other model's."""
+    workload = spec.workload
+    assert workload.prompt_tokens is not None and workload.output_tokens is not None  # noqa: S101, PT018 - checked
+    shared = {field.name: getattr(base, field.name) for field in fields(BaseProblem)}
+    return LlmProblem(
+        **shared,
+        model=model,
+        ttft=_targets(loaded, "ttft", spec.slo.ttft),
+        tpot=_targets(loaded, "tpot", spec.slo.tpot),
+        e2e=_targets(loaded, "e2e", spec.slo.e2e),
+        tokens=TokenTraffic(
+            prompt=_distribution(workload.prompt_tokens),
+            output=_distribution(workload.output_tokens),
+            shared_prefix=workload.shared_prefix or 0.0,
+        ),
+        step_times=store.step_times(model.digest),
+    )
+
+
+def _of_hub(
+    loaded: LoadedSpec, model: HuggingFaceModel, store: ProfileStore
+) -> tuple[LlmProfile | None, tuple[Diagnostic, ...]]:
+    repo, revision = model.huggingface.repo, model.huggingface.revision
+    name = hub_name(repo, revision)
+    stored = store.llm_named(name)
+    if stored is not None:
+        return stored, ()
+    hub = hub_folder(os.environ)
+    config = cached_config(hub, repo, revision) if hub is not None else None
+    if config is None:
+        return None, (_not_here(loaded, repo, revision),)
+    return llm_profile(config, name)
+
+
+def hub_name(repo: str, revision: str | None) -> str:
+    """What the stored profile of a hub model is called.
+
+    >>> hub_name("Qwen/Qwen3-8B", "main")
+    'Qwen/Qwen3-8B@main'
+    """
+    return f"{repo}@{revision}" if revision else repo
+
+
+def _not_here(loaded: LoadedSpec, repo: str, revision: str | None) -> Diagnostic:
+    at = f" --revision {revision}" if revision else ""
+    return Diagnostic(
+        id="plan-hub-model-missing",
+        message=f"nothing on this machine says what {repo} looks like",
+        span=loaded.span("model.huggingface.repo"),
+        notes=("a plan needs no weights, only config.json; infc does not fetch it",),
+        help=f"run `hf download {repo} config.json{at}`, or put config.json into a folder of this repository and name"
+        " the folder as `checkpoint:`",
+    )
+
+
+def _context_problems(loaded: LoadedSpec, spec: Spec, model: LlmProfile) -> Iterator[Diagnostic]:
+    """Requests longer than the model's context cannot be served."""
+    prompt, output = spec.workload.prompt_tokens, spec.workload.output_tokens
+    if prompt is None or output is None or prompt.max + output.max <= model.max_context_tokens:
+        return
+    room = model.max_context_tokens - output.max
+    path = "workload.prompt_tokens" if room > 0 else "workload.output_tokens"
+    yield Diagnostic(
+        id="plan-context-exceeded",
+        severity=Severity.ERROR,
+        message=f"the longest request has {prompt.max + output.max} tokens, the model's context"
+        f" {model.max_context_tokens}",
+        span=loaded.span(f"{path}.max"),
+        notes=(f"prompt_tokens.max {prompt.max} + output_tokens.max {output.max}",),
+        help=f"set prompt_tokens.max to at most {room}"
+        if room > 0
+        else f"set output_tokens.max below {model.max_context_tokens}",
+    )
+
+
+def _targets(loaded: LoadedSpec, name: str, written: dict[float, float] | None) -> tuple[LatencyTarget, ...]:
+    return tuple(
+        LatencyTarget(percentile=percentile, limit_s=limit, span=loaded.span(f"slo.{name}.p{percentile:g}"))
+        for percentile, limit in sorted((written or {}).items())
+    )
+
+
+def _distribution(sizes: SizeDistribution) -> AxisDistribution:
+    return AxisDistribution(percentiles=dict(sizes.percentiles), maximum=sizes.max)

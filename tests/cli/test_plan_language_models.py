@@ -1,0 +1,142 @@
+"""`infc plan` and its neighbours on specs of language models, as their users run them."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner
+
+from infc.cli import app
+from infc.cli.edge import guarded
+from infc.report.plan_schema import plan_schema
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "specs/qwen3-8b/model/config.json"
+HEAD = "apiVersion: infc.dev/v1\nkind: InferenceSpec\n"
+TRAFFIC = "workload: {rate: 6/s, prompt_tokens: {p50: 400, max: 1500}, output_tokens: {p50: 60, max: 200}}\n"
+SLO = "slo: {ttft: {p95: 600ms}, tpot: {p95: 40ms}}\n"
+
+
+def run(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    result = CliRunner().invoke(app, list(arguments), standalone_mode=False)
+    if result.exception is not None:
+        raise result.exception
+    return result.return_value, result.stdout, result.stderr
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    """A chat model on two devices, in a workspace of its own."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/config.json").write_bytes(CONFIG.read_bytes())
+    path = tmp_path / "chat.infc.yaml"
+    path.write_text(HEAD + "model: {checkpoint: model}\n" + SLO + TRAFFIC + "constraints: {hardware: [l40s, a10g]}\n")
+    return path
+
+
+def test_json_holds_the_decision_and_token_latencies(spec: Path) -> None:
+    """The document validates; ttft and tpot are there, batches of a dynamic batcher are null."""
+    code, out, _ = run("plan", str(spec), "--format", "json")
+    document = json.loads(out)
+    jsonschema.validate(document, plan_schema())
+    assert code == 0
+    (entry,) = document["specs"]
+    decision, estimate = entry["decision"], entry["estimate"]
+    assert decision["server"] == "vllm"
+    assert decision["max_batch_size"] is None
+    assert decision["accelerators"] == decision["replicas"] * decision["tensor_parallel"]
+    assert estimate["ttft_ms"]["p95"]["value"] <= 600
+    assert estimate["tpot_ms"]["p95"]["value"] <= 40
+    assert estimate["ttft_ms"]["p95"]["low"] <= estimate["ttft_ms"]["p95"]["value"]
+    assert estimate["cost"]["usd_per_million_tokens"] > 0
+    assert entry["search"]["considered"] == entry["search"]["simulated"] + sum(entry["search"]["pruned"].values())
+
+
+def test_text_and_markdown_show_the_targets(spec: Path) -> None:
+    """Every promised percentile stands beside its limit, in a hundred columns."""
+    code, out, _ = run("plan", str(spec))
+    assert code == 0
+    assert "ttft p95" in out
+    assert "tpot p95" in out
+    assert max(len(line) for line in out.splitlines()) <= 100
+    code, out, _ = run("plan", str(spec), "--format", "markdown")
+    assert "tpot p95" in out
+    assert "of 40 ms" in out
+
+
+def test_why_explains_a_place_and_exact_settings(spec: Path) -> None:
+    """One line for each constraint; a device that does not hold the model says so."""
+    code, out, _ = run("plan", str(spec), "--why", "bf16/l40s/tp1/s32/t2048")
+    assert code == 0
+    assert "bf16/l40s/tp1/s32/t2048" in out
+    assert "slo.tpot.p95" in out
+    code, out, _ = run("plan", str(spec), "--why", "bf16/a10g/tp1")
+    assert code == 0
+    assert "holds" in out or "broken" in out
+    code, _, errors = run("plan", str(spec), "--why", "fp8/l40s")
+    assert code == 64
+    assert "no spec considers" in errors
+
+
+def test_an_impossible_target_names_itself_and_what_would_do(spec: Path) -> None:
+    """Exit 3, and the relaxation names the SLO."""
+    spec.write_text(spec.read_text().replace("p95: 40ms", "p95: 2ms"))
+    code, out, _ = run("plan", str(spec), "--format", "json")
+    (entry,) = json.loads(out)["specs"]
+    assert code == 3
+    assert "slo.tpot.p95" in entry["binding"]
+    assert entry["estimate"] is None
+
+
+def test_a_hub_model_that_is_not_here_says_how_to_get_its_config(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is fetched: exit 1, with the command that fetches config.json. With it in the cache the spec plans."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    spec = tmp_path / "llm.infc.yaml"
+    model = f"model: {{huggingface: {{repo: a/b, revision: {revision}}}}}\n"
+    spec.write_text(HEAD + model + SLO + TRAFFIC + "constraints: {hardware: [l40s]}\n")
+    code, _, errors = run("plan", str(spec))
+    assert code == 1
+    assert "plan-hub-model-missing" in errors
+    assert f"hf download a/b config.json --revision {revision}" in errors
+    snapshot = tmp_path / "hub/models--a--b/snapshots" / revision
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_bytes(CONFIG.read_bytes())
+    code, out, _ = run("plan", str(spec), "--format", "json")
+    assert code == 0
+    assert json.loads(out)["specs"][0]["status"] == "feasible"
+
+
+def test_requests_beyond_the_context_are_refused_on_their_line(spec: Path) -> None:
+    """The longest request has to fit the model's context."""
+    spec.write_text(spec.read_text().replace("max: 1500", "max: 65536"))
+    code, _, errors = run("plan", str(spec))
+    assert code == 1
+    assert "plan-context-exceeded" in errors
+    assert "chat.infc.yaml:5" in errors
+
+
+@pytest.mark.parametrize("command", [("compile",), ("lock",), ("lock", "--check"), ("validate",)])
+def test_a_language_model_is_not_compiled_locked_or_validated(
+    spec: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 1 with a diagnostic that says what to do, and nothing written."""
+    monkeypatch.chdir(spec.parent)
+    before = sorted(spec.parent.iterdir())
+    assert guarded(app, usage_error=64, args=[*command, spec.name]) == 1
+    assert "plan-only-language-model" in capsys.readouterr().err
+    assert sorted(spec.parent.iterdir()) == before
+
+
+def test_a_workspace_with_a_language_model_can_be_locked(
+    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`infc lock --check` without a SPEC passes over what is only planned."""
+    monkeypatch.chdir(spec.parent)
+    (spec.parent / "infc.lock").write_text('version = 1\n')
+    assert guarded(app, usage_error=64, args=["lock", "--check"]) in (0, 4), capsys.readouterr()
+    assert "plan-only-language-model" not in capsys.readouterr().err
