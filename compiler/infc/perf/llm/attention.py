@@ -42,7 +42,7 @@ class AttentionTimes:
         floor_s = prefill_s = token_s = sequence_s = context_s = window_s = pair_s = 0.0
         for attention in work.attention:
             read_s = attention.layers * _read_s(attention, place, bandwidth, peak)
-            prefill_s = attention.layers * attention.pair_flops / peak
+            each_pair_s = attention.layers * attention.pair_flops / peak
             floor_s += attention.layers * (kernels.linear_s if attention.is_linear else kernels.attention_s)
             prefill_s += 0.0 if attention.is_linear else attention.layers * kernels.attention_prefill_s
             state = attention.layers * attention.state_elements
@@ -51,13 +51,13 @@ class AttentionTimes:
             token_s += attention.layers * float(attention_row_bytes(1.0, attention.row_elements)) / moving
             if attention.window_tokens is None:
                 context_s += read_s
-                pair_s += prefill_s
+                pair_s += each_pair_s
             else:
                 window_s += read_s
                 if attention.window_tokens <= SHORT_WINDOW_TOKENS:
-                    token_s += prefill_s * attention.window_tokens
+                    token_s += each_pair_s * attention.window_tokens
                 else:
-                    pair_s += prefill_s
+                    pair_s += each_pair_s
         return cls(
             floor_s=floor_s,
             prefill_s=prefill_s,
