@@ -9,6 +9,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from infc.ir.plan import Plan
+from infc.ir.problem import LlmProblem
+from infc.pipeline.plan import plan_spec
 from infc.resolve.targets import load_catalogue
 from infc.spec import check_hardware_names, load_spec
 
@@ -66,7 +69,7 @@ def rank(values: np.ndarray) -> np.ndarray:
 def test_examples_are_valid(path: Path) -> None:
     """Every example loads without a diagnostic, names known hardware, and tells editors its schema."""
     assert path.read_text().startswith("# yaml-language-server: $schema=../../schemas/spec.schema.json\n")
-    if not list(path.parent.glob("*.onnx")):
+    if not list(path.parent.glob("*.onnx")) and not (path.parent / "model/config.json").is_file():
         pytest.skip("`make models` has not been run")
     loaded = load_spec(path)
     assert loaded.diagnostics == ()
@@ -75,9 +78,24 @@ def test_examples_are_valid(path: Path) -> None:
     assert check_hardware_names(loaded, load_catalogue(None)) == ()
 
 
-def test_there_are_four_examples_over_four_models() -> None:
-    """The promised examples are there."""
-    assert [path.parent.name for path in EXAMPLES] == ["efficientnet-lite0", "fashion-mnist", "magika", "minilm"]
+def test_there_is_an_example_for_each_kind_of_model() -> None:
+    """The promised examples are there: vision, encoder, bytes, and a language model."""
+    names = [path.parent.name for path in EXAMPLES]
+    assert names == ["efficientnet-lite0", "fashion-mnist", "magika", "minilm", "qwen3-8b"]
+
+
+def test_the_language_model_plans_over_the_whole_catalogue() -> None:
+    """It needs no weights: config.json is enough for a plan that holds every target."""
+    planned = plan_spec(SPECS / "qwen3-8b/qwen3-8b.infc.yaml")
+    assert planned.diagnostics == ()
+    (decided,) = planned.decisions
+    assert isinstance(decided.problem, LlmProblem)
+    assert isinstance(decided.decision, Plan)
+    tokens = decided.decision.estimate.tokens
+    assert tokens is not None
+    for targets, predicted in ((decided.problem.ttft, tokens.ttft_s), (decided.problem.tpot, tokens.tpot_s)):
+        assert all(predicted[target.label].value <= target.limit_s for target in targets)
+    assert decided.decision.search.considered > 40
 
 
 def test_committed_files_are_small() -> None:
