@@ -28,9 +28,10 @@ FORMATS = ("text", "json", "sarif", "github", "codequality")
 def command(specs: tuple[Path, ...], format: str) -> int:
     r"""Check specs: every error at once, with file, line, column and the fix.
 
-    A DIR is searched for *.infc.yaml files. Nothing is written, no model is read, no server or network is needed.
+    A DIR is searched for *.infc.yaml files, and infc-policy.yaml is checked with them. Nothing is written, no model is
+    read, no server or network is needed.
 
-    Exits 0 when no spec has an error (warnings do not count), 5 otherwise.
+    Exits 0 when no file has an error (warnings do not count), 5 otherwise.
 
     \b
     Examples:
@@ -43,7 +44,8 @@ def command(specs: tuple[Path, ...], format: str) -> int:
 
     paths = find_specs(specs)
     loaded = [load_spec(path) for path in paths]
-    diagnostics = (*(d for each in loaded for d in in_text_order(_check(each))), *_name_clashes(loaded))
+    found = (d for each in loaded for d in in_text_order(_check(each)))
+    diagnostics = (*found, *_name_clashes(loaded), *_policy_problems(loaded))
     _print(diagnostics, paths, format)
     return SPEC_INVALID if has_errors(diagnostics) else OK
 
@@ -93,6 +95,16 @@ def _name_clashes(loaded: "list[LoadedSpec]") -> "tuple[Diagnostic, ...]":
     from infc.pipeline.locking import duplicate_names
 
     return tuple(d for group in groups for d in duplicate_names(group))
+
+
+def _policy_problems(loaded: "list[LoadedSpec]") -> "tuple[Diagnostic, ...]":
+    """The problems of the policies that the specs' plans are judged by."""
+    from infc.pipeline.policies import Policies
+
+    policies = Policies()
+    for each in loaded:
+        policies.of(each.workspace)
+    return policies.diagnostics
 
 
 def _print(diagnostics: "tuple[Diagnostic, ...]", paths: tuple[Path, ...], format: str) -> None:

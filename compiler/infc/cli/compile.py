@@ -55,8 +55,8 @@ def command(
     plan made again. infc.lock gets one block for each. Outputs are replaced whole, or not at all.
 
     Exits 0 when everything was written (and met its SLO, with --validate), 3 when the SLO cannot be or was not met,
-    4 with --locked when the lock does not hold, 5 when a spec is invalid, 6 when the evidence is inconclusive, 1 on
-    other failures.
+    4 with --locked when the lock does not hold, 5 when a spec or infc-policy.yaml is invalid, 6 when the evidence is
+    inconclusive, 1 on other failures: a plan beyond a threshold of infc-policy.yaml whose action is fail is one.
 
     \b
     Examples:

@@ -27,6 +27,7 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
     ("lock", "infc.lock.schema:lock_schema", "infc.lock"),
     ("lock-check", "infc.report.lock_check:lock_check_schema", "infc lock --check --format json"),
     ("diff", "infc.report.diff_json:diff_schema", "infc diff --format json, infc lock --format json"),
+    ("policy", "infc.spec.policy:policy_schema", "infc-policy.yaml"),
     ("profile", "infc.resolve.profile_schema:profile_schema", "infc-profiles/*.json"),
     ("hardware", "infc.resolve.targets.schema:hardware_schema", "targets/hardware/*.yaml"),
     ("prices", "infc.resolve.targets.schema:prices_schema", "targets/prices/*.yaml"),

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from infc.diag import Diagnostic
     from infc.lock import Lock
     from infc.pipeline.plan import PlannedSpec
+    from infc.plan.savings import Savings
 
 
 class Locks:
@@ -42,6 +43,15 @@ class Locks:
         from infc.pipeline.locking import planned_changes
 
         return planned_changes(planned, lock)
+
+    def savings(self, planned: "PlannedSpec", overlay: Path | None = None) -> "Mapping[str | None, Savings]":
+        """What each decision (by target) saves over what is locked for it; none where nothing is or nothing changed."""
+        lock = self.of(planned.loaded.workspace)
+        if lock is None:
+            return {}
+        from infc.pipeline.savings import planned_savings
+
+        return planned_savings(planned, lock, overlay)
 
     def _read(self, workspace: Workspace) -> "Lock | None":
         if not workspace.lock.is_file():

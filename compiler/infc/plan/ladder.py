@@ -44,7 +44,9 @@ def ladder(problem: AnyProblem, plan: Plan) -> tuple[Rung, ...]:
         from infc.plan.onnx_ladder import onnx_ladder
 
         return onnx_ladder(problem, plan)
-    return ()
+    from infc.plan.llm.ladder import llm_ladder
+
+    return llm_ladder(problem, plan)
 
 
 def ladder_sentences(rungs: Sequence[Rung]) -> tuple[str, ...]:

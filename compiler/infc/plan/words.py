@@ -88,3 +88,12 @@ def month_text(usd_per_month: float) -> str:
     ('$384/month', '$7.12/month', '$123,456/month')
     """
     return f"${usd_per_month:,.0f}/month" if abs(usd_per_month) >= 100 else f"${usd_per_month:.3g}/month"
+
+
+def figure_text(value: float) -> str:
+    """Three significant digits without an exponent.
+
+    >>> figure_text(1499.6), figure_text(0.1136), figure_text(57.25)
+    ('1,500', '0.114', '57.2')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -7,7 +7,7 @@ from infc.ir.interval import Interval
 from infc.ir.plan import Plan
 from infc.ir.problem import BaseProblem
 from infc.plan.capacity_words import capacity_sentences
-from infc.plan.words import money_text, month_text, rate_text
+from infc.plan.words import figure_text, money_text, month_text, rate_text
 from infc.report.layout import Style, bullets, heading, row, wrapped_row
 
 _SAME = 1e-6
@@ -76,8 +76,10 @@ def _part_words(cost: CostEstimate) -> Iterator[str]:
 
 
 def _spread(interval: Interval) -> str:
-    value = f"{interval.value:.3g}"
-    return f"{value} ({interval.low:.3g} .. {interval.high:.3g})" if _is_wide(interval) else value
+    value = figure_text(interval.value)
+    if not _is_wide(interval):
+        return value
+    return f"{value} ({figure_text(interval.low)} .. {figure_text(interval.high)})"
 
 
 def _is_wide(interval: Interval) -> bool:

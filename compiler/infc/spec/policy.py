@@ -42,7 +42,8 @@ def load_policy(workspace: Workspace, shown: Path | None = None) -> LoadedPolicy
     if text is None:
         return LoadedPolicy(path=path, thresholds=(), diagnostics=problems)
     document = parse_document(text, name)
-    policy, found = _validated(document.value, document.source)
+    is_unread = document.value is None and has_errors(document.diagnostics)
+    policy, found = (None, []) if is_unread else _validated(document.value, document.source)
     diagnostics = in_text_order((*document.diagnostics, *found))
     if policy is None or has_errors(diagnostics):
         return LoadedPolicy(path=path, thresholds=(), diagnostics=diagnostics)
