@@ -1,25 +1,39 @@
 """`infc simulate triton` as its user sees it."""
 
+import contextlib
+import io
 import json
-import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from infc.cli import app
+from infc.cli.edge import guarded
+from infc.cli.simulate.ensemble_file import EXAMPLE
 from infc.report.simulation_schema import simulation_schema
 
 LIGHT = "4.5,5,5.5,6,6.5,7,7.5,8"
 
 
-def simulate(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+@dataclass(frozen=True)
+class Completed:
+    """What a command printed, and how it ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def simulate(*arguments: str, cwd: Path) -> Completed:
     """Run the command in `cwd`, piped."""
-    command = [sys.executable, "-c", "from infc.cli import main; main()", "simulate", "triton", *arguments]
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, "COLUMNS": "100"}
-    )
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = guarded(app, args=["simulate", "triton", *arguments])
+    return Completed(code, out.getvalue(), err.getvalue())
 
 
 def document(*arguments: str, cwd: Path) -> dict[str, object]:
@@ -81,6 +95,89 @@ def test_a_trace_brings_its_own_rate(tmp_path: Path) -> None:
     assert faster["throughput_rps"] == pytest.approx(50.0, rel=0.01)
 
 
+def test_requests_that_carry_rows(tmp_path: Path) -> None:
+    """Rows are drawn, or come from the trace's column batch; the capacity is in requests."""
+    arguments = ("--service-ms", "5,6,7,8", "--rate", "200/s")
+    one, mixed = (document(*arguments, *more, cwd=tmp_path) for more in ((), ("--request-batch", "1:0.7,4:0.3")))
+    assert mixed["mean_batch_size"] > 1.3 * one["mean_batch_size"]  # type: ignore[operator]
+    assert mixed["capacity_rps"] == pytest.approx(500 / 1.9, rel=0.03)
+    (tmp_path / "sizes.csv").write_text("timestamp_s,batch\n0,4\n0.5,4\n1,4\n", encoding="utf-8")
+    traced = document("--service-ms", "5,6,7,8", "--arrival", "trace:sizes.csv", "--rate", "100/s", cwd=tmp_path)
+    assert traced["mean_batch_size"] == 4.0
+
+
+def test_priorities_and_timeouts(tmp_path: Path) -> None:
+    """Latency by level, rejections by level, and the goodput under a latency limit."""
+    answer = document(
+        *("--service-ms", "5,6,7,8", "--rate", "560/s", "--priorities", "1:0.2,2:0.8", "--queue-timeout-us", "20000"),
+        *("--level-policy", "1:timeout-us=0", "--latency-slo", "25ms"),
+        cwd=tmp_path,
+    )
+    high, low = answer["priorities"]  # type: ignore[misc]
+    assert high["rejected"] == 0 < low["rejected"] == answer["rejected"]
+    assert high["latency_ms"]["p99"] < 0.8 * low["latency_ms"]["p99"]
+    assert answer["goodput_rps"] < answer["throughput_rps"]  # type: ignore[operator]
+
+
+def test_delay_and_own_timeouts(tmp_path: Path) -> None:
+    """A timeout that delays rejects nobody; requests' own timeouts shorten it."""
+    arguments = ("--service-ms", "5,6,7,8", "--rate", "480/s", "--queue-timeout-us", "20000")
+    delayed = document(*arguments, "--timeout-action", "delay", cwd=tmp_path)
+    own = document(*arguments, "--request-timeout-us", "2000:0.5,30000:0.5", cwd=tmp_path)
+    rejected = document(*arguments, cwd=tmp_path)
+    assert delayed["rejected"] == 0
+    assert own["rejected"] > rejected["rejected"]  # type: ignore[operator]
+
+
+def test_a_full_queue_is_said_to_be_dangerous(tmp_path: Path) -> None:
+    """Rejections by a queue size carry a note on what the real server then does."""
+    arguments = ("--service-ms", "5,6,7,8", "--rate", "700/s", "--max-queue-size", "8", "--requests", "3000")
+    result = simulate(*arguments, cwd=tmp_path)
+    assert result.returncode == 0
+    assert "at most 8 waiting" in result.stdout
+    assert "warning: more requests arrive than can be answered; the rest is rejected" in result.stdout
+    assert "note: a full queue can make tritonserver 24.10 miss a wake-up" in result.stdout
+
+
+def test_axis_sizes_split_batches(tmp_path: Path) -> None:
+    """Sizes that differ do not share a batch; padded or ragged they do."""
+    arguments = ("--axis-ms", "64:4,5,6,7", "--axis-ms", "512:9,12,15,18", "--axis-sizes", "64:0.5,100:0.5")
+    split, padded, ragged = (
+        document(*arguments, "--rate", "180/s", *more, cwd=tmp_path)["mean_batch_size"]
+        for more in ((), ("--bucket", "128,512"), ("--ragged",))
+    )
+    assert split < padded  # type: ignore[operator]
+    assert split < ragged  # type: ignore[operator]
+
+
+def test_groups_and_overheads(tmp_path: Path) -> None:
+    """A slower group adds capacity; overheads add latency."""
+    arguments = ("--service-ms", "5", "--rate", "100/s")
+    one = document(*arguments, cwd=tmp_path)
+    two = document(*arguments, "--group", "1:2", cwd=tmp_path)
+    slow = document(*arguments, "--dispatch-us", "300", "--transport-us", "500", cwd=tmp_path)
+    assert two["capacity_rps"] == pytest.approx(1.5 * one["capacity_rps"])  # type: ignore[operator]
+    assert slow["latency_ms"]["p50"] > one["latency_ms"]["p50"] + 0.5  # type: ignore[index]
+
+
+def test_an_ensemble_from_a_file(tmp_path: Path) -> None:
+    """Each step with its own queue and batches; the host's cores are shared."""
+    (tmp_path / "steps.json").write_text(EXAMPLE, encoding="utf-8")
+    arguments = ("--ensemble", "steps.json", "--rate", "200/s")
+    answer = document(*arguments, cwd=tmp_path)
+    assert [step["name"] for step in answer["steps"]] == ["pre", "model", "post"]  # type: ignore[attr-defined]
+    assert answer["latency_ms"]["p50"] > 1.5 + 4.5 + 0.8  # type: ignore[index]
+    text = simulate(*arguments, "--requests", "2000", cwd=tmp_path).stdout
+    assert "pre         no batching, 4 instances, on the host's cores" in text
+    assert "model: queue p50" in text
+
+
+def test_more_requests_than_a_front_end_takes_are_a_warning(tmp_path: Path) -> None:
+    """A simulated model may be faster than one server can take requests in."""
+    result = simulate("--service-ms", "0.05", "--rate", "15000/s", "--requests", "3000", cwd=tmp_path)
+    assert "the front end of one tritonserver takes about 10,000 requests/s" in result.stdout
+
+
 def test_same_seed_same_output(tmp_path: Path) -> None:
     """Two runs print the same bytes; another seed does not."""
     arguments = ("--service-ms", LIGHT, "--rate", "250/s", "--arrival", "bursty:2.5", "--requests", "2000")
@@ -107,11 +204,37 @@ def test_same_seed_same_output(tmp_path: Path) -> None:
         (("--service-ms", "5", "--arrival", "trace:absent.csv"), "cannot read the trace"),
         (("--service-ms", "5", "--arrival", "trace:bad.csv"), "bad.csv:3: "),
         (("--service-ms", "5", "--rate", "1/s", "--instances", "0"), "--instances"),
+        (("--service-ms", "5", "--axis-ms", "64:5", "--rate", "1/s", "--axis-sizes", "64"), "give either"),
+        (("--axis-ms", "64:5", "--rate", "1/s"), "needs the sizes of requests"),
+        (("--axis-ms", "64", "--rate", "1/s"), "write 128:5.4,8.7,11.9"),
+        (("--axis-ms", "64:5", "--axis-ms", "64:6", "--rate", "1/s"), "named twice"),
+        (("--service-ms", "5", "--rate", "1/s", "--request-batch", "1:x"), "write 1:0.7,4:0.3"),
+        (("--service-ms", "5", "--rate", "1/s", "--request-batch", "1:1,1:1"), "named twice"),
+        (("--service-ms", "5", "--rate", "1/s", "--request-batch", "4"), "service times for batches up to 4"),
+        (("--service-ms", "5", "--rate", "1/s", "--bucket", "64"), "there are none"),
+        (("--axis-ms", "64:5", "--rate", "1/s", "--axis-sizes", "65", "--bucket", "64"), "above the largest bucket"),
+        (("--service-ms", "5", "--rate", "1/s", "--level-policy", "1:wait=5"), "no policy of a level"),
+        (("--service-ms", "5", "--rate", "1/s", "--level-policy", "1:timeout-us=5"), "--priority-levels 0"),
+        (("--service-ms", "5", "--rate", "1/s", "--request-timeout-us", "5"), "below --queue-timeout-us"),
+        (("--service-ms", "5", "--rate", "1/s", "--group", "2"), "COUNT:FACTOR"),
+        (
+            (
+                *("--service-ms", "5,6", "--rate", "1/s", "--arrival", "constant"),
+                *("--max-queue-delay-us", "9000", "--queue-timeout-us", "10"),
+            ),
+            "every request is rejected",
+        ),
+        (("--ensemble", "absent.json", "--rate", "1/s"), "cannot read absent.json"),
+        (("--ensemble", "bad.csv", "--rate", "1/s"), "it is not JSON"),
+        (("--ensemble", "typo.json", "--rate", "1/s"), "step a has no field 'sevice_ms'"),
+        (("--ensemble", "short.json", "--rate", "1/s"), "service times for batches up to 4"),
     ],
 )
 def test_bad_options_are_usage_errors(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     """Exit 64, the option and the fix, no traceback."""
     (tmp_path / "bad.csv").write_text("timestamp_s\n2\nsoon\n", encoding="utf-8")
+    (tmp_path / "typo.json").write_text('{"steps": [{"name": "a", "service_ms": [1], "sevice_ms": [1]}]}')
+    (tmp_path / "short.json").write_text('{"steps": [{"name": "a", "service_ms": [1], "max_batch_size": 4}]}')
     result = simulate(*arguments, cwd=tmp_path)
     assert result.returncode == 64
     assert message in result.stderr

@@ -93,6 +93,7 @@ class Scheduler:
         self._next_preferred = 0
         self._timer_s = _NEVER
         self._poll_s = _NEVER
+        self._asleep_s = 0.0
 
     def next_event_s(self) -> float:
         """When something happens that no arrival causes; infinite when nothing does."""
@@ -130,8 +131,8 @@ class Scheduler:
         )
         if is_asked_for and self._has_slot():
             self._batch(now_s)
-        elif self._poll_s == _NEVER and not self._has_slot():
-            self._poll_s = now_s + _POLL_S
+        elif not self._has_prefetch:
+            self._sleep_on(now_s)
         return True
 
     def free(self, now_s: float, group: int) -> None:
@@ -151,6 +152,14 @@ class Scheduler:
             self._queue.rejected = []
         return found
 
+    def _sleep_on(self, now_s: float) -> None:
+        """The batcher is not woken by an arrival: it looks again when half a second of its sleep is over."""
+        if not self._has_slot():
+            self._poll_s = min(self._poll_s, now_s + _POLL_S)
+        elif self._timer_s == _NEVER:
+            # Rejections left the queue empty, but the batcher still waits for as many rows as before.
+            self._timer_s = self._asleep_s + _POLL_S * math.ceil((now_s - self._asleep_s) / _POLL_S)
+
     def _batch(self, now_s: float) -> None:
         """Wake the batcher, and let idle instances take what it puts in line; each take wakes it again."""
         self._fill(now_s)
@@ -165,6 +174,7 @@ class Scheduler:
             if self._is_saturated or self._current.is_stale:
                 self._current, self._is_saturated, self._next_preferred = Payload(), False, 0
             if self._queue.size == 0:
+                self._asleep_s = now_s
                 return
             if not self._has_slot():
                 self._poll_s = now_s + _POLL_S
