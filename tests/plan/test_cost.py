@@ -207,6 +207,22 @@ def test_a_mix_is_never_dearer_than_either_of_its_terms(
 
 
 @QUICK
+@given(days, prices, prices, st.integers(1, 12), st.integers(1, 3))
+def test_the_split_is_the_best_of_all_baselines(
+    day: tuple[float, ...], on_demand: float, reserved: float, needed: int, devices: int
+) -> None:
+    """No other number of reserved devices costs less over the day."""
+    asked = of_day(day)
+    option = HardwareOption(hardware=L4, price=price("on-demand", on_demand), reserved=price("1y", reserved))
+    hours = [count * devices for count in fleet(asked, needed).hourly]
+    every = (
+        kept * reserved + sum(max(0, count - kept) for count in hours) / 24 * on_demand
+        for kept in range(max(hours) + 1)
+    )
+    assert usd_per_hour(asked, option, needed, devices=devices) == pytest.approx(min(every))
+
+
+@QUICK
 @given(days, prices, prices, prices, counts)
 def test_spot_never_carries_what_every_hour_needs(
     day: tuple[float, ...], on_demand: float, reserved: float, spot: float, needed: int

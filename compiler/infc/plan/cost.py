@@ -7,7 +7,7 @@ its minutes.
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from infc.ir.estimate import CostEstimate, CostPart
@@ -146,22 +146,19 @@ def _owned(terms: Ownership, count: int, kept: int, power_w: float | None) -> It
 def _mixed(problem: BaseProblem, option: HardwareOption, running: Fleet, devices: int) -> tuple[CostPart, ...]:
     """The cheapest split of the day into a baseline that is reserved and a burst that is rented by the hour.
 
-    The cost is piecewise linear in the baseline, so the optimum is at a breakpoint: an hour's count, in whole skus.
     Spot devices are only taken above what the quietest hour needs.
     """
     assert option.price is not None and option.reserved is not None  # noqa: S101, PT018 - the caller has checked
     counts = Counter(count * devices for count in running.hourly)
-    is_reserved_cheaper = (
-        option.reserved.usd_per_hour <= option.price.usd_per_hour
-        and option.reserved.accelerators_per_unit == option.price.accelerators_per_unit
-    )
+    bases = (option.reserved, option.price)
+    if _is_never_dearer(option.reserved, option.price):
+        bases = (option.reserved,)
     bursts = (option.price,) if option.burst is None else (option.price, option.burst)
     best: tuple[float, tuple[CostPart, ...]] | None = None
-    for base in (option.reserved,) if is_reserved_cheaper else (option.reserved, option.price):
-        for kept in sorted({_rented(problem, base, baseline) for baseline in (0, *counts)}):
-            for burst in bursts:
-                if burst is option.burst and kept < min(counts):
-                    continue
+    for base in bases:
+        for burst in bursts:
+            least = min(counts) if burst is option.burst else 0
+            for kept in _baselines(problem, counts, base, burst, least):
                 hours = sum(_rented(problem, burst, max(0, count - kept)) * times for count, times in counts.items())
                 above = CostPart(
                     name=burst.commitment,
@@ -172,8 +169,31 @@ def _mixed(problem: BaseProblem, option: HardwareOption, running: Fleet, devices
                 total = below.usd_per_hour + above.usd_per_hour
                 if best is None or total < best[0] - 1e-12:
                     best = (total, tuple(part for part in (below, above) if part.devices))
-    assert best is not None  # noqa: S101 - there is always the whole peak as the baseline
+    assert best is not None  # noqa: S101 - every pair of prices has a baseline
     return best[1]
+
+
+def _baselines(
+    problem: BaseProblem, counts: Mapping[int, int], base: Price, burst: Price, least: int
+) -> tuple[int, ...]:
+    """Devices of the baseline worth considering, at least `least`.
+
+    The cost is piecewise linear and convex in the baseline, with a corner at each hour's count: the best one is where
+    the hours above it no longer pay for another device. Whole skus spoil that; then every corner is considered.
+    """
+    if problem.is_provider_named and max(base.accelerators_per_unit, burst.accelerators_per_unit) > 1:
+        rounded = {_rented(problem, base, count) for count in (0, *counts)}
+        return tuple(sorted(kept for kept in rounded if kept >= least))
+    above = HOURS_PER_DAY
+    for corner in sorted({0, *counts}):
+        above -= counts.get(corner, 0)
+        if corner >= least and above * burst.usd_per_hour <= HOURS_PER_DAY * base.usd_per_hour:
+            return (corner,)
+    return (max(counts),)
+
+
+def _is_never_dearer(price: Price, other: Price) -> bool:
+    return price.usd_per_hour <= other.usd_per_hour and price.accelerators_per_unit == other.accelerators_per_unit
 
 
 def _part_name(base: Price) -> str:

@@ -90,5 +90,5 @@ def _least_power_w(problem: Problem, site: Site, needed: int, sizer: Sizer) -> f
     if idle is None or full is None:
         return float("inf")
     total = needed + problem.limits.redundancy
-    busy = min(float(total), problem.traffic.peak_rps / sizer.best_capacity_rps(site))
+    busy = min(float(total), problem.traffic.peak_rps / sizer.best_device_rps(site))
     return total * idle.value + busy * (full.value - idle.value)

@@ -109,6 +109,10 @@ class Sizer:
         """Requests per second that one replica sustains when batches fill as they will, and its server takes in."""
         return min(self._device_rps(site, setup), self._loader.front_end_rps)
 
+    def best_device_rps(self, site: Site) -> float:
+        """Requests per second that one device sustains with the best of its setups, whatever its server takes in."""
+        return max(self._device_rps(site, setup) for setup in self._widest(site))
+
     def is_front_end_bound(self, site: Site, setup: Setup) -> bool:
         """Whether the server's front end, not the device, limits what one replica sustains."""
         return self._device_rps(site, setup) > self._loader.front_end_rps
