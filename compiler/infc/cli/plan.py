@@ -8,8 +8,12 @@ import click
 from infc.cli.edge import CHANGES, FAILURE, OK, SLO_NOT_MET, SPEC_INVALID, USAGE_ERROR
 
 if TYPE_CHECKING:
-    from infc.pipeline.locks import Locks
+    from collections.abc import Sequence
+
+    from infc.diag import Diagnostic
     from infc.pipeline.plan import PlannedSpec
+    from infc.pipeline.plan_inputs import PlanOptions
+    from infc.pipeline.plan_record import PlanRecord
     from infc.report.planned import PlannedEntry
 
 FORMATS = ("text", "json", "markdown", "html")
@@ -25,7 +29,14 @@ FORMATS = ("text", "json", "markdown", "html")
     metavar="CANDIDATE",
     help="Explain one candidate instead: int8/l4, or in full int8/l4/b8/i2/d500us.",
 )
+@click.option(
+    "--ladder",
+    "has_ladder",
+    is_flag=True,
+    help="Also show what compilation, precision, batching and replicas each buy, and what each constraint costs.",
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when a plan differs from the lock.")
+@click.option("--no-cache", is_flag=True, help="Plan every spec again, also those whose inputs have not changed.")
 @click.option(
     "--overlay",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -36,76 +47,100 @@ def command(
     format: str,
     out: Path | None,
     why: str | None,
+    has_ladder: bool,
     detailed_exitcode: bool,
+    no_cache: bool,
     overlay: Path | None,
 ) -> int:
     r"""Choose hardware, precision, batching and replicas for each spec, and explain the choice.
 
     A DIR is searched for *.infc.yaml files. Needs no GPU, no network and no server, and no model file when a
-    stored profile stands in for it. Nothing is written but --out.
+    stored profile stands in for it. Nothing is written but --out. Several specs are planned on all cores, and their
+    plans remembered in .infc/ until something that entered them changes.
 
     Exits 0 when every spec has a plan, 2 with --detailed-exitcode when a plan differs from the lock, 3 when the SLO of
-    one cannot be met, 5 when a spec is invalid, 1 when a valid spec cannot be planned by this version.
+    one cannot be met, 5 when a spec or infc-policy.yaml is invalid, 1 when a valid spec cannot be planned by this
+    version or a plan is beyond a threshold of infc-policy.yaml whose action is fail.
 
     \b
     Examples:
       infc plan specs/encoder.infc.yaml
       infc plan specs/ --format json --out plan.json
       infc plan specs/ --format html --out plan.html
+      infc plan specs/encoder.infc.yaml --ladder
       infc plan specs/encoder.infc.yaml --why int8/l4
     """
     import gc
 
-    gc.disable()  # imports leave no garbage, and looking for it takes a tenth of a cold start
     from infc.cli.check import find_specs
+
+    paths = find_specs(specs)
+    if len(paths) > 1 and why is None and format != "html":
+        from infc.pipeline.plan_inputs import PlanOptions
+
+        options = PlanOptions(overlay=overlay, has_ladder=has_ladder)
+        return _many(paths, options, format, out, has_cache=not no_cache, detailed_exitcode=detailed_exitcode)
+    gc.disable()  # imports leave no garbage, and looking for it takes a tenth of a cold start
     from infc.pipeline.locks import Locks
     from infc.pipeline.plan import plan_specs
+    from infc.pipeline.plan_entries import plan_entries
+    from infc.pipeline.policies import Policies
+    from infc.pipeline.review import reviews
 
     gc.freeze()
     gc.enable()
-    locks = Locks()
-    planned = list(plan_specs(find_specs(specs), overlay=overlay, locked_digest=locks.model_digest))
-    _show_diagnostics(planned, locks)
+    locks, policies = Locks(), Policies()
+    planned = list(plan_specs(paths, overlay=overlay, locked_digest=locks.model_digest))
+    found = [reviews(spec, locks, policies, overlay=overlay, has_ladder=has_ladder) for spec in planned]
+    _show_diagnostics(planned, (*locks.diagnostics, *policies.diagnostics))
     if why is not None:
         return _explain(planned, why, out)
-    entries = [entry for spec in planned for entry in _entries(spec, locks)]
-    _write(_rendered(entries, format, color=out is None), out)
-    has_changes = any(entry.changes for entry in entries)
-    return _exit_code(planned, has_changes=detailed_exitcode and has_changes)
-
-
-def _entries(planned: "PlannedSpec", locks: "Locks") -> "list[PlannedEntry]":
-    from infc.ir.plan import Plan
-    from infc.report.planned import PlannedEntry
-
-    name, path = planned.loaded.name, planned.loaded.path.as_posix()
-    if not planned.decisions:
-        return [
-            PlannedEntry(
-                name=name,
-                path=path,
-                target=None,
-                status="invalid",
-                problem=None,
-                decision=None,
-                changes=(),
-                diagnostics=planned.diagnostics,
-            )
-        ]
-    changes = locks.changes(planned)
-    return [
-        PlannedEntry(
-            name=name,
-            path=path,
-            target=decided.target,
-            status="feasible" if isinstance(decided.decision, Plan) else "infeasible",
-            problem=decided.problem,
-            decision=decided.decision,
-            changes=changes.get(decided.target, ()),
-            diagnostics=planned.diagnostics if index == 0 else (),
-        )
-        for index, decided in enumerate(planned.decisions)
+    entries = [
+        entry for spec, review in zip(planned, found, strict=True) for entry in plan_entries(spec, locks, review)
     ]
+    _write(_rendered(entries, format, color=out is None), out)
+    if policies.is_invalid:
+        return SPEC_INVALID
+    has_changes = any(entry.changes for entry in entries)
+    is_refused = any(finding.is_failure for entry in entries for finding in entry.review.policy)
+    return _exit_code(planned, has_changes=detailed_exitcode and has_changes, is_refused=is_refused)
+
+
+def _many(
+    paths: "Sequence[Path]",
+    options: "PlanOptions",
+    format: str,
+    out: Path | None,
+    *,
+    has_cache: bool,
+    detailed_exitcode: bool,
+) -> int:
+    from infc.cli.plan_progress import plan_progress
+    from infc.pipeline.plan_many import cores, plan_many
+
+    with plan_progress(len(paths)) as progress:
+        records = plan_many(paths, options, has_cache=has_cache, processes=cores(), progress=progress)
+    _show_diagnostics(records, [d for record in records for d in record.shared])
+    _write(_joined(records, format, color=out is None), out)
+    if any(record.is_policy_invalid for record in records):
+        return SPEC_INVALID
+    has_changes = any(record.has_changes for record in records)
+    is_refused = any(record.is_refused for record in records)
+    return _exit_code(records, has_changes=detailed_exitcode and has_changes, is_refused=is_refused)
+
+
+def _joined(records: "Sequence[PlanRecord]", format: str, *, color: bool) -> str:
+    from infc.cli.terminal import has_color
+    from infc.report.plan_fragments import joined_json, joined_markdown, joined_text
+
+    fragments = [record.fragments for record in records]
+    match format:
+        case "json":
+            return joined_json(fragments)
+        case "markdown":
+            return joined_markdown(fragments)
+        case _:
+            return joined_text(fragments, color=color and has_color())
 
 
 def _rendered(entries: "list[PlannedEntry]", format: str, *, color: bool) -> str:
@@ -152,9 +187,9 @@ def _some_labels(rejections: "tuple[object, ...]") -> list[str]:
     return [str(getattr(rejection, "candidate", "")) for rejection in rejections[:4]]
 
 
-def _show_diagnostics(planned: "list[PlannedSpec]", locks: "Locks") -> None:
+def _show_diagnostics(planned: "Sequence[PlannedSpec] | Sequence[PlanRecord]", others: "Sequence[Diagnostic]") -> None:
     found = [d for spec in planned for d in spec.diagnostics]
-    diagnostics = tuple(dict.fromkeys((*found, *locks.diagnostics)))
+    diagnostics = tuple(dict.fromkeys((*found, *others)))
     if not diagnostics:
         return
     from infc.cli.terminal import has_color
@@ -174,12 +209,14 @@ def _write(text: str, out: Path | None) -> None:
     write_text_atomically(out, text + "\n")
 
 
-def _exit_code(planned: "list[PlannedSpec]", *, has_changes: bool) -> int:
-    """The worst of all specs: invalid, then infeasible, then not plannable, then changed."""
+def _exit_code(
+    planned: "Sequence[PlannedSpec] | Sequence[PlanRecord]", *, has_changes: bool, is_refused: bool = False
+) -> int:
+    """The worst of all specs: invalid, then infeasible, then not plannable or refused by policy, then changed."""
     if any(spec.status == "invalid" and spec.is_spec_invalid for spec in planned):
         return SPEC_INVALID
     if any(spec.status == "infeasible" for spec in planned):
         return SLO_NOT_MET
-    if any(spec.status == "invalid" for spec in planned):
+    if is_refused or any(spec.status == "invalid" for spec in planned):
         return FAILURE
     return CHANGES if has_changes else OK

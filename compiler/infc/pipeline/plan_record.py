@@ -1,0 +1,135 @@
+"""The plan of one spec as it is cached and handed between processes: its reports, its diagnostics, its exit code."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infc.diag import Diagnostic, Severity, Span
+from infc.pipeline.locks import Locks
+from infc.pipeline.plan import PlannedSpec, plan_loaded
+from infc.pipeline.plan_entries import plan_entries
+from infc.pipeline.policies import Policies
+from infc.pipeline.review import reviews
+from infc.report.plan_fragments import PlanFragments, fragments_of
+from infc.resolve.targets import Catalogue
+from infc.spec import LoadedSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlanRecord:
+    """What a plan says, without the values that led to it.
+
+    `diagnostics` are the spec's own, `shared` those of the locks and policies that it met. `is_policy_invalid`: a
+    policy file has errors. `is_refused`: a policy threshold that fails is not kept.
+    """
+
+    status: str
+    is_spec_invalid: bool
+    has_changes: bool
+    is_refused: bool
+    is_policy_invalid: bool
+    diagnostics: tuple[Diagnostic, ...]
+    shared: tuple[Diagnostic, ...]
+    fragments: PlanFragments
+
+
+class SpecPlanner:
+    """Plans spec files one after the other; what they share is read once."""
+
+    def __init__(self, *, overlay: Path | None, has_ladder: bool) -> None:
+        self._overlay = overlay
+        self._has_ladder = has_ladder
+        self._catalogues: dict[Path | None, Catalogue] = {}
+        self._locks = Locks()
+        self._policies = Policies()
+
+    def record(self, loaded: LoadedSpec) -> PlanRecord:
+        """The plan of a loaded spec."""
+        locks, policies = self._locks, self._policies
+        planned = plan_loaded(loaded, self._catalogues, overlay=self._overlay, locked_digest=locks.model_digest)
+        review = reviews(planned, locks, policies, overlay=self._overlay, has_ladder=self._has_ladder)
+        entries = plan_entries(planned, locks, review)
+        return PlanRecord(
+            status=planned.status,
+            is_spec_invalid=_is_spec_invalid(planned),
+            has_changes=any(entry.changes for entry in entries),
+            is_refused=any(finding.is_failure for entry in entries for finding in entry.review.policy),
+            is_policy_invalid=policies.is_invalid,
+            diagnostics=planned.diagnostics,
+            shared=(*locks.diagnostics, *policies.diagnostics),
+            fragments=fragments_of(entries),
+        )
+
+
+def _is_spec_invalid(planned: PlannedSpec) -> bool:
+    return planned.status == "invalid" and planned.is_spec_invalid
+
+
+def record_to_json(record: PlanRecord) -> dict[str, Any]:
+    """The record as JSON values."""
+    parts = record.fragments
+    return {
+        "status": record.status,
+        "is_spec_invalid": record.is_spec_invalid,
+        "has_changes": record.has_changes,
+        "is_refused": record.is_refused,
+        "is_policy_invalid": record.is_policy_invalid,
+        "diagnostics": [_diagnostic_to_json(each) for each in record.diagnostics],
+        "shared": [_diagnostic_to_json(each) for each in record.shared],
+        "statuses": list(parts.statuses),
+        "text": parts.text,
+        "colored": parts.colored,
+        "json": list(parts.json),
+        "markdown_rows": list(parts.markdown_rows),
+        "markdown_details": list(parts.markdown_details),
+    }
+
+
+def record_from_json(document: Mapping[str, Any]) -> PlanRecord:
+    """The record that was written.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not what this version writes.
+    """
+    return PlanRecord(
+        status=str(document["status"]),
+        is_spec_invalid=bool(document["is_spec_invalid"]),
+        has_changes=bool(document["has_changes"]),
+        is_refused=bool(document["is_refused"]),
+        is_policy_invalid=bool(document["is_policy_invalid"]),
+        diagnostics=tuple(_diagnostic_from_json(each) for each in document["diagnostics"]),
+        shared=tuple(_diagnostic_from_json(each) for each in document["shared"]),
+        fragments=PlanFragments(
+            statuses=tuple(document["statuses"]),
+            text=str(document["text"]),
+            colored=str(document["colored"]),
+            json=tuple(document["json"]),
+            markdown_rows=tuple(document["markdown_rows"]),
+            markdown_details=tuple(document["markdown_details"]),
+        ),
+    )
+
+
+def record_text(record: PlanRecord) -> str:
+    """The record as one line."""
+    return json.dumps(record_to_json(record), ensure_ascii=False, separators=(",", ":"))
+
+
+def _diagnostic_to_json(diagnostic: Diagnostic) -> list[Any]:
+    span = diagnostic.span
+    place = None if span is None else [span.path, span.line, span.column, span.end_line, span.end_column]
+    words = [diagnostic.message, diagnostic.label, list(diagnostic.notes), diagnostic.help]
+    return [diagnostic.id, diagnostic.severity.value, place, *words]
+
+
+def _diagnostic_from_json(document: list[Any]) -> Diagnostic:
+    id, severity, place, message, label, notes, help = document
+    span = None
+    if place is not None:
+        path, line, column, end_line, end_column = place
+        span = Span(path=path, line=line, column=column, end_line=end_line, end_column=end_column)
+    return Diagnostic(
+        id=id, severity=Severity(severity), message=message, span=span, label=label, notes=tuple(notes), help=help
+    )

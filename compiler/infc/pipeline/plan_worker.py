@@ -1,0 +1,44 @@
+"""A process that plans specs for another: `python -m infc.pipeline.plan_worker`, options on the first line.
+
+Reads the path of a spec, writes its record, each as one line of JSON, until its input ends. Only text passes between
+the processes.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TextIO
+
+from infc.diag import ToolError
+from infc.pipeline.plan_inputs import PlanInputs, PlanOptions, state_to_json
+from infc.pipeline.plan_record import SpecPlanner, record_to_json
+from infc.spec import load_spec
+
+
+def main() -> None:
+    """Serve the process that started this one."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else prints must not be taken for an answer
+    overlay, has_ladder = json.loads(sys.stdin.readline())
+    options = PlanOptions(overlay=None if overlay is None else Path(overlay), has_ladder=has_ladder)
+    planner = SpecPlanner(overlay=options.overlay, has_ladder=options.has_ladder)
+    serve(planner, PlanInputs(options), answers)
+
+
+def serve(planner: SpecPlanner, inputs: PlanInputs, answers: TextIO) -> None:
+    """One answer for each line of standard input."""
+    for line in sys.stdin:
+        loaded = load_spec(Path(json.loads(line)))
+        states = [state_to_json(state) for state in inputs.files(loaded)]
+        answer: dict[str, object]
+        try:
+            answer = {"record": record_to_json(planner.record(loaded)), "files": states}
+        except ToolError as error:
+            answer = {"error": str(error), "help": error.help}
+        answers.write(json.dumps(answer, ensure_ascii=False, separators=(",", ":")) + "\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()
