@@ -91,7 +91,9 @@ def command(
     gc.enable()
     locks, policies = Locks(), Policies()
     planned = list(plan_specs(paths, overlay=overlay, locked_digest=locks.model_digest))
-    found = [reviews(spec, locks, policies, overlay=overlay, has_ladder=has_ladder) for spec in planned]
+    found = [
+        reviews(spec, locks, policies, overlay=overlay, has_ladder=has_ladder or format == "html") for spec in planned
+    ]
     _show_diagnostics(planned, (*locks.diagnostics, *policies.diagnostics))
     if why is not None:
         return _explain(planned, why, out)

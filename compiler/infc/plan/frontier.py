@@ -1,19 +1,18 @@
 """The frontier: what every allowed device and precision costs and how fast it is, beyond the one that was chosen."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from infc.ir.plan import Plan, Rejection
+from infc.ir.estimate import Estimate
+from infc.ir.interval import Interval
+from infc.ir.plan import Plan
 from infc.ir.precision import Precision
-from infc.ir.problem import Problem
+from infc.ir.problem import AnyProblem, LatencyTarget, Limits, Problem
 from infc.ir.quantity import HOURS_PER_MONTH
-from infc.plan.cost import usd_per_hour
-from infc.plan.load import loader_for
-from infc.plan.objective import judged_s
-from infc.plan.sizing import Sized, Sizer
-from infc.plan.space import Place, places
 
+_ROUNDING = 1 + 1e-9
 MORE = (1.0, 1.34, 2.0)
 """Replicas beside the fewest that hold the SLO, as factors: what more money would buy."""
 
@@ -29,12 +28,26 @@ class FrontierPoint:
     candidate: str
     hardware_id: str
     precision: Precision
+    tensor_parallel: int
     replicas: int
     usd_per_month: float | None
     judged_s: float
     broken: tuple[str, ...]
     is_chosen: bool = False
     is_efficient: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """The target that the frontier compares: its metric and its percentile with the limit."""
+
+    metric: Literal["latency", "ttft", "tpot", "e2e"]
+    target: LatencyTarget
+
+    @property
+    def label(self) -> str:
+        """`p99`, `ttft p99`."""
+        return self.target.label if self.metric == "latency" else f"{self.metric} {self.target.label}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,23 +60,39 @@ class Frontier:
     points: tuple[FrontierPoint, ...]
 
 
-def frontier(problem: Problem, plan: Plan | None) -> Frontier:
+def frontier(problem: AnyProblem, plan: Plan | None) -> Frontier:
     """Sizes every allowed device and precision on short simulations; the plan stands in for its own point.
 
     Takes a second or so for a whole catalogue: for reports, not for plans.
     """
-    judged = max(problem.latency, key=lambda target: target.percentile)
+    if isinstance(problem, Problem):
+        from infc.plan.onnx_frontier import judged_target, points
+    else:
+        from infc.plan.llm.frontier import judged_target, points
+    judged = judged_target(problem, plan)
+    found = list(points(problem, judged))
+    if plan is not None:
+        chosen = _chosen(plan, judged)
+        found = [point for point in found if _identity(point) != _identity(chosen)] + [chosen]
     maximum = problem.limits.max_usd_per_hour
-    chosen = None if plan is None else _chosen(plan, judged.label)
-    points = [point for point in _points(problem) if chosen is None or _identity(point) != _identity(chosen)]
-    if chosen is not None:
-        points.append(chosen)
     return Frontier(
         judged=judged.label,
-        limit_s=judged.limit_s,
+        limit_s=judged.target.limit_s,
         max_usd_per_month=None if maximum is None else maximum * HOURS_PER_MONTH,
-        points=with_efficient(points),
+        points=with_efficient(found),
     )
+
+
+def broken_limits(limits: Limits, devices: int, usd_per_hour: float | None, cap_w: float | None) -> tuple[str, ...]:
+    """The limits that so many devices of a deployment break: their count, their cost, their power at full draw."""
+    broken: list[str] = []
+    if limits.max_accelerators is not None and devices > limits.max_accelerators:
+        broken.append("max_accelerators")
+    if limits.max_usd_per_hour is not None and (usd_per_hour or 0.0) > limits.max_usd_per_hour * _ROUNDING:
+        broken.append("max_cost")
+    if limits.max_power_w is not None and cap_w is not None and devices * cap_w > limits.max_power_w * _ROUNDING:
+        broken.append("max_power")
+    return tuple(broken)
 
 
 def with_efficient(points: Sequence[FrontierPoint]) -> tuple[FrontierPoint, ...]:
@@ -78,62 +107,36 @@ def with_efficient(points: Sequence[FrontierPoint]) -> tuple[FrontierPoint, ...]
     return tuple(replace(point, is_efficient=id(point) in efficient) for point in points)
 
 
-def _chosen(plan: Plan, judged: str) -> FrontierPoint:
+def _chosen(plan: Plan, judged: Judged) -> FrontierPoint:
     cost = plan.estimate.cost
     return FrontierPoint(
         candidate=plan.candidate.label,
         hardware_id=plan.candidate.hardware_id,
         precision=plan.candidate.precision,
+        tensor_parallel=plan.candidate.tensor_parallel,
         replicas=plan.candidate.replicas,
         usd_per_month=None if cost is None else cost.usd_per_month,
-        judged_s=plan.estimate.e2e_s[judged].value,
+        judged_s=latency_s(plan.estimate, judged).value,
         broken=(),
         is_chosen=True,
     )
+
+
+def latency_s(estimate: Estimate, judged: Judged) -> Interval:
+    """The judged percentile of an estimate."""
+    tokens = estimate.tokens
+    match judged.metric:
+        case "ttft" if tokens is not None:
+            return tokens.ttft_s[judged.target.label]
+        case "tpot" if tokens is not None:
+            return tokens.tpot_s[judged.target.label]
+        case _:
+            return estimate.e2e_s[judged.target.label]
 
 
 def _cost_then_latency(point: FrontierPoint) -> tuple[float, float]:
     return (point.usd_per_month or 0.0, point.judged_s)
 
 
-def _identity(point: FrontierPoint) -> tuple[str, str, int]:
-    return (point.hardware_id, point.precision.value, point.replicas)
-
-
-def _points(problem: Problem) -> Iterator[FrontierPoint]:
-    sizer = Sizer(problem, loader_for(problem)).quick()
-    for place in places(problem)[0]:
-        if sizer.fits(place.site) is not None:
-            continue
-        sized = sizer.size(place.site)
-        if not isinstance(sized, Rejection):
-            yield from _more(problem, place, sized, sizer)
-
-
-def _more(problem: Problem, place: Place, sized: Sized, sizer: Sizer) -> Iterator[FrontierPoint]:
-    """The site with the fewest replicas that hold the SLO, and with more of them."""
-    for needed in dict.fromkeys(math.ceil(sized.needed * factor) for factor in MORE):
-        load = sizer.load(sized.site, sized.settings, needed)
-        if load is None:
-            continue
-        more = replace(sized, needed=needed, total=needed + problem.limits.redundancy, load=load)
-        hourly = usd_per_hour(problem, place.option, needed)
-        yield FrontierPoint(
-            candidate=place.site.label,
-            hardware_id=place.site.hardware.id,
-            precision=place.site.precision,
-            replicas=more.total,
-            usd_per_month=None if hourly is None else hourly * HOURS_PER_MONTH,
-            judged_s=judged_s(problem, more),
-            broken=tuple(_broken(problem, place, more.total, hourly)),
-        )
-
-
-def _broken(problem: Problem, place: Place, total: int, hourly: float | None) -> Iterator[str]:
-    limits, cap_w = problem.limits, place.site.power_cap_w
-    if limits.max_accelerators is not None and total > limits.max_accelerators:
-        yield "max_accelerators"
-    if limits.max_usd_per_hour is not None and hourly is not None and hourly > limits.max_usd_per_hour * (1 + 1e-9):
-        yield "max_cost"
-    if limits.max_power_w is not None and cap_w is not None and total * cap_w > limits.max_power_w * (1 + 1e-9):
-        yield "max_power"
+def _identity(point: FrontierPoint) -> tuple[str, str, int, int]:
+    return (point.hardware_id, point.precision.value, point.tensor_parallel, point.replicas)

@@ -245,7 +245,7 @@ def _facts(entry: PlannedEntry, plan: Plan) -> Iterator[Fact]:
 
 
 def _chart(entry: PlannedEntry) -> FrontierChart | None:
-    if not isinstance(entry.problem, Problem):
+    if entry.problem is None:
         return None
     return frontier_chart(frontier(entry.problem, entry.decision if isinstance(entry.decision, Plan) else None))
 

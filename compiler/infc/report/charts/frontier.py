@@ -123,7 +123,8 @@ def _labels(placed: Sequence[tuple[FrontierPoint, float, float]]) -> tuple[Label
     wanted = sorted((p for p in placed if p[0].is_efficient or p[0].is_chosen), key=lambda p: (_order(p[0]), p[1]))
     found: list[Label] = []
     for point, x, y in wanted[:_NAMED]:
-        text = f"{point.replicas} x {point.hardware_id}" if point.is_chosen else point.hardware_id
+        device = point.hardware_id + (f" tp{point.tensor_parallel}" if point.tensor_parallel > 1 else "")
+        text = f"{point.replicas} x {device}" if point.is_chosen else device
         is_left = x + 10 + _CHARACTER * len(text) > _RIGHT
         label = Label(x=x - 10 if is_left else x + 10, y=y + 4, text=text, is_left=is_left)
         if not any(_overlap(label, other) for other in found):
