@@ -1,0 +1,67 @@
+"""The points of the frontier of a language model: sites with the fewest replicas that hold the SLO, and with more."""
+
+import math
+from collections.abc import Iterator
+
+from infc.ir.plan import Plan, Rejection
+from infc.ir.problem import LlmProblem
+from infc.ir.quantity import HOURS_PER_MONTH
+from infc.plan.cost import least_usd_per_hour, usd_per_hour
+from infc.plan.frontier import MORE, FrontierPoint, Judged, broken_limits, latency_s
+from infc.plan.llm.load import TokenLoaders, targets_of
+from infc.plan.llm.site import LlmSite
+from infc.plan.llm.sizing import LlmSizer
+from infc.plan.llm.space import sites
+
+SITES = 24
+"""Sites that are sized, by what they cost at least: the rest is far off the frontier."""
+SCALE = 0.25
+"""Length of the simulations as a share of those that judge a plan."""
+
+
+def judged_target(problem: LlmProblem, plan: Plan | None) -> Judged:
+    """The target that the plan uses up most of; the first one of the spec where there is no plan."""
+    every = [
+        Judged(metric=metric, target=target) for metric, targets in targets_of(problem).items() for target in targets
+    ]
+    if plan is None:
+        return every[0]
+    return max(every, key=lambda judged: latency_s(plan.estimate, judged).value / judged.target.limit_s)
+
+
+def points(problem: LlmProblem, judged: Judged) -> Iterator[FrontierPoint]:
+    """The cheapest sites that can hold the SLO, on short simulations."""
+    sizer = LlmSizer(problem, TokenLoaders(problem, scale=SCALE))
+    able = [site for site in sites(problem)[0] if sizer.ruled_out(site) is None]
+    able.sort(key=lambda site: (_least(problem, site, sizer), site.label))
+    for site in able[:SITES]:
+        sized = sizer.size(site, None)
+        if isinstance(sized, Rejection):
+            continue
+        for needed in dict.fromkeys(math.ceil(sized.needed * factor) for factor in MORE):
+            point = _point(problem, judged, site, needed, sizer)
+            if point is not None:
+                yield point
+
+
+def _least(problem: LlmProblem, site: LlmSite, sizer: LlmSizer) -> float:
+    cost = least_usd_per_hour(problem, site.option, sizer.fewest(site), devices=site.tensor_parallel)
+    return math.inf if cost is None else cost
+
+
+def _point(problem: LlmProblem, judged: Judged, site: LlmSite, needed: int, sizer: LlmSizer) -> FrontierPoint | None:
+    trial = sizer.quick_trial(site, needed)
+    if trial is None or judged.metric == "latency":
+        return None
+    total = needed + problem.limits.redundancy
+    hourly = usd_per_hour(problem, site.option, needed, devices=site.tensor_parallel)
+    return FrontierPoint(
+        candidate=site.label,
+        hardware_id=site.hardware.id,
+        precision=site.precision,
+        tensor_parallel=site.tensor_parallel,
+        replicas=total,
+        usd_per_month=None if hourly is None else hourly * HOURS_PER_MONTH,
+        judged_s=trial.load.percentile_s(judged.metric, judged.target.percentile),
+        broken=broken_limits(problem.limits, total * site.tensor_parallel, hourly, site.power_cap_w),
+    )
