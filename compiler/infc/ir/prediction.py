@@ -73,7 +73,7 @@ class LlmPrediction:
 
     `memory` is of one device with the cache that these requests need, `kv_cache_tokens` what the server could cache in
     all. `throughput_per_s` counts output tokens, `power_w` is of all devices. `precision` and `batching` are what was
-    assumed, `step_source` says where step times come from.
+    assumed, `step_source` says where step times come from. Requests of one token have no `tpot_s`.
     """
 
     question: LlmQuestion
@@ -82,7 +82,7 @@ class LlmPrediction:
     batching: ContinuousBatching
     memory_utilization: float
     ttft_s: Interval
-    tpot_s: Interval
+    tpot_s: Interval | None
     e2e_s: Interval
     throughput_per_s: Interval
     memory: MemoryBreakdown

@@ -72,7 +72,7 @@ def predict_llm(question: LlmQuestion, overlay: Path | None = None) -> LlmPredic
         batching=setup.batching,
         memory_utilization=setup.utilization,
         ttft_s=_interval(figures.ttft_s, fast.ttft_s, slow.ttft_s),
-        tpot_s=_interval(figures.tpot_s, fast.tpot_s, slow.tpot_s),
+        tpot_s=_tpot(figures, fast, slow),
         e2e_s=_interval(figures.e2e_s, fast.e2e_s, slow.e2e_s),
         throughput_per_s=_interval(figures.output_tokens_per_s, fast.output_tokens_per_s, slow.output_tokens_per_s),
         memory=_needed(question, model, setup),
@@ -200,6 +200,11 @@ def _needed(question: LlmQuestion, model: LlmProfile, setup: _Setup) -> MemoryBr
 def _power(question: LlmQuestion, hardware: Hardware, utilization: float) -> Interval | None:
     one = device_power_w(hardware, utilization, question.power_mode)
     return None if one is None else one.scaled(question.tensor_parallel)
+
+
+def _tpot(figures: ClosedLoopFigures, *ends: ClosedLoopFigures) -> Interval | None:
+    found = [each.tpot_s for each in ends if each.tpot_s is not None]
+    return None if figures.tpot_s is None else _interval(figures.tpot_s, *found)
 
 
 def _interval(value: float, *ends: float) -> Interval:

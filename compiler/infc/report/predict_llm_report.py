@@ -22,7 +22,7 @@ def render_llm_prediction_json(prediction: LlmPrediction) -> str:
     document: dict[str, Json] = {
         "latency_ms": interval_json(prediction.e2e_s.scaled(1e3)),
         "ttft_ms": interval_json(prediction.ttft_s.scaled(1e3)),
-        "tpot_ms": interval_json(prediction.tpot_s.scaled(1e3)),
+        "tpot_ms": None if prediction.tpot_s is None else interval_json(prediction.tpot_s.scaled(1e3)),
         "throughput_per_s": interval_json(prediction.throughput_per_s),
         "memory_gib": interval_json(_memory(prediction).scaled(1 / _GIB)),
         "power_w": None if power is None else interval_json(power),
@@ -38,7 +38,7 @@ def render_llm_prediction_text(prediction: LlmPrediction) -> str:
     lines = [
         *_question_lines(prediction),
         _duration_line("ttft", prediction.ttft_s),
-        _duration_line("tpot", prediction.tpot_s),
+        *(() if prediction.tpot_s is None else (_duration_line("tpot", prediction.tpot_s),)),
         _duration_line("latency", prediction.e2e_s),
         _line("throughput", *(f"{v:,.4g} tokens/s" for v in (throughput.value, throughput.low, throughput.high))),
         _line("memory", *(f"{v:.1f} GiB" for v in (memory.value, memory.low, memory.high))) + _parts(prediction),

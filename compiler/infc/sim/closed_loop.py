@@ -27,8 +27,8 @@ _QUEUED, _QUEUED_LEAST = 1.25, 8
 class ClosedLoopFigures:
     """Means over the requests of a run, in seconds; tokens per second of all requests together.
 
-    Requests of one token have no `tpot_s`.
-    `utilization` is the share of the time in which a step ran, `preemptions` are per request.
+    Requests of one token have no `tpot_s`. `utilization` is the share of the time in which a step ran, `preemptions`
+    are per request.
     """
 
     ttft_s: float
@@ -52,16 +52,19 @@ def closed_loop_figures(
 
     Benchmark tools send the first `concurrency` requests together and leave none out of their means, so the start,
     where prompts queue for the first steps, is part of the mean TTFT here too: without it the TTFT of published runs
-    comes out at half of what was measured. Throughput follows from Little's law.
+    comes out at half of what was measured. Throughput follows from Little's law. Requests that can do nothing but wait
+    are not simulated: each of them adds the same time to what all wait.
 
     Raises:
         ValueError: a request does not fit `kv_cache_tokens`.
     """
-    waves = max(2, min(WAVES, MOST_TOKENS // max(1, concurrency * output_tokens)))
-    count = max(concurrency * waves, LEAST_REQUESTS)
+    running = min(batching.max_num_seqs, max(1, kv_cache_tokens // (prompt_tokens + output_tokens)))
+    simulated = min(concurrency, int(running * _QUEUED) + _QUEUED_LEAST)
+    waves = max(2, min(WAVES, MOST_TOKENS // (simulated * output_tokens)))
+    count = max(simulated * waves, LEAST_REQUESTS)
     random = np.random.default_rng(_SEED)
     result = simulate_closed(
-        concurrency,
+        simulated,
         count,
         _lengths(random, prompt_tokens, count),
         _lengths(random, output_tokens, count),
@@ -71,11 +74,12 @@ def closed_loop_figures(
         has_async_scheduling=True,
     )
     e2e_s = float(result.e2e_s.mean())
+    waiting_s = e2e_s * (concurrency / simulated - 1)
     return ClosedLoopFigures(
-        ttft_s=float(result.ttft_s.mean()),
-        tpot_s=float(np.nanmean(result.tpot_s)) if output_tokens > 1 else 0.0,
-        e2e_s=e2e_s,
-        output_tokens_per_s=concurrency * output_tokens / e2e_s,
+        ttft_s=float(result.ttft_s.mean()) + waiting_s,
+        tpot_s=float(np.nanmean(result.tpot_s)) if output_tokens > 1 else None,
+        e2e_s=e2e_s + waiting_s,
+        output_tokens_per_s=simulated * output_tokens / e2e_s,
         utilization=result.utilization,
         preemptions=result.preemptions / count,
     )
