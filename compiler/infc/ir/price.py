@@ -12,7 +12,8 @@ class Ownership:
 
     `capital_usd_per_hour` is the purchase over its years of use and over the share `utilization` of the hours in which
     the device has work. `pue` is the power of the site over that of its machines. `power_cap_w` is the most that the
-    device draws, None where that is not known (then electricity is not counted).
+    device draws, None where that is not known (then electricity is not counted). `remark` is what the source of the
+    purchase price says of it.
     """
 
     capital_usd_per_hour: float
@@ -23,6 +24,15 @@ class Ownership:
     years: float
     utilization: float
     power_cap_w: float | None
+    remark: str = ""
+
+    @property
+    def purchase_words(self) -> str:
+        """How the purchase is written off."""
+        words = "purchase already amortised"
+        if self.purchase_usd is not None:
+            words = f"${self.purchase_usd:,.0f} over {self.years:g} years"
+        return words + (f" in use {self.utilization:.0%} of the time" if self.utilization < 1 else "")
 
     @property
     def fixed_usd_per_hour(self) -> float:

@@ -15,6 +15,7 @@ from infc.ir.interval import Interval
 from infc.ir.price import Ownership, Price
 from infc.ir.problem import BaseProblem, HardwareOption
 from infc.ir.quantity import HOURS_PER_MONTH
+from infc.plan.words import rate_text
 
 HOURS_PER_DAY = 24
 KEPT = frozenset({"1y", "3y", "owned"})
@@ -219,13 +220,23 @@ def _price_words(option: HardwareOption) -> str:
     return words
 
 
+def _owned_words(terms: Ownership) -> Iterator[str]:
+    bought = terms.purchase_words + (f" ({terms.remark})" if terms.remark else "")
+    power = f"electricity of the predicted power at ${terms.usd_per_kwh:g}/kWh, PUE {terms.pue:g}"
+    if terms.power_cap_w is None:
+        power = "electricity not included, for the device's power is not known"
+    yield f"{bought}; {power}"
+    if not terms.hosting_usd_per_hour:
+        yield "host machine, space, network and staff not included (pricing.owned.hosting)"
+
+
 def _notes(
     problem: BaseProblem, option: HardwareOption, needed: int, devices: int, parts: tuple[CostPart, ...]
 ) -> Iterator[str]:
     """What a reader of the figure must know."""
     price = option.price
-    if price is not None and price.ownership is not None and price.notes:
-        yield price.notes
+    if price is not None and price.ownership is not None:
+        yield from _owned_words(price.ownership)
     if price is not None and price.commitment == "spot":
         yield "every device is spot capacity, which can be withdrawn at short notice: all of them at once, too"
     spot = next((part for part in parts if part.name == "spot"), None)
@@ -234,5 +245,5 @@ def _notes(
         carried = min(1.0, kept / needed) * problem.traffic.peak_rps
         yield (
             f"the burst is spot capacity, which can be withdrawn at short notice; the baseline of {kept:g}"
-            f" {'replica' if kept == 1 else 'replicas'} alone carries about {carried:.3g}/s"
+            f" {'replica' if kept == 1 else 'replicas'} alone carries about {rate_text(carried)}"
         )

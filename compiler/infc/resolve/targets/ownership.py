@@ -42,6 +42,7 @@ def owned_price(book: PriceBook, hardware: Hardware, terms: Owned | None = None)
         years=years,
         utilization=utilization,
         power_cap_w=hardware.tdp_w,
+        remark=purchase.notes if purchase is not None and own_usd is None else "",
     )
     row = purchase if own_usd is None else None
     return Price(
@@ -54,7 +55,7 @@ def owned_price(book: PriceBook, hardware: Hardware, terms: Owned | None = None)
         accelerators_per_unit=1,
         date=row.date if row else "as the spec says",
         source=row.source if row else "pricing.owned",
-        notes="; ".join(_notes(ownership, row.notes if row else "")),
+        notes="; ".join(_notes(ownership)),
         ownership=ownership,
     )
 
@@ -80,14 +81,9 @@ def _usual_pue(hardware: Hardware, usual: Amortisation | None) -> float:
     return _EDGE_PUE if hardware.kind == "jetson" or usual is None else usual.pue
 
 
-def _notes(terms: Ownership, purchase_notes: str) -> list[str]:
-    bought = "already amortised"
-    if terms.purchase_usd is not None:
-        bought = f"${terms.purchase_usd:,.0f} over {terms.years:g} years"
-    if terms.utilization < 1:
-        bought += f" in use {terms.utilization:.0%} of the time"
+def _notes(terms: Ownership) -> list[str]:
+    """What the price of the list, at full power, is made of."""
     power = "electricity not included, its power is unknown"
     if terms.power_cap_w is not None:
         power = f"{terms.power_cap_w:g} W at ${terms.usd_per_kwh:g}/kWh, PUE {terms.pue:g}"
-    hosting = "" if terms.hosting_usd_per_hour else "host machine, space, network and staff not included"
-    return [part for part in (purchase_notes, bought, power, hosting) if part]
+    return [part for part in (terms.remark, terms.purchase_words, power) if part]
