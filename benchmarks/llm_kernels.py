@@ -74,6 +74,8 @@ NAMES = tuple(PRIORS)
 COMPONENTS = ("gemm_ms", "attention_ms", "experts_ms", "reduce_ms", "other_ms")
 START = np.array([math.log(PRIORS[name][0]) for name in NAMES])
 WIDTH = np.array([math.log(PRIORS[name][1]) for name in NAMES])
+MOST_STEPS = 500
+"""Rows of the table that a fit uses."""
 ARCHITECTURE_SHARE = 0.7
 DEVICE_SHARE = 0.5
 HUBER = 0.25
