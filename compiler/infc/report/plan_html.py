@@ -233,15 +233,24 @@ def _facts(entry: PlannedEntry, plan: Plan) -> Iterator[Fact]:
     yield Fact(name="memory per device", value=f"{estimate.memory.total_bytes / GIB:.2f} GiB")
     if estimate.power_w is not None:
         per_joule = f"{estimate.goodput_rps / estimate.power_w.value:.3g} requests per joule"
-        yield Fact(name="power", value=f"{estimate.power_w.value:.3g} W", note=per_joule)
+        yield Fact(name="power", value=f"{short(estimate.power_w.value)} W", note=per_joule)
     if estimate.cost is not None:
         cost = estimate.cost
         yield Fact(name="cost", value=f"${cost.usd_per_month:,.0f}/month", note=money_text(cost.usd_per_hour))
-        per_million = f"${cost.usd_per_million_requests:.3g}"
+        per_million = f"${short(cost.usd_per_million_requests)}"
         yield Fact(name="per million requests", value=per_million, note=cost.price_source)
         if cost.usd_per_million_tokens is not None:
-            yield Fact(name="per million tokens", value=f"${cost.usd_per_million_tokens:.3g}")
+            yield Fact(name="per million tokens", value=f"${short(cost.usd_per_million_tokens)}")
     yield Fact(name="basis", value=estimate.basis.value, note=f"intervals at {estimate.confidence:.0%}")
+
+
+def short(value: float) -> str:
+    """Three digits, or all digits before the point.
+
+    >>> short(0.4866), short(98_123.4)
+    ('0.487', '98,123')
+    """
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def _chart(entry: PlannedEntry) -> FrontierChart | None:
@@ -303,7 +312,7 @@ def _ladder_row(rung: Rung, labels: Sequence[str], dearest: float) -> LadderRow:
         settings=rung.settings,
         replicas="no number" if rung.replicas is None else str(rung.replicas),
         latencies=tuple(duration_text(rung.latency_s[label].value) for label in labels),
-        cost="-" if cost is None else f"${cost:.3g}",
+        cost="-" if cost is None else f"${short(cost)}",
         share=None if cost is None or dearest <= 0 else round(100 * cost / dearest, 1),
         state="ok" if rung.meets_slo else "missed",
         verdict=verdict if rung.is_taken else f"{verdict}, not taken",

@@ -13,9 +13,9 @@ from infc.plan.llm.site import LlmSite
 from infc.plan.llm.sizing import LlmSizer
 from infc.plan.llm.space import sites
 
-SITES = 24
+SITES = 14
 """Sites that are sized, by what they cost at least: the rest is far off the frontier."""
-SCALE = 0.25
+SCALE = 0.15
 """Length of the simulations as a share of those that judge a plan."""
 
 
