@@ -5,6 +5,7 @@ its bound is lower than what has been reached, so most are ruled out by arithmet
 the best of all places: every other one was sized and is worse, has a bound that is worse, or breaks a constraint.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,9 +87,13 @@ class _Queued(Generic[P]):
 
 
 def best_first(
-    contest: Contest[P, S], places: Sequence[P], rejected: Sequence[Rejection], wanted: int
+    contest: Contest[P, S], places: Sequence[P], rejected: Sequence[Rejection], wanted: int, reach: float = math.inf
 ) -> Ranking[P, S]:
-    """The best feasible place, and up to `wanted` in all. `rejected` are ruled out already."""
+    """The best feasible place, and up to `wanted` in all. `rejected` are ruled out already.
+
+    A place that is worse than the best one by more than the factor `reach` need not stand beside it: how much worse is
+    not looked for.
+    """
     rejections = list(rejected)
     by_bound = Counter(rejection.constraint for rejection in rejected)
     queue: list[_Queued[P]] = []
@@ -112,11 +117,14 @@ def best_first(
 
     for entry in queue:
         is_contender = not found or can_beat(entry, found[0])
-        if not is_contender and len(found) >= wanted and not can_beat(entry, found[wanted - 1]):
+        is_wanted = len(found) < wanted or can_beat(entry, found[wanted - 1])
+        if not is_contender and not (is_wanted and entry.lowest <= found[0].value * reach):
             rejections.append(_outbid(contest, entry.label, entry.lowest, found[0].value, "at least "))
             by_bound["objective"] += 1
             continue
         worst = found[wanted - 1].value if len(found) >= wanted else None
+        if found and (worst is None or worst > found[0].value * reach):
+            worst = found[0].value * reach
         sized = contest.size(entry.place, worst, is_contender=is_contender)
         sized_places += 1
         if isinstance(sized, Rejection):

@@ -62,7 +62,12 @@ class _Sites:
         return rank(place.site)
 
     def ruled_out(self, place: Place) -> Rejection | None:
-        return self._sizer.fits(place.site)
+        reason = self._sizer.fits(place.site)
+        hard = None if reason is not None else ceiling(self._problem, place)
+        if hard is None or self._sizer.fewest(place.site) <= hard.replicas:
+            return reason
+        sized = self._sizer.size(place.site, hard)  # refused without a simulation
+        return sized if isinstance(sized, Rejection) else None
 
     def bound(self, place: Place) -> float:
         return bound(self._problem, place.option, place.site, self._sizer.fewest(place.site), self._sizer)

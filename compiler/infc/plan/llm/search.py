@@ -16,6 +16,8 @@ from infc.plan.llm.space import sites
 from infc.plan.words import objective_text
 
 Found: TypeAlias = FoundAt[LlmSite, LlmSized]
+_REACH = 1.6
+"""A place that costs more than this many times the best one is no alternative worth simulating."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +41,10 @@ def search(problem: LlmProblem, wanted: int, loaders: TokenLoaders, *, is_quick:
     sizer = LlmSizer(problem, loaders)
     every, rejected = sites(problem)
     contest = _Sites(problem, sizer)
-    ranking = best_first(contest, every, rejected, wanted)
+    ranking = best_first(contest, every, rejected, wanted, _REACH)
     while not is_quick and ranking.found and not ranking.found[0].sized.is_full:
         sizer.confirm(ranking.found[0].sized)
-        ranking = best_first(contest, every, rejected, wanted)
+        ranking = best_first(contest, every, rejected, wanted, _REACH)
     return LlmOutcome(found=ranking.found, rejections=ranking.rejections, summary=ranking.summary, sizer=sizer)
 
 
@@ -65,7 +67,9 @@ class _Sites:
         return int(site.is_lowered)
 
     def ruled_out(self, site: LlmSite) -> Rejection | None:
-        return self._sizer.ruled_out(site)
+        reason = self._sizer.ruled_out(site)
+        hard = None if reason is not None else ceiling(self._problem, site)
+        return reason if hard is None else self._sizer.beyond(site, hard)
 
     def bound(self, site: LlmSite) -> float:
         return bound(self._problem, site, self._sizer)

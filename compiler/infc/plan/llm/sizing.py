@@ -26,9 +26,9 @@ CLEAR_MISS = 1.12
 """A short run that misses its limit by this factor settles that a full one would miss it."""
 _SHORT_RUN_EXCESS = 1.05
 """How much more of a limit long draws use up than the short one, before one was made: they hold more bursts."""
-_HOPELESS_TPOT, _HOPELESS_TTFT = 1.12, 3.0
+_HOPELESS_TPOT, _HOPELESS_TTFT = 1.05, 3.0
 """Misses that no other settings make good, by what is missed."""
-_BUSIEST = 0.97
+_BUSIEST = 0.93
 """Share of what a replica carries at which a queue before it still ends."""
 _GROWTH = 1.3
 _CLEAR_GAIN = 0.98
@@ -78,6 +78,7 @@ class LlmSizer:
         self._trials: dict[tuple[str, int], Trial | None] = {}
         self._compared: dict[tuple[str, int], list[Trial]] = {}
         self._confirmed: dict[str, LlmSized] = {}
+        self._known: dict[str, int] = {}
         self._excess = _SHORT_RUN_EXCESS
 
     # Arithmetic: what no simulation is needed for.
@@ -115,6 +116,18 @@ class LlmSizer:
     def fewest(self, site: LlmSite) -> int:
         """A lower bound of the replicas that carry the peak, redundancy not included."""
         return max(1, math.ceil(self._peak_rps / self.most_rps(site) - 1e-9))
+
+    def beyond(self, site: LlmSite, ceiling: Ceiling) -> Rejection | None:
+        """Why not even the fewest replicas are allowed; None when they are."""
+        low = self.fewest(site)
+        if low <= ceiling.replicas:
+            return None
+        return Rejection(
+            candidate=site.label,
+            constraint=ceiling.constraint,
+            predicted=f"at least {counted(low + self._redundancy, 'replica')} for {rate_text(self._peak_rps)}",
+            limit=ceiling.limit,
+        )
 
     def most_rps(self, site: LlmSite) -> float:
         """The highest rate of a replica that is within the utilisation limit and whose mean step keeps the SLO."""
@@ -195,16 +208,12 @@ class LlmSizer:
         confirmed = self._confirmed.get(site.label)
         if confirmed is not None and confirmed.needed <= most:
             return confirmed
-        if ceiling is not None and low > most:
-            return Rejection(
-                candidate=site.label,
-                constraint=ceiling.constraint,
-                predicted=f"at least {counted(low + self._redundancy, 'replica')} for {rate_text(self._peak_rps)}",
-                limit=ceiling.limit,
-            )
-        needed = self._fewest_holding(site, low, most)
+        if ceiling is not None and (too_many := self.beyond(site, ceiling)) is not None:
+            return too_many
+        needed = self._fewest_holding(site, max(low, self._known.get(site.label, 0)), most)
         if needed is None or confirmed is not None:
             return self._misses(site, most, ceiling)
+        self._known[site.label] = needed
         trial = self.quick_trial(site, needed)
         assert trial is not None  # noqa: S101 - it was found to hold
         return self._sized(site, needed, trial, is_full=False)
@@ -213,12 +222,12 @@ class LlmSizer:
         """The fewest replicas near those of a short run that hold on every full draw; remembered.
 
         One fewer is tried too, unless the short run misses clearly with it. What the full draws use up of a limit
-        beyond what the short one does is remembered as well, for the sites that are sized after this.
+        beyond what the short one does is remembered where that decides, for the sites that are sized after this.
         """
         site, low = sized.site, self.fewest(sized.site)
         needed, trial = sized.needed, self._full_trial(site, sized.needed)
-        if trial is not None and (quick := self.quick_trial(site, needed)) is not None:
-            self._excess = trial.ratio / quick.ratio
+        if trial is not None and trial.ratio > SAFETY and (quick := self.quick_trial(site, needed)) is not None:
+            self._excess = max(self._excess, trial.ratio / quick.ratio)
         while trial is None or trial.ratio > SAFETY:
             needed += 1
             trial = self._full_trial(site, needed)
@@ -306,7 +315,7 @@ class LlmSizer:
             best = other
             if best.ratio <= enough:
                 return best
-        if best.load.worst(self._problem).metric != "ttft":
+        if best.load.worst(self._problem).metric == "tpot":
             for limit in self._slower_admission(site, needed, min(free, best.load.most_running)):
                 other = self.run(site, needed, limit, best.batching.max_num_batched_tokens, quick)
                 if other is not None and other.ratio < best.ratio:
@@ -337,6 +346,8 @@ class LlmSizer:
             trial = self.quick_trial(site, needed)
             return trial is not None and trial.ratio * self._excess <= SAFETY
 
+        if low > most:
+            return None
         if holds(low):
             return low
         failed, high = low, min(most, self._promising(site, low))
