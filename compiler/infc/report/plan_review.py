@@ -6,7 +6,7 @@ from infc.ir.policy import PolicyFinding
 from infc.plan.constraint_costs import ConstraintCost
 from infc.plan.ladder import Rung, ladder_sentences
 from infc.plan.savings import Savings
-from infc.plan.words import counted, duration_text, month_text
+from infc.plan.words import counted, duration_text, figure_text, month_text
 from infc.report.layout import Style, bullets, heading, table
 from infc.report.review import Review
 
@@ -124,7 +124,7 @@ def _rung(rung: Rung, style: Style) -> tuple[str, ...]:
         "no number" if rung.replicas is None else str(rung.replicas),
         *(duration_text(rung.latency_s[label].value) for label in _shown(rung)),
         "overloaded" if rung.alone_s is None else duration_text(rung.alone_s),
-        "-" if rung.usd_per_million_requests is None else f"{rung.usd_per_million_requests:.3g}",
+        "-" if rung.usd_per_million_requests is None else figure_text(rung.usd_per_million_requests),
         verdict if rung.is_taken else f"{verdict}, not taken",
     )
 
@@ -133,7 +133,9 @@ def _constraint_rows(costs: Sequence[ConstraintCost]) -> Iterator[str]:
     if not costs:
         yield "    none costs anything: without any one of them the plan would cost the same"
         return
-    yield from table([(c.path, c.current, month_text(c.usd_per_month), _constraint_words(c)) for c in costs])
+    yield from bullets(
+        [f"{c.path} ({c.current}) costs {month_text(c.usd_per_month)}; {_constraint_words(c)}" for c in costs]
+    )
 
 
 def _constraint_words(cost: ConstraintCost) -> str:
