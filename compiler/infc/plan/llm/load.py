@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -31,7 +32,7 @@ _LEAST_LEFT_OUT = 80
 """One in so many requests, and no fewer than these, is left out at the start, where the server is empty, and again at
 the end."""
 
-Metric = str
+Metric: TypeAlias = Literal["ttft", "tpot", "e2e"]
 METRICS: tuple[Metric, ...] = ("ttft", "tpot", "e2e")
 
 

@@ -11,7 +11,7 @@ from infc.ir.plan import Rejection
 from infc.ir.problem import LatencyTarget, LlmProblem
 from infc.perf import Unsupported
 from infc.plan.ceiling import Ceiling
-from infc.plan.llm.load import TokenLoad, TokenLoader, TokenLoaders, targets_of
+from infc.plan.llm.load import Metric, TokenLoad, TokenLoader, TokenLoaders, targets_of
 from infc.plan.llm.site import SEQUENCE_LIMITS, TOKEN_BUDGETS, LlmSite, sequence_limit
 from infc.plan.llm.steady import Floats, MeanWork, SteadyStates, alone_s, mean_work, steady_states
 from infc.plan.words import counted, duration_text, rate_text, size_text
@@ -93,7 +93,8 @@ class LlmSizer:
             return Rejection(candidate=site.label, constraint="precision-support", predicted=steps.reason, limit="")
         ttft_s, tpot_s = self.alone_s(site)
         e2e_s = ttft_s + tpot_s * np.maximum(self._lengths.output_tokens - 1, 0)
-        for metric, values in (("ttft", ttft_s), ("tpot", tpot_s), ("e2e", e2e_s)):
+        alone: dict[Metric, Floats] = {"ttft": ttft_s, "tpot": tpot_s, "e2e": e2e_s}
+        for metric, values in alone.items():
             for target in targets_of(self._problem)[metric]:
                 least_s = percentile(values, target.percentile)
                 if least_s > target.limit_s:
