@@ -56,15 +56,17 @@ def text_from_llm(profile: LlmProfile) -> str:
 def llm_from_text(text: str) -> LlmProfile:
     """The language model's profile of a stored text; ProfileFormatError when it is none."""
     fields = opened_profile(text, "llm")
+    if not fields.items("groups"):
+        raise ProfileFormatError("profile.groups is empty")
     return LlmProfile(
         name=fields.text("name"),
         digest=fields.text("digest"),
         architecture=fields.text("architecture"),
-        hidden=_size(fields, "hidden"),
-        vocabulary=_size(fields, "vocabulary"),
+        hidden=_size(fields, "hidden", smallest=1),
+        vocabulary=_size(fields, "vocabulary", smallest=1),
         groups=tuple(
             LayerGroup(
-                count=_size(group, "count"),
+                count=_size(group, "count", smallest=1),
                 attention=_attention_from_json(group.nested("attention")),
                 feed_forward=_feed_forward_from_json(group.nested("feed_forward")),
             )
@@ -75,7 +77,7 @@ def llm_from_text(text: str) -> LlmProfile:
         other_parameters=_size(fields, "other_parameters"),
         is_tied=fields.boolean("is_tied"),
         dtype=member(Precision, fields.text("dtype")),
-        max_context_tokens=_size(fields, "max_context_tokens"),
+        max_context_tokens=_size(fields, "max_context_tokens", smallest=1),
         quantization=fields.optional("quantization", lambda key: _quantization_from_json(fields.nested(key))),
         caveats=tuple(
             Caveat(id=c.text("id"), message=c.text("message"), help=c.text("help"))
@@ -105,10 +107,10 @@ def _json_from_attention(shape: AttentionShape) -> dict[str, object]:
 def _attention_from_json(fields: JsonObject) -> AttentionShape:
     return AttentionShape(
         kind=member(AttentionKind, fields.text("kind")),
-        query_heads=_size(fields, "query_heads"),
-        kv_heads=_size(fields, "kv_heads"),
-        head_dim=_size(fields, "head_dim"),
-        value_head_dim=_size(fields, "value_head_dim"),
+        query_heads=_size(fields, "query_heads", smallest=1),
+        kv_heads=_size(fields, "kv_heads", smallest=1),
+        head_dim=_size(fields, "head_dim", smallest=1),
+        value_head_dim=_size(fields, "value_head_dim", smallest=1),
         parameters=_size(fields, "parameters"),
         window_tokens=fields.optional("window_tokens", fields.integer),
         latent_dim=_size(fields, "latent_dim"),
@@ -201,7 +203,7 @@ def step_times_from_text(text: str) -> StepTimeProfile:
         model_digest=fields.text("model_digest"),
         precision=member(Precision, fields.text("precision")),
         hardware_id=fields.text("hardware_id"),
-        tensor_parallel=_size(fields, "tensor_parallel"),
+        tensor_parallel=_size(fields, "tensor_parallel", smallest=1),
         points=tuple(map(_point_from_row, fields.items("points"))),
         environment={key: environment.text(key) for key in environment.names()},
     )
@@ -222,8 +224,8 @@ def _point_from_row(row: object) -> StepTimePoint:
     raise ProfileFormatError(f"{str(row)[:80]} is not a row of points")
 
 
-def _size(fields: JsonObject, key: str) -> int:
+def _size(fields: JsonObject, key: str, smallest: int = 0) -> int:
     value = fields.integer(key)
-    if value < 0:
-        raise ProfileFormatError(f"{key} is negative")
+    if value < smallest:
+        raise ProfileFormatError(f"{key} is less than {smallest}")
     return value

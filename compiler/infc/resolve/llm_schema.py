@@ -9,6 +9,7 @@ from infc.resolve.llm_json import POINT_COLUMNS
 
 _TEXT: Mapping[str, object] = {"type": "string"}
 _COUNT: Mapping[str, object] = {"type": "integer", "minimum": 0}
+_POSITIVE: Mapping[str, object] = {"type": "integer", "minimum": 1}
 _PRECISION: Mapping[str, object] = {"enum": [str(value) for value in Precision]}
 _DIGEST: Mapping[str, object] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 
@@ -19,16 +20,16 @@ def llm_properties() -> dict[str, object]:
         "name": _TEXT,
         "digest": {**_DIGEST, "description": "sha256 of the canonical config.json"},
         "architecture": _TEXT,
-        "hidden": _COUNT,
-        "vocabulary": _COUNT,
+        "hidden": _POSITIVE,
+        "vocabulary": _POSITIVE,
         "embedding_parameters": _COUNT,
         "head_parameters": _COUNT,
         "other_parameters": {**_COUNT, "description": "final norm, learned positions"},
         "is_tied": {"type": "boolean"},
         "dtype": _PRECISION,
-        "max_context_tokens": _COUNT,
+        "max_context_tokens": _POSITIVE,
         "quantization": _nullable(_quantization()),
-        "groups": {"type": "array", "items": _group(), "description": "decoder layers in order"},
+        "groups": {"type": "array", "items": _group(), "minItems": 1, "description": "decoder layers in order"},
         "caveats": {"type": "array", "items": object_schema({"id": _TEXT, "message": _TEXT, "help": _TEXT})},
     }
 
@@ -40,7 +41,7 @@ def step_time_properties() -> dict[str, object]:
         "model_digest": _DIGEST,
         "precision": _PRECISION,
         "hardware_id": _TEXT,
-        "tensor_parallel": {"type": "integer", "minimum": 1},
+        "tensor_parallel": _POSITIVE,
         "environment": {"type": "object", "additionalProperties": _TEXT},
         "point_columns": {"const": list(POINT_COLUMNS)},
         "points": {
@@ -58,7 +59,8 @@ def step_time_properties() -> dict[str, object]:
 def _group() -> dict[str, object]:
     attention = {
         "kind": {"enum": [str(kind) for kind in AttentionKind]},
-        **dict.fromkeys(("query_heads", "kv_heads", "head_dim", "value_head_dim", "parameters"), _COUNT),
+        **dict.fromkeys(("query_heads", "kv_heads", "head_dim", "value_head_dim"), _POSITIVE),
+        "parameters": _COUNT,
         "window_tokens": _nullable(_COUNT),
         **dict.fromkeys(("latent_dim", "state_elements", "state_bytes"), _COUNT),
         "attended_tokens": _nullable(_COUNT),
@@ -72,7 +74,7 @@ def _group() -> dict[str, object]:
         _COUNT,
     )
     return object_schema(
-        {"count": _COUNT, "attention": object_schema(attention), "feed_forward": object_schema(feed_forward)}
+        {"count": _POSITIVE, "attention": object_schema(attention), "feed_forward": object_schema(feed_forward)}
     )
 
 
