@@ -186,6 +186,7 @@ EXTENDED = (
         rules=timeout(40, "reject", levels=2, default_level=1, by_level={1: QueuePolicy()}),
         name="priority, low rejected after 40 ms",
     ),
+    heavy(400, rules=QueueRules(policy=QueuePolicy(max_queue_size=24)), name="at most 24 waiting"),
     light(260, slower=2.0, size=2, name="and a group 2x slower"),
 )
 _PRE = Setting(base_s=0.0015, each_s=0.0, batching=DynamicBatching(max_batch_size=1), rate_rps=0, instances=2)

@@ -96,11 +96,14 @@ def test_a_trace_brings_its_own_rate(tmp_path: Path) -> None:
 
 
 def test_requests_that_carry_rows(tmp_path: Path) -> None:
-    """Rows are drawn, or come from the trace's column batch; the capacity is in requests."""
+    """Rows are drawn, or come from the trace's column batch, priorities likewise; the capacity is in requests."""
     arguments = ("--service-ms", "5,6,7,8", "--rate", "200/s")
     one, mixed = (document(*arguments, *more, cwd=tmp_path) for more in ((), ("--request-batch", "1:0.7,4:0.3")))
     assert mixed["mean_batch_size"] > 1.3 * one["mean_batch_size"]  # type: ignore[operator]
     assert mixed["capacity_rps"] == pytest.approx(500 / 1.9, rel=0.03)
+    (tmp_path / "levels.csv").write_text("timestamp_s,priority\n0,2\n0.5,1\n1,2\n", encoding="utf-8")
+    levels = document("--service-ms", "5,6", "--arrival", "trace:levels.csv", "--rate", "100/s", cwd=tmp_path)
+    assert [each["priority"] for each in levels["priorities"]] == [1, 2]  # type: ignore[attr-defined]
     (tmp_path / "sizes.csv").write_text("timestamp_s,batch\n0,4\n0.5,4\n1,4\n", encoding="utf-8")
     traced = document("--service-ms", "5,6,7,8", "--arrival", "trace:sizes.csv", "--rate", "100/s", cwd=tmp_path)
     assert traced["mean_batch_size"] == 4.0
@@ -224,6 +227,7 @@ def test_same_seed_same_output(tmp_path: Path) -> None:
             ),
             "every request is rejected",
         ),
+        (("--ensemble", "fine.json", "--rate", "1/s", "--service-ms", "5"), "leave --service-ms out"),
         (("--ensemble", "absent.json", "--rate", "1/s"), "cannot read absent.json"),
         (("--ensemble", "bad.csv", "--rate", "1/s"), "it is not JSON"),
         (("--ensemble", "typo.json", "--rate", "1/s"), "step a has no field 'sevice_ms'"),
@@ -233,6 +237,7 @@ def test_same_seed_same_output(tmp_path: Path) -> None:
 def test_bad_options_are_usage_errors(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     """Exit 64, the option and the fix, no traceback."""
     (tmp_path / "bad.csv").write_text("timestamp_s\n2\nsoon\n", encoding="utf-8")
+    (tmp_path / "fine.json").write_text(EXAMPLE)
     (tmp_path / "typo.json").write_text('{"steps": [{"name": "a", "service_ms": [1], "sevice_ms": [1]}]}')
     (tmp_path / "short.json").write_text('{"steps": [{"name": "a", "service_ms": [1], "max_batch_size": 4}]}')
     result = simulate(*arguments, cwd=tmp_path)

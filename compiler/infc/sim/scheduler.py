@@ -170,11 +170,11 @@ class Scheduler:
     def _fill(self, now_s: float) -> None:
         """Run the batcher until it sleeps."""
         self._timer_s = self._poll_s = _NEVER
+        self._asleep_s = now_s
         while True:
             if self._is_saturated or self._current.is_stale:
                 self._current, self._is_saturated, self._next_preferred = Payload(), False, 0
             if self._queue.size == 0:
-                self._asleep_s = now_s
                 return
             if not self._has_slot():
                 self._poll_s = now_s + _POLL_S

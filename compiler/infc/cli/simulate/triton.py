@@ -25,6 +25,7 @@ from infc.cli.simulate.triton_setting import (
     batching_of,
     model_step,
     requests_of,
+    require_no_model_options,
     rules_of,
     run_model,
     run_steps,
@@ -230,10 +231,7 @@ def triton(
     sent = requests_of(traffic, arrival, rate_rps, requests, seed)
     alternatives: tuple[tuple[str, float], ...] = ()
     if ensemble is not None:
-        if service_ms or axis_ms:
-            raise click.UsageError(
-                "--ensemble has the service times of its steps: leave --service-ms and --axis-ms out"
-            )
+        require_no_model_options(click.get_current_context())
         steps, host_cores = ensemble
         result = run_steps(sent, steps, host_cores)
     else:
@@ -252,7 +250,7 @@ def triton(
             table,
             batching_of(table, max_batch_size, max_queue_delay_us, preferred, has_prefetch),
             ((instances, 1.0), *groups),
-            rules=rules_of(policies, traffic),
+            rules=rules_of(policies, sent),
             has_dynamic_shapes=not is_ragged and (has_dynamic_shapes or bool(axis_ms)),
             overhead=ServerOverhead(
                 dispatch_s=dispatch_us * 1e-6,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import click
+from click.core import ParameterSource
 
 from infc.ir.candidate import DynamicBatching
 
@@ -23,6 +24,32 @@ if TYPE_CHECKING:
     from infc.sim.step import RequestsResult, Step
 
 _WORTH_NOTING = 0.97
+_MODEL_OPTIONS = frozenset(
+    {
+        "service_ms",
+        "axis_ms",
+        "max_batch_size",
+        "max_queue_delay_us",
+        "preferred",
+        "instances",
+        "groups",
+        "has_dynamic_shapes",
+        "has_prefetch",
+        "is_ragged",
+        "priority_levels",
+        "default_priority",
+        "queue_timeout_us",
+        "timeout_action",
+        "request_timeout_us",
+        "max_queue_size",
+        "level_policies",
+        "dispatch_us",
+        "execution_overhead_us",
+        "request_overhead_us",
+        "response_overhead_us",
+        "transport_us",
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +102,14 @@ def requests_of(options: TrafficOptions, arrival: Arrival, rate_rps: float, coun
     )
 
 
+def require_no_model_options(context: click.Context) -> None:
+    """A usage error when an ensemble comes with settings of a single model."""
+    for option in context.command.params:
+        is_given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if is_given and option.name in _MODEL_OPTIONS:
+            raise click.UsageError(f"--ensemble has the settings of its steps: leave {option.opts[0]} out")
+
+
 def table_of(service_ms: tuple[float, ...], axis_ms: Mapping[int, tuple[float, ...]]) -> ServiceTable:
     """Service times by batch size, and by axis size where they were given so."""
     from infc.sim.service_times import ServiceTable
@@ -108,19 +143,20 @@ def batching_of(
     )
 
 
-def rules_of(options: PolicyOptions, traffic: TrafficOptions) -> QueueRules:
+def rules_of(options: PolicyOptions, requests: Requests) -> QueueRules:
     """Priority levels and queue policies; levels that were not told are those that the requests have."""
     from infc.sim.queue_policy import QueuePolicy, QueueRules
 
-    if traffic.timeouts_us is not None and not options.timeout_us:
+    if requests.timeouts_s is not None and not options.timeout_us:
         raise click.UsageError("--request-timeout-us counts only where it is below --queue-timeout-us: give both")
-    levels = options.levels if options.levels is not None else max(traffic.priorities or {0: 1.0})
+    asked = 0 if requests.priorities is None else int(requests.priorities.max())
+    levels = asked if options.levels is None else options.levels
     if options.levels == 0 and (options.by_level or options.default_level):
         raise click.UsageError("--level-policy and --default-priority need --priority-levels")
     policy = QueuePolicy(
         timeout_s=options.timeout_us * 1e-6,
         timeout_action=options.action,
-        allows_own_timeout=traffic.timeouts_us is not None,
+        allows_own_timeout=requests.timeouts_s is not None,
         max_queue_size=options.max_queue_size,
     )
     default_level = levels if options.default_level is None else options.default_level
