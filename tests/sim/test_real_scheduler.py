@@ -1,0 +1,241 @@
+"""The simulated rules against the real tritonserver, one by one: who is served when, with whom, and who is not.
+
+Executions take 0.2 s whatever their size, so that a busy machine changes nothing. Latencies under traffic are compared
+in `benchmarks/sim_vs_triton.py`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from infc.ir.candidate import DynamicBatching
+from infc.serve.triton import TritonServer
+from infc.sim.model_requests import simulate_requests
+from infc.sim.queue_policy import NO_RULES, QueuePolicy, QueueRules
+from infc.sim.requests import Requests
+from infc.sim.service_times import ServiceTable
+from infc.sim.step import InstanceGroup
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("pytriton") is None, reason="the real tritonserver comes with the extra `server`"),
+]
+SERVICE_S = 0.2
+NEAR_S = 0.09
+STALL_S = 0.5
+TRIES = 4
+MODEL = "sleeper"
+UNAVAILABLE = 14
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Requests as (seconds, rows, elements, priority, own timeout in seconds), and the settings they meet."""
+
+    name: str
+    sent: tuple[tuple[float, int, int, int, float], ...]
+    maximum: int = 4
+    delay_s: float = 0.0
+    rules: QueueRules = field(default=NO_RULES)
+    has_dynamic_shapes: bool = False
+    warms_up: bool = True
+
+
+def at(seconds: float, rows: int = 1, elements: int = 4, priority: int = 0, timeout_s: float = 0.0) -> tuple:
+    """One request."""
+    return (seconds, rows, elements, priority, timeout_s)
+
+
+FIRST = at(0.0)
+REJECT, DELAY = QueuePolicy(timeout_s=0.1), QueuePolicy(timeout_s=0.1, timeout_action="delay")
+CASES = (
+    Case(
+        name="high priority first, none is the default level",
+        sent=(FIRST, at(0.04, priority=2), at(0.07), at(0.10, priority=2), at(0.12, priority=1), at(0.14, priority=1)),
+        maximum=2,
+        rules=QueueRules(levels=2, default_level=2),
+    ),
+    Case(
+        name="a timeout rejects when the next batch is formed",
+        sent=(FIRST, at(0.02), at(0.05), at(0.15)),
+        rules=QueueRules(policy=REJECT),
+    ),
+    Case(
+        name="a timeout delays behind those in time",
+        sent=(FIRST, at(0.02), at(0.05), at(0.15), at(0.17)),
+        maximum=2,
+        rules=QueueRules(policy=DELAY),
+    ),
+    Case(
+        name="policies by level",
+        sent=(FIRST, at(0.02, priority=1), at(0.04, priority=2), at(0.06, priority=2)),
+        rules=QueueRules(levels=2, default_level=1, by_level={2: REJECT}),
+    ),
+    Case(
+        name="an own timeout counts below the default",
+        sent=(FIRST, at(0.02, timeout_s=0.05), at(0.04, timeout_s=5.0), at(0.06)),
+        rules=QueueRules(policy=QueuePolicy(timeout_s=1.0, allows_own_timeout=True)),
+    ),
+    Case(
+        name="an own timeout does nothing without a default",
+        sent=(FIRST, at(0.02, timeout_s=0.05), at(0.04)),
+        rules=QueueRules(policy=QueuePolicy(allows_own_timeout=True)),
+    ),
+    Case(
+        name="a full queue rejects at once",
+        sent=(FIRST, at(0.02), at(0.04), at(0.06), at(0.08)),
+        rules=QueueRules(policy=QueuePolicy(max_queue_size=2)),
+    ),
+    Case(
+        name="rows that do not fit are not overtaken",
+        sent=(FIRST, at(0.02, rows=3), at(0.04, rows=3), at(0.06), at(0.08, rows=2)),
+    ),
+    Case(
+        name="shapes that differ end a batch",
+        sent=(FIRST, at(0.02), at(0.04), at(0.06, elements=8), at(0.08), at(0.10), at(0.12)),
+        has_dynamic_shapes=True,
+    ),
+    Case(
+        name="shapes that differ under a queue delay",
+        sent=(FIRST, at(0.02), at(0.04, elements=8), at(0.06, elements=8), at(0.08), at(0.15)),
+        delay_s=0.05,
+        has_dynamic_shapes=True,
+    ),
+    Case(
+        name="rows under a queue delay",
+        sent=(FIRST, at(0.02, rows=2), at(0.10, rows=2), at(0.12, rows=3), at(0.26), at(0.28)),
+        delay_s=0.05,
+    ),
+    Case(
+        name="a timeout before the queue delay leaves the batcher asleep",
+        sent=(at(0.0), at(0.1)),
+        delay_s=0.3,
+        rules=QueueRules(policy=QueuePolicy(timeout_s=0.05)),
+        warms_up=False,
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """One server for all cases."""
+    folder = tmp_path_factory.mktemp("triton")
+    (folder / "models" / MODEL / "1").mkdir(parents=True)
+    (folder / "models" / MODEL / "config.pbtxt").write_text(f'name: "{MODEL}"\n', encoding="utf-8")
+    with TritonServer(folder / "models", workdir=folder / "work", model_control="explicit") as running:
+        yield running
+
+
+def policy_fields(policy: QueuePolicy) -> dict[str, object]:
+    """A queue policy as protobuf JSON."""
+    return {
+        "timeout_action": policy.timeout_action.upper(),
+        "default_timeout_microseconds": round(policy.timeout_s * 1e6),
+        "allow_timeout_override": policy.allows_own_timeout,
+        "max_queue_size": policy.max_queue_size,
+    }
+
+
+def config_of(case: Case) -> dict[str, object]:
+    """The model's configuration as protobuf JSON."""
+    rules = case.rules
+    batcher: dict[str, object] = {"max_queue_delay_microseconds": round(case.delay_s * 1e6)}
+    if not rules.policy.is_idle:
+        batcher["default_queue_policy"] = policy_fields(rules.policy)
+    if rules.levels:
+        batcher |= {"priority_levels": rules.levels, "default_priority_level": rules.default_level}
+        batcher["priority_queue_policy"] = {str(k): policy_fields(v) for k, v in rules.by_level.items()}
+    return {
+        "name": MODEL,
+        "platform": "tensorrt_plan",
+        "max_batch_size": case.maximum,
+        "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [-1 if case.has_dynamic_shapes else 4]}],
+        "output": [{"name": "y", "data_type": "TYPE_FP32", "dims": [4]}],
+        "instance_group": [{"count": 1, "kind": "KIND_CPU"}],
+        "parameters": {"infc.service_times_s": {"string_value": ",".join([str(SERVICE_S)] * case.maximum)}},
+        "dynamic_batching": batcher,
+    }
+
+
+def served(server: TritonServer, case: Case, folder: Path) -> tuple[np.ndarray, np.ndarray, dict[int, int]]:
+    """Latencies, which requests were rejected, and executions by rows, of the real server."""
+    from tritonclient.grpc import service_pb2
+
+    from infc.validate.load.generator import LoadGenerator
+
+    messages = []
+    for _, rows, elements, priority, timeout_s in case.sent:
+        request = service_pb2.ModelInferRequest(model_name=MODEL)
+        request.inputs.add(name="x", datatype="FP32").shape.extend([rows, elements])
+        request.raw_input_contents.append(bytes(4 * rows * elements))
+        if priority:
+            request.parameters["priority"].int64_param = priority
+        if timeout_s:
+            request.parameters["timeout"].int64_param = round(timeout_s * 1e6)
+        messages.append(request.SerializeToString())
+    server.load_model(MODEL, config_of(case))
+
+    def send(arrivals_s: np.ndarray, order: np.ndarray) -> LoadGenerator:
+        with LoadGenerator(
+            server.grpc_url,
+            arrivals_s=arrivals_s,
+            messages=messages,
+            order=order,
+            job_file=folder / "job.npz",
+            timeout_s=20.0,
+            max_outstanding=100,
+            priority=None,
+        ) as generator:
+            for _ in generator.frames():
+                pass
+        return generator
+
+    if case.warms_up:
+        send(np.zeros(1), np.zeros(1, np.int32))
+    before = server.statistics(MODEL)
+    arrivals_s = np.array([request[0] for request in case.sent])
+    done = send(arrivals_s, np.arange(len(messages), dtype=np.int32))
+    assert set(done.codes.tolist()) <= {0, UNAVAILABLE}
+    batches = server.statistics(MODEL).since(before).batches
+    return (
+        done.done_s - done.sent_s,
+        done.codes == UNAVAILABLE,
+        {batch.batch_size: batch.executions for batch in batches},
+    )
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_the_real_server_does_the_same(server: TritonServer, case: Case, tmp_path: Path) -> None:
+    """The same requests share batches, the same ones are rejected, and everybody waits as long.
+
+    A server without prefetch at times misses that an instance got free and stalls for half a second, the more often the
+    busier the machine: whole stalls do not count, and a case has a few tries.
+    """
+    columns = list(zip(*case.sent, strict=True))
+    simulated = simulate_requests(
+        Requests(
+            arrivals_s=np.array(columns[0]),
+            rows=np.array(columns[1]),
+            axis_sizes=np.array(columns[2]),
+            priorities=np.array(columns[3]),
+            timeouts_s=np.array(columns[4]),
+        ),
+        (InstanceGroup(service=ServiceTable.of_batch([SERVICE_S] * case.maximum)),),
+        DynamicBatching(max_batch_size=case.maximum, max_queue_delay_s=case.delay_s),
+        rules=case.rules,
+        has_dynamic_shapes=case.has_dynamic_shapes,
+    )
+    seen = []
+    for _ in range(TRIES):
+        latency_s, is_rejected, batches = served(server, case, tmp_path)
+        late_s = latency_s - simulated.latency_s
+        is_near = np.all(np.abs(late_s - STALL_S * np.maximum(np.round(late_s / STALL_S), 0.0)) < NEAR_S)
+        if is_near and np.array_equal(is_rejected, simulated.is_rejected) and batches == simulated.steps[0].batch_sizes:
+            return
+        seen.append((latency_s.round(2).tolist(), is_rejected.tolist(), batches))
+    pytest.fail(f"{simulated.latency_s.round(2)} {simulated.is_rejected} {simulated.steps[0].batch_sizes}, not {seen}")
