@@ -95,6 +95,7 @@ def test_one_output_token_has_no_tpot(run) -> None:  # type: ignore[no-untyped-d
         (("--hardware", "h101", *LOAD), 5, "no hardware is named h101"),
         (("--hardware", "t4", "--precision", "fp8", *LOAD), 1, "predict-unsupported"),
         (("--hardware", "h100-sxm", "--tp", "3", *LOAD), 1, "predict-unsupported"),
+        (("--hardware", "h100-sxm", "--kv-precision", "fp4", *LOAD), 1, "FP4 cache"),
         (("--hardware", "h100-sxm", "--power-mode", "25W", *LOAD), 5, "predict-power-mode"),
         (("--hardware", "t4", "--precision", "fp16", *LOAD), 1, "--tp 2 holds it"),
         (("--hardware", "h100-sxm", "--concurrency", "1", "--isl", "40000", "--osl", "1000"), 5, "predict-context"),

@@ -57,6 +57,8 @@ def predict_llm(question: LlmQuestion, overlay: Path | None = None) -> LlmPredic
     precision = question.precision or own_precision(model, hardware)
     if question.kv_precision is None:
         question = replace(question, kv_precision=served_cache_precision(model, hardware, precision, question.engine))
+    if question.kv_precision is Precision.FP4 and Precision.FP4 not in hardware.peak_flops:
+        return (*problems, _unsupported(hardware, Unsupported(reason="an FP4 cache needs FP4 units (Blackwell)")))
     measured = profile_store(workspace).step_times(model.digest)
     steps, source, notes = _steps(question, model, hardware, precision, measured)
     if isinstance(steps, Unsupported):

@@ -56,6 +56,7 @@ def test_weights_take_what_servers_log(name: str, precision: Precision, devices:
         ("gpt-oss-120b", None, 1, 36 * 8 * 2 * 64 * 2),
         ("qwen3.5-397b-a17b", None, 1, 15 * 2 * 2 * 256 * 2),
         ("llama-3.1-8b", Precision.FP4, 1, 32 * 8 * 2 * 128 * 0.5625),
+        ("llama-3.1-8b", Precision.INT8, 1, 32 * 8 * 2 * (128 + 4)),  # a scale with each head's key and value
     ],
 )
 def test_a_token_takes_exactly_what_the_layers_cache(

@@ -22,6 +22,8 @@ ELEMENT_BYTES: Mapping[Precision, float] = {
     Precision.FP4: 0.5 + 1 / 16,
 }
 """Bytes of one cached element; NVFP4 keeps an 8-bit scale for 16 of them."""
+_HEAD_SCALES_BYTES = 8
+"""An INT8 cache keeps an FP32 scale for each head's key, and one for its value, with every token."""
 _ROTARY_DIM = 64
 _STATES_WITH_PREFIX_CACHE = 2
 """Recurrent states that a sequence holds when prefixes are cached, vLLM's default: the running one and a saved one."""
@@ -105,7 +107,8 @@ def _token_bytes(shape: AttentionShape, precision: Precision, tensor_parallel: i
     match shape.kind:
         case AttentionKind.GROUPED:
             heads = max(1, math.ceil(shape.kv_heads / tensor_parallel))
-            return heads * (shape.head_dim + shape.value_head_dim) * element
+            scales = _HEAD_SCALES_BYTES if precision is Precision.INT8 else 0
+            return heads * ((shape.head_dim + shape.value_head_dim) * element + scales)
         case AttentionKind.LATENT:
             if shape.index_bytes and precision is Precision.FP8:
                 # Sparse attention keeps an FP32 scale for 128 latent elements, and its rotary part in 16 bits.
