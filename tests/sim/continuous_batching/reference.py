@@ -118,6 +118,7 @@ class Outcome:
     steps: list[tuple[int, int]] = field(default_factory=list)
     preemptions: int = 0
     busy_s: float = 0.0
+    sequence_seconds: float = 0.0
     block_seconds: float = 0.0
     cached: int = 0
 
@@ -160,6 +161,7 @@ def serve(
         now_s += seconds
         outcome.busy_s += seconds
         outcome.block_seconds += seconds * used
+        outcome.sequence_seconds += seconds * len(scheduled)
         outcome.steps.append((sum(tokens for _, tokens in scheduled), len(scheduled)))
         for sequence, tokens in scheduled:
             sequence.computed += tokens

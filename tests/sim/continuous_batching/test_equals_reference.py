@@ -62,7 +62,7 @@ def cases(draw: st.DrawFn) -> tuple[TokenRequests, StepTimeModel, ContinuousBatc
     return requests, draw(step_models()), batching, kv_cache_tokens, draw(st.booleans())
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(cases())
 def test_stretches_equal_single_steps(
     case: tuple[TokenRequests, StepTimeModel, ContinuousBatching, int, bool],
@@ -87,7 +87,7 @@ def assert_equal(
     assert int(fast.gaps.counts.sum()) == len(slow.gaps)
     np.testing.assert_allclose(fast.gaps.mean_s, np.mean(slow.gaps) if slow.gaps else 0.0, atol=1e-7)
     sequences = [running for _, running in slow.steps]
-    np.testing.assert_allclose(fast.running_sequences, np.mean(sequences))
+    np.testing.assert_allclose(fast.running_sequences, slow.sequence_seconds / slow.busy_s)
     np.testing.assert_allclose(fast.utilization * fast.end_s, slow.busy_s, rtol=1e-6)
     assert max(tokens for tokens, _ in slow.steps) <= batching.max_num_batched_tokens
     assert max(sequences) <= batching.max_num_seqs

@@ -44,7 +44,8 @@ class Engine:
     """One replica. Requests are numbered from 0: `add` one after the other in order of time, then `run`.
 
     Results, by request: `first_s` and `done_s`, when the first and the last token came, and `start_s`, when a step
-    first worked on it. `block_seconds` is the sum over time of the KV blocks in use.
+    first worked on it. `block_seconds` and `sequence_seconds` are the KV blocks in use
+    and the sequences in steps, summed over the time in which steps ran.
     """
 
     def __init__(
@@ -83,8 +84,7 @@ class Engine:
         self._preempted: dict[int, float] = {}  # preempted after its first token: when its last token came
 
         self._now_s = self._last_start_s = 0.0
-        self.busy_s = self.block_seconds = 0.0
-        self.step_count = self.sequence_steps = 0
+        self.busy_s = self.block_seconds = self.sequence_seconds = 0.0
         self.peak_blocks = self.preemptions = self.cached_tokens = 0
         self.gaps: list[Gaps] = []
 
@@ -138,7 +138,7 @@ class Engine:
         duration_s = _elapsed_s(limit, first_s, growth_s)
         used = self._kv_blocks - pool.free
         pool.take(blocks)
-        self._count(duration_s, limit, count, used + blocks / 2)
+        self._count(duration_s, count, used + blocks / 2)
         self.peak_blocks = max(self.peak_blocks, used + blocks)
         self.gaps.append((first_s, growth_s, limit, count))
         self._last_start_s = self._now_s - (first_s + growth_s * (limit - 1))
@@ -185,7 +185,7 @@ class Engine:
         self._ended = []
         if chunks or decoding.count > len(left_out):
             duration_s = self._step_s(chunks, left_out)
-            self._count(duration_s, 1, decoding.count - len(left_out) + len(chunks), used)
+            self._count(duration_s, decoding.count - len(left_out) + len(chunks), used)
             self.peak_blocks = max(self.peak_blocks, used)
             self._last_start_s = self._now_s - duration_s
             self._note_gaps(duration_s, left_out)
@@ -379,11 +379,10 @@ class Engine:
     def _blocks(self, tokens: int) -> int:
         return -(-tokens // self._block_tokens)
 
-    def _count(self, duration_s: float, steps: int, sequences: int, blocks: float) -> None:
+    def _count(self, duration_s: float, sequences: int, blocks: float) -> None:
         self.busy_s += duration_s
         self._now_s += duration_s
-        self.step_count += steps
-        self.sequence_steps += steps * sequences
+        self.sequence_seconds += duration_s * sequences
         self.block_seconds += duration_s * blocks
 
 

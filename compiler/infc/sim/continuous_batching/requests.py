@@ -62,10 +62,10 @@ class TokenResult:
 
     `ttft_s` is from the request to its first token, `e2e_s` to its last. `tpot_s` is the time from the first token to
     the last by the tokens after the first, not a number where there is only one. `queue_s` is the time until a step
-    first worked on the request. `running_sequences` is the mean number of sequences in a step, `kv_cache_utilization`
-    the mean share of KV blocks in use over the busy time, `kv_cache_peak` the largest. `preemptions` counts them all,
-    `cached_tokens` the prompt tokens that were not computed since the cache held them. `utilization` is the share of
-    the time between 0 and `end_s`, the last token, in which steps ran.
+    first worked on the request. `running_sequences` is the mean number of sequences in steps and `kv_cache_utilization`
+    the mean share of KV blocks in use, both over the time in which steps ran; `kv_cache_peak` is the largest share.
+    `preemptions` counts them all, `cached_tokens` the prompt tokens that were not computed since the cache held them.
+    `utilization` is the share of the time between 0 and `end_s`, the last token, in which steps ran.
     """
 
     ttft_s: Floats

@@ -160,7 +160,7 @@ def _result(
         queue_s=np.maximum(start_s - sent_s - steps.request_s, 0.0),
         gaps=_token_gaps(engine.gaps),
         output_tokens=output_tokens,
-        running_sequences=engine.sequence_steps / engine.step_count,
+        running_sequences=engine.sequence_seconds / engine.busy_s,
         kv_cache_utilization=engine.block_seconds / (engine.busy_s * kv_blocks),
         kv_cache_peak=engine.peak_blocks / kv_blocks,
         preemptions=engine.preemptions,
