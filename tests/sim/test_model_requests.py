@@ -283,3 +283,15 @@ def test_a_request_larger_than_a_batch_is_refused() -> None:
         simulate_requests(
             Requests(arrivals_s=np.array([0.0]), rows=np.array([5])), ONE, DynamicBatching(max_batch_size=4)
         )
+
+
+@pytest.mark.parametrize("instances", [1, 3])
+@pytest.mark.parametrize("dispatch_s", [0.0, 0.3])
+def test_one_by_one_is_the_same_in_both_simulations(instances: int, dispatch_s: float) -> None:
+    """Without a batcher too, the fast and the event simulation agree, overheads included."""
+    arrivals_s = poisson(0.7 * instances, 2000)
+    overhead = ServerOverhead(dispatch_s=dispatch_s, idle_s=0.1, transport_s=0.2)
+    fast = simulate(arrivals_s, [1.0], DynamicBatching(max_batch_size=1), instances, overhead=overhead)
+    group = InstanceGroup(service=ServiceTable.of_batch([1.0]), count=instances)
+    slow = simulate_ensemble(Requests(arrivals_s=arrivals_s), [Step(name="model", groups=(group,), overhead=overhead)])
+    assert slow.latency_s == pytest.approx(fast.latency_s)
