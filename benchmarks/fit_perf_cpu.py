@@ -37,7 +37,7 @@ def fit_cpu() -> tuple[dict[str, object], dict[str, object]]:
             if row["model"] == left_out:
                 continue
             step = step_time(
-                work_of(work[row["model"]], is_expanded=True),
+                work_of([[*r[:4], 0.0, r[4]] for r in work[row["model"]]], is_expanded=True),
                 device,
                 Precision.FP32,
                 np.array([float(row["batch"])]),
@@ -58,8 +58,8 @@ def fit_cpu() -> tuple[dict[str, object], dict[str, object]]:
     chosen = best(None)
     width = max(1.5, half_width(np.array(held)))
     spread = {
-        "seen": {"small": width, "large": width},
-        "unseen": {"small": width * 1.5, "large": width * 1.5},
+        "seen": dict.fromkeys(("small", "large", "attention"), width),
+        "unseen": dict.fromkeys(("small", "large", "attention"), width * 1.5),
         "calibrated": 1.4,
         "measured": 1.1,
     }
@@ -72,11 +72,17 @@ def cpu_json(efficiency: float, vector: float) -> dict[str, object]:
     return {
         "efficiency": {
             "conv": share,
+            "grouped-conv": share,
             "gemm": share,
             "attention": round(share * 0.7, 3),
             "recurrent": round(share * 0.5, 3),
         },
         "precision_factor": {"fp32": 1.0, "int8": 0.55},
+        "architecture_factor": {},
+        "activation_scale": {},
+        "score_bytes": 0.0,
+        "cycles_factor": {},
+        "power_factor": {},
         "vector_efficiency": round(float(vector), 3),
         "bandwidth_efficiency": 0.5,
         "cache_reach": 0.0,

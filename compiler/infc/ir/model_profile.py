@@ -13,6 +13,7 @@ class OperatorClass(StrEnum):
     """Classes of operators whose efficiency differs by kind."""
 
     CONV = "conv"
+    GROUPED_CONV = "grouped-conv"
     DEPTHWISE_CONV = "depthwise-conv"
     GEMM = "gemm"
     ATTENTION = "attention"

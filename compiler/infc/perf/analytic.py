@@ -1,8 +1,8 @@
 """The analytic model: time of one execution from FLOPs and bytes of its kernels.
 
-Per kernel `max(flops / (peak * efficiency), bytes / (bandwidth * efficiency)) + cycles / clock`, summed, plus a
-floor. The cycles term is why a small batch cannot fill a large device: it does not shrink with the peak, so
-utilisation at batch 1 falls as 1/peak.
+Per kernel `max(busy FLOPs / (peak * efficiency), bytes / (bandwidth * efficiency)) + cycles / clock`, summed, plus a
+floor. Busy FLOPs count what the device could have done while tiles leave multiprocessors idle (`tiles`), so small
+batches do not fill large devices; the cycles term does not shrink with the peak either.
 """
 
 from dataclasses import dataclass
@@ -13,16 +13,23 @@ from infc.ir.model_profile import OperatorClass
 from infc.ir.precision import Precision
 from infc.perf.coefficients import DeviceCoefficients
 from infc.perf.device import DeviceLimits
+from infc.perf.tiles import busy_flops
 from infc.perf.work import MATRIX_CLASSES, FloatArray, KernelWork
 
 REFERENCE_CLOCK_HZ = 1.5e9
 """Clock at which a device runs whose clock the catalogue does not know: the middle of the GPUs in it."""
+REFERENCE_MULTIPROCESSORS = 80.0
+"""Multiprocessors of a device whose number the catalogue does not know."""
 
 CACHE_HIT = 0.8
 """Share of the accesses that hit when a kernel's activations fit into the L2.
 
 Its bandwidth is several times memory's.
 """
+TILED = (OperatorClass.CONV, OperatorClass.GEMM)
+QUANTISED = (*TILED, OperatorClass.GROUPED_CONV, OperatorClass.DEPTHWISE_CONV, OperatorClass.REDUCTION)
+"""Classes that a quantised engine runs on quantised activations."""
+HALF_BYTES = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,17 +48,37 @@ def step_time(
     work: KernelWork, device: DeviceLimits, precision: Precision, batches: FloatArray, fitted: DeviceCoefficients
 ) -> StepTime:
     """Time of one execution for each of `batches`, copies and server not included."""
-    factor = fitted.device_factor.get(device.hardware_id, 1.0) * sustained_share(device, fitted)
-    rate = np.array([_flops_rate(c, device, precision, fitted) for c in work.classes]) * factor
-    compute = work.flops(batches) / rate[:, None]
-    activations = work.traffic(batches) * precision.activation_bytes
+    flops = work.flops(batches)
+    busy, fill = flops, np.ones_like(flops)
+    if device.kind != "cpu":
+        tiled = np.array([c in TILED for c in work.classes])
+        weights = np.where(tiled, work.weights, 0.0)
+        busy = busy_flops(flops, weights, work.outputs(batches), multiprocessors_of(device))
+        fill = np.where(busy > 0.0, flops / np.maximum(busy, 1.0), 1.0)
+    rate = np.array([_flops_rate(c, device, precision, fitted) for c in work.classes])
+    compute = busy / (rate[:, None] * sustained_share(device, precision, fitted) ** fill)
+    element = np.array([activation_bytes(c, precision, fitted) for c in work.classes])
+    activations = work.traffic(batches) * element[:, None]
     moved = uncached(activations, device.l2_bytes, fitted.cache_reach) + work.weights[:, None] * precision.weight_bytes
+    is_attention = np.array([c is OperatorClass.ATTENTION for c in work.classes])
+    moved += np.where(is_attention[:, None], work.outputs(batches) * fitted.score_bytes, 0.0)
     memory = moved / (device.bandwidth_bytes_per_s * fitted.bandwidth_efficiency)
     clock = device.clock_hz or REFERENCE_CLOCK_HZ
     other = fitted.kernel_cycles["other"]
     fixed = np.array([fitted.kernel_cycles.get(c.value, other) for c in work.classes]) / clock
-    bound = np.maximum(compute, memory).sum(axis=0)
+    fixed *= fitted.cycles_factor.get(device.architecture, 1.0)
+    bound = np.maximum(compute, memory).sum(axis=0) / fitted.device_factor.get(device.hardware_id, 1.0)
     return StepTime(seconds=bound + float(fixed.sum()) + fitted.floor_s, device_s=bound)
+
+
+def activation_bytes(operator_class: OperatorClass, precision: Precision, fitted: DeviceCoefficients) -> float:
+    """Bytes of an activation element between kernels.
+
+    Quantised engines keep FP16 around everything that is not a convolution, a matrix product or a pooling.
+    """
+    if precision.activation_bytes < HALF_BYTES and operator_class not in QUANTISED:
+        return HALF_BYTES
+    return precision.activation_bytes * fitted.activation_scale.get(precision.value, 1.0)
 
 
 def uncached(activations: FloatArray, l2_bytes: float | None, reach: float) -> FloatArray:
@@ -65,8 +92,10 @@ def uncached(activations: FloatArray, l2_bytes: float | None, reach: float) -> F
     return activations * (1.0 - CACHE_HIT * resident)
 
 
-def sustained_share(device: DeviceLimits, fitted: DeviceCoefficients) -> float:
-    """Share of the boost-clock peak that the power cap lets the device keep under matrix work (at most 1).
+def sustained_share(device: DeviceLimits, precision: Precision, fitted: DeviceCoefficients) -> float:
+    """Share of the boost-clock peak that the power cap lets the device keep under full matrix work (at most 1).
+
+    A kernel that leaves multiprocessors idle draws less: its share is this to the power of how full the device is.
 
     Source: T4, L4 and A2 (60-72 W) hold well under their boost clock; the share falls with a power of watts per peak
     FLOP/s.
@@ -75,6 +104,7 @@ def sustained_share(device: DeviceLimits, fitted: DeviceCoefficients) -> float:
     peak = device.peak_flops.get(Precision.FP16)
     if needed is None or peak is None or device.tdp_w is None or device.kind == "jetson":
         return 1.0
+    needed *= fitted.power_factor.get(precision.value, 1.0)
     return float(min(1.0, (device.tdp_w / peak / needed) ** fitted.power_exponent))
 
 
@@ -83,10 +113,27 @@ def large_work_share(step: StepTime) -> FloatArray:
     return step.device_s / step.seconds
 
 
+def multiprocessors_of(device: DeviceLimits) -> float:
+    """Multiprocessors of a GPU, a typical number where the catalogue has none."""
+    return device.multiprocessors or REFERENCE_MULTIPROCESSORS
+
+
+def matrix_peak(device: DeviceLimits, precision: Precision) -> float:
+    """Dense peak of the matrix units at `precision`.
+
+    FP32 runs as TF32 on GPUs that have it: TensorRT and PyTorch allow it unless they are told not to.
+    """
+    if precision is Precision.FP32 and device.kind != "cpu":
+        return device.peak_flops.get(Precision.TF32, device.peak_flops[precision])
+    return device.peak_flops[precision]
+
+
 def _flops_rate(
     operator_class: OperatorClass, device: DeviceLimits, precision: Precision, fitted: DeviceCoefficients
 ) -> float:
     if operator_class in MATRIX_CLASSES:
         efficiency = fitted.efficiency[operator_class.value] * fitted.precision_factor.get(precision.value, 1.0)
-        return device.peak_flops[precision] * efficiency
+        efficiency *= fitted.architecture_factor.get(device.architecture, 1.0)
+        efficiency *= fitted.architecture_factor.get(f"{device.architecture}/{precision.value}", 1.0)
+        return matrix_peak(device, precision) * efficiency
     return device.peak_flops[Precision.FP32] * fitted.vector_efficiency

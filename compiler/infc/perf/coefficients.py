@@ -14,21 +14,30 @@ class DeviceCoefficients:
     """Coefficients of one kind of device (GPU or CPU).
 
     `efficiency` is the share of the dense peak that large work of an operator class reaches at the reference
-    precision (FP16 on a GPU, FP32 on a CPU); `precision_factor` multiplies it for others. `vector_efficiency` is the
-    share of the FP32 peak for work outside the matrix units. `kernel_cycles` is what a kernel costs however small it
-    is, in device clock cycles, by operator class ("other" for the rest); `floor_s` is paid once per execution.
-    `watts_per_flops` is the power per FP16 FLOP/s at which an architecture no longer throttles; below it clocks fall
-    with `power_exponent`. `device_factor` corrects single devices that were measured (1 is none).
+    precision (FP16 on a GPU, FP32 on a CPU); `precision_factor` multiplies it for others, `architecture_factor` by
+    architecture, or by `architecture/precision`. `vector_efficiency` is the share of the FP32 peak for work outside
+    the matrix units. `activation_scale` is by how much the activations that cross memory differ from the bytes of the
+    precision. `score_bytes` is what an attention score costs in memory traffic, or in work that takes as long.
+    `kernel_cycles` is what a kernel costs however small it is, in device clock cycles, by operator class ("other" for
+    the rest), `cycles_factor` multiplies it by architecture; `floor_s` is paid once per execution. `watts_per_flops`
+    is the power per FP16 FLOP/s at which an architecture no longer throttles; below it clocks fall with
+    `power_exponent`; `power_factor` is what a precision draws against FP16, each at its own peak. `device_factor`
+    corrects single devices that were measured (1 is none).
     """
 
     efficiency: Mapping[str, float]
     precision_factor: Mapping[str, float]
+    architecture_factor: Mapping[str, float]
     vector_efficiency: float
     bandwidth_efficiency: float
+    activation_scale: Mapping[str, float]
     cache_reach: float
+    score_bytes: float
     kernel_cycles: Mapping[str, float]
+    cycles_factor: Mapping[str, float]
     floor_s: float
     watts_per_flops: Mapping[str, float]
+    power_factor: Mapping[str, float]
     power_exponent: float
     device_factor: Mapping[str, float]
 
@@ -39,7 +48,8 @@ class Spread:
 
     The truth lies within value/factor and value*factor in 9 of 10 held-out cases.
 
-    Keys are `seen` (other models were measured on the device) and `unseen`, then the regime: `small` and `large` work.
+    Keys are `seen` (other models were measured on the device) and `unseen`, then the class: `small` work, `large`
+    work, and `attention` for large work with attention in it.
     """
 
     seen: Mapping[str, float]

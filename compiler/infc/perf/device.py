@@ -26,6 +26,7 @@ class DeviceLimits:
     clock_hz: float | None
     tdp_w: float | None
     l2_bytes: float | None = None
+    multiprocessors: float | None = None
     parallel: int = 1
 
 
@@ -46,6 +47,7 @@ def device_limits(hardware: Hardware, power_mode: str | None) -> DeviceLimits:
             clock_hz=hardware.boost_clock_hz,
             tdp_w=hardware.tdp_w,
             l2_bytes=None if hardware.kind == "cpu" else hardware.l2_bytes,
+            multiprocessors=hardware.sm_count,
             parallel=cores,
         )
     return DeviceLimits(
@@ -57,6 +59,7 @@ def device_limits(hardware: Hardware, power_mode: str | None) -> DeviceLimits:
         clock_hz=mode.clock_hz,
         tdp_w=mode.watts or hardware.tdp_w,
         l2_bytes=hardware.l2_bytes,
+        multiprocessors=mode.sm_count,
     )
 
 

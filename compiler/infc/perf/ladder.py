@@ -8,7 +8,7 @@ import numpy as np
 
 from infc.ir.hardware import Hardware
 from infc.ir.interval import Basis, Interval
-from infc.ir.model_profile import ModelProfile
+from infc.ir.model_profile import ModelProfile, OperatorClass
 from infc.ir.precision import Precision
 from infc.ir.service_time import ServiceTimeCurve, ServiceTimePoint, ServiceTimeProfile
 from infc.perf.analytic import StepTime, large_work_share, step_time
@@ -88,7 +88,8 @@ class _Predictor:
         is_seen = self._hardware.id in self._fitted.device_factor
         by_regime = self.spread.seen if is_seen else self.spread.unseen
         share = large_work_share(self._step(precision, batches))
-        return np.where(share < _SMALL_WORK, by_regime["small"], by_regime["large"])
+        large = by_regime["attention" if OperatorClass.ATTENTION in self._work.classes else "large"]
+        return np.where(share < _SMALL_WORK, by_regime["small"], large)
 
     def _step(self, precision: Precision, batches: FloatArray) -> StepTime:
         return step_time(self._work, self._device, precision, batches, self._fitted)

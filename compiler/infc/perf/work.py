@@ -12,7 +12,13 @@ from infc.ir.model_profile import ModelProfile, OperatorClass, OperatorProfile
 
 FloatArray: TypeAlias = npt.NDArray[np.float64]
 
-MATRIX_CLASSES = (OperatorClass.CONV, OperatorClass.GEMM, OperatorClass.ATTENTION, OperatorClass.RECURRENT)
+MATRIX_CLASSES = (
+    OperatorClass.CONV,
+    OperatorClass.GROUPED_CONV,
+    OperatorClass.GEMM,
+    OperatorClass.ATTENTION,
+    OperatorClass.RECURRENT,
+)
 VECTOR_CLASSES = (OperatorClass.DEPTHWISE_CONV,)
 _FAR_BATCH = 65
 
@@ -22,8 +28,9 @@ class KernelWork:
     """One row per fused kernel; every quantity is `fixed + per_item * batch`, which holds for any batch-parallel graph.
 
     `flops` counts matrix and vector work (2 per multiply-add), `traffic` the activation elements that cross memory,
-    `weights` the constant elements read. `input_bytes` and `output_bytes` are what one item copies between host and
-    device. `peak_elements` is the liveness peak of the activations.
+    `weights` the constant elements read. `outputs` are the elements that the kernel's largest matrix operator makes:
+    rows times columns of its product, or attention's scores. `input_bytes` and `output_bytes` are what one item
+    copies between host and device. `peak_elements` is the liveness peak of the activations.
     """
 
     classes: tuple[OperatorClass, ...]
@@ -32,6 +39,8 @@ class KernelWork:
     traffic_fixed: FloatArray
     traffic_per_item: FloatArray
     weights: FloatArray
+    outputs_fixed: FloatArray
+    outputs_per_item: FloatArray
     input_bytes: float
     output_bytes: float
     parameter_elements: float
@@ -46,6 +55,10 @@ class KernelWork:
         """Activation elements moved, float64[kernel, batch]."""
         return self.traffic_fixed[:, None] + self.traffic_per_item[:, None] * batches[None, :]
 
+    def outputs(self, batches: FloatArray) -> FloatArray:
+        """Elements of the matrix products' results, float64[kernel, batch]."""
+        return self.outputs_fixed[:, None] + self.outputs_per_item[:, None] * batches[None, :]
+
 
 def kernel_work(model: ModelProfile, axes: Mapping[str, int]) -> KernelWork:
     """The kernels of `model` when every dynamic axis but the batch has the size given in `axes`.
@@ -59,7 +72,7 @@ def kernel_work(model: ModelProfile, axes: Mapping[str, int]) -> KernelWork:
     for operator in model.operators:
         groups.setdefault(operator.fusion_group, []).append(operator)
     rows = [_group_row(members, near, far) for members in groups.values()]
-    table = np.array([row[1] for row in rows], dtype=np.float64).reshape(len(rows), 5)
+    table = np.array([row[1] for row in rows], dtype=np.float64).reshape(len(rows), 7)
     peak_fixed, peak_per_item = _affine(model.peak_activation_elements, near, far)
     return KernelWork(
         classes=tuple(row[0] for row in rows),
@@ -68,6 +81,8 @@ def kernel_work(model: ModelProfile, axes: Mapping[str, int]) -> KernelWork:
         traffic_fixed=table[:, 2],
         traffic_per_item=table[:, 3],
         weights=table[:, 4],
+        outputs_fixed=table[:, 5],
+        outputs_per_item=table[:, 6],
         input_bytes=sum(tensor.bytes_at(near) for tensor in model.inputs),
         output_bytes=sum(tensor.bytes_at(near) for tensor in model.outputs),
         parameter_elements=float(model.parameter_elements),
@@ -78,10 +93,10 @@ def kernel_work(model: ModelProfile, axes: Mapping[str, int]) -> KernelWork:
 
 def _group_row(
     members: Sequence[OperatorProfile], near: Mapping[str, float], far: Mapping[str, float]
-) -> tuple[OperatorClass, tuple[float, float, float, float, float]]:
-    """Class and (flops fixed, flops per item, traffic fixed, traffic per item, weights) of one fused kernel."""
+) -> tuple[OperatorClass, tuple[float, ...]]:
+    """Class and the columns of one fused kernel, in the order of `KernelWork`."""
     flops_fixed = flops_per_item = traffic_fixed = traffic_per_item = weights = 0.0
-    main, main_flops = members[0].operator_class, -1.0
+    main, main_flops, outputs = members[0].operator_class, -1.0, (0.0, 0.0)
     for operator in members:
         weights += operator.weight_elements
         fixed, per_item = _affine(operator.external_input_elements, near, far)
@@ -94,7 +109,11 @@ def _group_row(
             flops_fixed, flops_per_item = flops_fixed + fixed, flops_per_item + per_item
             if fixed + per_item > main_flops:
                 main, main_flops = operator.operator_class, fixed + per_item
-    return main, (flops_fixed, flops_per_item, traffic_fixed, traffic_per_item, weights)
+                outputs = _affine(operator.output_elements, near, far)
+    scores = [operator for operator in members if operator.operator_class is OperatorClass.SOFTMAX]
+    if main is OperatorClass.GEMM and scores:
+        main, outputs = OperatorClass.ATTENTION, _affine(scores[0].output_elements, near, far)
+    return main, (flops_fixed, flops_per_item, traffic_fixed, traffic_per_item, weights, *outputs)
 
 
 def _affine(expression: AxisExpression, near: Mapping[str, float], far: Mapping[str, float]) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from infc.ir.model_profile import OperatorClass
-from infc.resolve.onnx_analysis.dataflow import Dataflow
+from infc.resolve.onnx_analysis.dataflow import Dataflow, is_scaling
 from infc.resolve.onnx_analysis.graph import Graph
 
 MAX_POINTWISE = 12
@@ -19,8 +19,15 @@ def attention_cores(graph: Graph, classes: Sequence[OperatorClass], flow: Datafl
         before = _scores(graph, classes, flow, index)
         after = _weighted_sum(graph, classes, flow, index) if before else None
         if before and after:
-            cores.update(dict.fromkeys((*before, index, *after), index))
+            scaled = _scalings(graph, flow, before[0])
+            cores.update(dict.fromkeys((*scaled, *before, index, *after), index))
     return cores
+
+
+def _scalings(graph: Graph, flow: Dataflow, product: int) -> tuple[int, ...]:
+    """The nodes that scale an operand of Q K^T by a constant and have no other reader."""
+    makers = [(key, flow.producer[key]) for key in flow.inputs_of(graph.nodes[product]) if key in flow.producer]
+    return tuple(i for key, i in makers if is_scaling(graph.nodes[i]) and flow.readers.get(key) == [product])
 
 
 def _scores(graph: Graph, classes: Sequence[OperatorClass], flow: Dataflow, softmax: int) -> tuple[int, ...] | None:

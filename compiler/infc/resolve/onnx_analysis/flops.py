@@ -23,6 +23,8 @@ def rule_of(node: Node) -> tuple[OperatorClass, FlopRule] | None:
         rule = rule or STANDARD.get(node.op_type)
     if rule is not None and rule[0] is OperatorClass.CONV and is_depthwise(node):
         return OperatorClass.DEPTHWISE_CONV, rule[1]
+    if rule is not None and rule[0] is OperatorClass.CONV and node.integer("group", 1) > 1:
+        return OperatorClass.GROUPED_CONV, rule[1]
     return rule
 
 

@@ -1,9 +1,9 @@
 """Which operators run as one kernel: groups in the way TensorRT fuses.
 
-The rules, in order: (1) views, Q/DQ pairs and transposes that only matrix products read cost nothing and belong to a
-neighbour; (2) attention, from Q K^T through softmax to the product with V, is one kernel; (3) convolutions and matrix
-products take the pointwise operators after them, the residual addition included, as long as sizes agree; (4)
-reductions, softmax and normalisations over the same axes fuse with the pointwise operators around them; (5)
+The rules, in order: (1) views, Q/DQ pairs, transposes and splits that only matrix products read cost nothing and
+belong to a neighbour; (2) attention, from Q K^T through softmax to the product with V, is one kernel; (3) convolutions
+and matrix products take the pointwise operators after them, the residual addition included, as long as sizes agree;
+(4) reductions, softmax and normalisations over the same axes fuse with the pointwise operators around them; (5)
 everything else is a kernel of its own. An operator never joins a group when that would make two groups wait for each
 other.
 
@@ -26,6 +26,7 @@ Kind: TypeAlias = Literal["heavy", "row", "pointwise", "move", "alone"]
 _HEAVY = frozenset(
     (
         OperatorClass.CONV,
+        OperatorClass.GROUPED_CONV,
         OperatorClass.DEPTHWISE_CONV,
         OperatorClass.GEMM,
         OperatorClass.ATTENTION,

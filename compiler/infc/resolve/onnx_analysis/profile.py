@@ -106,9 +106,10 @@ def _external(
     for value in node.activations:
         key = flow.root_of(value.key)
         maker = flow.producer.get(key)
-        if (groups[index], key) in seen or (maker is not None and groups[maker] == groups[index]):
+        read = value.key if flow.is_part(value) else key
+        if (groups[index], read) in seen or (maker is not None and groups[maker] == groups[index]):
             continue
-        seen.add((groups[index], key))
+        seen.add((groups[index], read))
         total = total + _read_elements(node, value)
     return total
 
