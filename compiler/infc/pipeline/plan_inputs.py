@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -208,8 +209,9 @@ def _stat(path: Path) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
+@lru_cache(maxsize=1)
 def _environment_digest() -> str:
-    """The code, coefficients and catalogue of this infc, and what its arithmetic runs on."""
+    """The code, coefficients and catalogue of this infc, and what its arithmetic runs on: as when first asked."""
     import numpy as np
 
     digest = hashlib.sha256(f"{infc.__version__} {sys.version} {np.__version__} {os.uname().machine}".encode())
