@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check models bench-sim bench-plan fit schemas golden clean
+.PHONY: demo test check models bench bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -38,14 +38,28 @@ check: $(STAMP)  ## Before every commit: format, lint, types, layers, fast tests
 models: $(STAMP)  ## Fetch and export the larger example models and their data (needs torch: minutes).
 	$(BIN)/python specs/fetch_models.py
 
+bench: $(STAMP)  ## Accuracy of predictions by model class, hardware and precision, and the speed of planning (20 minutes).
+	$(BIN)/python benchmarks/fit_perf.py --dry-run
+	$(BIN)/python benchmarks/fit_llm.py --dry-run
+	$(BIN)/python benchmarks/aic_case.py
+	$(BIN)/python benchmarks/plan_speed.py
+	$(BIN)/python benchmarks/plan_many.py
+
 bench-sim: $(STAMP)  ## Simulated against the real tritonserver; rewrites benchmarks/results/sim_vs_triton.md.
 	$(BIN)/python benchmarks/sim_vs_triton.py
+
+bench-vllm: $(STAMP)  ## Simulated against a real vLLM 0.32 on the CPU, which VLLM_ENV holds (see the file).
+	$(BIN)/python benchmarks/sim_vs_vllm.py --vllm-env $(VLLM_ENV)
 
 bench-plan: $(STAMP)  ## Cold start of `infc plan` against its imports.
 	$(BIN)/python benchmarks/plan_speed.py
 
-fit: $(STAMP)  ## Refit the performance model from benchmarks/data; prints leave-out errors.
+bench-random: $(STAMP)  ## 10,000 random specs: no plan may break a limit of its spec (an hour on 2 cores).
+	$(BIN)/python benchmarks/random_specs.py
+
+fit: $(STAMP)  ## Refit the performance models from benchmarks/data; prints leave-out errors.
 	$(BIN)/python benchmarks/fit_perf.py
+	$(BIN)/python benchmarks/fit_llm.py
 
 schemas: $(STAMP)  ## Rewrite schemas/ from the code.
 	$(BIN)/infc schema --write schemas
