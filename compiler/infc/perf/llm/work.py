@@ -75,8 +75,8 @@ def llm_work(model: LlmProfile, tensor_parallel: int) -> LlmWork:
         width = feed.shared_intermediate if feed.experts else feed.intermediate
         intermediate += count * width / tensor_parallel
         if feed.experts:
-            one = feed.matrices * model.hidden * feed.intermediate
-            rest = max(0.0, feed.parameters - feed.experts * one)
+            one = feed.expert_parameters
+            rest = feed.parameters - feed.experts * one
             matrix_parameters += count * rest / tensor_parallel
             kernels += count * (3 if feed.shared_intermediate else 1)
             experts.append(
