@@ -8,12 +8,26 @@ import pytest
 
 from infc.cli import app
 from infc.cli.edge import guarded
+from infc.ir.hardware import Hardware
+from infc.ir.precision import Precision
+from infc.ir.step_time import StepTimeModel, StepTimePoint, StepTimeProfile
+from infc.perf.llm import step_time
 from infc.report.predict_schema import predict_schema
+from infc.resolve.hf_config import llm_profile
 from infc.resolve.store import ProfileStore
+from infc.resolve.targets import load_catalogue
+from infc.sim.continuous_batching import step_s
 
 CONFIGS = Path(__file__).parents[1] / "resolve" / "hf_config" / "configs"
 LOAD = ("--concurrency", "8", "--isl", "512", "--osl", "64")
 QWEN = str(CONFIGS / "qwen3-8b.json")
+
+
+def device(id: str) -> Hardware:
+    """A device of the catalogue."""
+    found = load_catalogue(None).find(id)
+    assert found is not None
+    return found
 
 
 @pytest.fixture
@@ -146,6 +160,42 @@ def test_the_folder_of_a_checkpoint_is_enough(run, tmp_path: Path) -> None:  # t
     code, out, err = run(str(folder), "--hardware", "h100-sxm", *LOAD)
     assert code == 0, err
     assert out.startswith("my-model (8.191B parameters) on h100-sxm, bf16")
+
+
+def test_stored_steps_of_the_model_correct_the_prediction(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """A few measured steps on this device: the basis is calibrated, the interval narrower."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "config.json").write_text(Path(QWEN).read_text())
+    asked = (str(tmp_path), "--hardware", "l40s", *LOAD)
+    before = document(run, *asked)
+    profile, _ = llm_profile(tmp_path)
+    assert profile is not None
+    steps = step_time(profile, device("l40s"), Precision.BF16)
+    assert isinstance(steps, StepTimeModel)
+    points = [
+        StepTimePoint(
+            prefill_tokens=0,
+            decode_seqs=count,
+            context_tokens=count * 600,
+            seconds=1.2 * step_s(steps, decode_seqs=count, context_tokens=count * 600),
+            samples=50,
+        )
+        for count in (1, 4, 8, 16)
+    ]
+    ProfileStore(root=tmp_path, cache=tmp_path / ".infc").add_step_times(
+        StepTimeProfile(
+            model_digest=profile.digest,
+            precision=Precision.BF16,
+            hardware_id="l40s",
+            tensor_parallel=1,
+            points=tuple(points),
+            environment={},
+        )
+    )
+    after = document(run, *asked)
+    assert (before["basis"], after["basis"]) == ("analytic", "calibrated")
+    assert after["tpot_ms"]["value"] == pytest.approx(1.2 * before["tpot_ms"]["value"], rel=0.05)
+    assert after["tpot_ms"]["high"] / after["tpot_ms"]["low"] < before["tpot_ms"]["high"] / before["tpot_ms"]["low"]
 
 
 def test_tables_that_are_not_installed_say_how_to_get_them(run) -> None:  # type: ignore[no-untyped-def]

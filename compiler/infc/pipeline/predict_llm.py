@@ -45,7 +45,7 @@ def predict_llm(question: LlmQuestion, overlay: Path | None = None) -> LlmPredic
     Raises:
         ToolError: step times of aiconfigurator are asked for and the extra `aic` is not installed.
     """
-    workspace = find_workspace(question.model)
+    workspace = find_workspace(question.model / "config.json" if question.model.is_dir() else question.model)
     catalogue = load_catalogue(overlay_of(workspace) if overlay is None else overlay)
     hardware = catalogue.find(question.hardware)
     if hardware is None:

@@ -89,6 +89,11 @@ def slower(steps: StepTimeModel, sign: int) -> StepTimeModel:
     """The step times at an end of their 90% interval: the slow end with `sign` 1, the fast end with -1.
 
     Steps of up to 512 tokens are mostly decoding and move by the spread of decoding, larger ones by that of prefill.
+
+    >>> steps = StepTimeModel(token_knots=(1, 2048), token_s=(0.01, 0.1), sequence_s=0, context_s=0, pair_s=0,
+    ...                       fixed_s=0.001, decode_spread=1.2, prefill_spread=1.5)
+    >>> [round(s, 4) for s in slower(steps, 1).token_s], [round(s, 4) for s in slower(steps, -1).token_s]
+    ([0.012, 0.15], [0.0083, 0.0667])
     """
     decode, prefill = steps.decode_spread**sign, steps.prefill_spread**sign
     factors = [decode if knot <= _DECODE_TOKENS else prefill for knot in steps.token_knots]

@@ -36,7 +36,11 @@ def read_config(path: Path) -> tuple[Config | None, tuple[Diagnostic, ...]]:
 
 
 def config_digest(config: Config) -> str:
-    """The sha256 of the config with sorted keys and no white space: how it was laid out does not matter."""
+    """The sha256 of the config with sorted keys and no white space: how it was laid out does not matter.
+
+    >>> config_digest({"a": 1, "b": [2]}) == config_digest({"b": [2], "a": 1})
+    True
+    """
     text = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -4,7 +4,11 @@ from infc.resolve.hf_config.config_file import Config
 
 
 def canonical_config(config: Config) -> Config:
-    """The config with what Falcon and GPT-BigCode say by flags said as numbers; any other as it is."""
+    """The config with what Falcon and GPT-BigCode say by flags said as numbers; any other as it is.
+
+    >>> canonical_config({"model_type": "gpt_bigcode", "n_head": 48})["num_key_value_heads"]
+    1
+    """
     match config.get("model_type"):
         case "falcon":
             return _falcon(config)

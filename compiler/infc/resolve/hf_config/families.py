@@ -280,5 +280,9 @@ OTHER_MODELS: Mapping[str, str] = {
 
 
 def family_of(model_type: str) -> Family | None:
-    """The family of a `model_type`; None for one that is not listed."""
+    """The family of a `model_type`; None for one that is not listed.
+
+    >>> family_of("gemma2").norms, family_of("a-model-of-next-year")
+    (4, None)
+    """
     return next((family for family in FAMILIES if model_type in family.model_types), None)
