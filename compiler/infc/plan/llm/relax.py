@@ -9,7 +9,7 @@ from infc.plan.cost import usd_per_hour
 from infc.plan.llm.assess import candidate_of
 from infc.plan.llm.load import Metric, TokenLoaders, targets_of
 from infc.plan.llm.search import ceiling, search
-from infc.plan.llm.sizing import SAFETY, LlmSizer
+from infc.plan.llm.sizing import SAFETY, SHORT_RUN_EXCESS, LlmSizer
 from infc.plan.llm.space import sites
 from infc.plan.relax import Best, relaxation
 from infc.plan.words import duration_text, rounded_up
@@ -102,8 +102,9 @@ def _closest(problem: LlmProblem, loaders: TokenLoaders) -> Mapping[Metric, tupl
 
 
 def _held(target: LatencyTarget, value_s: float) -> LatencyTarget:
-    """The target, loosened if the value does not keep it with the planner's safety."""
-    return target if value_s <= SAFETY * target.limit_s else replace(target, limit_s=rounded_up(value_s / SAFETY, 2))
+    """The target, loosened if the value of a short run does not keep it with the planner's safety."""
+    least_s = value_s * SHORT_RUN_EXCESS / SAFETY
+    return target if least_s <= target.limit_s else replace(target, limit_s=rounded_up(least_s, 2))
 
 
 def _with(problem: LlmProblem, targets: Mapping[Metric, tuple[LatencyTarget, ...]]) -> LlmProblem:

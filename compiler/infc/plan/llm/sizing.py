@@ -24,7 +24,7 @@ SAFETY = 0.97
 """A percentile may use up this share of its limit in the worst draw: draws that were not made differ a little."""
 CLEAR_MISS = 1.12
 """A short run that misses its limit by this factor settles that a full one would miss it."""
-_SHORT_RUN_EXCESS = 1.05
+SHORT_RUN_EXCESS = 1.05
 """How much more of a limit long draws use up than the short one, before one was made: they hold more bursts."""
 _HOPELESS_TPOT, _HOPELESS_TTFT = 1.05, 3.0
 """Misses that no other settings make good, by what is missed."""
@@ -79,7 +79,7 @@ class LlmSizer:
         self._compared: dict[tuple[str, int], list[Trial]] = {}
         self._confirmed: dict[str, LlmSized] = {}
         self._known: dict[str, int] = {}
-        self._excess = _SHORT_RUN_EXCESS
+        self._excess = SHORT_RUN_EXCESS
 
     # Arithmetic: what no simulation is needed for.
 
@@ -266,7 +266,7 @@ class LlmSizer:
         """
         key = (site.label, needed)
         if key not in self._trials:
-            self._trials[key] = self._search_settings(site, needed, SAFETY / _SHORT_RUN_EXCESS)
+            self._trials[key] = self._search_settings(site, needed, SAFETY / SHORT_RUN_EXCESS)
         return self._trials[key]
 
     def run(
