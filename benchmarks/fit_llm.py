@@ -38,14 +38,15 @@ from llm_kernels import (
     fit,
     read_steps,
 )
-from llm_servers import Run, RunTable, ServerFit, is_possible, read_runs
+from llm_servers import Run, RunTable, ServerFit, is_possible, log_times, read_runs
 
 CONFIGS = Path(__file__).with_name("data") / "llm_configs"
 FOLDS = 6
 RUNS_OF_A_GROUP = 9
-"""Runs of one model, device, precision and engine that are fitted; the others are only judged."""
+"""Runs of one model, device, precision and engine that are fitted; as many as `JUDGED_RUNS` are judged."""
 COVERAGE = 0.9
-COVERED_RUNS = 90
+JUDGED_RUNS = 24
+COVERED_RUNS = 64
 ASSUMED: Mapping[str, Mapping[str, float]] = {
     "Turing": {"compute": 0.75, "matrix_s": 1.5},
     "Volta": {"compute": 0.7, "matrix_s": 1.5},
@@ -193,24 +194,32 @@ MODEL_CLASS = {
 }
 
 
-def fitted_indices(fit_: ServerFit) -> list[int]:
-    """Runs to fit: an even selection of each group."""
+def even_selection(fit_: ServerFit, most: int) -> list[int]:
+    """At most so many runs of each model, device, precision and engine, evenly chosen."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index in range(len(fit_.table.runs)):
         groups[fit_.group(index)].append(index)
     chosen: list[int] = []
     for members in groups.values():
-        step = max(1.0, len(members) / RUNS_OF_A_GROUP)
-        chosen += [members[int(k * step)] for k in range(min(len(members), RUNS_OF_A_GROUP))]
+        step = max(1.0, len(members) / most)
+        chosen += [members[int(k * step)] for k in range(min(len(members), most))]
     return sorted(chosen)
+
+
+def judged(runs: Sequence[Run]) -> list[Run]:
+    """At most `JUDGED_RUNS` of each model, device, precision and engine: all of them would take minutes to simulate."""
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[f"{run.engine} {run.pair} {run.precision.value}"].append(run)
+    return [run for members in groups.values() for run in members[:: math.ceil(len(members) / JUDGED_RUNS)]]
 
 
 def fit_servers(table: RunTable, architectures: Sequence[str]) -> tuple[ServerFit, list[int]]:
     """Anchor in the simulator, fit, and once more from there."""
     servers = ServerFit(table, architectures)
-    chosen = fitted_indices(servers)
+    chosen = even_selection(servers, RUNS_OF_A_GROUP)
     servers.anchor(chosen)
-    servers.theta = servers.fit(chosen)
+    servers.theta = servers.fit(chosen, rounds=3)
     servers.anchor(chosen)
     servers.theta = servers.fit(chosen)
     servers.anchor(range(len(table.runs)))
@@ -222,11 +231,8 @@ def held_out_runs(servers: ServerFit, chosen: Sequence[int], key: Callable[[Run]
     runs = servers.table.runs
     folds = [fold_of(key(run)) for run in runs]
     errors, thetas = np.empty((len(runs), 2)), np.zeros((FOLDS, len(servers.theta)))
-    kept = servers.theta
     for number in range(FOLDS):
-        servers.theta = servers.start
-        thetas[number] = servers.fit([i for i in chosen if folds[i] != number], rounds=6)
-        servers.theta = kept
+        thetas[number] = servers.fit([i for i in chosen if folds[i] != number])
         for index, fold in enumerate(folds):
             if fold == number:
                 errors[index] = servers.predicted(index, thetas[number]) - servers.table.observed[index]
@@ -247,7 +253,7 @@ def interval_ends(servers: ServerFit, index: int, theta: Array, decode: float, p
             prompt_tokens=run.prompt_tokens,
             output_tokens=run.output_tokens,
         )
-        ends.append((math.log(figures.tpot_s), math.log(figures.ttft_s)))
+        ends.append(log_times(figures))
     return np.array(ends)
 
 
@@ -280,7 +286,7 @@ def spreads(servers: ServerFit, errors: Array, thetas: Array) -> Spread:
 def _widths(servers: ServerFit, indices: Sequence[int], thetas: Array, errors: Array) -> tuple[float, float]:
     decode = half_width(errors[indices, 0])
     low, high = 1.0, half_width(errors[indices, 1])
-    for _ in range(5):
+    for _ in range(3):
         prefill = math.sqrt(low * high)
         inside = _coverage(servers, indices, thetas, decode, prefill)
         low, high = (low, prefill) if inside[1] >= COVERAGE else (prefill, high)
@@ -371,6 +377,7 @@ def main() -> None:
 
     runs = [run for run in read_runs(devices) if is_possible(run, models[run.model])]
     timed = {run.hardware.id: run.hardware for run in runs}
+    runs = judged(runs)
     table = RunTable(runs, models, {name: coefficients_of(kernels.of(h), 0.0) for name, h in timed.items()})
     architectures = sorted({run.hardware.architecture for run in runs})
     servers, chosen = fit_servers(table, architectures)

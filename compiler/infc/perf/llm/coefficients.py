@@ -21,15 +21,15 @@ class KernelCoefficients:
 
     `stream` is the share of the memory bandwidth at which weights of a precision are read, `compute` the share of the
     dense peak that large products reach. A product costs `matrix_s` however small it is, `quantize_s` more where
-    activations are quantised for it, `block_s` more again where scales are of blocks; it takes the arithmetic of
-    `tile_tokens` more tokens than it has, with quantised activations at half its speed where the model is `half_width`
-    wide. `expert_*` are the same of grouped products, the first two as factors of `stream` and `compute`;
-    `expert_tile_tokens` is paid for every expert that any token chose. Routed activations move at `route_stream` of the
-    bandwidth. `attention_*` are those of attention kernels, `attention_prefill_s` what a layer's cost more in a
-    prefill, `linear_s` a layer of linear attention. Norms, activations and rotary embeddings cost `layer_s` a layer,
-    and move their operands at `elementwise_stream` of the bandwidth. An all-reduce takes `reduce_s`, more with more
-    devices, and its bytes cross a link at `reduce_stream` of its bandwidth. `watts_per_flops` is the power per 16-bit
-    FLOP/s of the devices that were timed, 0 for none: one with less holds its clocks less.
+    activations are quantised for it, `block_s` more again where scales are of blocks; it works on up to `tile_tokens`
+    more tokens than it has, with quantised activations at half its speed where the model is `half_width` wide.
+    `expert_*` are the same of grouped products, the first two as factors of `stream` and `compute`, `expert_int4` one
+    more for experts in INT4; `expert_tile_tokens` is for each that any token chose. Routed activations move at
+    `route_stream` of the bandwidth. `attention_*` are those of attention kernels, `attention_prefill_s` what a layer's
+    cost more in a prefill, `linear_s` a layer of linear attention. Norms, activations and rotary embeddings cost
+    `layer_s` a layer, and move their operands at `elementwise_stream` of the bandwidth. An all-reduce takes `reduce_s`,
+    more with more devices, and its bytes cross a link at `reduce_stream` of its bandwidth. `watts_per_flops` is the
+    power per 16-bit FLOP/s of the devices that were timed, 0 for none: one with less holds its clocks less.
     """
 
     stream: Mapping[Precision, float]
@@ -41,6 +41,7 @@ class KernelCoefficients:
     tile_tokens: float
     expert_stream: float
     expert_compute: float
+    expert_int4: float
     expert_s: float
     expert_tile_tokens: float
     route_stream: float

@@ -24,13 +24,21 @@ def joined(memory_s: Real, compute_s: Real) -> Array:
     return np.asarray((np.power(memory_s, SHARPNESS) + np.power(compute_s, SHARPNESS)) ** (1 / SHARPNESS))
 
 
+def padded(rows: Real, tile: Real) -> Real:
+    """Rows that the matrix units work on: up to as many again for few, up to `tile` more for many.
+
+    >>> padded(64.0, 64.0)
+    96.0
+    """
+    return rows * (1 + tile / (rows + tile))
+
+
 def products_s(tokens: Real, parameters: Real, read_bytes: Real, stream: Real, compute: Real, tile: Real) -> Array:
     """Matrix products of `tokens` rows with `parameters` weights.
 
-    The weights take `read_bytes` at `stream` bytes/s; the arithmetic runs at `compute` operations/s, and as if `tile`
-    more rows were there.
+    The weights take `read_bytes` at `stream` bytes/s; the arithmetic of the padded rows runs at `compute` operations/s.
     """
-    return joined(read_bytes / stream, 2 * parameters * (tokens + tile) / compute)
+    return joined(read_bytes / stream, 2 * parameters * padded(tokens, tile) / compute)
 
 
 def width_share(hidden: Real, half_width: Real) -> Real:
@@ -56,10 +64,10 @@ def grouped_products_s(
 ) -> Array:
     """Products of `rows` (token, expert) pairs with `chosen` experts of `parameters` weights each.
 
-    Every chosen expert is read once, and works as if it had `tile` more rows.
+    Every chosen expert is read once, and works on its own padded rows.
     """
     memory_s = chosen * parameters * weight_bytes / stream
-    return joined(memory_s, 2 * (rows + chosen * tile) * parameters / compute)
+    return joined(memory_s, 2 * chosen * padded(rows / chosen, tile) * parameters / compute)
 
 
 def routed_bytes(rows: Real, hidden: Real, intermediate: Real) -> Real:

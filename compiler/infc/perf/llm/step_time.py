@@ -123,13 +123,14 @@ def _matrices_s(work: LlmWork, place: Place, kernels: KernelCoefficients) -> Arr
 def _experts_s(experts: ExpertWork, hidden: int, place: Place, kernels: KernelCoefficients) -> Array:
     chosen = chosen_experts(KNOTS, experts.experts, experts.experts_per_token)
     rows = KNOTS * experts.experts_per_token
+    share = kernels.expert_int4 if place.precision is Precision.INT4 else 1.0
     products = grouped_products_s(
         rows,
         chosen,
         experts.parameters,
         WEIGHT_BYTES[place.precision],
-        place.stream(kernels, place.precision) * kernels.expert_stream,
-        place.compute(kernels, place.precision) * kernels.expert_compute,
+        place.stream(kernels, place.precision) * kernels.expert_stream * share,
+        place.compute(kernels, place.precision) * kernels.expert_compute * share,
         kernels.expert_tile_tokens,
     )
     routed = routed_bytes(rows, hidden, experts.intermediate)
