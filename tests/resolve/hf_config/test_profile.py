@@ -13,6 +13,18 @@ from tests.resolve.hf_config.models import CONFIGS, NAMES, active_parameters, ca
 # Source: the number of parameters that the hub shows for each repository (safetensors metadata); Falcon 180B stores its
 # tied embedding twice and is counted once here; Gemma 3 4B without its vision tower and projector (419,816,304).
 PUBLISHED = {
+    "ernie-4.5-21b-a3b": 21_825_437_888,
+    "stablelm-2-1.6b": 1_644_515_328,
+    "deepseek-v2": 235_741_434_880,
+    "falcon-40b": 41_303_293_952,
+    "gemma-2-27b": 27_227_128_320,
+    "granite-3.1-8b": 8_170_848_256,
+    "pythia-6.9b": 6_857_302_016,
+    "starcoder": 15_517_456_384,
+    "olmoe": 6_919_161_856,
+    "smollm3": 3_075_098_624,
+    "mistral-small-3": 23_572_403_200,
+    "phi3.5-moe": 41_873_153_344,
     "bloom-7b1": 7_069_016_064,
     "command-r-35b": 34_980_831_232,
     "deepseek-v2-lite": 15_706_484_224,

@@ -204,7 +204,7 @@ FAMILIES: tuple[Family, ...] = (
         windows="pattern",
         defaults={"sliding_window_pattern": 4},
     ),
-    Family(model_types=("granite", "smollm3"), is_tied=True),
+    Family(model_types=("granite", "smollm3", "ernie4_5"), is_tied=True),
     Family(model_types=("olmo2", "olmoe"), query_key_norm="full"),
     Family(
         model_types=("gpt_oss",),
@@ -223,6 +223,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(model_types=("deepseek_v3", "kimi_k2", "deepseek_v32", "glm_moe_dsa"), has_router_bias=True),
     Family(model_types=("glm4",), norms=4, output_bias=False, defaults={"attention_bias": True}),
     Family(model_types=("glm4_moe",), output_bias=False, has_router_bias=True, query_key_norm="head-if-asked"),
+    Family(model_types=("ernie4_5_moe",), is_tied=True, has_router_bias=True),
     Family(model_types=("dots1",), has_router_bias=True, query_key_norm="head"),
     Family(model_types=("phimoe",), has_norm_bias=True, windows="all"),
     Family(model_types=("stablelm",), has_norm_bias=True),
