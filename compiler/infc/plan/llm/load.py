@@ -16,9 +16,8 @@ from infc.sim.continuous_batching import TokenRequests, simulate
 from infc.sim.lengths import sample_lengths
 from infc.sim.percentile import rank_of
 
-REQUESTS = 10_000
-"""Judged requests of one of the simulations that judge a percentile."""
-MOST_REQUESTS = 100_000
+FEWEST_REQUESTS, MOST_REQUESTS = 3_000, 100_000
+"""Judged requests of one of the simulations that judge a plan: a hundred beyond the highest percentile, in between."""
 QUICK_REQUESTS = 1_000
 """Judged requests of a simulation that only compares."""
 SHORT_REQUESTS = 400
@@ -209,9 +208,9 @@ def _draw(problem: LlmProblem, count: int, seed: int) -> TokenRequests:
 
 
 def requests_for(problem: LlmProblem) -> int:
-    """Requests of one draw: at least a hundred beyond the highest percentile of the spec."""
+    """Judged requests of one draw: 10,000 for a p99."""
     highest = max(t.percentile for targets in targets_of(problem).values() for t in targets)
-    return min(MOST_REQUESTS, max(REQUESTS, round(_BEYOND / (1.0 - highest / 100.0))))
+    return min(MOST_REQUESTS, max(FEWEST_REQUESTS, round(_BEYOND / (1.0 - highest / 100.0))))
 
 
 def _most_at_once(start_s: Floats, end_s: Floats) -> int:
