@@ -47,7 +47,12 @@ def _axes(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...])
 @click.option("--isl", type=click.IntRange(1, _MOST_TOKENS), help="LLM: prompt tokens of a request.")
 @click.option("--osl", type=click.IntRange(1, _MOST_TOKENS), help="LLM: output tokens of a request.")
 @click.option("--kv-precision", type=click.Choice(CACHE_PRECISIONS), help="LLM: of the cache. Default: as served.")
-@click.option("--engine", type=click.Choice(("vllm", "trtllm", "sglang")), default="vllm", help="LLM: the server.")
+@click.option(
+    "--engine",
+    type=click.Choice(("vllm", "trtllm", "sglang")),
+    default="vllm",
+    help="LLM: the server.  [default: vllm]",
+)
 @click.option("--max-num-seqs", type=click.IntRange(1, 65536), help="LLM: default as vLLM sets it for the device.")
 @click.option("--max-num-batched-tokens", type=click.IntRange(1, 1_048_576), help="LLM: token budget of a step.")
 @click.option(
@@ -86,8 +91,10 @@ def command(
 ) -> int:
     r"""Predict one model on one device: latency, throughput, memory, power, each with its 90% interval.
 
-    An ONNX model: one execution at a time, back to back, as published benchmarks run: copies to and from the device
-    included, no server and no queue. A stored measurement of this model wins over the prediction (basis: measured).
+    An ONNX model: one execution at a time, back to back, as published benchmarks run: inputs and outputs stay on
+    the device, no server and no queue; a Jetson module runs at its data sheet's clocks unless --power-mode names a
+    mode. A stored measurement of this model wins over the prediction (basis: measured); of other models on the device,
+    it corrects it (calibrated).
 
     A language model (its config.json, or the folder of its checkpoint): a server with so many requests in its hands at
     any time, as published benchmarks run. Means over the requests: time to first token, time per output token, latency
