@@ -118,3 +118,15 @@ class Estimate:
     tokens: TokenEstimate | None = None
     energy: EnergyEstimate | None = None
     mean_utilization: float | None = None
+
+    @property
+    def requests_per_joule(self) -> float | None:
+        """Requests that meet the SLO at the peak, for each joule of the devices."""
+        return None if self.power_w is None else self.goodput_rps / self.power_w.value
+
+    @property
+    def tokens_per_joule(self) -> float | None:
+        """Generated tokens of the requests that meet the SLO at the peak, for each joule of the devices."""
+        if self.tokens is None or self.requests_per_joule is None or self.throughput_rps.value <= 0:
+            return None
+        return self.requests_per_joule * self.tokens.output_tokens_per_s.value / self.throughput_rps.value

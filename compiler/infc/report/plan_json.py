@@ -7,7 +7,7 @@ from infc.diag import Diagnostic
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
 from infc.ir.estimate import Estimate
 from infc.ir.plan import Decision, Infeasible, Plan, Rejection, Relaxation, RunnerUp, SearchSummary
-from infc.report.json_values import Json, interval_json, number
+from infc.report.json_values import Json, interval_json, number, optional
 from infc.report.plan_money_json import capacity_json, cost_json, energy_json
 from infc.report.plan_review_json import review_json
 from infc.report.plan_tokens import percentiles_json, tokens_json
@@ -122,7 +122,8 @@ def _estimate(estimate: Estimate) -> dict[str, Json]:
         "memory_gib": number(estimate.memory.total_bytes / 2.0**30),
         "power_w": None if estimate.power_w is None else number(estimate.power_w.value),
         "power_interval_w": None if estimate.power_w is None else interval_json(estimate.power_w),
-        "requests_per_joule": _requests_per_joule(estimate),
+        "requests_per_joule": optional(estimate.requests_per_joule),
+        "tokens_per_joule": optional(estimate.tokens_per_joule),
         "cost": None if estimate.cost is None else cost_json(estimate.cost),
         "energy": None if estimate.energy is None else energy_json(estimate.energy),
         "tokens": None if tokens is None else tokens_json(tokens),
@@ -136,12 +137,6 @@ def _service_ms(estimate: Estimate) -> Json:
     if estimate.service_time is None:
         return None
     return [number(s.value * 1e3) for s in estimate.service_time.seconds]
-
-
-def _requests_per_joule(estimate: Estimate) -> Json:
-    if estimate.power_w is None:
-        return None
-    return number(estimate.goodput_rps / estimate.power_w.value)
 
 
 def _runner_up(runner_up: RunnerUp) -> dict[str, Json]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from infc.ir.plan import Infeasible, Plan
 from infc.plan.capacity_words import capacity_sentences
-from infc.plan.words import duration_text, money_text
+from infc.plan.words import duration_text, figure_text, money_text, month_text
 from infc.report.plan_tokens import latency_rows
 from infc.report.planned import PlannedEntry
 from infc.report.review import NOTHING
@@ -29,7 +29,10 @@ def markdown_row(entry: PlannedEntry) -> str:
     match entry.decision:
         case Plan() as plan:
             cost = plan.estimate.cost
-            money = "-" if cost is None else f"{money_text(cost.usd_per_hour)}, ${cost.usd_per_month:,.0f}/month"
+            money = "-"
+            if cost is not None:
+                money = f"{money_text(cost.usd_per_hour)}, {month_text(cost.usd_per_month)}"
+                money += f"<br>${figure_text(cost.usd_per_million_requests)} per million requests"
             return (
                 f"| {name} | `{plan.candidate.label}` | {plan.candidate.replicas} | {_latency(entry, plan)} |"
                 f" {money} | {plan.estimate.basis.value} |"

@@ -16,11 +16,10 @@ _SAME = 1e-6
 
 def energy_rows(problem: BaseProblem, estimate: Estimate, style: Style) -> Iterator[str]:
     """Power at the peak and energy at the mean rate."""
-    if estimate.power_w is not None:
-        per_joule = estimate.goodput_rps / estimate.power_w.value
-        words = f"{_spread(estimate.power_w)} W at the peak, {per_joule:.3g} requests per joule"
-        if estimate.tokens is not None:
-            words += f", {estimate.tokens.output_tokens_per_s.value / estimate.power_w.value:.3g} tokens per joule"
+    if estimate.power_w is not None and estimate.requests_per_joule is not None:
+        words = f"{_spread(estimate.power_w)} W at the peak, {estimate.requests_per_joule:.3g} requests per joule"
+        if estimate.tokens_per_joule is not None:
+            words += f", {estimate.tokens_per_joule:.3g} generated tokens per joule"
         yield from wrapped_row("power", words, style)
     energy = estimate.energy
     if energy is not None:

@@ -9,7 +9,7 @@ from infc.ir.estimate import Estimate
 from infc.ir.interval import Basis, Interval
 from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp, SearchSummary
 from infc.ir.problem import AnyProblem, LlmProblem
-from infc.plan.words import counted, duration_text, money_text, rate_text
+from infc.plan.words import counted, duration_text, figure_text, money_text, rate_text
 from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, row, style_for, table, wrapped_row
 from infc.report.plan_money import capacity_rows, cost_rows, energy_rows
 from infc.report.plan_tokens import (
@@ -192,7 +192,7 @@ def _runners_up(problem: AnyProblem, runners_up: Sequence[RunnerUp], style: Styl
         yield from table(runner_up_rows(problem, runners_up))
         return
     judged = max(problem.latency, key=lambda t: t.percentile).label
-    rows = [("candidate", "replicas", "cost", judged, "busy", "requests/J")]
+    rows = [("candidate", "replicas", "cost", "$/M requests", judged, "busy", "requests/J")]
     for runner_up in runners_up:
         estimate = runner_up.estimate
         power = estimate.power_w
@@ -201,6 +201,7 @@ def _runners_up(problem: AnyProblem, runners_up: Sequence[RunnerUp], style: Styl
                 runner_up.candidate.label,
                 str(runner_up.candidate.replicas),
                 "-" if estimate.cost is None else money_text(estimate.cost.usd_per_hour),
+                "-" if estimate.cost is None else figure_text(estimate.cost.usd_per_million_requests),
                 duration_text(estimate.e2e_s[judged].value),
                 f"{estimate.utilization:.0%}",
                 "-" if power is None else f"{estimate.goodput_rps / power.value:.3g}",

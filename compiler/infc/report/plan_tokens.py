@@ -8,7 +8,7 @@ from infc.ir.estimate import Estimate, TokenEstimate
 from infc.ir.interval import Interval
 from infc.ir.plan import RunnerUp
 from infc.ir.problem import AnyProblem, LatencyTarget, LlmProblem
-from infc.plan.words import counted, duration_text, money_text, rate_text
+from infc.plan.words import counted, duration_text, figure_text, money_text, rate_text
 from infc.report.json_values import Json, interval_json, number
 
 GIB = 2.0**30
@@ -73,14 +73,23 @@ def memory_words(estimate: Estimate, tokens: TokenEstimate) -> str:
 
 
 def runner_up_rows(problem: LlmProblem, runners_up: Sequence[RunnerUp]) -> list[tuple[str, ...]]:
-    """A table of the places that lost: replicas, cost, the promised tails."""
+    """A table of the places that lost: replicas, cost, generated tokens for money and energy, the promised tails."""
     judged = [row.label for row in _tails(problem, runners_up[0].estimate)]
-    rows: list[tuple[str, ...]] = [("candidate", "replicas", "cost", *judged)]
+    rows: list[tuple[str, ...]] = [("candidate", "replicas", "cost", "$/M tokens", "tokens/J", *judged)]
     for runner_up in runners_up:
         estimate = runner_up.estimate
         tails = [duration_text(row.value.value) for row in _tails(problem, estimate)]
-        cost = "-" if estimate.cost is None else money_text(estimate.cost.usd_per_hour)
-        rows.append((runner_up.candidate.label, str(runner_up.candidate.replicas), cost, *tails))
+        cost = estimate.cost
+        per_million = None if cost is None else cost.usd_per_million_tokens
+        rows.append(
+            (
+                runner_up.candidate.label,
+                str(runner_up.candidate.replicas),
+                "-" if cost is None else money_text(cost.usd_per_hour),
+                *("-" if value is None else figure_text(value) for value in (per_million, estimate.tokens_per_joule)),
+                *tails,
+            )
+        )
     return rows
 
 
