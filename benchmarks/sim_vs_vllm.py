@@ -125,7 +125,7 @@ class Bench:
             flags["worker-cls"] = "paced_worker.PacedWorker"
             variables = {"PACE_MODEL": json.dumps(PACE), "PACE_LOG": str(self.folder / "steps.csv")}
         else:
-            write_model(model, hidden=512, layers=8, heads=8, kv_heads=4, inner=1408)
+            write_model(model, hidden=256, layers=4, heads=4, kv_heads=2, inner=704)
         if is_logging_steps:
             flags["enable-logging-iteration-details"] = True
         return VllmServer(self.environment, model, self.log, flags, variables, niceness=self.niceness)

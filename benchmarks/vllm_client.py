@@ -51,7 +51,6 @@ def _message(host: str, port: int, model: str, ask: Ask) -> bytes:
         "model": model,
         "prompt": list(ask.prompt),
         "max_tokens": ask.output_tokens,
-        "min_tokens": ask.output_tokens,
         "ignore_eos": True,
         "temperature": 0,
         "stream": True,

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from infc.ir.step_time import StepTimeModel, StepTimePoint
-from infc.sim.continuous_batching import step_s
 from infc.sim.step_fit import StepTimeFit, fit
 from vllm_client import Answer, Ask, send_all
 from vllm_process import SERVED, VllmServer
@@ -23,6 +22,7 @@ _LINE = re.compile(
     r"\d+ generation tokens, iteration elapsed time: ([0-9.]+) ms"
 )
 _OUTPUT = 40
+ROUNDS = 3
 _VOCABULARY = 4000
 
 
@@ -39,24 +39,33 @@ class Probe:
 def probe(
     server: VllmServer, log: Path, bursts: tuple[tuple[int, int], ...], prompts: tuple[int, ...], seed: int
 ) -> Probe:
-    """Measure bursts of (requests, prompt tokens) and single prompts, each twice, and fit a model to the steps.
+    """Measure bursts of (requests, prompt tokens) and single prompts, and fit a model to the steps.
 
     The overhead of a step is the time per output token of requests that are alone, less that of the logged steps; the
-    overhead of a request is what their first token took longer than its step.
+    overhead of a request is what their first token took longer than its step. The first round only warms up: libraries
+    prepare themselves for each new shape.
     """
     random = np.random.default_rng(seed)
     steps: dict[tuple[int, int, int], list[float]] = {}
-    alone: list[tuple[int, Answer]] = []
-    for _ in range(2):
+    step_overheads_s: list[float] = []
+    request_overheads_s: list[float] = []
+    for round in range(ROUNDS):
         for count, prompt in bursts:
             answers, rows = _burst(server, log, random, count, prompt, _OUTPUT)
-            for index, seconds in enumerate(_decode_rows(rows, count)):
+            if round == 0:
+                continue
+            decode_s = _decode_rows(rows, count)
+            for index, seconds in enumerate(decode_s):
                 context = count * (prompt + 10 * (index // 10) + 5)
                 steps.setdefault((0, count, context), []).append(seconds)
-            alone += [(prompt, answer) for answer in answers if count == 1]
+            if count == 1:
+                [answer] = answers
+                around_s = (answer.last_s - answer.first_s) / (_OUTPUT - 1) - statistics.mean(decode_s)
+                step_overheads_s.append(around_s)
+                request_overheads_s.append(answer.first_s - answer.sent_s - rows[0][2] - around_s)
         for prompt in prompts:
             _, rows = _burst(server, log, random, 1, prompt, 2)
-            for context_tokens, generating, seconds in rows:
+            for context_tokens, generating, seconds in rows if round else ():
                 if context_tokens == prompt and not generating:
                     steps.setdefault((prompt, 0, 0), []).append(seconds)
     points = tuple(
@@ -71,15 +80,8 @@ def probe(
     )
     fitted = fit(points)
     model = fitted.model
-    step_overhead_s = statistics.median(
-        (answer.last_s - answer.first_s) / (_OUTPUT - 1)
-        - step_s(model, decode_seqs=1, context_tokens=prompt + _OUTPUT / 2)
-        for prompt, answer in alone
-    )
-    request_s = statistics.median(
-        answer.first_s - answer.sent_s - step_s(model, prefill_tokens=prompt) - step_overhead_s
-        for prompt, answer in alone
-    )
+    step_overhead_s = statistics.median(step_overheads_s)
+    request_s = statistics.median(request_overheads_s)
     whole = replace(model, fixed_s=model.fixed_s + max(step_overhead_s, 0.0), request_s=max(request_s, 0.0))
     return Probe(steps=whole, fitted=fitted, points=points, overhead_s=step_overhead_s)
 

@@ -35,7 +35,7 @@ def write_model(folder: Path, *, hidden: int, layers: int, heads: int, kv_heads:
         "bos_token_id": 0,
         "eos_token_id": 1,
         "tie_word_embeddings": True,
-        "torch_dtype": "bfloat16",
+        "torch_dtype": "float32",
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -63,7 +63,7 @@ class VllmServer:
             "port": self.port,
             "load-format": "dummy",
             "skip-tokenizer-init": True,
-            "dtype": "bfloat16",
+            "dtype": "float32",
             "enforce-eager": True,
             "disable-uvicorn-access-log": True,
         }

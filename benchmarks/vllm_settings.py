@@ -62,6 +62,7 @@ def spread(p50: int, p90: int, maximum: int) -> AxisDistribution:
 
 PLAIN = Server(label="16 seqs, 2048 tokens")
 SMALL_BUDGET = Server(label="64 seqs, 512 tokens", max_num_seqs=64, max_num_batched_tokens=512)
+SMALL_REAL = Server(label="16 seqs, 128 tokens", max_num_batched_tokens=128)
 CAPPED = Server(
     label="32 seqs, 1024 tokens, 256 a prompt", max_num_seqs=32, max_num_batched_tokens=1024, long_prefill_tokens=256
 )
@@ -132,11 +133,13 @@ PACED = (
     ),
 )
 
+SHORT = spread(60, 250, 600), spread(30, 90, 160)
+
 REAL = (
     Setting(label="light", server=PLAIN, rate_rps=2, prompt=fixed(96), output=fixed(48), count=50),
     Setting(label="medium", server=PLAIN, rate_rps=5, prompt=fixed(96), output=fixed(48), count=120),
     Setting(label="heavy", server=PLAIN, rate_rps=8, prompt=fixed(96), output=fixed(48), count=190),
-    Setting(label="chat", server=PLAIN, rate_rps=4, prompt=spread(60, 250, 600), output=spread(30, 90, 160), count=100),
+    Setting(label="chat", server=PLAIN, rate_rps=4, prompt=SHORT[0], output=SHORT[1], count=100),
     Setting(
         label="bursty",
         server=PLAIN,
@@ -146,4 +149,6 @@ REAL = (
         count=100,
         arrival=BurstyArrival(cv=2.5),
     ),
+    Setting(label="long prompts", server=PLAIN, rate_rps=2, prompt=fixed(400), output=fixed(32), count=60),
+    Setting(label="small budget", server=SMALL_REAL, rate_rps=4, prompt=SHORT[0], output=SHORT[1], count=100),
 )
