@@ -17,6 +17,7 @@ import numpy as np
 from fit_perf_cpu import fit_cpu
 from infc.perf.analytic import step_time
 from infc.perf.coefficients import PATH, DeviceCoefficients, coefficients_from_json
+from infc.perf.neighbours import shrunk
 from perf_errors import Mask, interval_classes, nested_coverage, print_tables, report, widths
 from perf_table import ARCHITECTURES, NAMES, PRIORS, Array, Row, Table, predict, read_rows, work_of
 
@@ -89,6 +90,25 @@ def held_out(rows: Sequence[Row], full: Table, whole: Array, *, by_device: bool)
     return errors, fold
 
 
+def corrected_by_neighbours(rows: Sequence[Row], table: Table, errors: Array) -> Array:
+    """Held-out errors after the device was corrected by the errors of up to three other models on it, as infc does."""
+    corrected = errors.copy()
+    means: dict[str, dict[str, float]] = {}
+    for hardware in table.hardware:
+        mine = [
+            (r.model, e)
+            for r, e, is_engine in zip(rows, errors, table.is_engine, strict=True)
+            if r.hardware == hardware and is_engine
+        ]
+        names = sorted({name for name, _ in mine})
+        means[hardware] = {name: float(np.mean([e for n, e in mine if n == name])) for name in names}
+    for number, row in enumerate(rows):
+        others = [mean for name, mean in means[row.hardware].items() if name != row.model][:3]
+        if others:
+            corrected[number] -= math.log(shrunk(others, [1.0] * len(others)))
+    return corrected
+
+
 def gpu_json(theta: Array, table: Table) -> dict[str, object]:
     """The fitted coefficients in the file's form; classes and precisions without data take a neighbour's value."""
     value = {name: float(f"{math.exp(t):.4g}") for name, t in zip(NAMES, theta, strict=False)}
@@ -153,6 +173,12 @@ def validate(rows: Sequence[Row], table: Table, theta: Array) -> dict[str, dict[
         what = "whole devices" if by_device else "(model, hardware) pairs"
         print(f"\n{what} left out; intervals as wide as the other folds say, x{found[label]}")
         summary(rows, table, errors, inside)
+        if by_device:
+            corrected = corrected_by_neighbours(rows, table, errors)
+            held = nested_coverage(corrected, classes, table.is_engine, fold, groups)
+            found["similar"] = widths(corrected, classes, table.is_engine, groups)
+            print(f"the same, corrected by the other models measured on the device, x{found['similar']}")
+            summary(rows, table, corrected, held)
         print_tables(rows, table, errors, inside, what)
     return found
 

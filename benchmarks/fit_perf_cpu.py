@@ -60,6 +60,7 @@ def fit_cpu() -> tuple[dict[str, object], dict[str, object]]:
     spread = {
         "seen": dict.fromkeys(("small", "large", "attention"), width),
         "unseen": dict.fromkeys(("small", "large", "attention"), width * 1.5),
+        "similar": dict.fromkeys(("small", "large", "attention"), width),
         "calibrated": 1.4,
         "measured": 1.1,
     }

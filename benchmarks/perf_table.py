@@ -144,7 +144,7 @@ def work_of(rows: Sequence[Sequence[float | str]], *, is_expanded: bool = False)
 
     One entry per distinct kernel, or with `is_expanded` as many as run.
     """
-    classes = tuple(OperatorClass(r[0]) for r in rows for _ in range(int(r[5]) if is_expanded else 1))
+    classes = tuple(OperatorClass(str(r[0])) for r in rows for _ in range(int(r[5]) if is_expanded else 1))
     table = np.array(
         [[float(v) for v in r[1:5]] for r in rows for _ in range(int(r[5]) if is_expanded else 1)], dtype=np.float64
     )

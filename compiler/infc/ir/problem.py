@@ -13,7 +13,7 @@ from infc.ir.llm_profile import LlmProfile
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.ir.price import Price
-from infc.ir.service_time import ServiceTimeProfile
+from infc.ir.service_time import NeighbourMeasurement, ServiceTimeProfile
 from infc.ir.step_time import StepTimeProfile
 
 Objective: TypeAlias = Literal["cost", "latency", "energy"]
@@ -151,12 +151,14 @@ class BaseProblem:
 class Problem(BaseProblem):
     """A problem about an ONNX model. Same problem, same plan, byte for byte.
 
-    `measurements` are stored profiles of this model.
+    `measurements` are stored profiles of this model, `neighbours` those of other models on devices where this one was
+    not measured.
     """
 
     model: ModelProfile
     latency: tuple[LatencyTarget, ...]
     measurements: tuple[ServiceTimeProfile, ...]
+    neighbours: tuple[NeighbourMeasurement, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

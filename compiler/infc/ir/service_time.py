@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infc.ir.interval import Basis, Interval
+from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 
 
@@ -53,3 +54,11 @@ class ServiceTimeProfile:
     instances: int
     points: tuple[ServiceTimePoint, ...]
     environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeighbourMeasurement:
+    """Measured service times of another model, with that model: they tell how fast a device is."""
+
+    model: ModelProfile
+    profile: ServiceTimeProfile

@@ -85,11 +85,15 @@ def _batch_sizes(batching: DynamicBatching) -> list[int]:
 
 
 def profile_names(problem: Problem, hardware_id: str) -> tuple[str, ...]:
-    """File names of the stored service times of this model on this device; they carry a digest of their content.
+    """File names of the stored service times that a plan on this device rests on; they carry a digest of their content.
+
+    They are those of this model, or where it has none there, those of other models.
 
     Accuracy evidence is not listed: it follows from model, data and toolchain, which are inputs themselves.
     """
-    return tuple(sorted(measurement_name(m) for m in problem.measurements if m.hardware_id == hardware_id))
+    used = [m for m in problem.measurements if m.hardware_id == hardware_id]
+    used = used or [n.profile for n in problem.neighbours if n.profile.hardware_id == hardware_id]
+    return tuple(sorted(measurement_name(m) for m in used))
 
 
 def digest_of(value: object) -> str:

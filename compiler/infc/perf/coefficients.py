@@ -48,12 +48,14 @@ class Spread:
 
     The truth lies within value/factor and value*factor in 9 of 10 held-out cases.
 
-    Keys are `seen` (other models were measured on the device) and `unseen`, then the class: `small` work, `large`
-    work, and `attention` for large work with attention in it.
+    Keys are `seen` (other models were measured on the device), `unseen`, and `similar` (unseen, corrected by stored
+    measurements of other models on the device), then the class: `small` work, `large` work, and `attention` for
+    large work with attention in it.
     """
 
     seen: Mapping[str, float]
     unseen: Mapping[str, float]
+    similar: Mapping[str, float]
     calibrated: float
     measured: float
 

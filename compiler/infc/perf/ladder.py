@@ -10,10 +10,11 @@ from infc.ir.hardware import Hardware
 from infc.ir.interval import Basis, Interval
 from infc.ir.model_profile import ModelProfile, OperatorClass
 from infc.ir.precision import Precision
-from infc.ir.service_time import ServiceTimeCurve, ServiceTimePoint, ServiceTimeProfile
+from infc.ir.service_time import NeighbourMeasurement, ServiceTimeCurve, ServiceTimePoint, ServiceTimeProfile
 from infc.perf.analytic import StepTime, large_work_share, step_time
 from infc.perf.coefficients import Coefficients, Spread, coefficients
 from infc.perf.device import device_limits
+from infc.perf.neighbours import DeviceCorrection, device_correction
 from infc.perf.server_cost import copy_s, server_s
 from infc.perf.support import Unsupported, unsupported_reason
 from infc.perf.work import FloatArray, KernelWork, kernel_work
@@ -44,13 +45,17 @@ def service_time(
     *,
     instances: int = 1,
     with_server: bool = True,
+    with_copies: bool = True,
+    neighbours: Sequence[NeighbourMeasurement] = (),
     work: KernelWork | None = None,
     fitted: Coefficients | None = None,
 ) -> ServiceTimeCurve | Unsupported:
     """Seconds per execution for batch sizes 1..`max_batch_size` while `instances` of them run on the device at once.
 
-    `measurements` may hold profiles of any model and device; those of another model are not used. `with_server` adds
-    what Triton itself costs. `work` saves recomputing `kernel_work(model, axes)`. The curve never falls with the
+    `measurements` may hold profiles of any model and device; those of another model are not used. `neighbours` are
+    measurements of other models; those on this device correct the prediction where this model was not measured.
+    `with_server` adds what Triton itself costs, `with_copies` the way of the inputs and outputs between host and
+    device. `work` saves recomputing `kernel_work(model, axes)`. The curve never falls with the
     batch size.
     """
     work = kernel_work(model, axes) if work is None else work
@@ -58,16 +63,26 @@ def service_time(
     if reason is not None:
         return Unsupported(reason=reason)
     fitted = coefficients() if fitted is None else fitted
-    predict = _Predictor(work, hardware, power_mode, fitted)
+    predict = _Predictor(work, hardware, power_mode, fitted, with_copies=with_copies)
     own = [m for m in measurements if m.model_digest == model.digest and m.hardware_id == hardware.id]
-    base = _best_base(predict, precision, axes, max_batch_size, own, instances)
+    correction = None if own else _correction(model, hardware, power_mode, neighbours, fitted)
+    base = _best_base(predict, precision, axes, max_batch_size, own, instances, correction)
     return _curve(base, with_server=with_server)
 
 
 class _Predictor:
     """The analytic model bound to one model and device."""
 
-    def __init__(self, work: KernelWork, hardware: Hardware, power_mode: str | None, fitted: Coefficients) -> None:
+    def __init__(
+        self,
+        work: KernelWork,
+        hardware: Hardware,
+        power_mode: str | None,
+        fitted: Coefficients,
+        *,
+        with_copies: bool = True,
+    ) -> None:
+        self._with_copies = with_copies
         self._work = work
         self._hardware = hardware
         self._device = device_limits(hardware, power_mode)
@@ -78,21 +93,44 @@ class _Predictor:
     def engine_s(self, precision: Precision, batches: FloatArray, instances: int) -> FloatArray:
         """Seconds of one execution, copies included, with `instances` sharing the device."""
         step = self._step(precision, batches)
-        seconds = step.seconds + copy_s(self._work, self._hardware, batches)
+        seconds = step.seconds
+        if self._with_copies:
+            seconds = seconds + copy_s(self._work, self._hardware, batches)
         if self._hardware.kind == "cpu":
             return seconds * max(1.0, instances / self._device.parallel)
         return np.maximum(seconds, instances * step.device_s)
 
-    def spread_factors(self, precision: Precision, batches: FloatArray) -> FloatArray:
-        """Interval factor (> 1) for each batch size."""
+    def spread_factors(self, precision: Precision, batches: FloatArray, *, is_corrected: bool) -> FloatArray:
+        """Interval factor (> 1) for each batch size; narrower where other models' measurements correct the device."""
         is_seen = self._hardware.id in self._fitted.device_factor
         by_regime = self.spread.seen if is_seen else self.spread.unseen
+        if is_corrected:
+            by_regime = {name: min(width, self.spread.similar[name]) for name, width in by_regime.items()}
         share = large_work_share(self._step(precision, batches))
         large = by_regime["attention" if OperatorClass.ATTENTION in self._work.classes else "large"]
         return np.where(share < _SMALL_WORK, by_regime["small"], large)
 
     def _step(self, precision: Precision, batches: FloatArray) -> StepTime:
         return step_time(self._work, self._device, precision, batches, self._fitted)
+
+
+def _correction(
+    model: ModelProfile,
+    hardware: Hardware,
+    power_mode: str | None,
+    neighbours: Sequence[NeighbourMeasurement],
+    fitted: Coefficients,
+) -> DeviceCorrection | None:
+    """What other models measured on this device say of it."""
+
+    def ratio(other: ModelProfile, profile: ServiceTimeProfile, point: ServiceTimePoint) -> float | None:
+        work = kernel_work(other, point.axes)
+        if unsupported_reason(hardware, profile.precision, work.classes) is not None:
+            return None
+        predict = _Predictor(work, hardware, power_mode, fitted)
+        return _ratio(predict, profile, point)
+
+    return device_correction(model, hardware.id, neighbours, ratio)
 
 
 def _best_base(
@@ -102,6 +140,7 @@ def _best_base(
     max_batch_size: int,
     profiles: Sequence[ServiceTimeProfile],
     instances: int,
+    correction: DeviceCorrection | None,
 ) -> _Base:
     batches = np.arange(1, max_batch_size + 1, dtype=np.float64)
     analytic = predict.engine_s(precision, batches, instances)
@@ -116,7 +155,11 @@ def _best_base(
         return _Base(
             seconds=seconds, low=seconds / spread, high=seconds * spread, basis=Basis.CALIBRATED, has_server=has_server
         )
-    factors = predict.spread_factors(precision, batches)
+    factors = predict.spread_factors(precision, batches, is_corrected=correction is not None)
+    if correction is not None:
+        seconds = analytic * correction.factor
+        low, high = seconds / factors, seconds * factors
+        return _Base(seconds=seconds, low=low, high=high, basis=Basis.CALIBRATED, has_server=False)
     return _Base(
         seconds=analytic, low=analytic / factors, high=analytic * factors, basis=Basis.ANALYTIC, has_server=False
     )
@@ -155,13 +198,16 @@ def _calibration(
     used = own or list(profiles)
     ratios: list[float] = []
     for profile in used:
-        has_server = _has_server(profile)
-        for point in _points([profile], axes):
-            batch = np.array([float(point.batch_size)])
-            predicted = float(predict.engine_s(profile.precision, batch, profile.instances)[0])
-            measured = point.seconds.value - (server_s(point.batch_size).value if has_server else 0.0)
-            ratios.append(max(measured, 0.1 * point.seconds.value) / predicted)
+        ratios += [_ratio(predict, profile, point) for point in _points([profile], axes)]
     return ratios, False
+
+
+def _ratio(predict: _Predictor, profile: ServiceTimeProfile, point: ServiceTimePoint) -> float:
+    """Measured over predicted engine seconds of one point."""
+    batch = np.array([float(point.batch_size)])
+    predicted = float(predict.engine_s(profile.precision, batch, profile.instances)[0])
+    measured = point.seconds.value - (server_s(point.batch_size).value if _has_server(profile) else 0.0)
+    return max(measured, 0.1 * point.seconds.value) / predicted
 
 
 def _has_server(profile: ServiceTimeProfile) -> bool:

@@ -1,5 +1,6 @@
 """Predicting one model on one device: the estimate behind `infc predict`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from infc.diag import Diagnostic, has_errors
@@ -32,15 +33,18 @@ def predict(question: PredictQuestion, overlay: Path | None = None) -> Predictio
     if model is None or has_errors(problems):
         return problems
     work = kernel_work(model, question.axes)
+    device = as_published(hardware, question.power_mode)
     curve = service_time(
         model,
-        hardware,
+        device,
         question.precision,
         question.axes,
         question.batch,
         store.service_times(model.digest),
         question.power_mode,
         with_server=False,
+        with_copies=hardware.kind == "cpu",
+        neighbours=store.neighbours(model.digest, {hardware.id}),
         work=work,
     )
     if isinstance(curve, Unsupported):
@@ -59,11 +63,16 @@ def predict(question: PredictQuestion, overlay: Path | None = None) -> Predictio
         throughput_per_s=Interval(
             value=question.batch / latency.value, low=question.batch / latency.high, high=question.batch / latency.low
         ),
-        memory=device_memory(work, hardware, question.precision, question.batch, 1),
-        power_w=device_power(hardware, 1.0, question.power_mode),
+        memory=device_memory(work, device, question.precision, question.batch, 1),
+        power_w=device_power(device, 1.0, question.power_mode),
         basis=curve.basis,
         diagnostics=problems,
     )
+
+
+def as_published(hardware: Hardware, power_mode: str | None) -> Hardware:
+    """The device as benchmarks run it: a Jetson module runs at its data sheet's clocks unless a mode is named."""
+    return replace(hardware, power_modes=()) if power_mode is None else hardware
 
 
 def power_mode_problem(power_mode: str | None, hardware: Hardware) -> tuple[Diagnostic, ...]:

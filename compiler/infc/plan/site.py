@@ -88,6 +88,7 @@ class Site:
                 self.problem.measurements,
                 self.power_mode,
                 instances=instances,
+                neighbours=self.problem.neighbours,
                 work=self.work,
             )
             self._curves[instances] = known

@@ -124,6 +124,8 @@ def _llm_problem(
 
 def _problem(loaded: LoadedSpec, spec: Spec, model: ModelProfile, catalogue: Catalogue, store: ProfileStore) -> Problem:
     base = _base_problem(loaded, spec, catalogue, store, model.digest)
+    measurements = store.service_times(model.digest)
+    unmeasured = {option.hardware.id for option in base.options} - {m.hardware_id for m in measurements}
     return Problem(
         **{field.name: getattr(base, field.name) for field in fields(BaseProblem)},
         model=model,
@@ -131,7 +133,8 @@ def _problem(loaded: LoadedSpec, spec: Spec, model: ModelProfile, catalogue: Cat
             LatencyTarget(percentile=percentile, limit_s=limit, span=loaded.span(f"slo.latency.p{percentile:g}"))
             for percentile, limit in sorted((spec.slo.latency or {}).items())
         ),
-        measurements=store.service_times(model.digest),
+        measurements=measurements,
+        neighbours=store.neighbours(model.digest, unmeasured),
     )
 
 

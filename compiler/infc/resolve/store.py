@@ -8,6 +8,7 @@ path, size and time.
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +17,7 @@ from infc.diag import Diagnostic
 from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.llm_profile import LlmProfile
 from infc.ir.model_profile import ModelProfile
-from infc.ir.service_time import ServiceTimeProfile
+from infc.ir.service_time import NeighbourMeasurement, ServiceTimeProfile
 from infc.ir.step_time import StepTimeProfile
 from infc.resolve.atomic_write import write_text_atomically
 from infc.resolve.json_reader import ProfileFormatError, object_of_text
@@ -130,6 +131,18 @@ class ProfileStore:
             for profile in profiles
             if profile.model_digest == model_digest and (known is None or measurement_name(profile) in known)
         )
+
+    def neighbours(self, model_digest: str, hardware_ids: AbstractSet[str]) -> tuple[NeighbourMeasurement, ...]:
+        """Measured service times of other models on these devices, where the model's profile is stored too."""
+        known = self.only_measurements
+        found = []
+        for profile in self._read("service-time", _mentions_any(hardware_ids), service_times_from_text):
+            is_other = profile.model_digest != model_digest and profile.hardware_id in hardware_ids
+            if is_other and (known is None or measurement_name(profile) in known):
+                model = self.model(profile.model_digest)
+                if model is not None:
+                    found.append(NeighbourMeasurement(model=model, profile=profile))
+        return tuple(found)
 
     def add_service_time(self, profile: ServiceTimeProfile) -> Path:
         """Commit measured service times; earlier ones of the same model, precision, device, engine and instances go."""
@@ -258,6 +271,10 @@ def step_time_name(profile: StepTimeProfile) -> str:
 def _mentions(digest: str) -> Callable[[str], bool]:
     """A quick look before a file is parsed."""
     return lambda text: digest in text
+
+
+def _mentions_any(names: AbstractSet[str]) -> Callable[[str], bool]:
+    return lambda text: any(f'"{name}"' in text for name in names)
 
 
 def _model_identity(profile: ModelProfile) -> object:
