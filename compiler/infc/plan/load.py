@@ -12,6 +12,7 @@ from infc.ir.problem import LatencyTarget, Problem
 from infc.perf.server_cost import front_end_rps, request_handling_s
 from infc.perf.work import FloatArray
 from infc.plan.site import planned_axes
+from infc.plan.space import Curves
 from infc.sim.arrivals import arrival_times_s
 from infc.sim.dynamic_batching import simulate
 
@@ -22,6 +23,7 @@ QUICK_SHARE = 8
 """Simulations that only compare have this fraction of the requests."""
 _BEYOND = 100
 SEED = 2025
+_FEWEST_TO_SPLIT = 10_000
 WARM_UP = 200
 """First requests that are left out: the queue starts empty."""
 
@@ -42,8 +44,7 @@ class LoadResult:
     def percentile_s(self, percentile: float) -> float:
         """The latency that `percentile` percent of the requests do not exceed (nearest rank)."""
         count = len(self.queue_and_service_s)
-        rank = int(np.ceil(percentile / 100.0 * count))
-        return float(self.queue_and_service_s[min(max(rank, 1), count) - 1]) + self.handling_s
+        return float(self.queue_and_service_s[_rank(percentile, count) - 1]) + self.handling_s
 
     def mean_s(self) -> float:
         """Mean latency."""
@@ -57,6 +58,10 @@ class LoadResult:
     def slo_ratio(self, targets: Sequence[LatencyTarget]) -> float:
         """The worst percentile as a share of its limit: the SLO holds up to 1."""
         return max(self.percentile_s(target.percentile) / target.limit_s for target in targets)
+
+
+def _rank(percentile: float, count: int) -> int:
+    return min(max(int(np.ceil(percentile / 100.0 * count)), 1), count)
 
 
 def requests_for(targets: Sequence[LatencyTarget]) -> int:
@@ -93,7 +98,7 @@ class Loader:
 
     Arrivals are drawn once at rate 1 and scaled to each asked rate, so that candidates are compared on the same
     traffic. `handling` is what each request takes besides queue and execution, `front_end_rps` how many requests one
-    server takes in, whatever its device could do.
+    server takes in, whatever its device could do. `curves` are the service times of the places that are compared.
     """
 
     def __init__(
@@ -103,6 +108,8 @@ class Loader:
         self.front_end_rps = front_end_rps
         self._unit = arrival_times_s(arrival, 1.0, requests, SEED)
         self._results: dict[tuple[float, tuple[float, ...], DynamicBatching, int], LoadResult] = {}
+        self.curves: Curves = {}
+        self._hopeless: dict[tuple[object, ...], bool] = {}
         self._arrival = arrival
         self._requests = requests
         self._has_dynamic_shapes = has_dynamic_shapes
@@ -130,6 +137,36 @@ class Loader:
             known = self._simulate(rate_rps, curve, batching, instances)
         self._results[key] = known
         return known
+
+    def surely_misses(
+        self,
+        rate_rps: float,
+        service_s: Sequence[float],
+        batching: DynamicBatching,
+        instances: int,
+        targets: Sequence[LatencyTarget],
+    ) -> bool:
+        """Whether the first requests of a run are enough to say that `run` misses a target.
+
+        They are when more of them are late than may be among all. What starts before the last of them arrives is
+        served just as in the whole run, which a scheduler that cannot see ahead does not change.
+        """
+        count = len(self._unit)
+        curve = tuple(service_s[: batching.max_batch_size])
+        if count < _FEWEST_TO_SPLIT or (rate_rps, curve, batching, instances) in self._results:
+            return False
+        key = (rate_rps, curve, batching, instances, *((t.percentile, t.limit_s) for t in targets))
+        if key not in self._hopeless:
+            first_s = self._unit[: count // QUICK_SHARE] / rate_rps
+            result = simulate(first_s, curve, batching, instances, has_dynamic_shapes=self._has_dynamic_shapes)
+            is_settled = first_s + result.queue_s <= first_s[-1]
+            known_s = result.latency_s[WARM_UP:][is_settled[WARM_UP:]] + self.handling.value
+            judged = count - WARM_UP
+            self._hopeless[key] = any(
+                int((known_s / target.limit_s > 1.0).sum()) > judged - _rank(target.percentile, judged)
+                for target in targets
+            )
+        return self._hopeless[key]
 
     def _wider(
         self, rate_rps: float, curve: tuple[float, ...], batching: DynamicBatching, instances: int

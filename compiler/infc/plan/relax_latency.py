@@ -58,7 +58,7 @@ def _closest(problem: Problem, loader: Loader) -> tuple[LatencyTarget, ...] | No
     unbounded = replace(problem, latency=free)
     sizer = Sizer(unbounded, loader)
     best: tuple[float, str, tuple[LatencyTarget, ...]] | None = None
-    for place in places(unbounded)[0]:
+    for place in places(unbounded, loader.curves)[0]:
         if sizer.fits(place.site) is not None:
             continue
         limit = ceiling(problem, place)

@@ -35,7 +35,7 @@ def search(problem: Problem, wanted: int, loader: Loader | None = None) -> Outco
     """
     loader = loader_for(problem) if loader is None else loader
     sizer = Sizer(problem, loader)
-    every, rejected = places(problem)
+    every, rejected = places(problem, loader.curves)
     ranking = best_first(_Sites(problem, sizer, loader), every, rejected, wanted)
     return Outcome(
         found=ranking.found, rejections=ranking.rejections, summary=ranking.summary, loader=loader, sizer=sizer

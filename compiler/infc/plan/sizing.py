@@ -175,6 +175,8 @@ class Sizer:
         """
         best: tuple[float, Settings, LoadResult] | None = None
         for settings in self._settings(site, with_delays=with_delays):
+            if self._surely_misses(site, settings, needed):
+                continue
             load = self.load(site, settings, needed)
             if load is None:
                 continue
@@ -206,12 +208,25 @@ class Sizer:
 
     def load(self, site: Site, settings: Settings, replicas: int) -> LoadResult | None:
         """One of `replicas` under its share of the peak; None when that is beyond the utilisation limit."""
-        rate = self._peak_rps / replicas
-        setup = Setup(max_batch_size=settings.batching.max_batch_size, instances=settings.instances)
-        if rate > UTILIZATION_LIMIT * self.capacity_rps(site, setup) * (1 + 1e-9):
+        rate = self._rate_rps(site, settings, replicas)
+        if rate is None:
             return None
         curve = _known(site.curve(settings.instances))
         return self._loader.run(rate, curve.values, settings.batching, settings.instances)
+
+    def _surely_misses(self, site: Site, settings: Settings, replicas: int) -> bool:
+        """Whether a share of the simulation is enough to rule the settings out."""
+        rate = self._rate_rps(site, settings, replicas)
+        if rate is None:
+            return True
+        curve = _known(site.curve(settings.instances))
+        return self._loader.surely_misses(rate, curve.values, settings.batching, settings.instances, self._targets)
+
+    def _rate_rps(self, site: Site, settings: Settings, replicas: int) -> float | None:
+        """The rate of one of `replicas`; None when that is beyond the utilisation limit."""
+        rate = self._peak_rps / replicas
+        setup = Setup(max_batch_size=settings.batching.max_batch_size, instances=settings.instances)
+        return None if rate > UTILIZATION_LIMIT * self.capacity_rps(site, setup) * (1 + 1e-9) else rate
 
     def _settings(self, site: Site, *, with_delays: bool) -> Iterator[Settings]:
         for setup in self._widest(site):

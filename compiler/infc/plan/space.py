@@ -2,18 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from infc.ir.hardware import Hardware
 from infc.ir.plan import Rejection
 from infc.ir.precision import Precision
 from infc.ir.problem import HardwareOption, Origin, Problem
-from infc.perf import kernel_work
+from infc.ir.service_time import ServiceTimeCurve
+from infc.perf import Unsupported, kernel_work
 from infc.plan.devices import accuracy_refusal, is_price_needed, no_mode, ruled_out
 from infc.plan.evidence import QUANTISED
 from infc.plan.site import Site, planned_axes, power_modes
 
 LOWERABLE = frozenset({Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8})
 """Precisions that `infc.lower` makes of an ONNX model."""
+
+
+Curves: TypeAlias = dict[tuple[str, str | None, Precision], dict[int, ServiceTimeCurve | Unsupported]]
+"""Service times by number of instances, for each device, power mode and precision."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,11 +30,13 @@ class Place:
     site: Site
 
 
-def places(problem: Problem) -> tuple[tuple[Place, ...], tuple[Rejection, ...]]:
+def places(problem: Problem, curves: Curves | None = None) -> tuple[tuple[Place, ...], tuple[Rejection, ...]]:
     """Every site by ascending label, and the rejections of those that need no model of performance to be ruled out.
 
-    The order of `problem.options` and of the precisions does not matter.
+    The order of `problem.options` and of the precisions does not matter. `curves` are remembered between problems that
+    differ in nothing that service times depend on.
     """
+    curves = {} if curves is None else curves
     axes = planned_axes(problem)
     work = kernel_work(problem.model, axes)
     needs_price = is_price_needed(problem)
@@ -57,6 +65,7 @@ def places(problem: Problem) -> tuple[tuple[Place, ...], tuple[Rejection, ...]]:
                     precision=precision,
                     work=work,
                     axes=axes,
+                    _curves=curves.setdefault((hardware.id, mode, precision), {}),
                 )
                 found.append(Place(option=option, site=site))
     return tuple(sorted(found, key=lambda p: p.site.label)), tuple(rejected)
