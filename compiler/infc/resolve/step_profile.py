@@ -28,6 +28,9 @@ class StepProfile:
 def step_profile_from_text(text: str) -> tuple[StepProfile | None, tuple[str, ...]]:
     """The steps of a profile, or what is wrong with it. A stored profile of `infc-profiles/` is one, too.
 
+    Counts may be left out (0) or fractional (means over steps). Further keys are ignored in a row that has all four of
+    the documented ones; in any other they are taken for slips of the pen.
+
     >>> profile, _ = step_profile_from_text('{"steps": [{"decode_seqs": 4, "ms": 8.5}]}')
     >>> profile.points[0].decode_seqs, profile.points[0].seconds
     (4, 0.0085)
@@ -70,14 +73,13 @@ def _point(row: object, where: str, problems: list[str]) -> StepTimePoint | None
         problems.append(f"{where} is not an object")
         return None
     unknown = [key for key in row if key not in (*KEYS, "samples")]
-    if unknown:
+    if unknown and not all(key in row for key in KEYS):
         problems.append(f"{where} has an unknown key `{unknown[0]}` (keys: {', '.join((*KEYS, 'samples'))})")
         return None
-    counts = [row.get(key, 0) for key in KEYS[:3]]
-    counts = [int(each) if isinstance(each, float) and each.is_integer() else each for each in counts]
-    wrong = [key for key, each in zip(KEYS, counts, strict=False) if not isinstance(each, int) or each < 0]
+    counts = [_count(row.get(key, 0)) for key in KEYS[:3]]
+    wrong = [key for key, each in zip(KEYS, counts, strict=False) if each is None]
     if wrong:
-        problems.append(f"{where}.{wrong[0]} is not a whole number from 0 on")
+        problems.append(f"{where}.{wrong[0]} is not a number from 0 on")
         return None
     milliseconds, samples = row.get("ms"), row.get("samples", 1)
     if not isinstance(milliseconds, int | float) or not 0 < milliseconds < math.inf:
@@ -86,13 +88,20 @@ def _point(row: object, where: str, problems: list[str]) -> StepTimePoint | None
     if not isinstance(samples, int) or samples < 1:
         problems.append(f"{where}.samples is not a whole number from 1 on")
         return None
-    prefill, decode, context = counts
+    prefill, decode, context = (each or 0 for each in counts)
     if prefill + decode == 0:
         problems.append(f"{where} computes nothing: it has neither prefill_tokens nor decode_seqs")
         return None
     return StepTimePoint(
         prefill_tokens=prefill, decode_seqs=decode, context_tokens=context, seconds=milliseconds * 1e-3, samples=samples
     )
+
+
+def _count(value: object) -> int | None:
+    """A count, rounded where it is a mean over steps; None for anything else."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        return None
+    return round(value)
 
 
 def _milliseconds(document: Mapping[str, object], key: str, problems: list[str]) -> float | None:
