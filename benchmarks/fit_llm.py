@@ -20,12 +20,16 @@ import numpy as np
 from infc.ir.hardware import Hardware
 from infc.ir.llm_profile import LlmProfile
 from infc.ir.precision import Precision
-from infc.perf.llm.coefficients import PATH, Engine, EngineCoefficients, KernelCoefficients, Spread
+from infc.perf.llm.coefficients import PATH, TABLES, Engine, EngineCoefficients, KernelCoefficients, Spread
 from infc.perf.llm.kernels import Array
+from infc.perf.llm.place import place_of
 from infc.perf.llm.serving import default_batching
+from infc.perf.llm.step_time import analytic_step_time
+from infc.perf.llm.work import llm_work
 from infc.resolve.hf_config import llm_profile
 from infc.resolve.targets import load_catalogue
 from infc.sim.closed_loop import closed_loop_figures, slower
+from infc.sim.continuous_batching import step_s
 from llm_kernels import (
     ARCHITECTURE_SHARE,
     DEVICE_SHARE,
@@ -45,6 +49,7 @@ FOLDS = 6
 RUNS_OF_A_GROUP = 9
 """Runs of one model, device, precision and engine that are fitted; as many as `JUDGED_RUNS` are judged."""
 COVERAGE = 0.9
+CHECKED_WITHIN = 2e-3
 JUDGED_RUNS = 24
 COVERED_RUNS = 64
 ASSUMED: Mapping[str, Mapping[str, float]] = {
@@ -359,6 +364,24 @@ def file_text(
     return json.dumps(document, indent=1) + "\n"
 
 
+def check_against_model(steps: Sequence[Step], models: Mapping[str, LlmProfile], kernels: KernelFit) -> None:
+    """The formulas here and `infc.perf.llm.step_time` agree on the tabled shapes, to the rounding of the file."""
+    for step in steps[::97]:
+        theta = kernels.of(step.hardware)
+        model = models[step.model]
+        place = place_of(model, step.hardware, step.precision, tensor_parallel=step.tensor_parallel)
+        work = llm_work(model, step.tensor_parallel)
+        form = analytic_step_time(work, place, coefficients_of(theta, 0.0), TABLES)
+        is_decode = step.phase == "decode"
+        tokens = step.sequences * step.tokens
+        if is_decode:
+            seconds = step_s(form, decode_seqs=step.sequences, context_tokens=tokens)
+        else:
+            seconds = step_s(form, prefill_tokens=tokens, prefill_seqs=step.sequences)
+        expected = float(StepTable([step], models).parts(theta).sum())
+        assert abs(math.log(seconds / expected)) < CHECKED_WITHIN, (step, seconds, expected)
+
+
 def main() -> None:
     """Fit, validate, print, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -368,6 +391,7 @@ def main() -> None:
     models = {folder.name: profile for folder in sorted(CONFIGS.iterdir()) if (profile := llm_profile(folder)[0])}
     steps = read_steps(devices, models)
     kernels = KernelFit(steps, models)
+    check_against_model(steps, models, kernels)
     print(f"kernels: {len(steps)} steps of {len({s.pair for s in steps})} (model, hardware) pairs; pairs held out")
     step_tables(steps, held_out_steps(steps, models, lambda step: step.pair))
     seen, unseen = (device_out_steps(steps, models, is_seen=is_seen) for is_seen in (True, False))
