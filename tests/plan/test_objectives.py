@@ -87,6 +87,33 @@ def test_a_cost_limit_holds_for_owned_devices_at_full_power() -> None:
     assert not isinstance(solve(short), Plan)
 
 
+@pytest.mark.parametrize("cheaper", ["t4", "l4", "l40s"])
+def test_a_plan_never_gets_dearer_when_a_price_falls(cheaper: str) -> None:
+    """Nor when the device whose price fell was not the choice."""
+    asked = problem(peak_rps=5000.0)
+    options = tuple(
+        replace(option, price=replace(option.price, usd_per_hour=option.price.usd_per_hour * 0.4))
+        if option.hardware.id == cheaper and option.price is not None
+        else option
+        for option in OPTIONS
+    )
+    assert spent(replace(asked, options=options)) <= spent(asked) * (1 + 1e-9)
+
+
+def test_more_redundancy_is_never_cheaper() -> None:
+    """Each further replica to spare adds to the cost of the best plan."""
+    costs = [spent(problem(peak_rps=5000.0, limits=replace(LIMITS, redundancy=spare))) for spare in (0, 1, 2)]
+    assert costs == sorted(costs)
+    assert costs[0] < costs[2]
+
+
+def spent(asked: Problem) -> float:
+    """Dollars per hour of the plan."""
+    cost = planned(asked).estimate.cost
+    assert cost is not None
+    return cost.usd_per_hour
+
+
 def planned(asked: Problem) -> Plan:
     """The plan of a feasible problem."""
     decision = solve(asked)

@@ -21,7 +21,8 @@ class PolicyRule(SpecModel):
     )
     specs: _Globs | None = Field(
         default=None,
-        description="Specs the thresholds are for, as patterns of paths from this file; `*` matches slashes too. "
+        description="Specs the thresholds are for, as patterns of paths from this file; `*` matches slashes too; "
+        "quote a pattern that starts with it. "
         "Default: all.",
         examples=[["production/*"]],
         json_schema_extra={"minItems": 1},
