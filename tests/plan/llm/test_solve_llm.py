@@ -18,6 +18,7 @@ from infc.plan.llm.load import TokenLoaders, targets_of
 from infc.plan.llm.sizing import LlmSizer
 from infc.plan.llm.solve import solve_llm
 from infc.plan.llm.space import sites
+from infc.plan.llm.why import why_llm
 from tests.plan.llm.problems import LIMITS, OPTIONS, SCALE, model, priced, problem, target
 
 FEW = settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
@@ -88,9 +89,11 @@ def test_relaxing_the_slo_keeps_a_spec_feasible(asked: LlmProblem, factor: float
     before = solved(asked)
     if isinstance(before, Infeasible):
         return
-    looser = replace(
-        asked, **{m: tuple(replace(t, limit_s=t.limit_s * factor) for t in ts) for m, ts in targets_of(asked).items()}
+    ttft, tpot, e2e = (
+        tuple(replace(t, limit_s=t.limit_s * factor) for t in targets)
+        for targets in (asked.ttft, asked.tpot, asked.e2e)
     )
+    looser = replace(asked, ttft=ttft, tpot=tpot, e2e=e2e)
     after = planned(looser)
     if asked.objective == "cost":
         assert after.estimate.cost is not None
@@ -205,3 +208,21 @@ def _evidence(verdict: Verdict) -> AccuracyEvidence:
         verdict=verdict,
         samples_needed=None,
     )
+
+
+def test_why_answers_for_places_settings_and_what_was_not_tried() -> None:
+    """One line for each constraint, the reason where there is no estimate, nothing for what is unknown."""
+    asked = problem(options=(priced("l40s"), priced("t4")))
+    exact = why_llm(asked, "bf16/l40s/tp1/s32/t2048")
+    assert exact is not None
+    assert {check.constraint for check in exact.checks} == {"slo.ttft.p95", "slo.tpot.p95", "memory"}
+    assert exact.candidate is not None
+    assert exact.candidate.label == "bf16/l40s/tp1/s32/t2048"
+    too_large = why_llm(asked, "fp16/t4/tp1")
+    assert too_large is not None
+    assert [check.constraint for check in too_large.checks] == ["memory"]
+    other = why_llm(asked, "fp8/l40s")
+    assert other is not None
+    assert "does not name fp8" in other.checks[0].predicted
+    assert why_llm(asked, "bf16/b200") is None
+    assert why_llm(asked, "nonsense") is None

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from infc.ir.estimate import Estimate
 from infc.ir.plan import Rejection
+from infc.ir.precision import Precision
 from infc.ir.problem import LlmProblem
 from infc.plan.llm.assess import assess, candidate_of
 from infc.plan.llm.load import TokenLoaders, targets_of
@@ -35,7 +36,7 @@ def why_llm(problem: LlmProblem, label: str) -> Why | None:
     asked = [site for site in every if _fits(match, site)]
     if not asked:
         names = (f"{match['precision']}/{match['hardware']}", match["hardware"].partition("@")[0])
-        found = [r for r in rejected if r.candidate in names]
+        found = [r for r in rejected if r.candidate in names] or _not_tried(problem, match)
         return _without_estimate(label, found) if found else None
     sizer = LlmSizer(problem, TokenLoaders(problem))
     answers = [_sized(problem, match, site, sizer) for site in asked]
@@ -43,6 +44,19 @@ def why_llm(problem: LlmProblem, label: str) -> Why | None:
     if not sized:
         return _without_estimate(label, [answer for answer in answers if isinstance(answer, Rejection)])
     return _answer(problem, label, min(sized, key=lambda s: achieved(problem, s.site, s)), sizer)
+
+
+def _not_tried(problem: LlmProblem, match: re.Match[str]) -> list[Rejection]:
+    """Why an allowed device is not planned for like this; nothing for an unknown device or precision."""
+    hardware = match["hardware"].partition("@")[0]
+    is_device = any(option.hardware.id == hardware for option in problem.options)
+    if not is_device or match["precision"] not in {precision.value for precision in Precision}:
+        return []
+    words = f"constraints.precision does not name {match['precision']}, and no accuracy evidence has passed it"
+    if match["precision"] in {site.precision.value for site in sites(problem)[0] if site.hardware.id == hardware}:
+        words = "no such parallelism or precision of the cache is considered"
+    name = f"{match['precision']}/{hardware}"
+    return [Rejection(candidate=name, constraint="precision", predicted=words, limit="")]
 
 
 def _fits(match: re.Match[str], site: LlmSite) -> bool:
