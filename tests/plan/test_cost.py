@@ -16,7 +16,7 @@ from tests.plan.problems import L4, LIMITS, priced, problem
 
 OPTION = priced(L4, 1.0)
 DAY = (0.25,) * 18 + (1.0,) * 6
-QUICK = settings(max_examples=60, deadline=None, derandomize=True)
+QUICK = settings(max_examples=40, deadline=None, derandomize=True)
 
 OWNED = Ownership(
     capital_usd_per_hour=0.8,

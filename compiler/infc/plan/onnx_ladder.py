@@ -161,13 +161,12 @@ class _Climber:
 
     def _precisions(self, chosen: Precision) -> list[Precision]:
         """Full precision where the device has it compiled, then half, then the chosen one."""
+        if chosen in _UNQUANTISED:
+            return [chosen]
         hardware = self._option.hardware
         full = [p for p in _UNQUANTISED if self._reason(hardware, p) is None][:1]
         half = [Precision.FP16] if self._reason(hardware, Precision.FP16) is None else []
-        steps = [*full, *(half if chosen not in _UNQUANTISED else []), chosen]
-        if chosen is Precision.BF16:
-            steps = [*full, chosen]
-        return list(dict.fromkeys(steps))
+        return list(dict.fromkeys([*full, *(half if chosen is not Precision.BF16 else []), chosen]))
 
     def _reason(self, hardware: Hardware, precision: Precision) -> str | None:
         if precision not in LOWERABLE and precision is not Precision.TF32:
