@@ -153,7 +153,10 @@ def _latency(problem: AnyProblem, estimate: Estimate, style: Style) -> Iterator[
             )
         )
     yield from table(rows)
-    advice = "" if estimate.basis is Basis.MEASURED else "; infc calibrate or validate would measure it"
+    measure = "infc calibrate or validate would measure it"
+    if estimate.tokens is not None:
+        measure = "step times measured on the device would narrow it"
+    advice = "" if estimate.basis is Basis.MEASURED else f"; {measure}"
     yield row("basis", f"{estimate.basis.value}{advice}", style)
 
 
