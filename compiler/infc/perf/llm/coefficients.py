@@ -63,7 +63,7 @@ class EngineCoefficients:
 
     A step costs the host `step_s`, and `sequence_s` for each scheduled sequence; a request spends `request_s` outside
     steps. `scales` are factors on the fields of `KernelCoefficients`: how a server's kernels differ from those in the
-    tables, by architecture; "" holds those of any other.
+    tables, by architecture; "" holds those of any other. Factors of one precision are named as "stream.fp8".
     """
 
     step_s: float
@@ -74,16 +74,16 @@ class EngineCoefficients:
     def scaled(self, kernels: KernelCoefficients, architecture: str) -> KernelCoefficients:
         """The kernels of a device of this architecture as this server runs them."""
         scales = self.scales.get(architecture) or self.scales.get("") or {}
-        changed: dict[str, float] = {}
-        for name, factor in scales.items():
-            if name not in ("stream", "compute"):
-                changed[name] = getattr(kernels, name) * factor
-        return replace(
-            kernels,
-            stream={p: share * scales.get("stream", 1.0) for p, share in kernels.stream.items()},
-            compute={p: share * scales.get("compute", 1.0) for p, share in kernels.compute.items()},
-            **changed,
-        )
+        shares = {
+            kind: {
+                p: share * scales.get(kind, 1.0) * scales.get(f"{kind}.{p.value}", 1.0) for p, share in known.items()
+            }
+            for kind, known in (("stream", kernels.stream), ("compute", kernels.compute))
+        }
+        changed = {
+            name: getattr(kernels, name) * scales[name] for name in scales if name.partition(".")[0] not in shares
+        }
+        return replace(kernels, stream=shares["stream"], compute=shares["compute"], **changed)
 
 
 TABLES = EngineCoefficients(step_s=0.0, sequence_s=0.0, request_s=0.0, scales={})
