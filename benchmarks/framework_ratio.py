@@ -40,7 +40,7 @@ def summary(logs: list[float]) -> tuple[float, float]:
 def main() -> int:
     """Print the table; with --check compare it with what the package holds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="exit 1 when the package's figures are not those of the data")
+    parser.add_argument("--check", action="store_true", help="exit 1 unless the package holds these figures")
     is_checked = parser.parse_args().check
     is_same = True
     for name, batch in (("below", 1), ("from", LARGE_BATCH)):

@@ -151,7 +151,7 @@ def _mixed(problem: BaseProblem, option: HardwareOption, running: Fleet, devices
     """
     assert option.price is not None and option.reserved is not None  # noqa: S101, PT018 - the caller has checked
     counts = Counter(count * devices for count in running.hourly)
-    bases = (option.reserved, option.price)
+    bases: tuple[Price, ...] = (option.reserved, option.price)
     if _is_never_dearer(option.reserved, option.price):
         bases = (option.reserved,)
     bursts = (option.price,) if option.burst is None else (option.price, option.burst)

@@ -18,7 +18,6 @@ from infc.ir.arrival import (
     at_peak,
     diurnal_multipliers,
 )
-from infc.ir.hardware import Hardware
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.ir.problem import (

@@ -43,7 +43,11 @@ _TYPES: Mapping[str, tuple[str, str]] = {
 }
 _TAGGED: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "spec-model-source": ("model", SOURCE_KEYS, "write `model: {onnx: models/encoder.onnx}`"),
-    "spec-arrival": ("arrival", ARRIVAL_KEYS, "write poisson, constant, {bursty: {cv: 2.5}}, {diurnal: {...}} or {trace: traffic.csv}"),
+    "spec-arrival": (
+        "arrival",
+        ARRIVAL_KEYS,
+        "write poisson, constant, {bursty: {cv: 2.5}}, {diurnal: {...}} or {trace: traffic.csv}",
+    ),
 }
 _BOUNDS: Mapping[str, tuple[str, str]] = {
     "greater_than": ("gt", "greater than"),
