@@ -106,8 +106,8 @@ class LlmProfile:
 
     `digest` is the sha256 of the canonical config.json. `architecture` is its first `architectures` entry. `dtype` is
     the precision of the weights that are not quantised. `embedding_parameters` are the token embeddings, counted once
-    more in `head_parameters` unless `is_tied`; `other_parameters` are the final norm and learned positions. `groups` are
-    the decoder layers in order. `caveats` are what the config does not say.
+    more in `head_parameters` unless `is_tied`; `other_parameters` are the final norm and learned positions. `groups`
+    are the decoder layers in order. `caveats` are what the config does not say.
     """
 
     name: str

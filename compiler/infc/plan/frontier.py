@@ -65,12 +65,7 @@ def frontier(problem: AnyProblem, plan: Plan | None) -> Frontier:
 
     Takes a second or so for a whole catalogue: for reports, not for plans.
     """
-    if isinstance(problem, Problem):
-        from infc.plan.onnx_frontier import judged_target, points
-    else:
-        from infc.plan.llm.frontier import judged_target, points
-    judged = judged_target(problem, plan)
-    found = list(points(problem, judged))
+    judged, found = _sized(problem, plan)
     if plan is not None:
         chosen = _chosen(plan, judged)
         found = [point for point in found if _identity(point) != _identity(chosen)] + [chosen]
@@ -81,6 +76,19 @@ def frontier(problem: AnyProblem, plan: Plan | None) -> Frontier:
         max_usd_per_month=None if maximum is None else maximum * HOURS_PER_MONTH,
         points=with_efficient(found),
     )
+
+
+def _sized(problem: AnyProblem, plan: Plan | None) -> tuple[Judged, list[FrontierPoint]]:
+    """The judged target and every point that simulation shows, by the kind of model."""
+    if isinstance(problem, Problem):
+        from infc.plan import onnx_frontier
+
+        judged = onnx_frontier.judged_target(problem)
+        return judged, list(onnx_frontier.points(problem, judged))
+    from infc.plan.llm import frontier as llm_frontier
+
+    judged = llm_frontier.judged_target(problem, plan)
+    return judged, list(llm_frontier.points(problem, judged))
 
 
 def broken_limits(limits: Limits, devices: int, usd_per_hour: float | None, cap_w: float | None) -> tuple[str, ...]:

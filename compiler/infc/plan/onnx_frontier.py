@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-from infc.ir.plan import Plan, Rejection
+from infc.ir.plan import Rejection
 from infc.ir.problem import Problem
 from infc.ir.quantity import HOURS_PER_MONTH
 from infc.plan.cost import usd_per_hour
@@ -14,7 +14,7 @@ from infc.plan.sizing import Sized, Sizer
 from infc.plan.space import Place, places
 
 
-def judged_target(problem: Problem, _plan: Plan | None) -> Judged:
+def judged_target(problem: Problem) -> Judged:
     """The highest percentile that the spec names."""
     return Judged(metric="latency", target=max(problem.latency, key=lambda target: target.percentile))
 

@@ -169,7 +169,8 @@ class Workload(SpecModel):
     peak_rps: RateRps | None = Field(
         default=None,
         alias="peak",
-        description="Highest rate at which the SLO must hold. Default: the rate (times the largest of hourly or diurnal).",
+        description="Highest rate at which the SLO must hold. "
+        "Default: the rate (times the largest of hourly or diurnal).",
     )
     arrival: ArrivalSpec = Field(
         default="poisson",

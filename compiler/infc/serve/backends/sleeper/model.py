@@ -27,7 +27,8 @@ def _parameter(config: Mapping[str, Any], name: str) -> str:
 
 def _service_times_s(config: Mapping[str, Any], args: Mapping[str, str]) -> list[float]:
     instance = args["model_instance_name"]
-    own = [f"infc.service_times_s.{g['name']}" for g in config.get("instance_group", []) if instance.startswith(g["name"])]
+    groups = [group["name"] for group in config.get("instance_group", [])]
+    own = [f"infc.service_times_s.{name}" for name in groups if instance.startswith(name)]
     for name in (*own, "infc.service_times_s"):
         listed = _parameter(config, name)
         if listed:
