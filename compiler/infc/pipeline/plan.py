@@ -17,6 +17,7 @@ from infc.spec import LoadedSpec, Workspace, load_spec
 
 if TYPE_CHECKING:
     from infc.lock import Lock
+    from infc.plan.curve_book import CurveBook
 
 PlanStatus: TypeAlias = Literal["feasible", "infeasible", "invalid"]
 LockedDigest: TypeAlias = Callable[[LoadedSpec], str | None]
@@ -94,8 +95,12 @@ def plan_loaded(
     overlay: Path | None = None,
     locked_digest: LockedDigest | None = None,
     only_measurements: frozenset[str] | None = None,
+    books: "dict[int, CurveBook] | None" = None,
 ) -> PlannedSpec:
-    """Plan a spec that is loaded. `catalogues` keeps the catalogues of earlier calls by overlay."""
+    """Plan a spec that is loaded.
+
+    `catalogues` keeps the catalogues of earlier calls by overlay, `books` the service times that they predicted.
+    """
     resolved, catalogue, diagnostics = resolve_loaded(
         loaded, catalogues, overlay=overlay, locked_digest=locked_digest, only_measurements=only_measurements
     )
@@ -103,15 +108,20 @@ def plan_loaded(
         return PlannedSpec(loaded=loaded, decisions=(), diagnostics=diagnostics)
     spec = loaded.spec
     assert spec is not None  # noqa: S101 - it was resolved
+    book = None
+    if books is not None:
+        from infc.plan.curve_book import CurveBook
+
+        book = books.setdefault(id(catalogue), CurveBook())  # `catalogues` keeps it alive
     decisions = [
         PlannedTarget(
             target=None,
             problem=resolved.problem,
-            decision=solve(resolved.problem, lambda: market_options(spec, catalogue)),
+            decision=solve(resolved.problem, lambda: market_options(spec, catalogue), book),
         )
     ]
     decisions += [
-        PlannedTarget(target=name, problem=problem, decision=solve(problem))
+        PlannedTarget(target=name, problem=problem, decision=solve(problem, book=book))
         for name, problem in resolved.targets.items()
     ]
     return PlannedSpec(loaded=loaded, decisions=tuple(decisions), diagnostics=diagnostics)

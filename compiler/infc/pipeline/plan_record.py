@@ -12,6 +12,7 @@ from infc.pipeline.plan import PlannedSpec, plan_loaded
 from infc.pipeline.plan_entries import plan_entries
 from infc.pipeline.policies import Policies
 from infc.pipeline.review import reviews
+from infc.plan.curve_book import CurveBook
 from infc.report.plan_fragments import PlanFragments, fragments_of
 from infc.resolve.targets import Catalogue
 from infc.spec import LoadedSpec
@@ -42,13 +43,16 @@ class SpecPlanner:
         self._overlay = overlay
         self._has_ladder = has_ladder
         self._catalogues: dict[Path | None, Catalogue] = {}
+        self._books: dict[int, CurveBook] = {}
         self._locks = Locks()
         self._policies = Policies()
 
     def record(self, loaded: LoadedSpec) -> PlanRecord:
         """The plan of a loaded spec."""
         locks, policies = self._locks, self._policies
-        planned = plan_loaded(loaded, self._catalogues, overlay=self._overlay, locked_digest=locks.model_digest)
+        planned = plan_loaded(
+            loaded, self._catalogues, overlay=self._overlay, locked_digest=locks.model_digest, books=self._books
+        )
         review = reviews(planned, locks, policies, overlay=self._overlay, has_ladder=self._has_ladder)
         entries = plan_entries(planned, locks, review)
         return PlanRecord(

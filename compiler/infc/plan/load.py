@@ -74,8 +74,8 @@ def requests_for(targets: Sequence[LatencyTarget]) -> int:
     return min(MOST_REQUESTS, max(REQUESTS, round(_BEYOND / (1.0 - highest / 100.0))))
 
 
-def loader_for(problem: Problem) -> "Loader":
-    """The full-size loader of a problem."""
+def loader_for(problem: Problem, curves: Curves | None = None) -> "Loader":
+    """The full-size loader of a problem; `curves` are service times that are known already."""
     payload_bytes = _payload_bytes(problem)
     return Loader(
         problem.traffic.arrival,
@@ -83,6 +83,7 @@ def loader_for(problem: Problem) -> "Loader":
         handling=request_handling_s(payload_bytes),
         front_end_rps=front_end_rps(payload_bytes).value,
         has_dynamic_shapes=bool(problem.model.axes),
+        curves=curves,
     )
 
 
@@ -102,13 +103,20 @@ class Loader:
     """
 
     def __init__(
-        self, arrival: Arrival, requests: int, *, handling: Interval, front_end_rps: float, has_dynamic_shapes: bool
+        self,
+        arrival: Arrival,
+        requests: int,
+        *,
+        handling: Interval,
+        front_end_rps: float,
+        has_dynamic_shapes: bool,
+        curves: Curves | None = None,
     ) -> None:
         self.handling = handling
         self.front_end_rps = front_end_rps
         self._unit = arrival_times_s(arrival, 1.0, requests, SEED)
         self._results: dict[tuple[float, tuple[float, ...], DynamicBatching, int], LoadResult] = {}
-        self.curves: Curves = {}
+        self.curves: Curves = {} if curves is None else curves
         self._hopeless: dict[tuple[object, ...], bool] = {}
         self._arrival = arrival
         self._requests = requests

@@ -1,31 +1,37 @@
 """From a problem to its decision."""
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from infc.ir.plan import Decision, Infeasible, Plan, RunnerUp
 from infc.ir.problem import AnyProblem, HardwareOption, LlmProblem, Problem
 from infc.plan.assess import assess, candidate_of
 from infc.plan.explain import comments, reasons
+from infc.plan.load import loader_for
 from infc.plan.search import Outcome, search
 from infc.plan.tune import tuned
+
+if TYPE_CHECKING:
+    from infc.plan.curve_book import CurveBook
 
 RUNNERS_UP = 3
 Market: TypeAlias = Callable[[], tuple[HardwareOption, ...]]
 """Devices that `constraints.hardware` rules out; only asked for when the spec is infeasible."""
 
 
-def solve(problem: AnyProblem, market: Market = tuple) -> Decision:
+def solve(problem: AnyProblem, market: Market = tuple, book: "CurveBook | None" = None) -> Decision:
     """The best feasible plan, or what stands in the way.
 
     `market` names devices outside the problem that a relaxation may propose; it is called for an infeasible problem
-    only. Deterministic, and independent of the order of the options.
+    only. `book` shares service times between problems about the same model and catalogue. Deterministic, and
+    independent of the order of the options.
     """
     if isinstance(problem, LlmProblem):
         from infc.plan.llm.solve import solve_llm  # a plan of an ONNX model needs none of it
 
         return solve_llm(problem, market)
-    outcome = search(problem, wanted=1 + RUNNERS_UP)
+    loader = loader_for(problem, None if book is None else book.of(problem))
+    outcome = search(problem, wanted=1 + RUNNERS_UP, loader=loader)
     return _plan(problem, outcome) if outcome.found else _infeasible(problem, outcome, market)
 
 
