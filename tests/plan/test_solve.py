@@ -87,7 +87,7 @@ def test_the_cheapest_device_that_holds_is_chosen_with_the_default_precision() -
 
 def test_a_quantised_precision_is_taken_where_it_saves_money() -> None:
     """At a rate that needs fewer devices in INT8, INT8 is chosen and the plan says what FP16 would need."""
-    plan = _plan(problem(peak_rps=7000.0))
+    plan = _plan(problem(peak_rps=1500.0, model=network(gflops=20.0)))
     assert plan.candidate.precision is Precision.INT8
     assert any(reason.startswith("int8:") for reason in plan.reasons)
 
