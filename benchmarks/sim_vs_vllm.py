@@ -148,7 +148,10 @@ class Bench:
         with self.start(server) as running:
             warm_up(running, self.seed)
             for setting in settings:
-                rows.append(row := measure(running, setting, steps, self.seed))
+                row = measure(running, setting, steps, self.seed)
+                if row.wait > NOISY:
+                    row = min(row, measure(running, setting, steps, self.seed), key=lambda each: each.wait)
+                rows.append(row)
                 print(row_text(row), file=sys.stderr, flush=True)
         return rows
 
@@ -248,8 +251,10 @@ def render(rows: Sequence[Row], measured: Probe, mode: str) -> str:
         "",
         probe_text(measured),
         "",
-        "Measured / simulated, milliseconds. `wait` is the share of the run in which the server's processes were ready "
-        f"and had no core: above {NOISY:.0%} the row says little.",
+        f"Load average of the machine at the end {os.getloadavg()[1]:.1f}, on {os.cpu_count()} cores.",
+        "",
+        "Measured / simulated, milliseconds. `wait` is the share of the run in which a process of the server was ready "
+        f"and had no core: above {NOISY:.0%} the row says little, and the better of two runs is shown.",
         "",
         "| server | traffic | busy | seqs | TPOT p50 | TPOT p99 | TTFT p50 | TTFT p99 | preemptions | wait |",
         "|---|---|---|---|---|---|---|---|---|---|",
