@@ -79,21 +79,19 @@ def _quiet_libraries() -> Iterator[None]:
 
 
 def _inferred(model: ir.Model) -> InferredModel:
-    """Shapes by the cheapest way that finds them all: symbolic, with small constants folded, fitted to fixed sizes."""
-    inferred = infer_symbolically(model)
-    if inferred.is_complete and not _has_branches(model):
-        return inferred
-    # These need onnx's reference implementation and numpy's solver, which most models never do.
-    from infc.resolve.onnx_analysis.fitted import fit_shapes
+    """Shapes by the cheapest way that finds all: at fixed batch sizes, symbolic, constants folded, fitted."""
+    from infc.resolve.onnx_analysis.fitted import fit_batch_only, fit_shapes
     from infc.resolve.onnx_analysis.folding import fold_small_constants
 
+    fitted = fit_batch_only(model)
+    if fitted is not None:
+        return fitted
+    inferred = infer_symbolically(model)
     for _ in range(MAX_FOLDS):
-        if not fold_small_constants(model):
+        if (inferred.is_complete and not _has_branches(model)) or not fold_small_constants(model):
             break
         inferred = infer_symbolically(model)
-        if inferred.is_complete and not _has_branches(model):
-            break
-    return inferred if inferred.is_complete else fit_shapes(inferred)
+    return fit_shapes(inferred)
 
 
 def _has_branches(model: ir.Model) -> bool:

@@ -5,7 +5,6 @@ function is taken only if it is exact at every probed size. Probed sizes are mul
 networks divide by, so a rounded division comes out as the plain one.
 """
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -13,16 +12,15 @@ from itertools import combinations
 from typing import TypeAlias
 
 import numpy as np
-import onnx
 import onnx_ir as ir
-import onnx_shape_inference as symbolic
 
 from infc.ir.expression import ZERO, AxisExpression, product
+from infc.resolve.onnx_analysis.folding import take_branches
 from infc.resolve.onnx_analysis.graph import Shape
-from infc.resolve.onnx_analysis.shapes import HANDLER_ERRORS, MAX_BELIEVABLE_SIZE, InferredModel, clear_shapes
+from infc.resolve.onnx_analysis.interpretation import FixedShape, Interpretation, Interpreter
+from infc.resolve.onnx_analysis.shapes import InferredModel, clear_shapes, given_shapes
 
 Sizes: TypeAlias = Mapping[str, int]
-FixedShape: TypeAlias = tuple[int, ...] | None
 
 _BATCH_SIZES = (2, 3, 5)
 _STRIDES = (64, 224, 16)
@@ -32,33 +30,73 @@ _MAX_DENOMINATOR = 2**20
 
 
 def fit_shapes(inferred: InferredModel) -> InferredModel:
-    """The same model with the shapes that inference at fixed sizes finds and that follow one law over all sizes."""
-    clear_shapes(inferred.model.graph)  # onnx 1.23 asks for as much memory as a wrong size in the file says
-    proto = ir.serde.serialize_model(inferred.model)
-    for output in proto.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    outputs = [value for node in inferred.model.graph.all_nodes() for value in node.outputs]
-    wanted = [index for index, value in enumerate(outputs) if value.name and id(value) not in inferred.shapes]
+    """The same model with the shapes that inference at fixed sizes finds and that follow one law over all sizes.
+
+    A shape that it came with stays unless it is wrong at some size and a law is found. Ifs whose condition is the same
+    at all sizes are replaced by the branch that runs.
+    """
+    model = inferred.model
+    clear_shapes(model.graph)  # onnx 1.23 asks for as much memory as a wrong size in the file says
+    interpreter = Interpreter(model=model, symbolic=inferred.shapes)
     best: dict[int, Shape] = {}
-    for stride in _STRIDES if inferred.axes else _STRIDES[:1]:
+    branches: dict[int, bool] = {}
+    for stride in _STRIDES if len(inferred.axes) > 1 or not _is_batch_only(inferred) else _STRIDES[:1]:
         points = tuple(_points(inferred, stride))
-        first = _fixed_shapes(proto, points[0])
-        if len(first) != len(outputs) or not any(first[index] for index in wanted):
-            continue
-        found = [first, *(_fixed_shapes(proto, point) for point in points[1:])]
-        if any(len(shapes) != len(outputs) for shapes in found):
-            continue
-        fitted = {index: _fitted_shape([shapes[index] for shapes in found], points) for index in wanted}
-        known = {index: shape for index, shape in fitted.items() if shape is not None}
-        best = known if len(known) > len(best) else best
-        if len(best) == len(wanted):
+        found = [interpreter.at(point) for point in points]
+        outputs = [value for node in model.graph.all_nodes() for value in node.outputs if value.name]
+        wanted = [value for value in outputs if _is_wrong(inferred.shapes.get(id(value)), id(value), found, points)]
+        fitted = {id(v): _fitted_shape([at.shapes.get(id(v)) for at in found], points) for v in wanted}
+        known = {key: shape for key, shape in fitted.items() if shape is not None}
+        if len(known) > len(best) or not branches:
+            best = known if len(known) > len(best) else best
+            branches = _agreed([at.branches for at in found])
+        if len(known) == len(wanted):
             break
-    return replace(inferred, shapes={**inferred.shapes, **{id(outputs[i]): shape for i, shape in best.items()}})
+    take_branches(model, branches)
+    return replace(inferred, shapes={**inferred.shapes, **best})
+
+
+def fit_batch_only(model: ir.Model) -> InferredModel | None:
+    """All shapes of a model whose only axis is the batch, without symbols; None when it has others or some are unknown.
+
+    Sizes are then sums and multiples of the batch, which a few fixed sizes tell; symbolic inference is far slower.
+    """
+    inferred = given_shapes(model)
+    if not _is_batch_only(inferred):
+        return None
+    fitted = fit_shapes(inferred)
+    return fitted if fitted.is_complete else None
+
+
+def _is_batch_only(inferred: InferredModel) -> bool:
+    leading = _leading(inferred)
+    return len(inferred.axes) <= 1 and all(axis in leading for axis in inferred.axes)
+
+
+def _leading(inferred: InferredModel) -> frozenset[str]:
+    shapes = [value.shape for value in inferred.model.graph.inputs if value.shape is not None]
+    return frozenset(str(shape[0]) for shape in shapes if len(shape) > 0)
+
+
+def _is_wrong(shape: Shape | None, key: int, found: Sequence[Interpretation], points: Sequence[Sizes]) -> bool:
+    """Whether a shape is unknown, or another than interpretation gives at one of the points."""
+    if shape is None:
+        return True
+    for at, point in zip(found, points, strict=True):
+        fixed = at.shapes.get(key)
+        if fixed is not None and fixed != tuple(round(size.at(point)) for size in shape):
+            return True
+    return False
+
+
+def _agreed(choices: Sequence[Mapping[int, bool]]) -> dict[int, bool]:
+    first = choices[0]
+    return {key: way for key, way in first.items() if all(other.get(key) is way for other in choices)}
 
 
 def _points(inferred: InferredModel, stride: int) -> Iterator[Sizes]:
     """Enough sizes to tell a multilinear function: each axis alone at three sizes, and mixtures."""
-    leading = {str(v.shape[0]) for v in inferred.model.graph.inputs if v.shape is not None and len(v.shape) > 0}
+    leading = _leading(inferred)
     sizes = {axis: _BATCH_SIZES if axis in leading else (stride, 2 * stride, 3 * stride) for axis in inferred.axes}
     base = {axis: options[0] for axis, options in sizes.items()}
     yield base
@@ -68,34 +106,6 @@ def _points(inferred: InferredModel, stride: int) -> Iterator[Sizes]:
         yield {**base, first: sizes[first][1], second: sizes[second][2]}
     if len(sizes) > 1:
         yield {axis: options[2] for axis, options in sizes.items()}
-
-
-def _fixed_shapes(proto: onnx.ModelProto, sizes: Sizes) -> list[FixedShape]:
-    """The shape of every operator's output with the axes at these sizes, by onnx or onnx-shape-inference."""
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(proto)
-    for value in fixed.graph.input:
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param in sizes:
-                dim.dim_value = sizes[dim.dim_param]
-    with contextlib.suppress(onnx.shape_inference.InferenceError, *HANDLER_ERRORS):
-        fixed = onnx.shape_inference.infer_shapes(fixed, data_prop=True)
-    model = ir.serde.deserialize_model(fixed)
-    shapes = _numbers_of(model)
-    if None not in shapes:
-        return shapes
-    with contextlib.suppress(*HANDLER_ERRORS):
-        symbolic.infer_symbolic_shapes(model, warn_on_missing=False)
-    return [first or second for first, second in zip(shapes, _numbers_of(model), strict=True)]
-
-
-def _numbers_of(model: ir.Model) -> list[FixedShape]:
-    shapes: list[FixedShape] = []
-    for node in model.graph.all_nodes():
-        for value in node.outputs:
-            sizes = tuple(size for size in value.shape or () if isinstance(size, int) and size < MAX_BELIEVABLE_SIZE)
-            shapes.append(sizes if value.shape is not None and len(sizes) == len(value.shape) else None)
-    return shapes
 
 
 def _fitted_shape(shapes: Sequence[FixedShape], points: Sequence[Sizes]) -> Shape | None:

@@ -4,6 +4,7 @@ Shape inference reads such values (the pads of a Pad, the rank that an If asks f
 them every size behind the operator is unknown.
 """
 
+from collections.abc import Mapping
 from math import prod
 from typing import TypeAlias
 
@@ -52,12 +53,24 @@ def fold_small_constants(model: ir.Model) -> bool:
     return is_changed
 
 
+def take_branches(model: ir.Model, ways: Mapping[int, bool]) -> None:
+    """Replace the Ifs whose condition is known, by `id(node)`, by their branch, in place."""
+    for graph in (*model.graph.subgraphs(), model.graph):
+        for node in tuple(graph):
+            if id(node) in ways:
+                _take_way(graph, node, ways[id(node)])
+
+
 def _take_branch(graph: ir.Graph, node: ir.Node) -> bool:
-    """Put the branch of an If with a known condition in its place."""
+    """Put the branch of an If with a constant condition in its place."""
     condition = ir.convenience.get_const_tensor(node.inputs[0]) if node.inputs and node.inputs[0] is not None else None
     if condition is None or condition.size != 1:
         return False
-    attribute = node.attributes.get("then_branch" if bool(condition.numpy().reshape(-1)[0]) else "else_branch")
+    return _take_way(graph, node, bool(condition.numpy().reshape(-1)[0]))
+
+
+def _take_way(graph: ir.Graph, node: ir.Node, way: bool) -> bool:
+    attribute = node.attributes.get("then_branch" if way else "else_branch")
     if attribute is None or attribute.is_ref() or any(output.is_graph_output() for output in node.outputs):
         return False
     branch = attribute.as_graph()

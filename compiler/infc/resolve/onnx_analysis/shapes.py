@@ -68,6 +68,16 @@ def infer_symbolically(model: ir.Model) -> InferredModel:
     axes = _axes_of(model.graph)
     with contextlib.suppress(*HANDLER_ERRORS):  # values before a failing operator are known, the rest is fitted
         symbolic.infer_symbolic_shapes(model, warn_on_missing=False)
+    return _stated_shapes(model, axes)
+
+
+def given_shapes(model: ir.Model) -> InferredModel:
+    """The shapes that need no inference: those of inputs and weights."""
+    clear_shapes(model.graph)
+    return _stated_shapes(model, _axes_of(model.graph))
+
+
+def _stated_shapes(model: ir.Model, axes: tuple[str, ...]) -> InferredModel:
     shapes: dict[int, Shape] = {}
     known: dict[str, AxisExpression | None] = {}
     for value in values_of(model.graph):
