@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from infc.diag import Span
 from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.arrival import Arrival
 from infc.ir.hardware import Hardware
-from infc.ir.llm_profile import LlmProfile
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.ir.price import Price
 from infc.ir.service_time import NeighbourMeasurement, ServiceTimeProfile
-from infc.ir.step_time import StepTimeProfile
+
+if TYPE_CHECKING:  # a plan of an ONNX model starts without them
+    from infc.ir.llm_profile import LlmProfile
+    from infc.ir.step_time import StepTimeProfile
 
 Objective: TypeAlias = Literal["cost", "latency", "energy"]
 
@@ -185,12 +187,12 @@ class LlmProblem(BaseProblem):
     At least one of `ttft`, `tpot` and `e2e` is not empty. `step_times` are stored profiles of this model.
     """
 
-    model: LlmProfile
+    model: "LlmProfile"
     ttft: tuple[LatencyTarget, ...]
     tpot: tuple[LatencyTarget, ...]
     e2e: tuple[LatencyTarget, ...]
     tokens: TokenTraffic
-    step_times: tuple[StepTimeProfile, ...]
+    step_times: "tuple[StepTimeProfile, ...]"
 
 
 AnyProblem: TypeAlias = Problem | LlmProblem

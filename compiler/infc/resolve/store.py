@@ -11,17 +11,14 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from infc.diag import Diagnostic
 from infc.ir.accuracy import AccuracyEvidence
-from infc.ir.llm_profile import LlmProfile
 from infc.ir.model_profile import ModelProfile
 from infc.ir.service_time import NeighbourMeasurement, ServiceTimeProfile
-from infc.ir.step_time import StepTimeProfile
 from infc.resolve.atomic_write import write_text_atomically
 from infc.resolve.json_reader import ProfileFormatError, object_of_text
-from infc.resolve.llm_json import llm_from_text, step_times_from_text, text_from_llm, text_from_step_times
 from infc.resolve.profile_json import (
     accuracy_from_text,
     model_from_text,
@@ -30,6 +27,10 @@ from infc.resolve.profile_json import (
     text_from_model,
     text_from_service_times,
 )
+
+if TYPE_CHECKING:  # their readers are imported where they are used: a plan of an ONNX model needs none
+    from infc.ir.llm_profile import LlmProfile
+    from infc.ir.step_time import StepTimeProfile
 
 PROFILES_FOLDER = "infc-profiles"
 ANALYSIS_VERSION = 3
@@ -89,26 +90,36 @@ class ProfileStore:
         """Keep an analysis in the cache only."""
         write_text_atomically(self._cached_model_path(profile.digest), text_from_model(profile))
 
-    def llm(self, digest: str) -> LlmProfile | None:
+    def llm(self, digest: str) -> "LlmProfile | None":
         """The profile of the language model whose config has this digest, None when none is stored."""
+        from infc.resolve.llm_json import llm_from_text
+
         found = self._read("llm", _mentions(digest), llm_from_text)
         return next((profile for profile in found if profile.digest == digest), None)
 
-    def llm_named(self, name: str) -> LlmProfile | None:
+    def llm_named(self, name: str) -> "LlmProfile | None":
         """The stored profile that was added under `name`, as for a model of the hub; None when there is none."""
+        from infc.resolve.llm_json import llm_from_text
+
         found = self._read("llm", _mentions(json.dumps(name, ensure_ascii=False)), llm_from_text)
         return next((profile for profile in found if profile.name == name), None)
 
-    def llm_path(self, profile: LlmProfile) -> Path:
+    def llm_path(self, profile: "LlmProfile") -> Path:
         """Where the profile of a language model is, or would be, committed: the name follows from its content."""
+        from infc.resolve.llm_json import text_from_llm
+
         return self._path("llm", text_from_llm(profile))
 
-    def add_llm(self, profile: LlmProfile) -> Path:
+    def add_llm(self, profile: "LlmProfile") -> Path:
         """Commit the profile of a language model; earlier ones of the same config and name go. Returns the file."""
+        from infc.resolve.llm_json import llm_from_text, text_from_llm
+
         return self._add("llm", text_from_llm(profile), self._stale("llm", profile, llm_from_text, _llm_identity))
 
-    def step_times(self, model_digest: str) -> tuple[StepTimeProfile, ...]:
+    def step_times(self, model_digest: str) -> "tuple[StepTimeProfile, ...]":
         """Measured step times of a language model, in the order of their file names."""
+        from infc.resolve.llm_json import step_times_from_text
+
         profiles = self._read("step-time", _mentions(model_digest), step_times_from_text)
         known = self.only_measurements
         return tuple(
@@ -117,8 +128,10 @@ class ProfileStore:
             if profile.model_digest == model_digest and (known is None or step_time_name(profile) in known)
         )
 
-    def add_step_times(self, profile: StepTimeProfile) -> Path:
+    def add_step_times(self, profile: "StepTimeProfile") -> Path:
         """Commit measured step times; earlier ones of the same model, precision, device and parallelism go."""
+        from infc.resolve.llm_json import step_times_from_text, text_from_step_times
+
         stale = self._stale("step-time", profile, step_times_from_text, _step_time_identity)
         return self._add("step-time", text_from_step_times(profile), stale)
 
@@ -263,8 +276,10 @@ def measurement_name(profile: ServiceTimeProfile) -> str:
     return f"service-time-{hashlib.sha256(text_from_service_times(profile).encode()).hexdigest()[:12]}"
 
 
-def step_time_name(profile: StepTimeProfile) -> str:
+def step_time_name(profile: "StepTimeProfile") -> str:
     """The name of the file, without its ending, that stored step times have: it follows from their content."""
+    from infc.resolve.llm_json import text_from_step_times
+
     return f"step-time-{hashlib.sha256(text_from_step_times(profile).encode()).hexdigest()[:12]}"
 
 
@@ -285,11 +300,11 @@ def _service_time_identity(profile: ServiceTimeProfile) -> object:
     return (profile.model_digest, profile.precision, profile.hardware_id, profile.engine_kind, profile.instances)
 
 
-def _llm_identity(profile: LlmProfile) -> object:
+def _llm_identity(profile: "LlmProfile") -> object:
     return (profile.digest, profile.name)
 
 
-def _step_time_identity(profile: StepTimeProfile) -> object:
+def _step_time_identity(profile: "StepTimeProfile") -> object:
     return (profile.model_digest, profile.precision, profile.hardware_id, profile.tensor_parallel)
 
 
