@@ -19,7 +19,7 @@ from infc.perf.analytic import step_time
 from infc.perf.coefficients import PATH, DeviceCoefficients, coefficients_from_json
 from infc.perf.neighbours import shrunk
 from perf_errors import Mask, interval_classes, nested_coverage, print_tables, report, widths
-from perf_table import ARCHITECTURES, NAMES, PRIORS, Array, Row, Table, predict, read_rows, work_of
+from perf_table import ARCHITECTURES, NAMES, PRIORS, SWEEP, Array, Row, Table, predict, read_rows, work_of
 
 FOLDS = 6
 STEP = 1e-4
@@ -94,7 +94,7 @@ def corrected_by_neighbours(rows: Sequence[Row], table: Table, errors: Array) ->
     """Held-out errors after the device was corrected by the errors of up to three other models on it, as infc does."""
     corrected = errors.copy()
     means: dict[str, dict[str, float]] = {}
-    for hardware in table.hardware:
+    for hardware in sorted({row.hardware for row in rows}):
         mine = [
             (r.model, e)
             for r, e, is_engine in zip(rows, errors, table.is_engine, strict=True)
@@ -112,7 +112,8 @@ def corrected_by_neighbours(rows: Sequence[Row], table: Table, errors: Array) ->
 def gpu_json(theta: Array, table: Table) -> dict[str, object]:
     """The fitted coefficients in the file's form; classes and precisions without data take a neighbour's value."""
     value = {name: float(f"{math.exp(t):.4g}") for name, t in zip(NAMES, theta, strict=False)}
-    factors = {h: round(math.exp(t), 3) for h, t in zip(table.hardware, theta[len(NAMES) :], strict=True)}
+    fitted = zip(table.hardware, theta[len(NAMES) :], strict=True)
+    factors = {hardware: round(math.exp(t), 3) for hardware, t in fitted if not hardware.endswith(SWEEP)}
     by_architecture = {a: value[f"architecture.{a}"] for a in ARCHITECTURES}
     by_architecture |= {f"{a}/int8": value[f"int8.{a}"] for a in ARCHITECTURES}
     by_architecture |= {"Ada Lovelace/fp8": value["fp8.Ada Lovelace"], "Blackwell": value["architecture.Hopper"]}
@@ -135,6 +136,7 @@ def gpu_json(theta: Array, table: Table) -> dict[str, object]:
         "activation_scale": {"int8": value["activations.int8"], "fp8": value["activations.int8"]},
         "cache_reach": value["cache_reach"],
         "score_bytes": value["score_bytes"],
+        "unfused_scores": value["unfused_scores"],
         "power_factor": {"int8": value["power.int8"]},
         "kernel_cycles": {
             **dict.fromkeys(("conv", "grouped-conv", "depthwise-conv"), value["cycles.conv"]),
@@ -146,6 +148,7 @@ def gpu_json(theta: Array, table: Table) -> dict[str, object]:
         "floor_s": value["floor_s"],
         "watts_per_flops": {a: value[f"watts.{a}"] for a in ARCHITECTURES} | {"Blackwell": value["watts.Hopper"]},
         "power_exponent": value["power_exponent"],
+        "kind_factor": {"jetson": value["jetson"]},
         "device_factor": factors,
     }
 
@@ -167,16 +170,16 @@ def validate(rows: Sequence[Row], table: Table, theta: Array) -> dict[str, dict[
     found: dict[str, dict[str, float]] = {}
     for label, by_device in (("seen", False), ("unseen", True)):
         errors, fold = held_out(rows, table, theta, by_device=by_device)
-        groups = len(set(table.hardware)) if by_device else len({r.pair for r in rows})
-        inside = nested_coverage(errors, classes, table.is_engine, fold, groups)
-        found[label] = widths(errors, classes, table.is_engine, groups)
+        group = np.array([r.hardware if by_device else "/".join(r.pair) for r in rows])
+        inside = nested_coverage(errors, classes, table.is_engine, fold, group)
+        found[label] = widths(errors, classes, table.is_engine, group)
         what = "whole devices" if by_device else "(model, hardware) pairs"
         print(f"\n{what} left out; intervals as wide as the other folds say, x{found[label]}")
         summary(rows, table, errors, inside)
         if by_device:
             corrected = corrected_by_neighbours(rows, table, errors)
-            held = nested_coverage(corrected, classes, table.is_engine, fold, groups)
-            found["similar"] = widths(corrected, classes, table.is_engine, groups)
+            held = nested_coverage(corrected, classes, table.is_engine, fold, group)
+            found["similar"] = widths(corrected, classes, table.is_engine, group)
             print(f"the same, corrected by the other models measured on the device, x{found['similar']}")
             summary(rows, table, corrected, held)
         print_tables(rows, table, errors, inside, what)

@@ -5,6 +5,7 @@ import json
 import math
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,8 +48,8 @@ def fit_cpu() -> tuple[dict[str, object], dict[str, object]]:
         return found
 
     def best(left_out: str | None) -> tuple[float, float]:
-        grid = [(e, v) for e in np.arange(0.4, 1.21, 0.02) for v in (0.1, 0.15, 0.2, 0.3, 0.45, 0.7)]
-        return min(grid, key=lambda g: sum(float(np.mean(np.abs(e))) for e in errors(*g, left_out).values()))
+        grid = [(float(e), v) for e in np.arange(0.4, 1.21, 0.02) for v in (0.1, 0.15, 0.2, 0.3, 0.45, 0.7)]
+        return min(grid, key=lambda g: sum(float(np.mean(np.abs(e))) for e in errors(g[0], g[1], left_out).values()))
 
     held = []
     for model in sorted({r["model"] for r in rows}):
@@ -67,7 +68,7 @@ def fit_cpu() -> tuple[dict[str, object], dict[str, object]]:
     return cpu_json(*chosen), spread
 
 
-def cpu_json(efficiency: float, vector: float) -> dict[str, object]:
+def cpu_json(efficiency: float, vector: float) -> dict[str, Any]:
     """Coefficients of a CPU thread. INT8: ONNX Runtime without VNNI is about as fast as FP32, half its INT8 peak."""
     share = round(float(efficiency), 3)
     return {
@@ -82,6 +83,7 @@ def cpu_json(efficiency: float, vector: float) -> dict[str, object]:
         "architecture_factor": {},
         "activation_scale": {},
         "score_bytes": 0.0,
+        "unfused_scores": 1.0,
         "cycles_factor": {},
         "power_factor": {},
         "vector_efficiency": round(float(vector), 3),
@@ -91,5 +93,6 @@ def cpu_json(efficiency: float, vector: float) -> dict[str, object]:
         "floor_s": 1e-5,
         "watts_per_flops": {},
         "power_exponent": 0.5,
+        "kind_factor": {},
         "device_factor": {},
     }

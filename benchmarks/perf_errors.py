@@ -12,6 +12,7 @@ from perf_table import Row, Table
 
 Array: TypeAlias = npt.NDArray[np.float64]
 Mask: TypeAlias = npt.NDArray[np.bool_]
+Names: TypeAlias = npt.NDArray[np.str_]
 
 SMALL = 0.35
 """Below this share of device-bound time an execution counts as small work when its interval is chosen."""
@@ -21,7 +22,7 @@ FEW = 15
 def half_width(errors: Array, groups: int | None = None) -> float:
     """The factor that holds nine of ten held-out rows, with the finite-sample correction.
 
-    Rows that share a device or a pair err together: they are as many independent cases as there are `groups`.
+    Rows that share a device or a pair err together: they are only as many independent cases as there are `groups`.
     """
     ordered = np.sort(np.abs(errors))
     count = min(len(ordered), groups or len(ordered))
@@ -40,28 +41,31 @@ def report(name: str, errors: Array, covered: float | None = None) -> None:
     print(f"{name:<46}{len(errors):>5} rows  median error {middle:6.1%}  p90 {most:6.1%}  bias {bias:+6.1%}{tail}")
 
 
-def interval_classes(rows: Sequence[Row], share: Array) -> npt.NDArray[np.str_]:
+def interval_classes(rows: Sequence[Row], share: Array) -> Names:
     """The class of each row whose residuals set the width of its interval: small work, large work, large attention."""
     has_attention = np.array([OperatorClass.ATTENTION in row.work.classes for row in rows])
     return np.where(share < SMALL, "small", np.where(has_attention, "attention", "large"))
 
 
-def widths(errors: Array, classes: npt.NDArray[np.str_], chosen: Mask, groups: int) -> dict[str, float]:
-    """Half-width by class, of the chosen rows; a class with few of them takes all rows' if that is wider."""
-    everything = half_width(errors[chosen], groups)
+def widths(errors: Array, classes: Names, chosen: Mask, group: Names) -> dict[str, float]:
+    """Half-width by class, of the chosen rows; a class with few of them takes all rows' if that is wider.
+
+    `group` is what each row was held out with: its pair or its device.
+    """
+    everything = half_width(errors[chosen], len(np.unique(group[chosen])))
     found = {}
     for name in ("small", "large", "attention"):
         mask = chosen & (classes == name)
-        own = half_width(errors[mask], groups) if mask.any() else everything
+        own = half_width(errors[mask], len(np.unique(group[mask]))) if mask.any() else everything
         found[name] = round(own if mask.sum() >= FEW else max(own, everything), 3)
     return found
 
 
-def nested_coverage(errors: Array, classes: npt.NDArray[np.str_], chosen: Mask, fold: Array, groups: int) -> Mask:
+def nested_coverage(errors: Array, classes: Names, chosen: Mask, fold: Array, group: Names) -> Mask:
     """Which rows an interval holds whose width comes from the other folds alone."""
     inside = np.zeros(len(errors), dtype=bool)
     for number in np.unique(fold):
-        width = widths(errors, classes, chosen & (fold != number), groups)
+        width = widths(errors, classes, chosen & (fold != number), group)
         limit = np.array([width[name] for name in classes])
         here = fold == number
         inside[here] = (np.abs(errors) <= np.log(limit))[here]

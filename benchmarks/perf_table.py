@@ -15,7 +15,15 @@ import numpy.typing as npt
 from infc.ir.hardware import Hardware
 from infc.ir.model_profile import OperatorClass
 from infc.ir.precision import Precision
-from infc.perf.analytic import CACHE_HIT, HALF_BYTES, QUANTISED, REFERENCE_CLOCK_HZ, matrix_peak, multiprocessors_of
+from infc.perf.analytic import (
+    CACHE_HIT,
+    HALF_BYTES,
+    QUANTISED,
+    REFERENCE_CLOCK_HZ,
+    has_odd_heads,
+    matrix_peak,
+    multiprocessors_of,
+)
 from infc.perf.device import DeviceLimits, device_limits
 from infc.perf.tiles import busy_flops
 from infc.perf.work import KernelWork
@@ -33,6 +41,8 @@ PRECISIONS = ("fp16", "int8", "fp8", "fp32")
 HARNESSES = ("mlperf", "triton", "yolo", "yolo-benchmark", "mmdeploy", "jetson-lab", "mlperf-dla", "eager", "compile")
 ENGINE_HARNESSES = HARNESSES[:6]
 """Harnesses that run TensorRT engines on the GPU alone."""
+SWEEP = "/triton"
+"""Ends the key of a device's factor in the Triton sweeps of 2021, whose engines tell little of its other rows."""
 PRIORS: dict[str, tuple[float, float]] = {
     # name: (typical value, spread as a factor); Source: kernel tables and datasheets, see benchmarks/data/README.md
     "efficiency.conv": (0.7, 1.4),
@@ -57,9 +67,11 @@ PRIORS: dict[str, tuple[float, float]] = {
     "cycles.Turing": (1.3, 1.3),
     "floor_s": (3e-5, 1.7),
     "host.yolo-benchmark": (1.5e-3, 1.6),
-    "triton.scores": (2.0, 1.6),
+    "unfused_scores": (2.0, 1.6),
     "power.int8": (0.85, 1.2),
     **{f"watts.{name}": (1.2e-12, 1.5) for name in ARCHITECTURES},
+    "watts.Turing": (2.4e-12, 1.3),  # cards of that process at full power: 2080 Ti 2.3e-12, V100 2.4e-12
+    "jetson": (1.0, 1.2),
     "power_exponent": (0.4, 1.4),
     "eager.compute": (1.15, 1.15),
     "eager.memory": (1.7, 1.3),
@@ -171,7 +183,8 @@ class Table:
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = rows
-        self.hardware = sorted({r.hardware for r in rows})
+        keys = [r.hardware + (SWEEP if r.harness == "triton" else "") for r in rows]
+        self.hardware = sorted(set(keys))
         runs = [(number, batch) for number, row in enumerate(rows) for batch in row.batches]
         self.run_row = np.array([number for number, _ in runs])
         self.run_batch = np.array([float(batch) for _, batch in runs])
@@ -195,12 +208,13 @@ class Table:
                     work.weights * row.precision.weight_bytes,
                     np.array([float(c in QUANTISED) for c in work.classes]),
                     np.where(kind == 2, work.outputs(batch)[:, 0], 0.0),
+                    has_odd_heads(flops, work.outputs(batch))[:, 0] * 1.0,
                 )
             )
         flat = [np.concatenate(part) for part in zip(*columns, strict=True)]
         self.run, self.kind = flat[0].astype(int), flat[1].astype(int)
         self.times, self.busy, self.fill, self.activations, self.constants = flat[2:7]
-        self.scores = flat[8]
+        self.scores, self.has_odd_heads = flat[8], flat[9] > 0.0
         self.index = self.run_row[self.run]
         bytes_of = np.array([r.precision.activation_bytes for r in rows])[self.index]
         is_half = (bytes_of < HALF_BYTES) & (flat[7] == 0.0)
@@ -220,7 +234,8 @@ class Table:
         self.harness = np.array([HARNESSES.index(r.harness) for r in rows])
         self.is_engine = self.harness < len(ENGINE_HARNESSES)
         self.eager_bytes = np.array([r.eager_elements * 2.0 for r in rows])
-        self.device = np.array([self.hardware.index(r.hardware) for r in rows])
+        self.device = np.array([self.hardware.index(key) for key in keys])
+        self.as_shipped = np.array([self.hardware.index(r.hardware) if r.hardware in keys else -1 for r in rows])
         groups = Counter((r.pair, r.harness) for r in rows)
         trust = {"eager": 0.4, "compile": 0.8, "yolo-benchmark": 1.5, "mlperf-dla": 0.0}
         self.weight = np.array([trust.get(r.harness, 3.0) / math.sqrt(groups[r.pair, r.harness]) for r in rows])
@@ -229,10 +244,13 @@ class Table:
 def predict(theta: Array, table: Table, *, with_harness: bool = True) -> tuple[Array, Array]:
     """Seconds per item of every row, and the share of the time in which the device is the limit.
 
-    Without the harness, what infc says of a TensorRT engine: no Python predictor, attention fused.
+    Without the harness, what infc says of a TensorRT engine: no Python predictor, attention fused, the device's factor
+    of the other rows.
     """
     value = dict(zip(NAMES, np.exp(theta[: len(NAMES)]), strict=True))
-    device = np.exp(theta[len(NAMES) :])[table.device]
+    factors = np.append(np.exp(theta[len(NAMES) :]), 1.0)
+    device = factors[table.device if with_harness else table.as_shipped]
+    device = device * np.where(table.is_capped, 1.0, value["jetson"])
     needed = np.array([value[f"watts.{a}"] for a in ARCHITECTURES])[table.architecture]
     needed = needed * np.where(table.precision == 1, value["power.int8"], 1.0)
     share = np.where(table.is_capped, np.minimum(1.0, (table.watts / needed) ** value["power_exponent"]), 1.0)
@@ -259,8 +277,8 @@ def predict(theta: Array, table: Table, *, with_harness: bool = True) -> tuple[A
     activations = table.activations * np.where(table.is_scaled, value["activations.int8"], 1.0)
     resident = np.minimum(1.0, value["cache_reach"] * table.l2[row] / np.maximum(activations, 1.0))
     moved = activations * (1.0 - CACHE_HIT * resident) + table.constants
-    is_unfused = table.harness == HARNESSES.index("triton")
-    moved += table.scores * value["score_bytes"] * np.where(is_unfused & with_harness, value["triton.scores"], 1.0)[row]
+    is_unfused = table.has_odd_heads | ((table.harness == HARNESSES.index("triton")) & with_harness)[row]
+    moved += table.scores * value["score_bytes"] * np.where(is_unfused, value["unfused_scores"], 1.0)
     bandwidth = table.bandwidth * value["bandwidth_efficiency"]
     memory = moved * heavy[table.harness][row] / bandwidth[row]
     cycles = np.array([value[f"cycles.{name}"] for name in CYCLES])

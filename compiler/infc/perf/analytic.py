@@ -8,6 +8,7 @@ batches do not fill large devices; the cycles term does not shrink with the peak
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from infc.ir.model_profile import OperatorClass
 from infc.ir.precision import Precision
@@ -30,6 +31,7 @@ TILED = (OperatorClass.CONV, OperatorClass.GEMM)
 QUANTISED = (*TILED, OperatorClass.GROUPED_CONV, OperatorClass.DEPTHWISE_CONV, OperatorClass.REDUCTION)
 """Classes that a quantised engine runs on quantised activations."""
 HALF_BYTES = 2.0
+HEAD_STEP = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +63,31 @@ def step_time(
     activations = work.traffic(batches) * element[:, None]
     moved = uncached(activations, device.l2_bytes, fitted.cache_reach) + work.weights[:, None] * precision.weight_bytes
     is_attention = np.array([c is OperatorClass.ATTENTION for c in work.classes])
-    moved += np.where(is_attention[:, None], work.outputs(batches) * fitted.score_bytes, 0.0)
+    scores = work.outputs(batches)
+    scores *= np.where(has_odd_heads(flops, scores), fitted.unfused_scores, 1.0) * fitted.score_bytes
+    moved += np.where(is_attention[:, None], scores, 0.0)
     memory = moved / (device.bandwidth_bytes_per_s * fitted.bandwidth_efficiency)
     clock = device.clock_hz or REFERENCE_CLOCK_HZ
     other = fitted.kernel_cycles["other"]
     fixed = np.array([fitted.kernel_cycles.get(c.value, other) for c in work.classes]) / clock
     fixed *= fitted.cycles_factor.get(device.architecture, 1.0)
-    bound = np.maximum(compute, memory).sum(axis=0) / fitted.device_factor.get(device.hardware_id, 1.0)
+    factor = fitted.device_factor.get(device.hardware_id, 1.0) * fitted.kind_factor.get(device.kind, 1.0)
+    bound = np.maximum(compute, memory).sum(axis=0) / factor
     return StepTime(seconds=bound + float(fixed.sum()) + fitted.floor_s, device_s=bound)
+
+
+def has_odd_heads(flops: FloatArray, scores: FloatArray) -> npt.NDArray[np.bool_]:
+    """Whether attention's heads have a size that fused kernels do not take, so that its scores go through memory.
+
+    Each score costs two products of the head's size: 4 FLOPs per element of it.
+
+    Source: FlashAttention's documentation and the kernels like it: head sizes are multiples of 8.
+
+    >>> has_odd_heads(np.array([4.0 * 64, 4.0 * 26]), np.array([1.0, 1.0])).tolist()
+    [False, True]
+    """
+    size = flops / (4.0 * np.maximum(scores, 1.0))
+    return np.abs(size - HEAD_STEP * np.round(size / HEAD_STEP)) > 0.5
 
 
 def activation_bytes(operator_class: OperatorClass, precision: Precision, fitted: DeviceCoefficients) -> float:

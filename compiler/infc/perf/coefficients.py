@@ -17,11 +17,13 @@ class DeviceCoefficients:
     precision (FP16 on a GPU, FP32 on a CPU); `precision_factor` multiplies it for others, `architecture_factor` by
     architecture, or by `architecture/precision`. `vector_efficiency` is the share of the FP32 peak for work outside
     the matrix units. `activation_scale` is by how much the activations that cross memory differ from the bytes of the
-    precision. `score_bytes` is what an attention score costs in memory traffic, or in work that takes as long.
+    precision. `score_bytes` is what an attention score costs in memory traffic, or in work that takes as long;
+    `unfused_scores` multiplies it where attention is not one fused kernel.
     `kernel_cycles` is what a kernel costs however small it is, in device clock cycles, by operator class ("other" for
     the rest), `cycles_factor` multiplies it by architecture; `floor_s` is paid once per execution. `watts_per_flops`
     is the power per FP16 FLOP/s at which an architecture no longer throttles; below it clocks fall with
-    `power_exponent`; `power_factor` is what a precision draws against FP16, each at its own peak. `device_factor`
+    `power_exponent`; `power_factor` is what a precision draws against FP16, each at its own peak. `kind_factor` is
+    what a kind of device reaches against discrete GPUs (modules share power and memory with their CPU), `device_factor`
     corrects single devices that were measured (1 is none).
     """
 
@@ -33,12 +35,14 @@ class DeviceCoefficients:
     activation_scale: Mapping[str, float]
     cache_reach: float
     score_bytes: float
+    unfused_scores: float
     kernel_cycles: Mapping[str, float]
     cycles_factor: Mapping[str, float]
     floor_s: float
     watts_per_flops: Mapping[str, float]
     power_factor: Mapping[str, float]
     power_exponent: float
+    kind_factor: Mapping[str, float]
     device_factor: Mapping[str, float]
 
 
