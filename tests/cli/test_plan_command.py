@@ -94,6 +94,17 @@ def test_planning_imports_no_heavy_module() -> None:
     assert shown.splitlines()[-1] == "[]"
 
 
+def save_convolution(path: Path) -> None:
+    """One convolution of 3.7 GFLOP."""
+    onnx = pytest.importorskip("onnx", reason="makes the model of the test")
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    weights = helper.make_tensor("weights", kind, [64, 64, 3, 3], bytes(4 * 64 * 64 * 9), raw=True)
+    node = helper.make_node("Conv", ["image", "weights"], ["made"], pads=[1, 1, 1, 1])
+    ends = [helper.make_tensor_value_info(name, kind, ["batch", 64, 224, 224]) for name in ("image", "made")]
+    graph = helper.make_graph([node], "convolution", ends[:1], ends[1:], [weights])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10), path)
+
+
 def test_predict_answers_with_intervals() -> None:
     """The JSON validates, and a larger batch has a larger throughput."""
     shown = []
@@ -107,10 +118,27 @@ def test_predict_answers_with_intervals() -> None:
     assert shown[1] > shown[0]
 
 
+def test_accelerators_of_a_module_add_throughput_and_leave_the_latency(tmp_path: Path) -> None:
+    """With --dla the JSON keeps its shape; the text says how much of the throughput they make."""
+    model = tmp_path / "conv.onnx"
+    save_convolution(model)
+    asked = ("predict", str(model), "--hardware", "jetson-agx-orin-64gb", "--precision", "int8", "--batch", "8")
+    alone, together = (json.loads(run(*asked, *more, "--format", "json")[1]) for more in ((), ("--dla",)))
+    jsonschema.validate(together, predict_schema())
+    assert together["latency_ms"] == alone["latency_ms"]
+    assert together["throughput_per_s"]["value"] > alone["throughput_per_s"]["value"]
+    code, out, _ = run(*asked, "--dla")
+    assert code == 0
+    assert "of the DLAs" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (("--hardware", "t4", "--precision", "fp8"), 1, "predict-unsupported"),
+        (("--hardware", "l4", "--precision", "int8", "--dla"), 1, "no deep learning accelerator"),
+        (("--hardware", "jetson-agx-orin-64gb", "--precision", "fp16", "--dla"), 1, "INT8 only"),
+        (("--hardware", "jetson-agx-orin-64gb", "--precision", "int8", "--dla"), 1, "from 1 GFLOP"),
         (("--hardware", "l44", "--precision", "fp16"), 5, "target-unknown"),
         (("--hardware", "l4", "--precision", "fp16", "--axes", "seq=8"), 5, "predict-axes"),
         (("--hardware", "l4", "--precision", "fp16", "--power-mode", "25W"), 5, "predict-power-mode"),

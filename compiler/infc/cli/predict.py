@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("fp32", "tf32", "bf16", "fp16", "fp8", "int8", "int4", "fp4")
 CACHE_PRECISIONS = ("bf16", "fp16", "fp8", "int8", "fp4")
-_ONNX_OPTIONS = ("batch", "axes")
+_ONNX_OPTIONS = ("batch", "axes", "dla")
 _LLM_OPTIONS = (
     *("tp", "concurrency", "isl", "osl", "kv_precision", "engine"),
     *("max_num_seqs", "max_num_batched_tokens", "step_times"),
@@ -62,6 +62,7 @@ def _axes(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...])
     help="LLM: infc's own model, or aiconfigurator's tables where it has them (extra aic).",
 )
 @click.option("--power-mode", metavar="MODE", help="nvpmodel mode of a Jetson module, such as 25W.")
+@click.option("--dla", is_flag=True, help="ONNX: throughput with the module's DLAs beside its GPU (INT8).")
 @click.option("--format", "format", type=click.Choice(("text", "json")), default="text", show_default=True)
 @click.option(
     "--overlay",
@@ -86,6 +87,7 @@ def command(
     max_num_batched_tokens: int | None,
     step_times: str,
     power_mode: str | None,
+    dla: bool,
     format: str,
     overlay: Path | None,
 ) -> int:
@@ -93,7 +95,8 @@ def command(
 
     An ONNX model: one execution at a time, back to back, as published benchmarks run: inputs and outputs stay on
     the device, no server and no queue; a Jetson module runs at its data sheet's clocks unless --power-mode names a
-    mode. A stored measurement of this model wins over the prediction (basis: measured); of other models on the device,
+    mode. With --dla the throughput is of its GPU and its deep learning accelerators together, the latency of the GPU. A
+    stored measurement of this model wins over the prediction (basis: measured); of other models on the device,
     it corrects it (calibrated).
 
     A language model (its config.json, or the folder of its checkpoint): a server with so many requests in its hands at
@@ -110,7 +113,7 @@ def command(
       infc predict llama-70b/ --hardware h100-sxm --precision fp8 --tp 4 --concurrency 32 --isl 8192 --osl 1024
     """
     if model.suffix != ".json" and not model.is_dir():
-        return _predict_onnx(context, model, hardware, precision, batch, axes, power_mode, format, overlay)
+        return _predict_onnx(context, model, hardware, precision, batch, axes, power_mode, dla, format, overlay)
     _refuse_options(context, _ONNX_OPTIONS, "is for ONNX models; this is the config of a language model")
     if concurrency is None or isl is None or osl is None:
         missing = ", ".join(f"--{name}" for name in _LLM_NEEDED if context.params[name] is None)
@@ -156,6 +159,7 @@ def _predict_onnx(
     batch: int,
     axes: dict[str, int],
     power_mode: str | None,
+    dla: bool,
     format: str,
     overlay: Path | None,
 ) -> int:
@@ -174,6 +178,7 @@ def _predict_onnx(
             batch=batch,
             axes=axes,
             power_mode=power_mode,
+            with_dla=dla,
         ),
         overlay,
     )

@@ -25,6 +25,14 @@ class Interval:
         """An interval of width zero, for numbers that are known."""
         return Interval(value=value, low=value, high=value)
 
+    def plus(self, other: "Interval") -> "Interval":
+        """The sum, with bounds as if both missed the same way.
+
+        >>> Interval(value=2.0, low=1.0, high=4.0).plus(Interval.exact(3.0))
+        Interval(value=5.0, low=4.0, high=7.0)
+        """
+        return Interval(value=self.value + other.value, low=self.low + other.low, high=self.high + other.high)
+
     def scaled(self, factor: float) -> "Interval":
         """The interval times a positive constant."""
         return Interval(value=self.value * factor, low=self.low * factor, high=self.high * factor)

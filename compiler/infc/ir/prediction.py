@@ -18,7 +18,10 @@ StepTimeSource: TypeAlias = Literal["model", "aic"]
 
 @dataclass(frozen=True, kw_only=True)
 class PredictQuestion:
-    """What is asked: `axes` are the sizes of the model's dynamic axes but the batch."""
+    """What is asked: `axes` are the sizes of the model's dynamic axes but the batch.
+
+    `with_dla` asks for the throughput of a Jetson module whose deep learning accelerators run beside its GPU.
+    """
 
     model: Path
     hardware: str
@@ -26,13 +29,15 @@ class PredictQuestion:
     batch: int
     axes: Mapping[str, int]
     power_mode: str | None
+    with_dla: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
     """One execution at a time, back to back, as published benchmarks run: copies included, no server, no queue.
 
-    `throughput_per_s` counts items. Intervals hold 90%.
+    `throughput_per_s` counts items; what the accelerators add to it is `dla_throughput_per_s`, None where they were not
+    asked for. Intervals hold 90%.
     """
 
     question: PredictQuestion
@@ -42,6 +47,7 @@ class Prediction:
     power_w: Interval | None
     basis: Basis
     diagnostics: tuple[Diagnostic, ...]
+    dla_throughput_per_s: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,14 @@ _RUNNABLE = frozenset(
         OperatorClass.REDUCTION,
         OperatorClass.ELEMENTWISE,
         OperatorClass.GEMM,
+        OperatorClass.DATA_MOVEMENT,
     )
 )
+"""Of data movement a DLA has concatenation, slicing and resizing; what is left to the GPU at the ends of a network was
+part of the measured RetinaNet runs.
+"""
+LEAST_FLOPS = 1e9
+"""Below this work per item a DLA's cost per task counts, of which there is no measurement."""
 
 
 def dla_throughput_per_s(
@@ -34,7 +40,7 @@ def dla_throughput_per_s(
     """Items per second that the DLAs of `hardware` add to its GPU at INT8, all of them busy.
 
     Unsupported on modules and in power modes without a DLA, in other precisions (no measurement to go by), and for
-    networks with operators that a DLA leaves to the GPU: attention, normalisation, softmax, data movement.
+    networks with operators that a DLA leaves to the GPU (attention, normalisation, softmax) or with too little work.
     """
     mode = find_power_mode(hardware, power_mode)
     if hardware.dla is None or mode is None or mode.dla_int8_flops <= 0.0:
@@ -46,7 +52,9 @@ def dla_throughput_per_s(
     if left:
         return Unsupported(reason=f"a DLA leaves operators of this model to the GPU: {', '.join(left)}")
     flops = float(work.flops_fixed.sum() + work.flops_per_item.sum())
-    if flops <= 0.0:
-        return Unsupported(reason="the model has no convolutions for a DLA")
+    if flops < LEAST_FLOPS:
+        return Unsupported(
+            reason=f"infc knows DLA times from {LEAST_FLOPS / 1e9:.0f} GFLOP per item, not {flops / 1e9:.2g}"
+        )
     value = mode.dla_int8_flops * DLA_EFFICIENCY / flops
     return Interval(value=value, low=value / DLA_SPREAD, high=value * DLA_SPREAD)

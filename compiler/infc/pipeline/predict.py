@@ -9,7 +9,8 @@ from infc.ir.hardware import Hardware
 from infc.ir.interval import Interval
 from infc.ir.model_profile import ModelProfile
 from infc.ir.prediction import Prediction, PredictQuestion
-from infc.perf import Unsupported, device_memory, device_power, kernel_work, service_time
+from infc.perf import Unsupported, device_memory, device_power, dla_throughput_per_s, kernel_work, service_time
+from infc.perf.work import KernelWork
 from infc.pipeline.plan import overlay_of, profile_store
 from infc.resolve.model import model_profile
 from infc.resolve.targets import load_catalogue
@@ -48,31 +49,41 @@ def predict(question: PredictQuestion, overlay: Path | None = None) -> Predictio
         work=work,
     )
     if isinstance(curve, Unsupported):
-        return (
-            *problems,
-            Diagnostic(
-                id="predict-unsupported",
-                message=f"{hardware.id} cannot run {question.precision.value}: {curve.reason}",
-                help="infc targets show prints the precisions of a device",
-            ),
-        )
+        message = f"{hardware.id} cannot run {question.precision.value}: {curve.reason}"
+        help = "infc targets show prints the precisions of a device"
+        return (*problems, Diagnostic(id="predict-unsupported", message=message, help=help))
+    accelerators = _accelerators(question, hardware, work)
+    if isinstance(accelerators, Unsupported):
+        message = f"{hardware.id} cannot add accelerators: {accelerators.reason}"
+        return (*problems, Diagnostic(id="predict-unsupported", message=message, help="leave --dla out"))
     latency = curve.at(question.batch)
+    throughput = Interval(
+        value=question.batch / latency.value, low=question.batch / latency.high, high=question.batch / latency.low
+    )
     return Prediction(
         question=question,
         latency_s=latency,
-        throughput_per_s=Interval(
-            value=question.batch / latency.value, low=question.batch / latency.high, high=question.batch / latency.low
-        ),
+        throughput_per_s=throughput if accelerators is None else throughput.plus(accelerators),
         memory=device_memory(work, device, question.precision, question.batch, 1),
         power_w=device_power(device, 1.0, question.power_mode),
         basis=curve.basis,
         diagnostics=problems,
+        dla_throughput_per_s=accelerators,
     )
 
 
 def as_published(hardware: Hardware, power_mode: str | None) -> Hardware:
     """The device as benchmarks run it: a Jetson module runs at its data sheet's clocks unless a mode is named."""
     return replace(hardware, power_modes=()) if power_mode is None else hardware
+
+
+def _accelerators(question: PredictQuestion, hardware: Hardware, work: KernelWork) -> Interval | Unsupported | None:
+    """What the accelerators add, None when not asked; with no mode named in the mode that clocks them highest."""
+    if not question.with_dla:
+        return None
+    fastest = max(hardware.power_modes, key=lambda mode: mode.dla_int8_flops, default=None)
+    mode = question.power_mode or (None if fastest is None else fastest.name)
+    return dla_throughput_per_s(work, hardware, question.precision, mode)
 
 
 def power_mode_problem(power_mode: str | None, hardware: Hardware) -> tuple[Diagnostic, ...]:

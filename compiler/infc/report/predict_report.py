@@ -44,6 +44,9 @@ def render_prediction_text(prediction: Prediction) -> str:
         _line("throughput", *(f"{v:,.4g}/s" for v in (throughput.value, throughput.low, throughput.high))),
         _line("memory", *(f"{v:.2f} GiB" for v in (memory.value, memory.low, memory.high))),
     ]
+    if prediction.dla_throughput_per_s is not None:
+        dla = prediction.dla_throughput_per_s
+        lines.insert(3, _line("of the DLAs", *(f"{v:,.4g}/s" for v in (dla.value, dla.low, dla.high))))
     if prediction.power_w is not None:
         power = prediction.power_w
         lines.append(_line("power", *(f"{v:.3g} W" for v in (power.value, power.low, power.high))))
