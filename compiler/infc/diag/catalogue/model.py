@@ -57,6 +57,15 @@ MODEL: tuple[DiagnosticKind, ...] = (
         fix="Export the model with fixed sizes or without its post-processing, or measure it with infc calibrate.",
     ),
     DiagnosticKind(
+        id="model-flops-unknown",
+        title="FLOPs of matrix operators could not be found",
+        what="The size of some convolution or matrix product is not known, because the data decides it or because the "
+        "graph computes it in a way that infc cannot follow. Its FLOPs count as none or nearly none.",
+        why="These operators hold most of a network's arithmetic, so its predicted service time is far too low.",
+        example="a second stage that classifies the boxes that NonMaxSuppression kept",
+        fix="Export the model with fixed input sizes (all but the batch), or measure it with infc calibrate.",
+    ),
+    DiagnosticKind(
         id="model-control-flow",
         title="bodies of loops and branches are counted once",
         what="The model holds Loop, Scan or If. How often a body runs depends on the data; it is counted once.",

@@ -14,7 +14,7 @@ from infc.ir.model_profile import Caveat, ModelProfile
 from infc.resolve.model_file import corrupt_model, model_digest, open_model
 from infc.resolve.onnx_analysis.flatten import flatten
 from infc.resolve.onnx_analysis.graph import Graph
-from infc.resolve.onnx_analysis.profile import profile_of
+from infc.resolve.onnx_analysis.profile import Profiled, profile_of
 from infc.resolve.onnx_analysis.shapes import HANDLER_ERRORS, InferredModel, infer_symbolically, load_ir
 
 MAX_FOLDS = 6
@@ -55,6 +55,7 @@ def analyse(path: Path, name: str) -> AnalysisResult:
         return AnalysisResult(profile=None, diagnostics=(corrupt_model(path, "its graph computes nothing"),))
     profiled = profile_of(graph, name=name, digest=model_digest(file), axes=inferred.axes)
     notes = (
+        *_unknown_flops(path, profiled),
         *_unknown_shapes(path, graph),
         *_unknown_operators(path, profiled.unknown_operators),
         *_bodies(path, graph),
@@ -112,6 +113,25 @@ def _unknown_shapes(path: Path, graph: Graph) -> tuple[Diagnostic, ...]:
                 f"operators: {_listed([f'{node.op_type} {node.name!r}' for node in unsized])}",
             ),
             help="give the ONNX file fixed input sizes, or measure it (infc calibrate)",
+        ),
+    )
+
+
+def _unknown_flops(path: Path, profiled: Profiled) -> tuple[Diagnostic, ...]:
+    unsized = profiled.unsized_products
+    if not unsized:
+        return ()
+    return (
+        Diagnostic(
+            id="model-flops-unknown",
+            severity=Severity.WARNING,
+            message=f"the FLOPs of {len(unsized)} of {profiled.products} convolutions and matrix products of "
+            f"{path.name} could not be found",
+            notes=(
+                "they hold most of a network's arithmetic: its predicted service time is far too low",
+                f"operators: {_listed([f'{node.op_type} {node.name!r}' for node in unsized])}",
+            ),
+            help="give the ONNX file fixed input sizes (all but the batch), or measure it (infc calibrate)",
         ),
     )
 

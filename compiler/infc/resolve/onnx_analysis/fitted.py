@@ -21,6 +21,8 @@ from infc.resolve.onnx_analysis.interpretation import FixedShape, Interpretation
 from infc.resolve.onnx_analysis.shapes import InferredModel, clear_shapes, given_shapes
 
 Sizes: TypeAlias = Mapping[str, int]
+Laws: TypeAlias = dict[tuple[int, ...], AxisExpression | None]
+"""What one size is at each point -> its law."""
 
 _BATCH_SIZES = (2, 3, 5)
 _STRIDES = (64, 224, 16)
@@ -42,10 +44,11 @@ def fit_shapes(inferred: InferredModel) -> InferredModel:
     branches: dict[int, bool] = {}
     for stride in _STRIDES if len(inferred.axes) > 1 or not _is_batch_only(inferred) else _STRIDES[:1]:
         points = tuple(_points(inferred, stride))
+        laws: Laws = {}
         found = [interpreter.at(point) for point in points]
         outputs = [value for node in model.graph.all_nodes() for value in node.outputs if value.name]
         wanted = [value for value in outputs if _is_wrong(inferred.shapes.get(id(value)), id(value), found, points)]
-        fitted = {id(v): _fitted_shape([at.shapes.get(id(v)) for at in found], points) for v in wanted}
+        fitted = {id(v): _fitted_shape([at.shapes.get(id(v)) for at in found], points, laws) for v in wanted}
         known = {key: shape for key, shape in fitted.items() if shape is not None}
         if len(known) > len(best) or not branches:
             best = known if len(known) > len(best) else best
@@ -108,14 +111,17 @@ def _points(inferred: InferredModel, stride: int) -> Iterator[Sizes]:
         yield {axis: options[2] for axis, options in sizes.items()}
 
 
-def _fitted_shape(shapes: Sequence[FixedShape], points: Sequence[Sizes]) -> Shape | None:
-    """One law for each dimension, exact at every point; None when a point or a law is missing."""
+def _fitted_shape(shapes: Sequence[FixedShape], points: Sequence[Sizes], laws: Laws) -> Shape | None:
+    """One law for each dimension, exact at every point; None when a point or a law is missing. Adds to `laws`."""
     known = [shape for shape in shapes if shape is not None]
     if len(known) != len(shapes) or len({len(shape) for shape in known}) != 1:
         return None
-    laws = [fitted_law(sizes, points) for sizes in zip(*known, strict=True)]
-    fitted = tuple(law for law in laws if law is not None)
-    return fitted if len(fitted) == len(laws) else None
+    dimensions = tuple(zip(*known, strict=True))
+    for sizes in dimensions:
+        if sizes not in laws:
+            laws[sizes] = fitted_law(sizes, points)
+    fitted = tuple(law for law in (laws[sizes] for sizes in dimensions) if law is not None)
+    return fitted if len(fitted) == len(dimensions) else None
 
 
 @dataclass(frozen=True)

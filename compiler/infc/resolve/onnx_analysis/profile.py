@@ -15,14 +15,26 @@ from infc.resolve.onnx_analysis.liveness import peak_elements
 _PARTIAL_READS = frozenset(
     ("Gather", "GatherND", "GatherElements", "GatherBlockQuantized", "Slice", "EmbedLayerNormalization")
 )
+MATRIX_CLASSES = frozenset((
+    OperatorClass.CONV, OperatorClass.DEPTHWISE_CONV, OperatorClass.GROUPED_CONV, OperatorClass.GEMM,
+    OperatorClass.ATTENTION, OperatorClass.RECURRENT,
+))  # fmt: skip
+"""Operators that hold nearly all arithmetic of a network."""
+_SIZED_BY_DATA = frozenset(("NonZero", "NonMaxSuppression", "Unique", "Compress"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Profiled:
-    """A profile, and the operators that the FLOP table does not know (`domain::type`, sorted)."""
+    """A profile, and what it could not count.
+
+    `unknown_operators` are those that the FLOP table does not know (`domain::type`, sorted). `products` counts the
+    convolutions and other matrix operators; `unsized_products` are those whose FLOPs are not known for want of a size.
+    """
 
     profile: ModelProfile
     unknown_operators: tuple[str, ...]
+    products: int
+    unsized_products: tuple[Node, ...]
 
 
 def profile_of(graph: Graph, *, name: str, digest: str, axes: Sequence[str]) -> Profiled:
@@ -53,7 +65,7 @@ def profile_of(graph: Graph, *, name: str, digest: str, axes: Sequence[str]) -> 
             )
         )
     inputs, outputs = tuple(map(_tensor_spec, graph.inputs)), tuple(map(_tensor_spec, graph.outputs))
-    batch = batch_of(inputs, outputs)
+    batch = batch_of(inputs, tuple(map(_tensor_spec, _telling_outputs(graph))))
     profile = ModelProfile(
         name=name,
         digest=digest,
@@ -74,7 +86,33 @@ def profile_of(graph: Graph, *, name: str, digest: str, axes: Sequence[str]) -> 
         for node, rule in zip(graph.nodes, rules, strict=True)
         if rule is None
     }
-    return Profiled(profile=profile, unknown_operators=tuple(sorted(unknown)))
+    products = [
+        (node, operator)
+        for node, operator in zip(graph.nodes, operators, strict=True)
+        if operator.operator_class in MATRIX_CLASSES
+    ]
+    return Profiled(
+        profile=profile,
+        unknown_operators=tuple(sorted(unknown)),
+        products=len(products),
+        unsized_products=tuple(node for node, operator in products if _is_unsized(node, operator)),
+    )
+
+
+def _telling_outputs(graph: Graph) -> tuple[Value, ...]:
+    """The outputs that say whether there is a batch: all but those whose size was not found for want of a rule.
+
+    Where the data decides sizes, an output of unknown size rather holds what was found in the whole batch.
+    """
+    if any(node.op_type in _SIZED_BY_DATA for node in graph.nodes):
+        return graph.outputs
+    return tuple(value for value in graph.outputs if value.shape is not None)
+
+
+def _is_unsized(node: Node, operator: OperatorProfile) -> bool:
+    """Whether the FLOPs of a matrix operator are not its real ones: a size is unknown, or its rule needs more."""
+    is_unknown = any(value.shape is None for value in (*node.arguments, *node.outputs))
+    return is_unknown or (not operator.flops.terms and bool(operator.output_elements.terms))
 
 
 def _class_of(node: Node, operator_class: OperatorClass) -> OperatorClass:
