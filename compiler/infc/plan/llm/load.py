@@ -133,7 +133,7 @@ class TokenLoader:
     def run(
         self, rate_rps: float, steps: StepTimeModel, batching: ContinuousBatching, kv_cache_tokens: int
     ) -> TokenLoad:
-        """One replica under `rate_rps`."""
+        """One replica under `rate_rps`, scheduled asynchronously: vLLM's default on GPUs."""
         key = (rate_rps, steps, batching, kv_cache_tokens)
         known = self._results.get(key)
         if known is None:
@@ -145,7 +145,7 @@ class TokenLoader:
     ) -> TokenLoad:
         self.simulations += 1
         requests = replace(self.requests, arrivals_s=self._unit / rate_rps)
-        result = simulate(requests, steps, batching, kv_cache_tokens)
+        result = simulate(requests, steps, batching, kv_cache_tokens, has_async_scheduling=True)
         judged = slice(self._left_out, len(requests) - self._left_out)
         ttft, tpot, e2e = result.ttft_s[judged], result.tpot_s[judged], result.e2e_s[judged]
         gaps = result.gaps.percentiles_s(self._percentiles)

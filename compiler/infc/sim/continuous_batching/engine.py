@@ -20,7 +20,8 @@ from infc.sim.continuous_batching.blocks import BlockPool, Hit
 from infc.sim.continuous_batching.decoding import Decoding
 from infc.sim.continuous_batching.step import token_table
 
-_SAME_TIME_S = 1e-9
+SAME_TIME_S = 1e-9
+"""Times that differ by no more are the same: sums of steps are not exact."""
 
 
 class Chunk(NamedTuple):
@@ -114,7 +115,7 @@ class Engine:
 
     def _receive(self) -> None:
         """Queue what has come when the scheduler decides; under async scheduling that is as the last step began."""
-        visible_s = (self._last_start_s if self._is_async else self._now_s) + _SAME_TIME_S
+        visible_s = (self._last_start_s if self._is_async else self._now_s) + SAME_TIME_S
         while self._arrivals and self._arrivals[0][0] <= visible_s:
             self._waiting.append(self._arrivals.popleft()[1])
 
@@ -135,7 +136,7 @@ class Engine:
             if limit == 0:
                 return False
             blocks = decoding.blocks_needed(limit)
-        duration_s = _elapsed_s(limit, first_s, growth_s)
+        duration_s = elapsed_s(limit, first_s, growth_s)
         used = self._kv_blocks - pool.free
         pool.take(blocks)
         self._count(duration_s, count, used + blocks / 2)
@@ -154,16 +155,16 @@ class Engine:
 
     def _steps_until(self, at_s: float, first_s: float, growth_s: float, most: int) -> int:
         """Steps before the scheduler sees a request that comes at `at_s`, or `most` where that is fewer."""
-        left_s = at_s - self._now_s - _SAME_TIME_S
+        left_s = at_s - self._now_s - SAME_TIME_S
         if left_s <= 0.0:
             return 1
         # The positive root of the quadratic in the number of steps, then exact.
         steepness = first_s - growth_s / 2
         root = math.sqrt(max(steepness * steepness + 2 * growth_s * left_s, 0.0))
         found = max(min(math.ceil(2 * left_s / (steepness + root)), most), 1)
-        while found > 1 and _elapsed_s(found - 1, first_s, growth_s) >= left_s:
+        while found > 1 and elapsed_s(found - 1, first_s, growth_s) >= left_s:
             found -= 1
-        while found < most and _elapsed_s(found, first_s, growth_s) < left_s:
+        while found < most and elapsed_s(found, first_s, growth_s) < left_s:
             found += 1
         return min(found + self._is_async, most)
 
@@ -386,10 +387,10 @@ class Engine:
         self.block_seconds += duration_s * blocks
 
 
-def _elapsed_s(steps: int, first_s: float, growth_s: float) -> float:
+def elapsed_s(steps: int, first_s: float, growth_s: float) -> float:
     """Seconds of `steps` steps, the first of `first_s` and each by `growth_s` longer than the one before.
 
-    >>> _elapsed_s(3, 10.0, 1.0)
+    >>> elapsed_s(3, 10.0, 1.0)
     33.0
     """
     return steps * first_s + growth_s * (steps * (steps - 1) / 2)

@@ -10,6 +10,7 @@ from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
 from infc.sim.continuous_batching.engine import Engine, Gaps
 from infc.sim.continuous_batching.requests import Floats, Integers, TokenGaps, TokenRequests, TokenResult
+from infc.sim.continuous_batching.roomy import Served, is_plain, serve
 
 BLOCK_TOKENS = 16
 """Tokens in a block of the KV cache by default. Source: vLLM 0.32 on GPUs (on CPUs it is 128)."""
@@ -47,16 +48,19 @@ def simulate(
     (array([0.06]), array([0.01]))
     """
     _require_valid(requests, batching, kv_cache_tokens, block_tokens)
-    engine = Engine(
-        steps, batching, kv_cache_tokens // block_tokens, block_tokens, has_async_scheduling=has_async_scheduling
-    )
-    arrivals_s = np.asarray(requests.arrivals_s, dtype=np.float64)
-    lengths = (requests.prompt_tokens, requests.output_tokens, requests.prefix_tokens)
-    columns = ((arrivals_s + steps.request_s).tolist(), *(np.asarray(each).tolist() for each in lengths))
-    for request in zip(*columns, strict=True):
-        engine.add(*request)
-    engine.run()
-    return _result(engine, arrivals_s, np.asarray(requests.output_tokens), steps, kv_cache_tokens // block_tokens)
+    kv_blocks = kv_cache_tokens // block_tokens
+    arrivals_s, outputs = np.asarray(requests.arrivals_s, dtype=np.float64), np.asarray(requests.output_tokens)
+    prefixes = np.asarray(requests.prefix_tokens)
+    columns = ((arrivals_s + steps.request_s).tolist(), np.asarray(requests.prompt_tokens).tolist(), outputs.tolist())
+    served: Served | Engine | None = None
+    if is_plain(steps, batching, int(prefixes.max())):
+        served = serve(*columns, steps, batching, kv_blocks, block_tokens, has_async_scheduling=has_async_scheduling)
+    if served is None:
+        served = Engine(steps, batching, kv_blocks, block_tokens, has_async_scheduling=has_async_scheduling)
+        for request in zip(*columns, prefixes.tolist(), strict=True):
+            served.add(*request)
+        served.run()
+    return _result(served, arrivals_s, outputs, steps, kv_blocks)
 
 
 def simulate_closed(
@@ -147,7 +151,7 @@ def _require_valid(
 
 
 def _result(
-    engine: Engine, sent_s: Floats, output_tokens: Integers, steps: StepTimeModel, kv_blocks: int
+    engine: Engine | Served, sent_s: Floats, output_tokens: Integers, steps: StepTimeModel, kv_blocks: int
 ) -> TokenResult:
     first_s, done_s, start_s = (np.asarray(each) for each in (engine.first_s, engine.done_s, engine.start_s))
     with np.errstate(invalid="ignore"):
