@@ -37,7 +37,7 @@ def busy_flops(flops: FloatArray, weights: FloatArray, outputs: FloatArray, mult
 
     >>> flops, out = np.array([[2.0 * 1024 * 1024 * 1024]]), np.array([[1024.0 * 1024]])
     >>> round(float(busy_flops(flops, np.array([1024.0 * 1024]), out, 100)[0, 0] / flops[0, 0]), 2)
-    1.29
+    1.57
     """
     known = (weights > 0.0) & (outputs[:, -1] > 0.0) & (flops[:, -1] > 0.0)
     known &= weights * 2.0 * outputs[:, -1] > NARROWEST * flops[:, -1]
