@@ -43,6 +43,7 @@ def cpu_workspace(workspace: Path, edit: Edit) -> Path:
     """The example, planned for the CPU only."""
     edit(workspace / SPEC, "hardware: [t4, l4, a10g, l40s]", "hardware: [cpu]")
     edit(workspace / SPEC, "  targets: [cpu]", "  # no further targets")
+    edit(workspace / SPEC, "  max_cost: $1500/month", "  # no max_cost: nobody prices this CPU")
     return workspace
 
 

@@ -21,8 +21,9 @@ def ruled_out(problem: BaseProblem, option: HardwareOption, *, needs_price: bool
             candidate=hardware.id, constraint="emit", predicted=f"infc emits nothing for {hardware.vendor}", limit=""
         )
     if option.price is None and needs_price:
+        limit = "" if limits.max_usd_per_hour is None else "max_cost needs one"
         return Rejection(
-            candidate=hardware.id, constraint="price", predicted="no price in the chosen price books", limit=""
+            candidate=hardware.id, constraint="price", predicted="no price in the chosen price books", limit=limit
         )
     if limits.max_power_w is not None and not hardware.power_modes:
         if hardware.tdp_w is None:
