@@ -193,6 +193,49 @@ def test_batch_remains_behind_an_operator_that_nobody_knows(tmp_path: Path) -> N
     assert "model-operator-unknown" in [d.id for d in result.diagnostics]
 
 
+def test_state_of_a_loop_keeps_its_size(tmp_path: Path) -> None:
+    """What a loop leaves has the size of what it was given; the product behind it has all its FLOPs."""
+    result = analysed(
+        tmp_path,
+        model_from_text(
+            """g (float[batch, 8] x) => (float[batch, 4] y)
+            <float[8, 8] a, float[8, 4] k, bool go = {1}, int64 trips = {5}> {
+              state = Loop<body = body (int64 i, bool c, float[p, q] before) => (bool c_out, float[p, q] after) {
+                c_out = Identity(c)
+                after = MatMul(before, a)
+              }>(trips, go, x)
+              y = MatMul(state, k)
+            }"""
+        ),
+    )
+    assert result.profile is not None
+    assert [d.id for d in result.diagnostics] == ["model-control-flow"]
+    assert flops(result.profile, batch=3) == 3 * 2 * (8 * 8 + 8 * 4)
+
+
+def test_sizes_behind_an_operator_that_only_symbols_know_are_followed(tmp_path: Path) -> None:
+    """A vendor operator's size comes from symbolic inference, the shape arithmetic behind it from interpretation."""
+    profile = profiled(
+        tmp_path,
+        """g (float[batch, 6, 8] x) => (float[batch, 12, 4] y)
+        <float[8] gain, int64 zero = {0}, int64 one = {1}, int64[1] unit = {0}, int64[1] rest = {-1}, int64 two = {2},
+         float[4, 4] k, int64[1] four = {4}> {
+          normed = com.microsoft.FastGelu(x)
+          shape = Shape(normed)
+          items = Gather(shape, zero)
+          rows = Gather(shape, one)
+          doubled = Mul(rows, two)
+          items_1 = Unsqueeze(items, unit)
+          doubled_1 = Unsqueeze(doubled, unit)
+          target = Concat<axis=0>(items_1, doubled_1, four)
+          cut = Reshape(normed, target)
+          y = MatMul(cut, k)
+        }""",
+        domains=', "com.microsoft": 1',
+    )
+    assert profile.outputs[0].shape == ("batch", 12, 4)
+
+
 def test_repeated_blocks_and_further_sizes_agree_with_a_walk_of_their_own() -> None:
     """What is remembered of a block never leaks into another size."""
     model = ir.serde.deserialize_model(model_from_text(WINDOWS))

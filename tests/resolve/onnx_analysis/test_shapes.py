@@ -40,6 +40,17 @@ def test_unnamed_leading_dimensions_are_the_batch_and_other_unnamed_ones_are_axe
     assert result.profile.batch_axis == "batch"
 
 
+def test_leading_dimensions_with_made_up_names_are_one_batch(tmp_path: Path) -> None:
+    """torch.export names unnamed dimensions itself, the batch of each input differently; other axes keep names."""
+    profile = profiled(
+        tmp_path,
+        "g (float[s72, s53] x, float[s43, s53] mask) => (float[s72, s53] y) { y = Mul(x, mask) }",
+    )
+    assert (profile.batch_axis, profile.axes) == ("batch", ("s53",))
+    alone = profiled(tmp_path, "g (float[s77, 8] x) => (float[s77, 8] y) { y = Relu(x) }")
+    assert alone.batch_axis == "s77", "one name is a name"
+
+
 @pytest.mark.parametrize(
     ("body", "fixed"),
     [

@@ -46,8 +46,11 @@ def fit_shapes(inferred: InferredModel) -> InferredModel:
         points = tuple(_points(inferred, stride))
         laws: Laws = {}
         found = [interpreter.at(point) for point in points]
-        outputs = [value for node in model.graph.all_nodes() for value in node.outputs if value.name]
-        wanted = [value for value in outputs if _is_wrong(inferred.shapes.get(id(value)), id(value), found, points)]
+        wanted = [
+            value
+            for value in _computed_values(model.graph)
+            if _is_wrong(inferred.shapes.get(id(value)), id(value), found, points)
+        ]
         fitted = {id(v): _fitted_shape([at.shapes.get(id(v)) for at in found], points, laws) for v in wanted}
         known = {key: shape for key, shape in fitted.items() if shape is not None}
         if len(known) > len(best) or not branches:
@@ -57,6 +60,14 @@ def fit_shapes(inferred: InferredModel) -> InferredModel:
             break
     take_branches(model, branches)
     return replace(inferred, shapes={**inferred.shapes, **best})
+
+
+def _computed_values(graph: ir.Graph) -> Iterator[ir.Value]:
+    """What operators make, and the inputs of loop bodies."""
+    for part in graph.subgraphs():
+        yield from part.inputs
+    for node in graph.all_nodes():
+        yield from (value for value in node.outputs if value.name)
 
 
 def fit_batch_only(model: ir.Model) -> InferredModel | None:

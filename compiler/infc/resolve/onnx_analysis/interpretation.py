@@ -96,15 +96,36 @@ class Interpreter:
             found: _Known
             if node.op_type == "If" and node.domain in _STANDARD:
                 found = self._branch(node, facts, branches, sizes)
+            elif _bodies(node):
+                found = self._repeated(node, facts, branches, sizes)
             else:
-                for body in _bodies(node):
-                    for value in body.inputs:
-                        facts[id(value)] = self._fallback(value, sizes)
-                    self._walk(body, facts, branches, sizes)
                 found = self._inferred(node, facts)
-            for output, fact in zip(node.outputs, found, strict=False):
+            for index, output in enumerate(node.outputs):
+                fact = found[index] if index < len(found) else None
                 is_known = fact is not None and fact.shape is not None
                 facts[id(output)] = fact if fact is not None and is_known else self._fallback(output, sizes)
+
+    def _repeated(
+        self, node: ir.Node, facts: dict[int, _Fact], branches: dict[int, bool], sizes: Mapping[str, int]
+    ) -> _Known:
+        """The outputs of a Loop whose state keeps its shape from one run of the body to the next."""
+        is_loop = node.op_type == "Loop" and node.domain in _STANDARD
+        for body in _bodies(node):
+            for index, value in enumerate(body.inputs):
+                fact = self._fallback(value, sizes)
+                if is_loop and index < 2:
+                    fact = _Fact(fact.element_type, ())
+                elif is_loop and index < len(node.inputs):
+                    given = facts.get(id(node.inputs[index]))
+                    fact = _Fact(given.element_type, given.shape) if given is not None else fact
+                facts[id(value)] = fact
+            self._walk(body, facts, {}, sizes)
+        if not is_loop or len(_bodies(node)) != 1:
+            return ()
+        body = _bodies(node)[0]
+        pairs = zip(body.inputs[2:], body.outputs[1:], strict=False)
+        states = [(facts.get(id(before)), facts.get(id(after))) for before, after in pairs]
+        return tuple(a if a is not None and b is not None and a.shape == b.shape else None for a, b in states)
 
     def _constant(self, value: ir.Value) -> _Fact:
         """The fact of an initializer or of a Constant's output."""
@@ -149,7 +170,7 @@ class Interpreter:
 
     def _inferred(self, node: ir.Node, facts: Mapping[int, _Fact]) -> _Known:
         """The outputs of an operator from what is known of its inputs."""
-        if node.domain not in _STANDARD or _bodies(node):
+        if node.domain not in _STANDARD:
             return ()
         inputs = tuple(None if value is None or not value.name else facts.get(id(value)) for value in node.inputs)
         if any(

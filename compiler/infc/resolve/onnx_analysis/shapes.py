@@ -19,6 +19,8 @@ MAX_BELIEVABLE_SIZE = 1e8
 """No real dimension reaches this; symbolic inference returns 1e9 for slices whose end is "as far as it goes"."""
 
 _AXIS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*\Z")
+_MADE_UP_NAME = re.compile(r"s\d+\Z")
+"""What torch.export calls a dimension that nobody named (2.13)."""
 # What the libraries' per-operator handlers raise on graphs that they did not expect (onnx-shape-inference 0.4.0).
 HANDLER_ERRORS = (
     symbolic.ShapeInferenceError, symbolic.OpUsageError, ir.serde.SerdeError, ValueError, TypeError, ArithmeticError,
@@ -106,20 +108,22 @@ def clear_shapes(graph: ir.Graph) -> None:
 def _name_input_axes(graph: ir.Graph) -> None:
     """Give every dynamic input dimension a usable name; unnamed and malformed ones (`?`) are different axes.
 
-    Leading dimensions are the exception: where every dynamic leading dimension is unnamed, they are one axis, `batch`.
+    Leading dimensions are the exception: where every dynamic leading dimension is unnamed, or all have names that an
+    exporter made up (`s72` and `s43`, one for each input), they are one axis, `batch`.
     """
     inputs = [value for value in inputs_of(graph) if value.shape is not None]
     leading = [value.shape[0] for value in inputs if value.shape is not None and len(value.shape) > 0]
-    is_batch_unnamed = all(isinstance(size, int) or not _is_axis_name(size.value) for size in leading)
+    names = {size.value for size in leading if not isinstance(size, int) and _is_axis_name(size.value)}
+    is_batch_unnamed = not names or (len(names) > 1 and all(_MADE_UP_NAME.match(name or "") for name in names))
     for value in inputs:
         dims: list[int | ir.SymbolicDim] = []
         for index, size in enumerate(value.shape or ()):
             if isinstance(size, int) and size > 0:
                 dims.append(size)
-            elif not isinstance(size, int) and _is_axis_name(size.value):
-                dims.append(ir.SymbolicDim(str(size.value)))
             elif index == 0 and is_batch_unnamed:
                 dims.append(ir.SymbolicDim("batch"))
+            elif not isinstance(size, int) and _is_axis_name(size.value):
+                dims.append(ir.SymbolicDim(str(size.value)))
             else:
                 stem = re.sub(r"[^A-Za-z0-9_]", "_", value.name or "input")
                 dims.append(ir.SymbolicDim(f"{stem if stem[0].isalpha() else 'axis_' + stem}_dim{index}"))
