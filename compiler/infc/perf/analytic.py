@@ -6,6 +6,7 @@ batches do not fill large devices; the cycles term does not shrink with the peak
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -53,9 +54,7 @@ def step_time(
     flops = work.flops(batches)
     busy, fill = flops, np.ones_like(flops)
     if device.kind != "cpu":
-        tiled = np.array([c in TILED for c in work.classes])
-        weights = np.where(tiled, work.weights, 0.0)
-        busy = busy_flops(flops, weights, work.outputs(batches), multiprocessors_of(device))
+        busy = _busy_flops(work, batches, multiprocessors_of(device))
         fill = np.where(busy > 0.0, flops / np.maximum(busy, 1.0), 1.0)
     rate = np.array([_flops_rate(c, device, precision, fitted) for c in work.classes])
     compute = busy / (rate[:, None] * sustained_share(device, precision, fitted) ** fill)
@@ -74,6 +73,25 @@ def step_time(
     factor = fitted.device_factor.get(device.hardware_id, 1.0) * fitted.kind_factor.get(device.kind, 1.0)
     bound = np.maximum(compute, memory).sum(axis=0) / factor
     return StepTime(seconds=bound + float(fixed.sum()) + fitted.floor_s, device_s=bound)
+
+
+def _busy_flops(work: KernelWork, batches: FloatArray, multiprocessors: float) -> FloatArray:
+    """FLOPs that the device could have done, by kernel and batch: the same at every precision."""
+    tiled = np.array([c in TILED for c in work.classes])
+    weights = np.where(tiled, work.weights, 0.0)
+    columns = (work.flops_fixed, work.flops_per_item, weights, work.outputs_fixed, work.outputs_per_item)
+    return _known_busy_flops(np.stack(columns).tobytes(), batches.tobytes(), multiprocessors)
+
+
+@lru_cache(maxsize=64)
+def _known_busy_flops(columns: bytes, batches: bytes, multiprocessors: float) -> FloatArray:
+    """`busy_flops` of columns of `KernelWork`, remembered: it is most of what a prediction costs. Read-only."""
+    sizes = np.frombuffer(batches)
+    fixed, per_item, weights, outputs_fixed, outputs_per_item = np.frombuffer(columns).reshape(5, -1)
+    flops = fixed[:, None] + per_item[:, None] * sizes
+    busy = busy_flops(flops, weights, outputs_fixed[:, None] + outputs_per_item[:, None] * sizes, multiprocessors)
+    busy.flags.writeable = False
+    return busy
 
 
 def has_odd_heads(flops: FloatArray, scores: FloatArray) -> npt.NDArray[np.bool_]:

@@ -89,6 +89,7 @@ class _Predictor:
         is_cpu = hardware.kind == "cpu"
         self._fitted = fitted.cpu if is_cpu else fitted.gpu
         self.spread: Spread = fitted.cpu_spread if is_cpu else fitted.gpu_spread
+        self._steps: dict[tuple[Precision, bytes], StepTime] = {}
 
     def engine_s(self, precision: Precision, batches: FloatArray, instances: int) -> FloatArray:
         """Seconds of one execution, copies included, with `instances` sharing the device."""
@@ -111,7 +112,10 @@ class _Predictor:
         return np.where(share < _SMALL_WORK, by_regime["small"], large)
 
     def _step(self, precision: Precision, batches: FloatArray) -> StepTime:
-        return step_time(self._work, self._device, precision, batches, self._fitted)
+        key = (precision, batches.tobytes())
+        if key not in self._steps:
+            self._steps[key] = step_time(self._work, self._device, precision, batches, self._fitted)
+        return self._steps[key]
 
 
 def _correction(
