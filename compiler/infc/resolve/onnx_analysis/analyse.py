@@ -12,7 +12,9 @@ from google.protobuf.message import DecodeError
 from infc.diag import Diagnostic, Severity
 from infc.ir.model_profile import Caveat, ModelProfile
 from infc.resolve.model_file import corrupt_model, model_digest, open_model
+from infc.resolve.onnx_analysis.fitted import fit_batch_only, fit_shapes
 from infc.resolve.onnx_analysis.flatten import flatten
+from infc.resolve.onnx_analysis.folding import fold_small_constants
 from infc.resolve.onnx_analysis.graph import Graph
 from infc.resolve.onnx_analysis.profile import Profiled, profile_of
 from infc.resolve.onnx_analysis.shapes import HANDLER_ERRORS, InferredModel, infer_symbolically, load_ir
@@ -81,9 +83,6 @@ def _quiet_libraries() -> Iterator[None]:
 
 def _inferred(model: ir.Model) -> InferredModel:
     """Shapes by the cheapest way that finds all: at fixed batch sizes, symbolic, constants folded, fitted."""
-    from infc.resolve.onnx_analysis.fitted import fit_batch_only, fit_shapes
-    from infc.resolve.onnx_analysis.folding import fold_small_constants
-
     fitted = fit_batch_only(model)
     if fitted is not None:
         return fitted
