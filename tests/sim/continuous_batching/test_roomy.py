@@ -1,5 +1,7 @@
 """The fast loop for caches that never run out against the engine that knows everything."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,10 +19,11 @@ STEPS = StepTimeModel(
     fixed_s=0.003,
 )
 BLOCK_TOKENS = 16
-Columns = tuple[list[float], list[int], list[int]]
+WINDOWED = replace(STEPS, window_tokens=128, window_s=3e-8)
+Rows = list[tuple[float, int, int, int]]
 
 
-def draw(seed: int) -> tuple[Columns, ContinuousBatching]:
+def draw(seed: int) -> tuple[Rows, ContinuousBatching]:
     """Requests that come alone, in bursts or together, short or long; and settings for them."""
     rng = np.random.default_rng(seed)
     arrivals_s = np.cumsum(rng.exponential(1 / rng.choice([1.0, 10.0, 40.0]), 150))
@@ -33,14 +36,18 @@ def draw(seed: int) -> tuple[Columns, ContinuousBatching]:
     batching = ContinuousBatching(
         max_num_seqs=int(rng.choice([4, 64, 256])), max_num_batched_tokens=int(rng.choice([256, 512, 2048]))
     )
-    return (arrivals_s.tolist(), prompts.tolist(), outputs.tolist()), batching
+    prefixes = np.minimum(prompts, 300 if seed % 4 == 1 else 0)
+    rows = zip(arrivals_s.tolist(), prompts.tolist(), outputs.tolist(), prefixes.tolist(), strict=True)
+    return list(rows), batching
 
 
-def by_engine(columns: Columns, batching: ContinuousBatching, kv_blocks: int, *, is_async: bool) -> Engine:
+def by_engine(
+    rows: Rows, batching: ContinuousBatching, kv_blocks: int, *, is_async: bool, steps: StepTimeModel = STEPS
+) -> Engine:
     """The engine after it has served the requests."""
-    engine = Engine(STEPS, batching, kv_blocks, BLOCK_TOKENS, has_async_scheduling=is_async)
-    for at_s, prompt, output in zip(*columns, strict=True):
-        engine.add(at_s, prompt, output, 0)
+    engine = Engine(steps, batching, kv_blocks, BLOCK_TOKENS, has_async_scheduling=is_async)
+    for request in rows:
+        engine.add(*request)
     engine.run()
     return engine
 
@@ -49,10 +56,12 @@ def by_engine(columns: Columns, batching: ContinuousBatching, kv_blocks: int, *,
 def test_equals_the_engine_bit_by_bit(is_async: bool) -> None:
     """Every time, gap and sum is the very same number, whatever the traffic and the limits."""
     for seed in range(20):
-        columns, batching = draw(seed)
-        served = serve(*columns, STEPS, batching, 100_000, BLOCK_TOKENS, has_async_scheduling=is_async)
+        rows, batching = draw(seed)
+        steps = WINDOWED if seed % 5 == 2 else STEPS
+        blocks = 100_000 if seed % 2 else 20_000
+        served = serve(rows, steps, batching, blocks, BLOCK_TOKENS, has_async_scheduling=is_async)
         assert served is not None
-        engine = by_engine(columns, batching, 100_000, is_async=is_async)
+        engine = by_engine(rows, batching, blocks, is_async=is_async, steps=steps)
         for name in Served.__dataclass_fields__:
             assert getattr(served, name) == getattr(engine, name), (seed, name)
 
@@ -62,10 +71,10 @@ def test_gives_up_where_the_cache_binds(is_async: bool) -> None:
     """No result where a sequence was preempted or waited for blocks; the same one wherever there is a result."""
     gave_up = 0
     for seed in range(20):
-        columns, batching = draw(seed)
+        rows, batching = draw(seed)
         blocks = 600
-        served = serve(*columns, STEPS, batching, blocks, BLOCK_TOKENS, has_async_scheduling=is_async)
-        engine = by_engine(columns, batching, blocks, is_async=is_async)
+        served = serve(rows, STEPS, batching, blocks, BLOCK_TOKENS, has_async_scheduling=is_async)
+        engine = by_engine(rows, batching, blocks, is_async=is_async)
         if served is None:
             gave_up += 1
             continue
@@ -75,7 +84,8 @@ def test_gives_up_where_the_cache_binds(is_async: bool) -> None:
 
 
 def test_knows_what_it_does_not_do() -> None:
-    """Shared prefixes that are cached, capped prefills and whole prompts are left to the engine."""
+    """Capped prefills and whole prompts are left to the engine."""
     batching = ContinuousBatching(max_num_seqs=8, max_num_batched_tokens=512)
-    assert is_plain(STEPS, batching, 0)
-    assert not is_plain(STEPS, batching, 64)
+    assert is_plain(batching)
+    assert not is_plain(replace(batching, long_prefill_tokens=64))
+    assert not is_plain(replace(batching, has_chunked_prefill=False))

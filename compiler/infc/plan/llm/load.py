@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -12,7 +13,7 @@ from infc.ir.problem import LatencyTarget, LlmProblem
 from infc.ir.step_time import StepTimeModel
 from infc.plan.llm.steady import Floats
 from infc.sim.arrivals import arrival_times_s, replayed_sizes
-from infc.sim.continuous_batching import TokenRequests, simulate
+from infc.sim.continuous_batching import TokenRequests, TokenResult, simulate
 from infc.sim.lengths import sample_lengths
 from infc.sim.percentile import rank_of
 
@@ -57,12 +58,20 @@ class TokenLoad:
 
     seconds: Mapping[Metric, Floats]
     by_request: Mapping[Metric, Floats]
-    itl_s: Mapping[str, float]
+    result: TokenResult
+    percentiles: tuple[float, ...]
     running: float
     most_running: int
     kv_cache_utilization: float
     preemptions: float
     utilization: float
+
+    @cached_property
+    def itl_s(self) -> Mapping[str, float]:
+        """The gaps between tokens by label, those of the requests at the start and the end included."""
+        gaps = self.result.gaps
+        found = zip(self.percentiles, gaps.percentiles_s(self.percentiles), strict=True)
+        return {"mean": gaps.mean_s, **{f"p{percentile:g}": gap for percentile, gap in found}}
 
     def percentile_s(self, metric: Metric, percentile: float) -> float:
         """The latency that `percentile` percent of the requests do not exceed (nearest rank)."""
@@ -148,14 +157,11 @@ class TokenLoader:
         result = simulate(requests, steps, batching, kv_cache_tokens, has_async_scheduling=True)
         judged = slice(self._left_out, len(requests) - self._left_out)
         ttft, tpot, e2e = result.ttft_s[judged], result.tpot_s[judged], result.e2e_s[judged]
-        gaps = result.gaps.percentiles_s(self._percentiles)
         return TokenLoad(
             seconds={"ttft": np.sort(ttft), "tpot": np.sort(tpot[~np.isnan(tpot)]), "e2e": np.sort(e2e)},
             by_request={"ttft": ttft, "tpot": np.nan_to_num(tpot), "e2e": e2e},
-            itl_s={
-                "mean": result.gaps.mean_s,
-                **{f"p{percentile:g}": gap for percentile, gap in zip(self._percentiles, gaps, strict=True)},
-            },
+            result=result,
+            percentiles=self._percentiles,
             running=result.running_sequences,
             most_running=_most_at_once(requests.arrivals_s + result.queue_s, requests.arrivals_s + result.e2e_s),
             kv_cache_utilization=result.kv_cache_utilization,

@@ -16,7 +16,7 @@ from infc.plan.llm.space import sites
 from infc.plan.words import objective_text
 
 Found: TypeAlias = FoundAt[LlmSite, LlmSized]
-_REACH = 1.6
+_REACH = 1.3
 """A place that costs more than this many times the best one is no alternative worth simulating."""
 
 

@@ -18,6 +18,7 @@ from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
 from infc.sim.continuous_batching.blocks import BlockPool, Hit
 from infc.sim.continuous_batching.decoding import Decoding
+from infc.sim.continuous_batching.requests import Gaps
 from infc.sim.continuous_batching.step import token_table
 
 SAME_TIME_S = 1e-9
@@ -32,11 +33,6 @@ class Chunk(NamedTuple):
     tokens: int
 
 
-Gaps: TypeAlias = tuple[float, float, int, int]
-"""(first_s, growth_s, steps, sequences): `steps` gaps between tokens in each of `sequences` sequences.
-
-The first is of `first_s`, each next one `growth_s` longer.
-"""
 Successor: TypeAlias = Callable[[float], None]
 """Called with the time of a request's last token."""
 
@@ -136,7 +132,7 @@ class Engine:
             if limit == 0:
                 return False
             blocks = decoding.blocks_needed(limit)
-        duration_s = elapsed_s(limit, first_s, growth_s)
+        duration_s = _elapsed_s(limit, first_s, growth_s)
         used = self._kv_blocks - pool.free
         pool.take(blocks)
         self._count(duration_s, count, used + blocks / 2)
@@ -162,9 +158,9 @@ class Engine:
         steepness = first_s - growth_s / 2
         root = math.sqrt(max(steepness * steepness + 2 * growth_s * left_s, 0.0))
         found = max(min(math.ceil(2 * left_s / (steepness + root)), most), 1)
-        while found > 1 and elapsed_s(found - 1, first_s, growth_s) >= left_s:
+        while found > 1 and _elapsed_s(found - 1, first_s, growth_s) >= left_s:
             found -= 1
-        while found < most and elapsed_s(found, first_s, growth_s) < left_s:
+        while found < most and _elapsed_s(found, first_s, growth_s) < left_s:
             found += 1
         return min(found + self._is_async, most)
 
@@ -387,10 +383,10 @@ class Engine:
         self.block_seconds += duration_s * blocks
 
 
-def elapsed_s(steps: int, first_s: float, growth_s: float) -> float:
+def _elapsed_s(steps: int, first_s: float, growth_s: float) -> float:
     """Seconds of `steps` steps, the first of `first_s` and each by `growth_s` longer than the one before.
 
-    >>> elapsed_s(3, 10.0, 1.0)
+    >>> _elapsed_s(3, 10.0, 1.0)
     33.0
     """
     return steps * first_s + growth_s * (steps * (steps - 1) / 2)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -11,6 +12,12 @@ from infc.sim.percentile import percentiles, rank_of
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
+Gaps: TypeAlias = tuple[float, float, int, int]
+"""(first_s, growth_s, steps, sequences): `steps` gaps between tokens in each of `sequences` sequences.
+
+The first is of `first_s`, each next one `growth_s` longer.
+"""
+_PARTS = 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,7 +79,7 @@ class TokenResult:
     tpot_s: Floats
     e2e_s: Floats
     queue_s: Floats
-    gaps: TokenGaps
+    stretches: Sequence[Gaps]
     output_tokens: Integers
     running_sequences: float
     kv_cache_utilization: float
@@ -81,6 +88,11 @@ class TokenResult:
     cached_tokens: int
     utilization: float
     end_s: float
+
+    @cached_property
+    def gaps(self) -> TokenGaps:
+        """The gaps between tokens; only worked out when asked for, since that takes longer than all else here."""
+        return _token_gaps(self.stretches)
 
     @property
     def throughput_rps(self) -> float:
@@ -134,3 +146,17 @@ class TokenResult:
     ) -> float:
         """Answered requests per second that meet every given limit."""
         return self.good_share(ttft_s=ttft_s, tpot_s=tpot_s, e2e_s=e2e_s) * self.throughput_rps
+
+
+def _token_gaps(gaps: Sequence[Gaps]) -> TokenGaps:
+    """The gaps, those of a stretch in up to 16 parts of equal gaps: within one they grow by little."""
+    if not gaps:
+        return TokenGaps(seconds=np.zeros(0), counts=np.zeros(0, dtype=np.int64))
+    first_s, growth_s, steps, sequences = (np.asarray(column) for column in zip(*gaps, strict=True))
+    steps = steps.astype(np.int64)
+    parts = np.minimum(steps, _PARTS)
+    part = np.arange(int(parts.sum())) - np.repeat(np.cumsum(parts) - parts, parts)
+    all_steps, all_parts = np.repeat(steps, parts), np.repeat(parts, parts)
+    begin, end = part * all_steps // all_parts, (part + 1) * all_steps // all_parts
+    seconds = np.repeat(first_s, parts) + np.repeat(growth_s, parts) * (begin + end - 1) / 2
+    return TokenGaps(seconds=seconds, counts=(end - begin) * np.repeat(sequences.astype(np.int64), parts))

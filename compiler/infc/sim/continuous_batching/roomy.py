@@ -1,9 +1,10 @@
 """The scheduler of `engine` where the KV cache never runs out: the same steps and results in a quarter of the time.
 
 A plan is judged by thousands of requests on many candidates, nearly all of which have a cache that holds whatever the
-limit on sequences admits. Then blocks are only counted, nothing is preempted, and one prompt at most, the last
-admitted, is not done after a step. All of the state is in local variables of one loop, for the sake of speed. As soon
-as the cache would bind it gives up, and `Engine` serves the requests from the start.
+limit on sequences admits. Then nothing is preempted, blocks are only counted (but for a shared prefix, which may be
+evicted while nobody uses it), and one prompt at most, the last admitted, is not done after a step. All of the state is
+in local variables of one loop, for the sake of speed. As soon as the cache would bind it gives up, and `Engine` serves
+the requests from the start.
 """
 
 import heapq
@@ -14,7 +15,9 @@ from dataclasses import dataclass
 
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
-from infc.sim.continuous_batching.engine import SAME_TIME_S, Gaps, elapsed_s
+from infc.sim.continuous_batching.blocks import NO_HIT, BlockPool
+from infc.sim.continuous_batching.engine import SAME_TIME_S
+from infc.sim.continuous_batching.requests import Gaps
 from infc.sim.continuous_batching.step import token_table
 
 
@@ -30,24 +33,17 @@ class Served:
     block_seconds: float
     sequence_seconds: float
     peak_blocks: float
+    cached_tokens: int
     preemptions: int = 0
-    cached_tokens: int = 0
 
 
-def is_plain(steps: StepTimeModel, batching: ContinuousBatching, prefix_tokens: int) -> bool:
-    """Whether `serve` knows these settings: no attention window, no shared prefix, prompts in chunks without a cap."""
-    return (
-        steps.window_tokens is None
-        and batching.has_chunked_prefill
-        and not batching.long_prefill_tokens
-        and not (batching.has_prefix_caching and prefix_tokens)
-    )
+def is_plain(batching: ContinuousBatching) -> bool:
+    """Whether `serve` knows these settings: prompts in chunks, as large as the token budget lets them be."""
+    return batching.has_chunked_prefill and not batching.long_prefill_tokens
 
 
 def serve(  # noqa: C901 - calls in the loop would take most of the time
-    arrivals_s: Sequence[float],
-    prompts: Sequence[int],
-    outputs: Sequence[int],
+    requests: Sequence[tuple[float, int, int, int]],
     steps: StepTimeModel,
     batching: ContinuousBatching,
     kv_blocks: int,
@@ -57,26 +53,36 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
 ) -> Served | None:
     """Serve all requests as `Engine` would, bit by bit; None where the cache runs out. The settings are plain.
 
-    `arrivals_s` are the times at which requests reach the scheduler, ascending.
+    A request is what `Engine.add` takes: when it reaches the scheduler, and the tokens of its prompt, its output and
+    the shared prefix; in order of time.
     """
-    total, size, is_async = len(arrivals_s), block_tokens, has_async_scheduling
+    arrivals_s, prompts, outputs, prefixes = zip(*requests, strict=True)
+    total, size, is_async = len(requests), block_tokens, has_async_scheduling
     most_seqs, most_tokens = batching.max_num_seqs, batching.max_num_batched_tokens
     table, sequence_s = token_table(steps, most_tokens), steps.sequence_s
-    context_s, pair_s = steps.context_s, steps.pair_s
-    push, pop = heapq.heappush, heapq.heappop
+    context_s, window_s, pair_s = steps.context_s, steps.window_s, steps.pair_s
+    push, pop, sqrt, ceil = heapq.heappush, heapq.heappop, math.sqrt, math.ceil
     first_s, done_s, start_s = [-1.0] * total, [-1.0] * total, [-1.0] * total
     gaps: list[Gaps] = []
     arrived = 0
     waiting: deque[int] = deque()
     is_blocked = False
-    running = used = peak = 0
+    running = used = peak = cached_tokens = 0
+    pool = BlockPool(kv_blocks, has_caching=True) if batching.has_prefix_caching and max(prefixes) >= size else None
+    shared = [0] * total  # blocks of the common prefix that a request holds
     # The prompt that is not done, and the tokens of it that are in the cache.
     partial, partial_cached = -1, 0
     # As in `Decoding`: what a sequence holds minus the counter, and the counter at which it ends.
     counter = count = context = 0
     base, phases = [0] * total, [0] * size
     ends: list[int] = []  # the counter at the end times the number of requests, plus the request
-    ended: list[int] = []  # async: the blocks of requests that are done but not yet freed
+    # Those shorter than the attention window, and when each reaches it: the counter as in `ends`.
+    window = steps.window_tokens or 0
+    windowed = below = 0
+    is_below, crossings = [False] * total, list[int]()
+    # Requests that are done, with the tokens in their caches; async: the scheduler decides before it knows.
+    ended: list[tuple[int, int]] = []
+    freed: list[tuple[int, int]] = []
     now_s = last_start_s = busy_s = block_seconds = sequence_seconds = 0.0
     next_s = arrivals_s[0]
     while True:
@@ -93,22 +99,24 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
         if partial < 0 and not ended and (is_blocked or not waiting):
             # A stretch of steps in which the same sequences decode.
             limit = ends[0] // total - counter
-            begin_s = table[count] + sequence_s * count + context_s * context
-            growth_s = context_s * count
+            if crossings:
+                limit = min(limit, crossings[0] // total - counter)
+            begin_s = table[count] + sequence_s * count + context_s * context + window_s * windowed
+            growth_s = context_s * count + window_s * below
             if next_s < math.inf and not is_blocked:
                 left_s = next_s - now_s - SAME_TIME_S
                 if left_s <= 0.0:
                     limit = 1
                 elif limit > 1:
                     steepness = begin_s - growth_s / 2
-                    root = math.sqrt(max(steepness * steepness + 2 * growth_s * left_s, 0.0))
-                    found = math.ceil(2 * left_s / (steepness + root))
+                    root = sqrt(steepness * steepness + 2 * growth_s * left_s)
+                    found = ceil(2 * left_s / (steepness + root))
                     found = limit if found > limit else found if found > 1 else 1
-                    while found > 1 and elapsed_s(found - 1, begin_s, growth_s) >= left_s:
+                    while found > 1 and (found - 1) * begin_s + growth_s * ((found - 1) * (found - 2) / 2) >= left_s:
                         found -= 1
-                    while found < limit and elapsed_s(found, begin_s, growth_s) < left_s:
+                    while found < limit and found * begin_s + growth_s * (found * (found - 1) / 2) < left_s:
                         found += 1
-                    limit = min(found + is_async, limit)
+                    limit = found + is_async if found < limit else limit
             at = counter % size
             if limit == 1:
                 blocks = phases[at]
@@ -125,52 +133,69 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
             used += blocks
             if used > kv_blocks:
                 return None
+            if pool is not None:
+                pool.take(blocks)
             gaps.append((begin_s, growth_s, limit, count))
             last_start_s = now_s - (begin_s + growth_s * (limit - 1))
             counter += limit
             context += limit * count
+            windowed += limit * below
             if used > peak:
                 peak = used
         else:
             # One step: what runs, then what waits while there is room.
             chunks: list[tuple[int, int, int]] = []
             budget = most_tokens - count
-            used += phases[counter % size]
+            blocks = phases[counter % size]
             tokens, pairs = count, 0.0
             if partial >= 0:
                 taken = min(prompts[partial] - partial_cached, budget)
-                used += -(-(partial_cached + taken) // size) + -partial_cached // size
+                blocks += -(-(partial_cached + taken) // size) + -partial_cached // size
                 chunks.append((partial, partial_cached, taken))
                 budget -= taken
                 tokens += taken
                 pairs += taken * (partial_cached + taken / 2)
-                partial = -1
+            used += blocks
+            if used > kv_blocks:
+                return None
+            if pool is not None:
+                pool.take(blocks)
+                if partial >= 0:
+                    done = min((partial_cached + taken) // size, prefixes[partial] // size)
+                    shared[partial] = pool.extend(shared[partial], done) if done else shared[partial]
+            partial = -1
             while waiting and budget > 0 and running < most_seqs:
                 request = waiting[0]
                 prompt = prompts[request]
-                if used - -prompt // size > kv_blocks:
+                hit, cached = NO_HIT, 0
+                if pool is not None:
+                    hit = pool.find(request, prefixes[request] // size, (prompt - 1) // size)
+                    cached = hit.blocks * size
+                if used - -prompt // size - hit.blocks + hit.queued > kv_blocks:
                     return None
-                taken = prompt if prompt <= budget else budget
+                taken = prompt - cached if prompt - cached <= budget else budget
                 waiting.popleft()
                 running += 1
                 start_s[request] = now_s
-                used += -(-taken // size)
-                chunks.append((request, 0, taken))
+                blocks = -(-(cached + taken) // size) - hit.blocks
+                used += blocks + hit.queued
+                if pool is not None:
+                    pool.use(request, hit)
+                    cached_tokens += cached
+                    pool.take(blocks)
+                    done = min((cached + taken) // size, prefixes[request] // size)
+                    shared[request] = pool.extend(hit.shared, done) if done else hit.shared
+                chunks.append((request, cached, taken))
                 budget -= taken
                 tokens += taken
-                pairs += taken * (0 + taken / 2)
-            if used > kv_blocks:
-                return None
+                pairs += taken * (cached + taken / 2)
             is_blocked = bool(waiting) and not chunks
             held = used
-            if ended:
-                running -= len(ended)
-                used -= sum(ended)
-                ended = []
-                is_blocked = False
+            freed, ended = ended, []
             if chunks or count:
                 sequences = count + len(chunks)
-                duration_s = table[tokens] + sequence_s * sequences + pair_s * pairs + context_s * context
+                duration_s = table[tokens] + sequence_s * sequences + pair_s * pairs
+                duration_s = duration_s + context_s * context + window_s * windowed
                 busy_s += duration_s
                 now_s += duration_s
                 sequence_seconds += duration_s * sequences
@@ -182,6 +207,7 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
                     gaps.append((duration_s, 0.0, 1, count))
                 counter += 1
                 context += count
+                windowed += below
                 for request, cached, taken in chunks:
                     cached += taken
                     if cached < prompts[request]:
@@ -191,22 +217,27 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
                     output = outputs[request]
                     if output == 1:
                         done_s[request] = now_s
-                        if is_async:
-                            ended.append(-(-cached // size))
-                        else:
-                            used += -cached // size
-                            running -= 1
-                            is_blocked = False
+                        ended.append((request, cached))
                         continue
                     offset = base[request] = cached - counter
                     phases[-offset % size] += 1
                     push(ends, (counter + output - 1) * total + request)
                     count += 1
                     context += cached
+                    if window:
+                        windowed += min(cached, window)
+                        if cached < window:
+                            below += 1
+                            is_below[request] = True
+                            push(crossings, (window - offset) * total + request)
             else:
                 last_start_s = now_s  # the pipeline of async scheduling has run empty
-        # What has made its last token.
+        # What has reached the window, and what has made its last token.
         last = (counter + 1) * total
+        while crossings and crossings[0] < last:
+            request = pop(crossings) % total
+            below -= is_below[request]
+            is_below[request] = False
         while ends and ends[0] < last:
             request = pop(ends) % total
             offset = base[request]
@@ -214,13 +245,24 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
             phases[-offset % size] -= 1
             count -= 1
             context -= cached
+            if window:
+                windowed -= min(cached, window)
+                below -= is_below[request]
+                is_below[request] = False
             done_s[request] = now_s
-            if is_async:
-                ended.append(-(-cached // size))
-            else:
-                used += -cached // size
-                running -= 1
-                is_blocked = False
+            ended.append((request, cached))
+        if not is_async:
+            freed, ended = ended, []
+        if freed:
+            for request, cached in freed:
+                if pool is not None:
+                    pool.release(request, -(-cached // size), cached // size, shared[request], is_coming_back=False)
+                    used = kv_blocks - pool.free
+                else:
+                    used += -cached // size
+            running -= len(freed)
+            freed = []
+            is_blocked = False
     return Served(
         first_s=first_s,
         done_s=done_s,
@@ -230,4 +272,5 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
         block_seconds=block_seconds,
         sequence_seconds=sequence_seconds,
         peak_blocks=peak,
+        cached_tokens=cached_tokens,
     )

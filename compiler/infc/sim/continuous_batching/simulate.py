@@ -8,14 +8,12 @@ import numpy as np
 
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
-from infc.sim.continuous_batching.engine import Engine, Gaps
-from infc.sim.continuous_batching.requests import Floats, Integers, TokenGaps, TokenRequests, TokenResult
+from infc.sim.continuous_batching.engine import Engine
+from infc.sim.continuous_batching.requests import Floats, Integers, TokenRequests, TokenResult
 from infc.sim.continuous_batching.roomy import Served, is_plain, serve
 
 BLOCK_TOKENS = 16
 """Tokens in a block of the KV cache by default. Source: vLLM 0.32 on GPUs (on CPUs it is 128)."""
-
-_PARTS = 16
 
 
 def simulate(
@@ -50,15 +48,15 @@ def simulate(
     _require_valid(requests, batching, kv_cache_tokens, block_tokens)
     kv_blocks = kv_cache_tokens // block_tokens
     arrivals_s, outputs = np.asarray(requests.arrivals_s, dtype=np.float64), np.asarray(requests.output_tokens)
-    prefixes = np.asarray(requests.prefix_tokens)
-    columns = ((arrivals_s + steps.request_s).tolist(), np.asarray(requests.prompt_tokens).tolist(), outputs.tolist())
+    columns = [np.asarray(each).tolist() for each in (requests.prompt_tokens, outputs, requests.prefix_tokens)]
+    rows = list(zip((arrivals_s + steps.request_s).tolist(), *columns, strict=True))
     served: Served | Engine | None = None
-    if is_plain(steps, batching, int(prefixes.max())):
-        served = serve(*columns, steps, batching, kv_blocks, block_tokens, has_async_scheduling=has_async_scheduling)
+    if is_plain(batching):
+        served = serve(rows, steps, batching, kv_blocks, block_tokens, has_async_scheduling=has_async_scheduling)
     if served is None:
         served = Engine(steps, batching, kv_blocks, block_tokens, has_async_scheduling=has_async_scheduling)
-        for request in zip(*columns, prefixes.tolist(), strict=True):
-            served.add(*request)
+        for row in rows:
+            served.add(*row)
         served.run()
     return _result(served, arrivals_s, outputs, steps, kv_blocks)
 
@@ -162,7 +160,7 @@ def _result(
         tpot_s=tpot_s,
         e2e_s=done_s - sent_s,
         queue_s=np.maximum(start_s - sent_s - steps.request_s, 0.0),
-        gaps=_token_gaps(engine.gaps),
+        stretches=engine.gaps,
         output_tokens=output_tokens,
         running_sequences=engine.sequence_seconds / engine.busy_s,
         kv_cache_utilization=engine.block_seconds / (engine.busy_s * kv_blocks),
@@ -172,20 +170,6 @@ def _result(
         utilization=engine.busy_s / end_s,
         end_s=end_s,
     )
-
-
-def _token_gaps(gaps: Sequence[Gaps]) -> TokenGaps:
-    """The gaps, those of a stretch in up to 16 parts of equal gaps: within one they grow by little."""
-    if not gaps:
-        return TokenGaps(seconds=np.zeros(0), counts=np.zeros(0, dtype=np.int64))
-    first_s, growth_s, steps, sequences = (np.asarray(column) for column in zip(*gaps, strict=True))
-    steps = steps.astype(np.int64)
-    parts = np.minimum(steps, _PARTS)
-    part = np.arange(int(parts.sum())) - np.repeat(np.cumsum(parts) - parts, parts)
-    all_steps, all_parts = np.repeat(steps, parts), np.repeat(parts, parts)
-    begin, end = part * all_steps // all_parts, (part + 1) * all_steps // all_parts
-    seconds = np.repeat(first_s, parts) + np.repeat(growth_s, parts) * (begin + end - 1) / 2
-    return TokenGaps(seconds=seconds, counts=(end - begin) * np.repeat(sequences.astype(np.int64), parts))
 
 
 def _without_first(result: TokenResult, warm_up: int) -> TokenResult:
