@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from infc.ir.interval import Basis, Interval
 from infc.ir.model_profile import ModelProfile
@@ -23,7 +24,7 @@ class ServiceTimeCurve:
         """The service time of a batch of `batch_size` (from 1)."""
         return self.seconds[batch_size - 1]
 
-    @property
+    @cached_property
     def values(self) -> tuple[float, ...]:
         """The point values, index 0 is batch size 1."""
         return tuple(s.value for s in self.seconds)

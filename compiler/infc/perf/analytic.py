@@ -105,7 +105,8 @@ def has_odd_heads(flops: FloatArray, scores: FloatArray) -> npt.NDArray[np.bool_
     [False, True]
     """
     size = flops / (4.0 * np.maximum(scores, 1.0))
-    return np.abs(size - HEAD_STEP * np.round(size / HEAD_STEP)) > 0.5
+    is_odd: npt.NDArray[np.bool_] = np.abs(size - HEAD_STEP * np.round(size / HEAD_STEP)) > 0.5
+    return is_odd
 
 
 def activation_bytes(operator_class: OperatorClass, precision: Precision, fitted: DeviceCoefficients) -> float:

@@ -38,17 +38,22 @@ _RATE_STEPS = 7
 
 
 def relaxations(
-    problem: Q, search: Search[Q], market: Market, slo: Callable[[], Relaxation | None]
+    problem: Q,
+    search: Search[Q],
+    market: Market,
+    slo: Callable[[], Relaxation | None],
+    is_feasible: Callable[[Q], bool] | None = None,
 ) -> tuple[Relaxation, ...]:
     """The smallest change of each constraint that alone makes the spec feasible; empty when no single one does.
 
-    `slo` finds the loosening of the latency targets.
+    `slo` finds the loosening of the latency targets. `is_feasible` says whether `search` would find anything, where
+    that takes less than the best place.
     """
     found = [
         relaxation
         for relaxation in (
             slo(),
-            _peak(problem, search),
+            _peak(problem, search, is_feasible),
             *_limits(problem, search),
             _precision(problem, search),
             _hardware(problem, search, market),
@@ -81,25 +86,34 @@ def relaxation(best: Best, path: str, current: str, needed: str) -> Relaxation:
     )
 
 
-def _peak(problem: Q, search: Search[Q]) -> Relaxation | None:
-    """The highest peak that can be served, found by bisection to 1%."""
+def _peak(problem: Q, search: Search[Q], is_feasible: Callable[[Q], bool] | None) -> Relaxation | None:
+    """The highest peak that can be served, found by bisection to 1%; only there the best place is looked for."""
 
-    def at(share: float) -> Best | None:
+    def at(share: float) -> Q:
         peak = problem.traffic.peak_rps * share
         traffic = replace(problem.traffic, peak_rps=peak, rate_rps=min(problem.traffic.rate_rps, peak))
-        return search(replace(problem, traffic=traffic))
+        return replace(problem, traffic=traffic)
+
+    found: dict[float, Best | None] = {}
+
+    def is_served(share: float) -> bool:
+        if is_feasible is not None:
+            return is_feasible(at(share))
+        found[share] = search(at(share))
+        return found[share] is not None
 
     low, high = 0.02, 1.0
-    best = at(low)
-    if best is None:
+    if not is_served(low):
         return None
     for _ in range(_RATE_STEPS):
         middle = (low + high) / 2
-        attempt = at(middle)
-        if attempt is not None:
-            low, best = middle, attempt
+        if is_served(middle):
+            low = middle
         else:
             high = middle
+    best = found[low] if low in found else search(at(low))
+    if best is None:
+        return None
     path = "workload.peak" if problem.origins.get("workload.peak") is Origin.USER else "workload.rate"
     return relaxation(best, path, rate_text(problem.traffic.peak_rps), rate_text(problem.traffic.peak_rps * low))
 

@@ -42,6 +42,14 @@ def search(problem: Problem, wanted: int, loader: Loader | None = None) -> Outco
     )
 
 
+def is_feasible(problem: Problem, loader: Loader) -> bool:
+    """Whether any place holds every constraint: the first one found is enough."""
+    sites = _Sites(problem, Sizer(problem, loader), loader)
+    open_places = [place for place in places(problem, loader.curves)[0] if sites.ruled_out(place) is None]
+    open_places.sort(key=sites.bound)
+    return any(isinstance(sites.size(place, None, is_contender=True), Sized) for place in open_places)
+
+
 def ceiling(problem: Problem, place: Place) -> Ceiling | None:
     """The most replicas that the hard constraints allow at the place; None when nothing limits them."""
     return hard_ceiling(problem, place.option, place.site.power_cap_w)

@@ -62,6 +62,8 @@ class Sizer:
         self._targets: Sequence[LatencyTarget] = problem.latency
         self._peak_rps = problem.traffic.peak_rps
         self._redundancy = problem.limits.redundancy
+        self._setups: dict[str, list[Setup]] = {}
+        self._rates: dict[tuple[tuple[float, ...], int], float] = {}
 
     def quick(self) -> "Sizer":
         """A sizer of the same problem on shorter simulations, for comparisons only."""
@@ -118,9 +120,11 @@ class Sizer:
         return self._device_rps(site, setup) > self._loader.front_end_rps
 
     def _device_rps(self, site: Site, setup: Setup) -> float:
-        curve = _known(site.curve(setup.instances))
-        seconds = curve.values[: setup.max_batch_size]
-        return max(setup.instances * (index + 1) / value for index, value in enumerate(seconds))
+        seconds = _known(site.curve(setup.instances)).values[: setup.max_batch_size]
+        key = (seconds, setup.instances)
+        if key not in self._rates:
+            self._rates[key] = max(setup.instances * (index + 1) / value for index, value in enumerate(seconds))
+        return self._rates[key]
 
     def size(self, site: Site, ceiling: Ceiling | None = None) -> Sized | Rejection:
         """The fewest replicas and the settings, or the constraint that no count of replicas up to the ceiling meets."""
@@ -245,6 +249,8 @@ class Sizer:
 
     def _widest(self, site: Site) -> list[Setup]:
         """For each count of instances the largest batch that fits into memory: without a delay it is never worse."""
+        if site.label in self._setups:
+            return self._setups[site.label]
         limit = self.memory_limit_bytes(site)
         found: list[Setup] = []
         for instances in INSTANCES:
@@ -254,6 +260,7 @@ class Sizer:
                 if site.memory(setup := Setup(max_batch_size=size, instances=instances)).total_bytes <= limit
             ]
             found += fitting[-1:]
+        self._setups[site.label] = found
         return found
 
     def _misses(self, site: Site, replicas: int, ceiling: Ceiling | None) -> Rejection:

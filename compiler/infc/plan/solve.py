@@ -8,7 +8,7 @@ from infc.ir.problem import AnyProblem, HardwareOption, LlmProblem, Problem
 from infc.plan.assess import assess, candidate_of
 from infc.plan.explain import comments, reasons
 from infc.plan.load import loader_for
-from infc.plan.search import Outcome, search
+from infc.plan.search import Outcome, is_feasible, search
 from infc.plan.tune import tuned
 
 if TYPE_CHECKING:
@@ -66,7 +66,11 @@ def _infeasible(problem: Problem, outcome: Outcome, market: Market) -> Infeasibl
 
     loader = outcome.loader
     relaxed = relaxations(
-        problem, lambda changed: best_place(changed, loader), market, lambda: looser_latency(problem, loader)
+        problem,
+        lambda changed: best_place(changed, loader),
+        market,
+        lambda: looser_latency(problem, loader),
+        lambda changed: is_feasible(changed, loader),
     )
     return Infeasible(
         name=problem.name,
