@@ -31,7 +31,7 @@ def simulate(
     decides on a step while the one before runs: a request that comes, and the place of one that ends, wait for one step
     more. That is vLLM's default on GPUs; its steps take less time, for what the host does is hidden.
 
-    Same arguments, same result. 20,000 chat requests take half a second.
+    Same arguments, same result. 20,000 chat requests take a quarter of a second while the KV cache holds them all.
 
     Raises:
         ValueError: no request, arrivals out of order, lengths below 1, a request that the KV cache can never hold, a
