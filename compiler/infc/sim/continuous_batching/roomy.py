@@ -1,4 +1,4 @@
-"""The scheduler of `engine` where the KV cache never runs out: the same steps and results in a quarter of the time.
+"""The scheduler of `engine` where the KV cache never runs out: the same steps and results in a third of the time.
 
 A plan is judged by thousands of requests on many candidates, nearly all of which have a cache that holds whatever the
 limit on sequences admits. Then nothing is preempted, blocks are only counted (but for a shared prefix, which may be
