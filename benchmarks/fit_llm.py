@@ -289,7 +289,9 @@ def spreads(servers: ServerFit, errors: Array, thetas: Array) -> Spread:
 
 
 def _widths(servers: ServerFit, indices: Sequence[int], thetas: Array, errors: Array) -> tuple[float, float]:
-    decode = half_width(errors[indices, 0])
+    runs = servers.table.runs
+    pairs = {runs[i].pair for i in indices}
+    decode = half_width(errors[[i for i, run in enumerate(runs) if run.pair in pairs], 0])
     low, high = 1.0, half_width(errors[indices, 1])
     for _ in range(3):
         prefill = math.sqrt(low * high)

@@ -48,13 +48,21 @@ SCALE_WIDTH = {
 """How far (as a factor) servers together may scale a kernel's time; 1.2 for the rest."""
 ENGINE_WIDTH, ARCHITECTURE_WIDTH = 1.15, 1.15
 HUBER = 0.25
+GROUP_WEIGHT = 22.5
+"""What all runs of a group weigh together.
+
+Runs of a group err together (version, launch options, client), so many of them tell little more of the kernels than
+one does: ten times this fits known groups better and pairs that were held out worse.
+"""
+SPECULATIVE_SHARE = 0.8
+"""A run that needs less than this share of the TPOT of another with the same settings drafted its tokens."""
 TTFT_WEIGHT = 0.5
 """A TTFT counts half as much as a TPOT: it depends on the benchmark's client too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One published run."""
+    """One published run; `is_speculative` says that it drafted tokens, which is not predicted and not fitted."""
 
     model: str
     hardware: Hardware
@@ -68,6 +76,13 @@ class Run:
     source: str
     ttft_s: float
     tpot_s: float
+    is_speculative: bool = False
+
+    @property
+    def settings(self) -> tuple[str | int, ...]:
+        """What was asked for, whichever version ran and however experts were spread."""
+        lengths = (self.prompt_tokens, self.output_tokens, self.concurrency)
+        return (self.engine, self.pair, self.precision.value, self.devices, *lengths)
 
     @property
     def pair(self) -> str:
@@ -78,7 +93,7 @@ class Run:
 def read_runs(devices: Mapping[str, Hardware]) -> list[Run]:
     """Every run of the table."""
     with SERVERS.open(encoding="utf-8") as file:
-        return [
+        runs = [
             Run(
                 model=row["model"],
                 hardware=devices[row["hardware"]],
@@ -95,6 +110,10 @@ def read_runs(devices: Mapping[str, Hardware]) -> list[Run]:
             )
             for row in csv.DictReader(file)
         ]
+    slowest: dict[tuple[str | int, ...], float] = {}
+    for run in runs:
+        slowest[run.settings] = max(slowest.get(run.settings, 0.0), run.tpot_s)
+    return [replace(run, is_speculative=run.tpot_s < SPECULATIVE_SHARE * slowest[run.settings]) for run in runs]
 
 
 NOT_FITTED = (("vllm", "llama3-8b", "h200-sxm"), ("vllm", "qwen3-235b-a22b", "h200-sxm"))
@@ -259,7 +278,7 @@ class ServerFit:
 
     @staticmethod
     def _is_excluded(run: Run) -> bool:
-        return (run.engine, run.model, run.hardware.id) in NOT_FITTED
+        return run.is_speculative or (run.engine, run.model, run.hardware.id) in NOT_FITTED
 
     def _chosen(self, run: Run) -> Array:
         known = run.hardware.architecture in self.architectures
@@ -312,7 +331,7 @@ class ServerFit:
         """Groups of equal model, device, precision and engine count alike, however many runs they have."""
         keys = [self.group(index) for index in indices]
         count = {key: keys.count(key) for key in set(keys)}
-        return np.array([min(count[key], 20) / count[key] / 0.1**2 / 4 for key in keys])
+        return np.array([GROUP_WEIGHT / count[key] for key in keys])
 
     def group(self, index: int) -> str:
         """Model, device, precision and engine of a run."""
