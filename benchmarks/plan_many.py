@@ -1,4 +1,4 @@
-"""Speed of `infc plan DIR` on many mixed specs: cold, warm, and with one of them changed (`make bench-plan-many`).
+"""Speed of `infc plan DIR` on many mixed specs: cold, warm, and with one of them changed (part of `make bench`).
 
 The specs are the random ones of `random_specs.py`: the models of the examples and language models, on data centre and
 Jetson devices, under every kind of limit, many of which cannot be met. Prints wall and processor seconds of each run;
