@@ -54,7 +54,7 @@ bench-vllm: $(STAMP)  ## Simulated against a real vLLM 0.32 on the CPU, which VL
 bench-plan: $(STAMP)  ## Cold start of `infc plan` against its imports.
 	$(BIN)/python benchmarks/plan_speed.py
 
-bench-random: $(STAMP)  ## 10,000 random specs: no plan may break a limit of its spec (an hour on 2 cores).
+bench-random: $(STAMP)  ## 10,000 random specs: no plan may break a limit of its spec (half an hour on 2 cores).
 	$(BIN)/python benchmarks/random_specs.py
 
 fit: $(STAMP)  ## Refit the performance models from benchmarks/data; prints leave-out errors.
