@@ -193,3 +193,11 @@ def test_a_cost_limit_rules_out_devices_without_a_price() -> None:
     assert isinstance(limited, Infeasible)
     assert {rejection.constraint for rejection in limited.rejections} == {"price"}
     assert isinstance(solve(problem(options=unpriced)), Plan)
+
+
+def test_a_named_target_may_go_without_a_price_and_the_plan_says_what_it_did_not_judge() -> None:
+    """A machine of one's own in `deploy.targets` is planned though `max_cost` cannot be checked for it."""
+    own = (replace(priced(L4, 1.0), price=None, is_named_target=True),)
+    plan = solve(problem(options=own, limits=replace(LIMITS, max_usd_per_hour=2.0)))
+    assert isinstance(plan, Plan)
+    assert "max_cost not judged" in plan.reasons[0]

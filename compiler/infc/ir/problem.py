@@ -115,13 +115,15 @@ class HardwareOption:
     """A device that the spec allows, with the price that applies to it (None: no price in the chosen books).
 
     `reserved` is the price of the baseline where `pricing.commitment` is mixed; `price` then is the on-demand one, and
-    `burst` the spot price where that is what is rented above the baseline.
+    `burst` the spot price where that is what is rented above the baseline. `is_named_target`: the spec names it in
+    `deploy.targets`, so it may go without a price; `max_cost` is then not judged, and the plan says so.
     """
 
     hardware: Hardware
     price: Price | None
     reserved: Price | None = None
     burst: Price | None = None
+    is_named_target: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

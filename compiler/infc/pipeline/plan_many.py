@@ -141,6 +141,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             encoding="utf-8",
             env=environment,
+            process_group=0,  # Ctrl-C is for the process that started it, which ends it
         )
         return self
 

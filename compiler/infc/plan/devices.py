@@ -20,7 +20,7 @@ def ruled_out(problem: BaseProblem, option: HardwareOption, *, needs_price: bool
         return Rejection(
             candidate=hardware.id, constraint="emit", predicted=f"infc emits nothing for {hardware.vendor}", limit=""
         )
-    if option.price is None and needs_price:
+    if option.price is None and needs_price and not option.is_named_target:
         limit = "" if limits.max_usd_per_hour is None else "max_cost needs one"
         return Rejection(
             candidate=hardware.id, constraint="price", predicted="no price in the chosen price books", limit=limit

@@ -11,6 +11,7 @@ from infc.ir.plan import Rejection, RunnerUp
 from infc.ir.precision import Precision
 from infc.ir.problem import Problem
 from infc.plan.evidence import QUANTISED, passed_evidence
+from infc.plan.objective_reason import objective_reason
 from infc.plan.site import Setup
 from infc.plan.sizing import Sized, Sizer
 from infc.plan.tune import DelayFinding, Tuning
@@ -27,7 +28,15 @@ def reasons(
 ) -> tuple[str, ...]:
     """Why this one, in order of weight."""
     said = [
-        _objective_reason(problem, sized.site.precision, estimate, runners_up, rejections),
+        objective_reason(
+            problem,
+            estimate,
+            runners_up,
+            rejections,
+            is_quantised=sized.site.precision in QUANTISED,
+            places="places (device and precision) that can meet",
+            counted="replicas",
+        ),
         _replica_reason(problem, sized, sizer),
         _precision_reason(problem, sized, runners_up, rejections),
         _slo_reason(problem, estimate),
@@ -73,38 +82,6 @@ def _delay_comment(finding: DelayFinding, batching: DynamicBatching) -> str:
         f"A queue delay of {duration_text(finding.delay_s)} pays here with a queue policy that never fires, which turns"
         f" batch prefetch off: {numbers} (simulated)."
     )
-
-
-def _objective_reason(
-    problem: Problem,
-    chosen: Precision,
-    estimate: Estimate,
-    runners_up: Sequence[RunnerUp],
-    rejections: Sequence[Rejection],
-) -> str:
-    lost = sum(1 for r in rejections if r.constraint == "objective")
-    feasible = 1 + len(runners_up) + lost
-    others = "" if feasible == 1 else f" of {feasible} places (device and precision) that can meet the constraints"
-    match problem.objective:
-        case "cost" if estimate.cost is not None:
-            words = f"cheapest{others}: {money_text(estimate.cost.usd_per_hour)}"
-            following = next((r for r in runners_up if r.estimate.cost is not None), None)
-            if following is None or following.estimate.cost is None:
-                return words
-            if following.estimate.cost.usd_per_hour <= estimate.cost.usd_per_hour * (1 + 1e-9):
-                is_quantised = following.candidate.precision in QUANTISED and chosen not in QUANTISED
-                first = (
-                    "an unquantised precision goes first" if is_quantised else "this one leaves as much room or more"
-                )
-                return f"{words}; {following.candidate.label} costs the same, but {first}"
-            return f"{words}, next {money_text(following.estimate.cost.usd_per_hour)} ({following.candidate.label})"
-        case "cost":
-            unjudged = " and max_cost not judged" if problem.limits.max_usd_per_hour is not None else ""
-            return f"fewest replicas{others}; no price is known, so cost was not compared{unjudged}"
-        case "latency":
-            return f"lowest latency{others}, each with the fewest replicas that hold the SLO"
-        case "energy":
-            return f"least power at the peak{others}"
 
 
 def _replica_reason(problem: Problem, sized: Sized, sizer: Sizer) -> str:

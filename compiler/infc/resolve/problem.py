@@ -162,11 +162,8 @@ def _base_problem(
 def _restricted(problem: AnyProblem, catalogue: Catalogue, spec: Spec, name: str) -> AnyProblem:
     hardware = catalogue.find(name)
     assert hardware is not None  # noqa: S101 - names were checked before
-    option = priced_option(spec, catalogue, hardware)
-    limits = problem.limits
-    if option.price is None:  # a machine of one's own that no book prices: max_cost cannot be judged for it
-        limits = replace(limits, max_usd_per_hour=None)
-    return replace(problem, options=(option,), limits=limits)
+    option = replace(priced_option(spec, catalogue, hardware), is_named_target=True)
+    return replace(problem, options=(option,))
 
 
 def market_options(spec: Spec, catalogue: Catalogue) -> tuple[HardwareOption, ...]:

@@ -7,14 +7,13 @@ from infc.ir.estimate import Estimate
 from infc.ir.interval import Basis
 from infc.ir.plan import Rejection, RunnerUp
 from infc.ir.problem import LlmProblem
+from infc.plan.capacity_words import LOW_UTILIZATION
 from infc.plan.evidence import passed_evidence
 from infc.plan.llm.load import TokenLoad, targets_of
 from infc.plan.llm.site import LlmSite, native_precision
 from infc.plan.llm.sizing import SAFETY, LlmSized, LlmSizer, Trial
-from infc.plan.words import counted, duration_text, money_text, rate_text
-
-LOW_UTILIZATION = 0.3
-"""Below this share of what the replicas sustain a deployment counts as over-provisioned."""
+from infc.plan.objective_reason import objective_reason
+from infc.plan.words import counted, duration_text, rate_text
 
 
 def reasons(
@@ -27,7 +26,15 @@ def reasons(
 ) -> tuple[str, ...]:
     """Why this one, in order of weight."""
     said = [
-        _objective_reason(problem, estimate, runners_up, rejections),
+        objective_reason(
+            problem,
+            estimate,
+            runners_up,
+            rejections,
+            is_quantised=sized.site.is_lowered,
+            places="places (device, precision, parallelism) that may meet",
+            counted="devices",
+        ),
         _replica_reason(problem, sized, sizer),
         _average_reason(problem, sized, sizer),
         _parallel_reason(sized),
@@ -74,31 +81,6 @@ def _tails(problem: LlmProblem, load: TokenLoad) -> str:
                 f"{metric} {targets[-1].label} {duration_text(load.percentile_s(metric, targets[-1].percentile))}"
             )
     return ", ".join(parts)
-
-
-def _objective_reason(
-    problem: LlmProblem, estimate: Estimate, runners_up: Sequence[RunnerUp], rejections: Sequence[Rejection]
-) -> str:
-    feasible = 1 + len(runners_up) + sum(1 for r in rejections if r.constraint == "objective")
-    others = (
-        "" if feasible == 1 else f" of {feasible} places (device, precision, parallelism) that may meet the constraints"
-    )
-    match problem.objective:
-        case "cost" if estimate.cost is not None:
-            words = f"cheapest{others}: {money_text(estimate.cost.usd_per_hour)}"
-            following = next((r for r in runners_up if r.estimate.cost is not None), None)
-            if following is None or following.estimate.cost is None:
-                return words
-            if following.estimate.cost.usd_per_hour <= estimate.cost.usd_per_hour * (1 + 1e-9):
-                return f"{words}; {following.candidate.label} costs the same, but this one leaves as much room or more"
-            return f"{words}, next {money_text(following.estimate.cost.usd_per_hour)} ({following.candidate.label})"
-        case "cost":
-            unjudged = " and max_cost not judged" if problem.limits.max_usd_per_hour is not None else ""
-            return f"fewest devices{others}; no price is known, so cost was not compared{unjudged}"
-        case "latency":
-            return f"lowest latency{others}, each with the fewest replicas that hold the SLO"
-        case "energy":
-            return f"least power at the peak{others}"
 
 
 def _replica_reason(problem: LlmProblem, sized: LlmSized, sizer: LlmSizer) -> str:
