@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from infc.build import shape_ranges
+from infc.ir.build_options import BuildOptions
 from infc.ir.engine import BuildRequest, LoweredModel
 from infc.ir.engine_kind import EngineKind
 from infc.ir.model_profile import ModelProfile
@@ -50,5 +51,5 @@ def request(
         shapes=shape_ranges(profile(), max_batch_size, {}),
         hardware_id=hardware_id,
         compute_capability=CAPABILITIES.get(hardware_id),
-        workspace_bytes=workspace_bytes,
+        options=BuildOptions(workspace_bytes=workspace_bytes),
     )

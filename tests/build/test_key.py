@@ -22,7 +22,7 @@ def test_every_input_changes_the_key() -> None:
         engine_key(base, {"tensorrt_rtx": "1.8"}),
         engine_key(replace(base, model=replace(base.model, digest="other")), TOOLS),
         engine_key(replace(base, model=replace(base.model, recipe_digest="other")), TOOLS),
-        engine_key(replace(base, workspace_bytes=1), TOOLS),
+        engine_key(replace(base, options=replace(base.options, workspace_bytes=1)), TOOLS),
         engine_key(replace(base, compute_capability="8.6"), TOOLS),
         engine_key(replace(base, kind="tensorrt"), TOOLS),
         engine_key(request("l4", Precision.FP16, max_batch_size=16), TOOLS),

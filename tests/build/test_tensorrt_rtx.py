@@ -168,7 +168,7 @@ def test_a_builder_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
         " recipe_digest='r', passes=())\n"
         "shape = ShapeRange(input_name='input', minimum=(1,1,28,28), optimum=(8,1,28,28), maximum=(8,1,28,28))\n"
         "asked = BuildRequest(kind='tensorrt_rtx', model=model, shapes=(shape,), hardware_id='l4',"
-        " compute_capability='8.9', workspace_bytes=None)\n"
+        " compute_capability='8.9')\n"
         "def progress(line):\n"
         "    if 'building' in line and len(sys.argv) > 3: os.kill(os.getpid(), signal.SIGKILL)\n"
         "engine, _ = build(asked, Path(sys.argv[2]), progress)\n"

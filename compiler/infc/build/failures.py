@@ -81,7 +81,7 @@ def _hardware_types(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
 
 def _too_little_memory(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
     needed = int(match["bytes"])
-    limit = request.workspace_bytes
+    limit = request.options.workspace_bytes
     allowed = f"the limit was {limit / MiB:.0f} MiB" if limit else "no limit was set"
     return Diagnostic(
         id="build-out-of-memory",
@@ -92,7 +92,7 @@ def _too_little_memory(request: BuildRequest, match: re.Match[str]) -> Diagnosti
 
 
 def _workspace_too_small(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
-    limit = request.workspace_bytes or 0
+    limit = request.options.workspace_bytes or 0
     return Diagnostic(
         id="build-out-of-memory",
         message=f"no kernel for {request.hardware_id} fits the workspace limit of {limit / MiB:.1f} MiB",

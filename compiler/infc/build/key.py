@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib import metadata
 
 from infc.build.libraries import LIBRARIES
@@ -11,7 +12,7 @@ from infc.diag import ToolError
 from infc.ir.engine import BuildRequest
 from infc.ir.engine_kind import EngineKind
 
-BUILDER_VERSION = 1
+BUILDER_VERSION = 2
 """Raise it when a builder of infc changes what it makes from the same inputs: it is part of every key."""
 
 
@@ -55,7 +56,7 @@ def engine_key(request: BuildRequest, toolchain: Mapping[str, str]) -> str:
             for shape in sorted(request.shapes, key=lambda s: s.input_name)
         ],
         "device": _device(request),
-        "workspace_bytes": request.workspace_bytes,
+        "options": asdict(request.options),
         "toolchain": dict(toolchain),
     }
     return hashlib.sha256(json.dumps(inputs, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -69,3 +70,8 @@ def _device(request: BuildRequest) -> str:
             return f"{request.hardware_id} sm{request.compute_capability}"
         case "onnxruntime":
             return f"cpu {platform.machine()}"
+        case "onnxruntime_cuda" | "onnxruntime_tensorrt":
+            return f"sm{request.compute_capability}"
+        case "torch_inductor":
+            capability = request.compute_capability
+            return f"{request.hardware_id} sm{capability}" if capability else f"cpu {platform.machine()}"

@@ -59,7 +59,7 @@ def _job(request: BuildRequest) -> dict[str, object]:
     return {
         "kind": request.kind,
         "compute_capability": request.compute_capability,
-        "workspace_bytes": request.workspace_bytes,
+        "workspace_bytes": request.options.workspace_bytes,
         "shapes": [
             {
                 "input": shape.input_name,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from infc.ir.build_options import DEFAULT_BUILD_OPTIONS, BuildOptions
 from infc.ir.engine_kind import EngineKind
 from infc.ir.precision import Precision
 
@@ -44,14 +45,14 @@ class ShapeRange:
 
 @dataclass(frozen=True, kw_only=True)
 class BuildRequest:
-    """Everything that decides an engine; its digest is the engine key."""
+    """Everything that decides an engine but the tool versions; the digest of both is the engine key."""
 
     kind: EngineKind
     model: LoweredModel
     shapes: tuple[ShapeRange, ...]
     hardware_id: str
     compute_capability: str | None
-    workspace_bytes: int | None
+    options: BuildOptions = DEFAULT_BUILD_OPTIONS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from infc.diag import Span
 from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.arrival import Arrival
+from infc.ir.build_options import DEFAULT_BUILD_OPTIONS, BuildOptions
+from infc.ir.engine_evidence import EngineEvidence
+from infc.ir.engine_kind import EngineChoice
 from infc.ir.hardware import Hardware
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
@@ -156,13 +159,16 @@ class Problem(BaseProblem):
     """A problem about an ONNX model. Same problem, same plan, byte for byte.
 
     `measurements` are stored profiles of this model, `neighbours` those of other models on devices where this one was
-    not measured.
+    not measured. `engines` are what builders reported of engines of this model.
     """
 
     model: ModelProfile
     latency: tuple[LatencyTarget, ...]
     measurements: tuple[ServiceTimeProfile, ...]
     neighbours: tuple[NeighbourMeasurement, ...] = ()
+    build_options: BuildOptions = DEFAULT_BUILD_OPTIONS
+    engine: EngineChoice = "auto"
+    engines: tuple[EngineEvidence, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,6 +34,7 @@ def recipe_digest(
             "calibration_method": settings.calibration_method,
             "is_attention_quantized": settings.is_attention_quantized,
             "remainder": settings.remainder.value,
+            "kept": list(settings.kept),
         },
         "calibration": calibration.digest if calibration else None,
         "tools": {name: metadata.version(name) for name in TOOLS},

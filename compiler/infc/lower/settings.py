@@ -20,13 +20,15 @@ class LoweringSettings:
     ONNX Runtime's CPU kernels fuse only where outputs are quantised too, to uint8. `remainder` is the precision of
     what INT8 leaves alone (FP16 also keeps SM 7.5 buildable, which has no FP32 matrix products).
     `is_attention_quantized` False leaves products of two activations without Q/DQ, which costs little speed and saves
-    the accuracy of transformers.
+    the accuracy of transformers. `kept` are operators of the source model, by name and in order, that stay in the
+    remainder's precision although their type would be quantised: what the search for sensitive layers raised back.
     """
 
     dialect: Dialect = "tensorrt"
     calibration_method: CalibrationMethod = "minmax"
     is_attention_quantized: bool = True
     remainder: Precision = Precision.FP16
+    kept: tuple[str, ...] = ()
 
 
 def settings_for(kind: HardwareKind, *, method: CalibrationMethod = "minmax") -> LoweringSettings:

@@ -191,7 +191,7 @@ def _build(
         shapes=shape_ranges(problem.model, batching.max_batch_size, problem.traffic.axes),
         hardware_id=hardware.id,
         compute_capability=hardware.compute_capability,
-        workspace_bytes=None,
+        options=problem.build_options,
     )
     shop.announce(f"building the {request.kind} engine for {hardware.id}")
     return build(request, shop.loaded.workspace.cache / "engines", shop.announce)

@@ -18,6 +18,7 @@ from infc.ir.arrival import (
     at_peak,
     diurnal_multipliers,
 )
+from infc.ir.build_options import BuildOptions
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.ir.problem import (
@@ -134,6 +135,19 @@ def _problem(loaded: LoadedSpec, spec: Spec, model: ModelProfile, catalogue: Cat
         ),
         measurements=measurements,
         neighbours=store.neighbours(model.digest, unmeasured),
+        build_options=_build_options(spec),
+        engine=spec.build.engine,
+    )
+
+
+def _build_options(spec: Spec) -> BuildOptions:
+    return BuildOptions(
+        optimization_level=spec.build.optimization_level,
+        workspace_bytes=None if spec.build.workspace is None else int(spec.build.workspace),
+        is_version_compatible=spec.build.version_compatible,
+        hardware_compatibility=spec.build.hardware_compatibility,
+        is_weight_streaming=spec.build.weight_streaming,
+        is_refittable=spec.build.refit,
     )
 
 

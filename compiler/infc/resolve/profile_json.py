@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
-from infc.ir.accuracy import AccuracyEvidence, Verdict
+from infc.ir.accuracy import AccuracyEvidence, SliceDelta, Verdict
 from infc.ir.expression import AxisExpression
 from infc.ir.interval import Interval
 from infc.ir.model_profile import Caveat, ModelProfile, OperatorClass, OperatorProfile, TensorSpec
@@ -209,6 +209,17 @@ def text_from_accuracy(evidence: AccuracyEvidence) -> str:
             "max_drop": evidence.max_drop,
             "verdict": str(evidence.verdict),
             "samples_needed": evidence.samples_needed,
+            "kept": list(evidence.kept),
+            "slices": [
+                {
+                    "name": part.name,
+                    "samples": part.samples,
+                    "reference": plain_number(part.reference),
+                    "value": plain_number(part.value),
+                    "drop": _json_from_interval(part.drop),
+                }
+                for part in evidence.slices
+            ],
         }
     )
 
@@ -232,6 +243,20 @@ def accuracy_from_text(text: str) -> AccuracyEvidence:
         max_drop=fields.optional("max_drop", fields.number),
         verdict=member(Verdict, fields.text("verdict")),
         samples_needed=fields.optional("samples_needed", fields.integer),
+        kept=fields.texts("kept") if "kept" in fields.names() else (),
+        slices=tuple(_slice_from_json(part) for part in fields.nested_list("slices"))
+        if "slices" in fields.names()
+        else (),
+    )
+
+
+def _slice_from_json(fields: JsonObject) -> SliceDelta:
+    return SliceDelta(
+        name=fields.text("name"),
+        samples=fields.integer("samples"),
+        reference=fields.number("reference"),
+        value=fields.number("value"),
+        drop=_interval_from_json(fields.nested("drop")),
     )
 
 

@@ -122,6 +122,13 @@ def _accuracy() -> dict[str, object]:
             "max_drop": _nullable(_NUMBER),
             "verdict": {"enum": [str(value) for value in Verdict]},
             "samples_needed": _nullable(_COUNT),
+            "kept": {"type": "array", "items": _TEXT},
+            "slices": {
+                "type": "array",
+                "items": object_schema(
+                    {"name": _TEXT, "samples": _COUNT, "reference": _NUMBER, "value": _NUMBER, "drop": _INTERVAL}
+                ),
+            },
         },
     )
 

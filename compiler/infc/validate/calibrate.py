@@ -98,7 +98,6 @@ def _calibrate_one(
         shapes=shape_ranges(task.model, max(task.sweep.batch_sizes), largest),
         hardware_id=task.hardware.id,
         compute_capability=None,
-        workspace_bytes=None,
     )
     engine, problems = build(request, cache / "engines", progress)
     if engine is None:

@@ -87,7 +87,6 @@ def test_the_cpu_engine_is_measured_as_it_is_served(
         shapes=shape_ranges(profile, 8, {}),
         hardware_id="cpu",
         compute_capability=None,
-        workspace_bytes=None,
     )
     engine, _ = build(request, tmp_path)
     assert engine is not None

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from infc.ir.spec.accuracy import AccuracySpec, QuantizationSpec
 from infc.ir.spec.base import Name, SpecModel
+from infc.ir.spec.build import Build
 from infc.ir.spec.constraints import Constraints, Objective, Pricing
 from infc.ir.spec.deploy import Deploy
 from infc.ir.spec.model_source import ModelSource
@@ -51,4 +52,5 @@ class Spec(SpecModel):
     )
     objective: Objective = Field(default="cost", description="What makes one plan better than another. Default: cost.")
     pricing: Pricing = Field(default=Pricing.model_construct(), description="Whose prices, and on which terms.")
+    build: Build = Field(default=Build.model_construct(), description="How engines are built.")
     deploy: Deploy = Field(default=Deploy.model_construct(), description="What is emitted.")
