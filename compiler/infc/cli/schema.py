@@ -28,6 +28,8 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
     ("lock-check", "infc.report.lock_check:lock_check_schema", "infc lock --check --format json"),
     ("diff", "infc.report.diff_json:diff_schema", "infc diff --format json, infc lock --format json"),
     ("policy", "infc.spec.policy:policy_schema", "infc-policy.yaml"),
+    ("job", "infc.build.job_schema:job_schema", "job.json of infc compile --builder job"),
+    ("attestation", "infc.build.job_schema:attestation_schema", "attestation.json beside a built engine"),
     ("profile", "infc.resolve.profile_schema:profile_schema", "infc-profiles/*.json"),
     ("hardware", "infc.resolve.targets.schema:hardware_schema", "targets/hardware/*.yaml"),
     ("prices", "infc.resolve.targets.schema:prices_schema", "targets/prices/*.yaml"),

@@ -2,6 +2,7 @@
 
 from infc.diag.catalogue.accuracy import ACCURACY
 from infc.diag.catalogue.build import BUILD
+from infc.diag.catalogue.jobs import JOBS
 from infc.diag.catalogue.lock import LOCK
 from infc.diag.catalogue.model import MODEL
 from infc.diag.catalogue.plan import PLAN
@@ -17,6 +18,7 @@ CATALOGUE: tuple[DiagnosticKind, ...] = (
     *PLAN,
     *ACCURACY,
     *BUILD,
+    *JOBS,
     *LOCK,
     *VALIDATE,
 )
