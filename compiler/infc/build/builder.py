@@ -54,3 +54,6 @@ class Builder(Protocol):
         building. A Diagnostic says that the builder itself failed (unreachable, timed out, crashed): that may be tried
         again; a refusal of the library is an attestation.
         """
+
+    def close(self) -> None:
+        """End every build that runs here: their calls, in other threads, return a Diagnostic soon. Called once, last."""
