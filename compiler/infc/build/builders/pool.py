@@ -18,7 +18,7 @@ ATTEMPTS = 3
 _POLL_S = 2.0
 _TELL_EVERY_S = 15.0
 _LONGEST_BACKOFF_S = 60.0
-_FINAL = frozenset({"build-pending", "build-interrupted"})
+_FINAL = frozenset({"engine-pending", "builder-interrupted"})
 """Diagnostics that trying again cannot change."""
 
 
@@ -164,7 +164,7 @@ class BuilderPool:
             return refusals[0]
         said = zip(self._builders, refusals, strict=True)
         return Diagnostic(
-            id="build-no-builder",
+            id="builder-none",
             message=f"no builder for {target.hardware_id}: none of {self.name} makes {target.kind} engines for it",
             notes=tuple(f"{builder.name}: {refusal.message}" for builder, refusal in said),
             help=next((refusal.help for refusal in refusals if refusal.help), None),
@@ -173,7 +173,7 @@ class BuilderPool:
     def _none_left(self, job: BuildJob) -> Diagnostic:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(job.toolchain.items()))
         return Diagnostic(
-            id="build-no-builder",
+            id="builder-none",
             message=f"no builder for {job.hardware_id} with {versions} is left of {self.name}",
             notes=("the versions are part of the engine key: a builder with others makes another engine",),
             help="give the builders the same versions, or wait until the one that has them is back",
@@ -203,11 +203,11 @@ def _built(builder: Builder, job: BuildJob, folder: Path, out: Path, report: Rep
 
 def unreachable(name: str, error: ToolError) -> Diagnostic:
     """The diagnostic for a builder that cannot be used at all."""
-    return Diagnostic(id="build-unreachable", message=f"{name}: {error}", help=error.help)
+    return Diagnostic(id="builder-unreachable", message=f"{name}: {error}", help=error.help)
 
 
 def _interrupted(job: BuildJob) -> Diagnostic:
-    return Diagnostic(id="build-interrupted", message=f"the build for {job.hardware_id} was interrupted")
+    return Diagnostic(id="builder-interrupted", message=f"the build for {job.hardware_id} was interrupted")
 
 
 def _empty(folder: Path) -> None:
