@@ -2,6 +2,7 @@
 
 from infc.diag.catalogue.accuracy import ACCURACY
 from infc.diag.catalogue.build import BUILD
+from infc.diag.catalogue.fleet import FLEET
 from infc.diag.catalogue.jobs import JOBS
 from infc.diag.catalogue.lock import LOCK
 from infc.diag.catalogue.model import MODEL
@@ -19,6 +20,7 @@ CATALOGUE: tuple[DiagnosticKind, ...] = (
     *ACCURACY,
     *BUILD,
     *JOBS,
+    *FLEET,
     *LOCK,
     *VALIDATE,
 )
