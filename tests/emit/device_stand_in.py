@@ -8,6 +8,7 @@ compare with the real packages.
 # ruff: noqa: N802, N815 - the names are those of the packages that are stood in for
 
 import ctypes
+import time
 from enum import Enum
 from types import ModuleType, SimpleNamespace
 
@@ -31,6 +32,7 @@ class Cuda(ModuleType):
     def __init__(self) -> None:
         super().__init__("cuda.bindings.runtime")
         self.live: dict[int, object] = {}
+        self.made = 0
         self.fails_to_allocate = False
         self.devices: list[int] = []
 
@@ -58,8 +60,9 @@ class Cuda(ModuleType):
 
     def cudaStreamCreateWithFlags(self, flags: int) -> tuple[CudaError, int]:
         """Make a stream."""
-        self.live[7] = "stream"
-        return CudaError.cudaSuccess, 7
+        self.made += 1
+        self.live[-self.made] = "stream"
+        return CudaError.cudaSuccess, -self.made
 
     def cudaStreamDestroy(self, stream: int) -> tuple[CudaError]:
         """Free the stream."""
@@ -75,6 +78,26 @@ class Cuda(ModuleType):
             assert ctypes.sizeof(self.live[address]) >= size  # type: ignore[arg-type]
         ctypes.memmove(target, source, size)
         return (CudaError.cudaSuccess,)
+
+    def cudaEventCreate(self) -> tuple[CudaError, int]:
+        """Make an event; it holds the moment that it was recorded at."""
+        self.made += 1
+        handle = -self.made
+        self.live[handle] = 0.0
+        return CudaError.cudaSuccess, handle
+
+    def cudaEventRecord(self, event: int, stream: int) -> tuple[CudaError]:
+        """Everything before has happened: note the time."""
+        self.live[event] = time.perf_counter()
+        return (CudaError.cudaSuccess,)
+
+    def cudaEventElapsedTime(self, start: int, end: int) -> tuple[CudaError, float]:
+        """Milliseconds between two recorded events."""
+        return CudaError.cudaSuccess, (self.live[end] - self.live[start]) * 1e3  # type: ignore[operator]
+
+    def cudaEventDestroy(self, event: int) -> tuple[CudaError]:
+        """Free the event."""
+        return self.cudaFree(event)
 
 
 class Context:
@@ -124,6 +147,17 @@ class TensorIOMode(Enum):
     OUTPUT = 2
 
 
+class TensorLocation(Enum):
+    """tensorrt_rtx.TensorLocation."""
+
+    DEVICE = 0
+    HOST = 1
+
+
+class IOutputAllocator:
+    """tensorrt_rtx.IOutputAllocator."""
+
+
 class CudaEngine:
     """ICudaEngine."""
 
@@ -131,6 +165,7 @@ class CudaEngine:
 
     def __init__(self) -> None:
         self.context = Context()
+        self.contexts = 0
 
     def get_tensor_name(self, index: int) -> str:
         """In the order of the model."""
@@ -144,9 +179,18 @@ class CudaEngine:
         """FP16 in and out."""
         return SimpleNamespace(name="HALF")
 
+    def get_tensor_location(self, name: str) -> TensorLocation:
+        """All on the device."""
+        return TensorLocation.DEVICE
+
+    def get_tensor_profile_shape(self, name: str, profile: int) -> tuple[tuple[int, int], ...]:
+        """Minimum, optimum and maximum of `x`."""
+        return (1, 1), (4, 4), (8, 8)
+
     def create_execution_context(self) -> Context:
-        """The one context."""
-        return self.context
+        """The context, and from the second instance on one of its own."""
+        self.contexts += 1
+        return self.context if self.contexts == 1 else Context()
 
 
 class TensorRT(ModuleType):
@@ -154,6 +198,8 @@ class TensorRT(ModuleType):
 
     __version__ = "1.7.1.116"
     TensorIOMode = TensorIOMode
+    TensorLocation = TensorLocation
+    IOutputAllocator = IOutputAllocator
 
     def __init__(self) -> None:
         super().__init__("tensorrt_rtx")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from infc.emit.release import triton_folder
+from infc.validate.gpu import RUNNER_FILE
 
 from .device_stand_in import Cuda, TensorRT, Triton, TritonModelException
 
@@ -39,13 +40,19 @@ def device(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     }
     for name, module in modules.items():
         monkeypatch.setitem(sys.modules, name, module)
-    path = triton_folder() / "backends" / "tensorrt_rtx" / "model.py"
-    spec = importlib.util.spec_from_file_location("emitted_backend", path)
+    monkeypatch.setitem(sys.modules, "engine_runner", loaded_file("engine_runner", RUNNER_FILE))
+    backend = loaded_file("emitted_backend", triton_folder() / "backends" / "tensorrt_rtx" / "model.py")
+    return SimpleNamespace(cuda=cuda, trt=trt, backend=backend)
+
+
+def loaded_file(name: str, path: Path) -> ModuleType:
+    """A file as a module of its own, as Triton's stub imports what lies beside a backend."""
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
-    backend = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(backend)
-    return SimpleNamespace(cuda=cuda, trt=trt, backend=backend)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def loaded(device: SimpleNamespace, folder: Path, config: dict[str, Any] = CONFIG, **changes: str) -> Any:

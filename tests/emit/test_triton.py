@@ -25,6 +25,7 @@ from infc.ir.engine import PendingEngine
 from infc.ir.engine_kind import EngineKind
 from infc.ir.model_profile import ModelProfile, TensorSpec
 from infc.ir.precision import Precision
+from infc.validate.gpu import RUNNER_FILE
 
 from . import samples
 
@@ -310,27 +311,27 @@ def resolves(value: object, dotted: str) -> bool:
 
 
 def test_emitted_backend_uses_names_that_the_binding_has() -> None:
-    """The backend cannot run without a GPU, but every name it uses of TensorRT-RTX and CUDA exists."""
+    """The runner of engines cannot run without a GPU, but every name it uses of TensorRT-RTX exists."""
     trt = pytest.importorskip("tensorrt_rtx", reason="the extra `rtx` is not installed")
-    source = (triton_folder() / "backends" / "tensorrt_rtx" / "model.py").read_text()
-    tree = ast.parse(source)
-    used = attributes_of(tree, "trt")
-    assert "Runtime" in used
+    tree = ast.parse(RUNNER_FILE.read_text())
+    used = {name for root in ("library", "self.library") for name in attributes_of(tree, root)} - {"__name__"}
+    assert {"Runtime", "TensorIOMode.INPUT", "IOutputAllocator.__init__"} <= used
     assert [name for name in sorted(used) if not resolves(trt, name)] == []
     for root, kind in (
         ("self.engine", trt.ICudaEngine),
+        ("owner.engine", trt.ICudaEngine),
         ("self.context", trt.IExecutionContext),
         ("self.runtime", trt.Runtime),
     ):
         names = {name.split(".")[0] for name in attributes_of(tree, root)}
-        own = {"run", "close", "use_device", "inputs", "outputs"} if root == "self.engine" else set()
-        assert [name for name in sorted(names - own) if not hasattr(kind, name)] == [], root
+        assert names, root
+        assert [name for name in sorted(names) if not hasattr(kind, name)] == [], root
     types = {
         key.value
         for node in ast.walk(tree)
         if isinstance(node, ast.Dict)
         for key in node.keys
-        if isinstance(key, ast.Constant)
+        if isinstance(key, ast.Constant) and str(key.value).isupper()
     }
     assert {"FLOAT", "HALF"} <= types
     assert [name for name in sorted(types) if not hasattr(trt.DataType, str(name))] == []
@@ -338,10 +339,9 @@ def test_emitted_backend_uses_names_that_the_binding_has() -> None:
 
 def test_emitted_backend_uses_names_that_cuda_has() -> None:
     """Every name it uses of the CUDA runtime binding exists."""
-    cudart = pytest.importorskip("cuda.bindings.runtime", reason="cuda-bindings is only in the emitted image")
-    source = (triton_folder() / "backends" / "tensorrt_rtx" / "model.py").read_text()
-    used = attributes_of(ast.parse(source), "cudart")
-    assert "cudaMemcpyAsync" in used
+    cudart = pytest.importorskip("cuda.bindings.runtime", reason="the extra `gpu` is not installed")
+    used = attributes_of(ast.parse(RUNNER_FILE.read_text()), "cudart")
+    assert {"cudaMemcpyAsync", "cudaEventElapsedTime"} <= set(used)
     assert [name for name in sorted(used) if not resolves(cudart, name)] == []
 
 
@@ -358,7 +358,5 @@ def test_emitted_backend_groups_and_splits_requests(monkeypatch: pytest.MonkeyPa
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     results = doctest.testmod(module)
-    assert results.attempted >= 3
+    assert results.attempted >= 2
     assert results.failed == 0
-    with pytest.raises(ValueError, match="different shapes"):
-        module.batch_shape([(1, 2), (1, 3)])

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from infc.ir.device_usage import DeviceUsage
 from infc.ir.interval import Basis, Interval
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
@@ -32,12 +33,18 @@ class ServiceTimeCurve:
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceTimePoint:
-    """One measured service time: median seconds of `executions` executions at this batch size and these axes."""
+    """One measured service time: median seconds of `executions` executions at this batch size and these axes.
+
+    `seconds` are the host's, copies between host and device included. `device_s` are the device's own for the execution
+    alone, `power_w` its mean draw meanwhile; None where they were not measured.
+    """
 
     batch_size: int
     axes: Mapping[str, int]
     seconds: Interval
     executions: int
+    device_s: Interval | None = None
+    power_w: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +52,7 @@ class ServiceTimeProfile:
     """Measured service times of one model, precision and hardware; stored in `infc-profiles/`, read by the next plan.
 
     `instances` is how many instances ran at the same time. `environment` names what ran: server, engine, versions,
-    device (no host name, no time).
+    device (no host name, no time). `usage` is what the device did meanwhile, None where nothing was sampled.
     """
 
     model_digest: str
@@ -55,6 +62,7 @@ class ServiceTimeProfile:
     instances: int
     points: tuple[ServiceTimePoint, ...]
     environment: Mapping[str, str]
+    usage: DeviceUsage | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

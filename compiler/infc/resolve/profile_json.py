@@ -14,6 +14,7 @@ from infc.ir.interval import Interval
 from infc.ir.model_profile import Caveat, ModelProfile, OperatorClass, OperatorProfile, TensorSpec
 from infc.ir.precision import Precision
 from infc.ir.service_time import ServiceTimePoint, ServiceTimeProfile
+from infc.resolve.device_usage_json import json_from_usage, usage_from_json
 from infc.resolve.expression_json import expression_from_json, json_from_expression
 from infc.resolve.json_reader import JsonObject, ProfileFormatError, canonical_json, object_of_text, plain_number
 
@@ -150,17 +151,26 @@ def text_from_service_times(profile: ServiceTimeProfile) -> str:
             "engine_kind": profile.engine_kind,
             "instances": profile.instances,
             "environment": dict(profile.environment),
-            "points": [
-                {
-                    "batch_size": point.batch_size,
-                    "axes": dict(point.axes),
-                    "seconds": _json_from_interval(point.seconds),
-                    "executions": point.executions,
-                }
-                for point in profile.points
-            ],
+            "points": [_json_from_point(point) for point in profile.points],
+            **({} if profile.usage is None else {"usage": json_from_usage(profile.usage)}),
         }
     )
+
+
+def _json_from_point(point: ServiceTimePoint) -> dict[str, object]:
+    """What a device did not tell is left out: a profile of a CPU has the bytes that it always had."""
+    told: dict[str, object] = {}
+    if point.device_s is not None:
+        told["device_s"] = _json_from_interval(point.device_s)
+    if point.power_w is not None:
+        told["power_w"] = plain_number(point.power_w)
+    return {
+        "batch_size": point.batch_size,
+        "axes": dict(point.axes),
+        "seconds": _json_from_interval(point.seconds),
+        "executions": point.executions,
+        **told,
+    }
 
 
 def service_times_from_text(text: str) -> ServiceTimeProfile:
@@ -175,6 +185,7 @@ def service_times_from_text(text: str) -> ServiceTimeProfile:
         instances=fields.integer("instances"),
         points=tuple(map(_point_from_json, fields.nested_list("points"))),
         environment={key: environment.text(key) for key in environment.names()},
+        usage=usage_from_json(fields.nested("usage")) if "usage" in fields.names() else None,
     )
 
 
@@ -185,6 +196,8 @@ def _point_from_json(fields: JsonObject) -> ServiceTimePoint:
         axes={axis: axes.integer(axis) for axis in axes.names()},
         seconds=_interval_from_json(fields.nested("seconds")),
         executions=fields.integer("executions"),
+        device_s=_interval_from_json(fields.nested("device_s")) if "device_s" in fields.names() else None,
+        power_w=fields.number("power_w") if "power_w" in fields.names() else None,
     )
 
 

@@ -90,8 +90,7 @@ def lay_out_backends(installation: TritonInstallation, backends: Mapping[str, Pa
         runtime = _RUNTIME_OF_BACKEND.get(name)
         if runtime and importlib.util.find_spec(runtime) is None:
             raise ToolError(f"backend {name} needs {runtime}, which is not installed", help="pip install 'infc[onnx]'")
-        (folder / name).mkdir(exist_ok=True)
-        shutil.copy2(source / "model.py", folder / name / "model.py")
+        shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
 
 
 def server_environment(installation: TritonInstallation) -> dict[str, str]:

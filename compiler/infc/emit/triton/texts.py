@@ -11,6 +11,7 @@ from infc.ir.engine import Engine, PendingEngine
 from infc.ir.engine_kind import EngineKind
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
+from infc.validate.gpu import RUNNER_FILE
 
 _ENGINE_NAMES: Mapping[EngineKind, str] = {
     "tensorrt": "TensorRT",
@@ -42,8 +43,10 @@ def rtx_backend_files(engine: Engine | PendingEngine, release: TritonRelease) ->
         "tensorrt_rtx": f"tensorrt_rtx=={version}" if version else "tensorrt_rtx",
         "cuda_bindings": f"cuda-bindings=={_CUDA_BINDINGS}",
     }
+    backend = triton_folder() / "backends" / "tensorrt_rtx" / "model.py"
     return {
-        "backends/tensorrt_rtx/model.py": (triton_folder() / "backends" / "tensorrt_rtx" / "model.py").read_bytes(),
+        "backends/tensorrt_rtx/model.py": backend.read_bytes(),
+        "backends/tensorrt_rtx/engine_runner.py": RUNNER_FILE.read_bytes(),
         "Dockerfile": render(triton_folder() / "templates", "Dockerfile.j2", values),
     }
 
