@@ -106,17 +106,6 @@ class Fields:
         rows = self._list(key)
         return tuple(Fields(row, f"{self._at(key)}[{index}]", self.problems) for index, row in enumerate(rows))
 
-    def rows(self, key: str, length: int) -> tuple[tuple[str, ...], ...]:
-        """A list of lists of `length` texts each."""
-        found = []
-        for index, row in enumerate(self._list(key)):
-            texts = tuple(item for item in row if isinstance(item, str)) if isinstance(row, list) else ()
-            if not isinstance(row, list) or not len(row) == len(texts) == length:
-                self._note(f"{self._at(key)}[{index}]", f"is not a list of {length} texts", f"write {length} texts")
-                continue
-            found.append(texts)
-        return tuple(found)
-
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts."""
         found = []

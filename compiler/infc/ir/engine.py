@@ -57,11 +57,17 @@ class BuildRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineLayer:
-    """One layer of the built engine as the builder reports it."""
+    """One layer of the built engine as the builder reports it.
+
+    `dtype` and `input_dtype` name the types of its outputs and inputs (`Half`; several: `Int8+Float`); `operators` are
+    the model's operators that it does, in the builder's order. Empty: the builder does not say.
+    """
 
     name: str
     kind: str
     dtype: str
+    input_dtype: str = ""
+    operators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +75,8 @@ class EngineFacts:
     """What the builder said of an engine; sizes in bytes, None where the builder does not say.
 
     `settings` are what a server must set to run the engine as it was tested (ONNX Runtime's graph optimisation level).
+    `fallbacks` are, in words, the operators that did not go where they were sent (the GPU instead of the DLA).
+    `moved_bytes` are the activations that the layers read and write at the largest shapes, all of them added up.
     """
 
     activation_bytes: int | None
@@ -76,6 +84,8 @@ class EngineFacts:
     layers: tuple[EngineLayer, ...]
     toolchain: Mapping[str, str]
     settings: Mapping[str, str] = field(default_factory=dict)
+    fallbacks: tuple[str, ...] = ()
+    moved_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,228 @@
+"""The process that holds the library: it builds in the folder that `worker.build_job` made."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import platform
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from .facts import facts_from_log, inspected_layers
+from .files import UnacceptableError, read_object
+from .machine import environment, gpu_facts, installed_version
+from .options import unsupported_options, version_number
+from .progress import progress_monitor, say
+from .timing import TimingCache
+
+BUILT, REFUSED = 0, 3
+ADDR_NO_RANDOMIZE = 0x0040000
+PR_SET_PDEATHSIG = 1
+FIXED_ADDRESSES = "INFC_WORKER_FIXED_ADDRESSES"
+
+
+def inside_build(work: Path, timing_cache: Path | None) -> int:
+    """Build in the folder that `build_job` made; leaves `answer.json` and, when built, `model.plan`."""
+    fix_addresses()
+    end_with_parent()
+    if (work / "packages").exists():
+        sys.path.insert(0, str((work / "packages").absolute()))
+    job = read_object(work / "job.json")
+    trt, library, versions = load_library(job, read_object(work / "libraries.json"))
+    messages: list[tuple[str, str]] = []
+    errors: list[str] = []
+    parse_errors: list[str] = []
+    fallbacks: list[str] = []
+    plan, layers = None, None
+    try:
+        build = Build(trt, library, job, messages, parse_errors, fallbacks)
+        plan = build.run(timing_cache)
+        if plan is not None:
+            (work / "model.plan").write_bytes(plan)
+            layers = None if library["capabilities"] else inspected_layers(trt, build.logger, plan)
+    except (RuntimeError, TypeError, ValueError) as error:
+        errors.append(str(error))
+    errors += [text for severity, text in messages if severity in ("ERROR", "INTERNAL_ERROR")]
+    facts = facts_from_log([text for _, text in messages], job["shapes"])
+    facts.update(toolchain=job["toolchain"], settings={}, fallbacks=fallbacks)
+    if layers:
+        facts["layers"] = layers
+    answer = {
+        "facts": facts if plan is not None else None,
+        "environment": environment(versions),
+        "errors": errors,
+        "parse_errors": parse_errors,
+    }
+    (work / "answer.json").write_text(json.dumps(answer))
+    return BUILT if plan is not None else REFUSED
+
+
+def load_library(job: dict[str, Any], libraries: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, str]]:
+    """The library's module, what its version has, and its exact version. Raises UnacceptableError."""
+    kind = job["kind"]
+    candidates = [entry for entry in libraries.get("libraries", []) if entry["kind"] == kind]
+    if not candidates:
+        raise UnacceptableError(f"this worker builds no {kind} engines")
+    package = candidates[0]["package"]
+    version = installed_version(package)
+    if version is None:
+        raise UnacceptableError(f"{package} is not installed here, or does not load")
+    asked = job["toolchain"].get(package)
+    if asked != version:
+        raise UnacceptableError(f"the job needs {package} {asked}, here is {version}")
+    for entry in candidates:
+        if tuple(entry["at_least"]) <= version_number(version) < tuple(entry["below"]):
+            break
+    else:
+        raise UnacceptableError(f"infc does not know {package} {version}")
+    local = gpu_facts().get("compute_capability")
+    if not entry["capabilities"] and local != job["compute_capability"]:
+        here = f"this GPU has {local}" if local else "there is no NVIDIA GPU here"
+        asked = job["compute_capability"]
+        raise UnacceptableError(f"the job is for compute capability {asked}, {here}")
+    try:
+        return importlib.import_module(entry["module"]), entry, {package: version}
+    except (ImportError, OSError) as error:
+        raise UnacceptableError(f"{package} does not load: {error}") from error
+
+
+class Build:
+    """One build: the library's objects and what the job asks of them.
+
+    `messages` collects the library's log as (severity, text), `parse_errors` what its ONNX parser says.
+    """
+
+    def __init__(
+        self,
+        trt: Any,
+        library: dict[str, Any],
+        job: dict[str, Any],
+        messages: list[tuple[str, str]],
+        parse_errors: list[str],
+        fallbacks: list[str],
+    ) -> None:
+        self.trt, self.library, self.job = trt, library, job
+        self.parse_errors, self.fallbacks = parse_errors, fallbacks
+        self.logger = log_collector(trt, messages)
+        self.builder = trt.Builder(self.logger)
+
+    def run(self, timing_cache: Path | None) -> bytes | None:
+        """The serialized engine; None when the library refuses."""
+        refused = unsupported_options(self.job["options"], self.job["hardware_id"], self.trt.__version__, self.library)
+        if refused:
+            raise ValueError("; ".join(refused))
+        self.builder.max_threads = 1
+        network = self._network()
+        if network is None:
+            return None
+        config = self._config(network)
+        cache = TimingCache(self.trt, self.library, config, timing_cache)
+        capability = self.job["compute_capability"]
+        say(f"building {network.num_layers} layers for compute capability {capability}")
+        serialized = self.builder.build_serialized_network(network, config)
+        if serialized is None:
+            return None
+        cache.save()
+        return bytes(serialized)
+
+    def _network(self) -> Any:
+        flags = 0
+        for name in self.library["network_flags"]:
+            flags |= 1 << int(getattr(self.trt.NetworkDefinitionCreationFlag, name))
+        network = self.builder.create_network(flags)
+        parser = self.trt.OnnxParser(network, self.logger)
+        title = self.library["title"]
+        say(f"{title} {self.trt.__version__}: reading the model")
+        if parser.parse_from_file("model.onnx"):
+            return network
+        for index in range(parser.num_errors):
+            error = parser.get_error(index)
+            node = error.node_name() or "model"
+            self.parse_errors.append(f"{node}: {error.desc()}")
+        return None
+
+    def _config(self, network: Any) -> Any:
+        trt, library, options = self.trt, self.library, self.job["options"]
+        config = self.builder.create_builder_config()
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        if options["workspace_bytes"] is not None:
+            config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options["workspace_bytes"])
+        if options["optimization_level"] is not None:
+            config.builder_optimization_level = options["optimization_level"]
+        for option, flag in sorted(library["builder_flags"].items()):
+            if options[option]:
+                config.set_flag(getattr(trt.BuilderFlag, flag))
+        if options["hardware_compatibility"] != "none":
+            name = library["hardware_levels"][options["hardware_compatibility"]]
+            config.hardware_compatibility_level = getattr(trt.HardwareCompatibilityLevel, name)
+        if library["capabilities"]:
+            config.num_compute_capabilities = 1
+            name = library["capabilities"][self.job["compute_capability"]]
+            config.set_compute_capability(getattr(trt.ComputeCapability, name), 0)
+        if options["dla_core"] is not None:
+            self._use_dla(network, config)
+        if library["has_progress_monitor"]:
+            config.progress_monitor = progress_monitor(trt)
+        config.add_optimization_profile(self._profile(network))
+        return config
+
+    def _profile(self, network: Any) -> Any:
+        profile = self.builder.create_optimization_profile()
+        shapes = {shape["input"]: shape for shape in self.job["shapes"]}
+        for index in range(network.num_inputs):
+            tensor = network.get_input(index)
+            if tensor.name not in shapes:
+                raise ValueError(f"optimization profile: the job has no shapes for the input {tensor.name}")
+            if tensor.is_shape_tensor:
+                raise ValueError(f"shape tensor: the values of the input {tensor.name} set shapes inside the model")
+            shape = shapes[tensor.name]
+            profile.set_shape(tensor.name, shape["minimum"], shape["optimum"], shape["maximum"])
+        return profile
+
+    def _use_dla(self, network: Any, config: Any) -> None:
+        """Send layers to the deep learning accelerator first; those that it cannot run go to the GPU and are named."""
+        config.default_device_type = self.trt.DeviceType.DLA
+        config.DLA_core = self.job["options"]["dla_core"]
+        config.set_flag(self.trt.BuilderFlag.GPU_FALLBACK)
+        for index in range(network.num_layers):
+            layer = network.get_layer(index)
+            if not config.can_run_on_DLA(layer):
+                self.fallbacks.append(f"{layer.name}: GPU instead of DLA")
+
+
+def log_collector(trt: Any, messages: list[tuple[str, str]]) -> Any:
+    """A logger that keeps every message: at VERBOSE the builder states layers, types and memory."""
+
+    class Collector(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            messages.append((str(severity).rpartition(".")[2], message))
+
+    return Collector()
+
+
+def fix_addresses() -> None:
+    """Start this process again without address space randomisation, where Linux allows it."""
+    if FIXED_ADDRESSES in os.environ or platform.system() != "Linux":
+        return
+    os.environ[FIXED_ADDRESSES] = "1"
+    libc = ctypes.CDLL(None)
+    current = libc.personality(0xFFFFFFFF)
+    if current >= 0 and libc.personality(current | ADDR_NO_RANDOMIZE) >= 0:
+        os.execv(sys.executable, [sys.executable, *_interpreter_options(), *sys.argv])  # noqa: S606
+
+
+def _interpreter_options() -> list[str]:
+    return ["-S"] if sys.flags.no_site else []
+
+
+def end_with_parent() -> None:
+    """Have Linux end this process when its parent ends, however it ends: nobody would read the engine."""
+    if platform.system() == "Linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))

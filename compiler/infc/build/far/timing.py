@@ -1,0 +1,38 @@
+"""The timing cache: kernel times that builds for one device and one version share."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from .files import write_atomically
+from .machine import gpu_facts
+
+
+class TimingCache:
+    """Measured kernel times that builds for one device and one version share; a foreign or damaged file is ignored."""
+
+    def __init__(self, trt: Any, library: dict[str, Any], config: Any, folder: Path | None) -> None:
+        self.config, self.path = config, None
+        if folder is None or not library["has_timing_cache"]:
+            return
+        device = gpu_facts()
+        words = [library["kind"], trt.__version__, device.get("name", "cpu"), device.get("compute_capability", "")]
+        self.path = folder / (re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(words)).strip("-").lower() + ".cache")
+        self.cache = self._read()
+        config.set_timing_cache(self.cache, ignore_mismatch=False)
+
+    def _read(self) -> Any:
+        try:
+            content = self.path.read_bytes() if self.path is not None else b""
+        except OSError:
+            content = b""
+        return self.config.create_timing_cache(content) or self.config.create_timing_cache(b"")
+
+    def save(self) -> None:
+        """Add what another build stored meanwhile, then replace the file."""
+        if self.path is None:
+            return
+        self.cache.combine(self._read(), ignore_mismatch=False)
+        write_atomically(self.path, bytes(self.cache.serialize()))
