@@ -10,19 +10,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infc.ir.accuracy import AccuracyEvidence, Verdict
+from infc.ir.accuracy import (
+    AccuracyEvidence,
+    OutputErrors,
+    PrecisionSearch,
+    RaisedOperator,
+    SearchLook,
+    SliceDelta,
+    Verdict,
+)
 from infc.ir.expression import AxisExpression, FloorDivision, Maximum, Minimum, Monomial
 from infc.ir.interval import Interval
 from infc.ir.model_profile import Caveat, ModelProfile, OperatorClass, OperatorProfile, TensorSpec
 from infc.ir.precision import Precision
 from infc.ir.service_time import ServiceTimePoint, ServiceTimeProfile
+from infc.resolve.accuracy_json import accuracy_from_text, text_from_accuracy
 from infc.resolve.expression_json import expression_from_json, json_from_expression
 from infc.resolve.json_reader import ProfileFormatError
 from infc.resolve.profile_json import (
-    accuracy_from_text,
     model_from_text,
     service_times_from_text,
-    text_from_accuracy,
     text_from_model,
     text_from_service_times,
 )
@@ -102,6 +109,8 @@ service_times = st.builds(
     ).map(tuple),
     environment=st.dictionaries(names, names, max_size=3),
 )
+counts = st.integers(0, 10**6)
+shares = st.floats(0.0, 1e6)
 evidence = st.builds(
     AccuracyEvidence,
     model_digest=digests,
@@ -119,6 +128,26 @@ evidence = st.builds(
     max_drop=st.none() | finite,
     verdict=st.sampled_from(Verdict),
     samples_needed=st.none() | st.integers(1, 10**6),
+    kept=st.lists(names, max_size=3).map(tuple),
+    slices=st.lists(
+        st.builds(SliceDelta, name=names, samples=counts, reference=finite, value=finite, drop=intervals), max_size=2
+    ).map(tuple),
+    slices_judged=counts,
+    max_slice_drop=st.none() | finite,
+    errors=st.none() | st.builds(OutputErrors, median=shares, p99=shares, worst=shares, worst_sample=counts),
+    search=st.none()
+    | st.builds(
+        PrecisionSearch,
+        candidates=counts,
+        samples=counts,
+        raised=st.lists(st.builds(RaisedOperator, name=names, error_share=shares), max_size=3).map(tuple),
+        left_error=shares,
+        looks=st.lists(
+            st.builds(SearchLook, raised=counts, value=intervals, drop=intervals, verdict=st.sampled_from(Verdict)),
+            max_size=2,
+        ).map(tuple),
+        is_cut_short=st.booleans(),
+    ),
 )
 SCHEMA = jsonschema.Draft202012Validator(profile_schema())
 

@@ -53,7 +53,8 @@ class LatencyTarget:
 class AccuracyGoal:
     """The accuracy that a lowered model must keep.
 
-    At least one of `floor` and `max_drop` is set (max_drop 0.01 is 1%).
+    At least one of `floor`, `max_drop` and `max_slice_drop` is set (max_drop 0.01 is 1%). `max_slice_drop` holds for
+    every part of the data on its own.
     """
 
     dataset: str
@@ -61,6 +62,7 @@ class AccuracyGoal:
     floor: float | None
     max_drop: float | None
     confidence: float
+    max_slice_drop: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

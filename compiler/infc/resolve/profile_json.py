@@ -1,4 +1,4 @@
-"""Model profiles, measured service times and accuracy evidence <-> JSON, as stored in `infc-profiles/`.
+"""Model profiles and measured service times <-> JSON, as stored in `infc-profiles/`.
 
 The text is canonical: equal values give equal bytes. Expressions of a model profile stand once in a table that
 operators index.
@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TypeVar
 
-from infc.ir.accuracy import AccuracyEvidence, SliceDelta, Verdict
 from infc.ir.expression import AxisExpression
 from infc.ir.interval import Interval
 from infc.ir.model_profile import Caveat, ModelProfile, OperatorClass, OperatorProfile, TensorSpec
@@ -161,13 +160,13 @@ def _json_from_point(point: ServiceTimePoint) -> dict[str, object]:
     """What a device did not tell is left out: a profile of a CPU has the bytes that it always had."""
     told: dict[str, object] = {}
     if point.device_s is not None:
-        told["device_s"] = _json_from_interval(point.device_s)
+        told["device_s"] = json_from_interval(point.device_s)
     if point.power_w is not None:
         told["power_w"] = plain_number(point.power_w)
     return {
         "batch_size": point.batch_size,
         "axes": dict(point.axes),
-        "seconds": _json_from_interval(point.seconds),
+        "seconds": json_from_interval(point.seconds),
         "executions": point.executions,
         **told,
     }
@@ -194,82 +193,10 @@ def _point_from_json(fields: JsonObject) -> ServiceTimePoint:
     return ServiceTimePoint(
         batch_size=fields.integer("batch_size"),
         axes={axis: axes.integer(axis) for axis in axes.names()},
-        seconds=_interval_from_json(fields.nested("seconds")),
+        seconds=interval_from_json(fields.nested("seconds")),
         executions=fields.integer("executions"),
-        device_s=_interval_from_json(fields.nested("device_s")) if "device_s" in fields.names() else None,
+        device_s=interval_from_json(fields.nested("device_s")) if "device_s" in fields.names() else None,
         power_w=fields.number("power_w") if "power_w" in fields.names() else None,
-    )
-
-
-def text_from_accuracy(evidence: AccuracyEvidence) -> str:
-    """The stored form of accuracy evidence."""
-    return canonical_json(
-        {
-            "format_version": FORMAT_VERSION,
-            "kind": "accuracy",
-            "model_digest": evidence.model_digest,
-            "precision": str(evidence.precision),
-            "recipe_digest": evidence.recipe_digest,
-            "subject": evidence.subject,
-            "dataset_digest": evidence.dataset_digest,
-            "metric": evidence.metric,
-            "samples": evidence.samples,
-            "confidence": plain_number(evidence.confidence),
-            "reference": plain_number(evidence.reference),
-            "value": _json_from_interval(evidence.value),
-            "drop": _json_from_interval(evidence.drop),
-            "floor": evidence.floor,
-            "max_drop": evidence.max_drop,
-            "verdict": str(evidence.verdict),
-            "samples_needed": evidence.samples_needed,
-            "kept": list(evidence.kept),
-            "slices": [
-                {
-                    "name": part.name,
-                    "samples": part.samples,
-                    "reference": plain_number(part.reference),
-                    "value": plain_number(part.value),
-                    "drop": _json_from_interval(part.drop),
-                }
-                for part in evidence.slices
-            ],
-        }
-    )
-
-
-def accuracy_from_text(text: str) -> AccuracyEvidence:
-    """The accuracy evidence of a stored text; ProfileFormatError when it is none."""
-    fields = opened_profile(text, "accuracy")
-    return AccuracyEvidence(
-        model_digest=fields.text("model_digest"),
-        precision=member(Precision, fields.text("precision")),
-        recipe_digest=fields.text("recipe_digest"),
-        subject=fields.text("subject"),
-        dataset_digest=fields.text("dataset_digest"),
-        metric=fields.text("metric"),
-        samples=fields.integer("samples"),
-        confidence=fields.number("confidence"),
-        reference=fields.number("reference"),
-        value=_interval_from_json(fields.nested("value")),
-        drop=_interval_from_json(fields.nested("drop")),
-        floor=fields.optional("floor", fields.number),
-        max_drop=fields.optional("max_drop", fields.number),
-        verdict=member(Verdict, fields.text("verdict")),
-        samples_needed=fields.optional("samples_needed", fields.integer),
-        kept=fields.texts("kept") if "kept" in fields.names() else (),
-        slices=tuple(_slice_from_json(part) for part in fields.nested_list("slices"))
-        if "slices" in fields.names()
-        else (),
-    )
-
-
-def _slice_from_json(fields: JsonObject) -> SliceDelta:
-    return SliceDelta(
-        name=fields.text("name"),
-        samples=fields.integer("samples"),
-        reference=fields.number("reference"),
-        value=fields.number("value"),
-        drop=_interval_from_json(fields.nested("drop")),
     )
 
 
@@ -283,7 +210,8 @@ def opened_profile(text: str, kind: str) -> JsonObject:
     return fields
 
 
-def _json_from_interval(interval: Interval) -> Mapping[str, object]:
+def json_from_interval(interval: Interval) -> Mapping[str, object]:
+    """An interval as stored."""
     return {
         "value": plain_number(interval.value),
         "low": plain_number(interval.low),
@@ -291,7 +219,8 @@ def _json_from_interval(interval: Interval) -> Mapping[str, object]:
     }
 
 
-def _interval_from_json(fields: JsonObject) -> Interval:
+def interval_from_json(fields: JsonObject) -> Interval:
+    """The interval of a stored object."""
     return Interval(value=fields.number("value"), low=fields.number("low"), high=fields.number("high"))
 
 

@@ -151,12 +151,12 @@ def accuracy_has_a_bound(spec: Spec) -> Iterator[Finding]:
     goal = spec.accuracy
     if goal is None:
         return
-    if goal.floor is None and goal.max_drop is None:
+    if goal.floor is None and goal.max_drop is None and goal.max_slice_drop is None:
         yield Finding(
             id="spec-accuracy-bound",
             paths=("accuracy",),
             message="the accuracy goal has no bound",
-            label="has neither `floor` nor `max_drop`",
+            label="has no `floor`, `max_drop` or `max_slice_drop`",
             help="add `max_drop: 1%`, or a floor such as `floor: 0.80`",
             is_about_key=True,
         )

@@ -65,6 +65,12 @@ class AccuracySpec(SpecModel):
         examples=["1%"],
         description="How far the metric may fall below the unquantised reference on the same data.",
     )
+    max_slice_drop: Fraction | None = Field(
+        default=None,
+        examples=["5%"],
+        description="How far the metric may fall on any part of the data: every class, or every value of the dataset's "
+        "array `slices`, or every quarter by length or magnitude.",
+    )
     confidence: Fraction = Field(default=0.95, description="Confidence of the verdict. Default: 95%.", examples=["95%"])
 
 
