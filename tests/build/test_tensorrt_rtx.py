@@ -1,5 +1,6 @@
 """Real TensorRT-RTX engines, built without a GPU, and its refusals in words."""
 
+import hashlib
 import os
 import signal
 import struct
@@ -80,7 +81,12 @@ def fp8_model(folder: Path) -> LoweredModel:
     )
     path = folder / "fp8.onnx"
     onnx.save(model, path)
-    return replace(lowered(Precision.FP16), path=path, digest="fp8", precision=Precision.FP8)
+    return replace(
+        lowered(Precision.FP16),
+        path=path,
+        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        precision=Precision.FP8,
+    )
 
 
 @pytest.mark.parametrize(("hardware_id", "is_supported"), [("t4", False), ("a100-sxm-40gb", False), ("l4", True)])
@@ -164,8 +170,10 @@ def test_a_builder_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
         "from infc.build import build\n"
         "from infc.ir.engine import BuildRequest, LoweredModel, ShapeRange\n"
         "from infc.ir.precision import Precision\n"
-        "model = LoweredModel(path=Path(sys.argv[1]), digest='d', source_digest='s', precision=Precision.INT8,"
-        " recipe_digest='r', passes=())\n"
+        "import hashlib\n"
+        "digest = hashlib.sha256(Path(sys.argv[1]).read_bytes()).hexdigest()\n"
+        "model = LoweredModel(path=Path(sys.argv[1]), digest=digest, source_digest=digest, precision=Precision.INT8,"
+        " recipe_digest=digest, passes=())\n"
         "shape = ShapeRange(input_name='input', minimum=(1,1,28,28), optimum=(8,1,28,28), maximum=(8,1,28,28))\n"
         "asked = BuildRequest(kind='tensorrt_rtx', model=model, shapes=(shape,), hardware_id='l4',"
         " compute_capability='8.9')\n"

@@ -133,7 +133,7 @@ def environment_from_json(fields: Fields) -> BuildEnvironment:
     environment = BuildEnvironment(
         gpu=fields.nullable("gpu", lambda key: fields.text(key, _TEXT, "a name")),
         compute_capability=fields.nullable("compute_capability", lambda key: _capability(fields, key)),
-        driver=fields.nullable("driver", lambda key: fields.text(key, _VERSION, "a version")),
+        driver=fields.nullable("driver", lambda key: fields.text(key, _TEXT, "a version")),
         cuda=fields.nullable("cuda", lambda key: fields.text(key, _VERSION, "a version")),
         machine=fields.text("machine", _VERSION, "a processor architecture such as x86_64"),
         system=fields.text("system", _TEXT, "the name of an operating system"),

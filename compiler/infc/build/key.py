@@ -2,13 +2,9 @@
 
 import hashlib
 import json
-import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from importlib import metadata
 
-from infc.build.libraries import LIBRARIES
-from infc.diag import ToolError
 from infc.ir.build_options import BuildOptions
 from infc.ir.engine import BuildRequest, ShapeRange
 from infc.ir.engine_kind import EngineKind
@@ -17,32 +13,6 @@ from infc.ir.precision import Precision
 
 BUILDER_VERSION = 3
 """Raise it when a builder of infc changes what it makes from the same inputs: it is part of every key."""
-
-MACHINE = "machine"
-"""Name in a toolchain for the processor architecture, where the engine holds code for it or was made by its kernels."""
-
-
-def toolchain_for(kind: EngineKind) -> Mapping[str, str]:
-    """Names and versions of what builds engines of this kind here, without importing it.
-
-    Raises ToolError when absent or too old.
-    """
-    package = "onnxruntime" if kind == "onnxruntime" else LIBRARIES[kind].package
-    try:
-        version = metadata.version(package)
-    except metadata.PackageNotFoundError as error:
-        extra = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx", "onnxruntime": "onnx"}[kind]
-        raise ToolError(
-            f"building {kind} engines needs the package {package}, which is not installed",
-            help=f"pip install 'infc[{extra}]'",
-        ) from error
-    oldest = 1 if kind == "onnxruntime" else LIBRARIES[kind].minimum_major
-    if int(version.split(".")[0]) < oldest:
-        raise ToolError(
-            f"{package} {version} is too old to build engines with, {oldest}.x or newer is needed",
-            help=f"pip install '{package}>={oldest}'",
-        )
-    return {package: version} if kind in LIBRARIES else {package: version, MACHINE: platform.machine()}
 
 
 def engine_key(request: BuildRequest, toolchain: Mapping[str, str]) -> str:

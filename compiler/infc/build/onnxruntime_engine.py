@@ -1,18 +1,16 @@
 """ONNX Runtime on the CPU: an ONNX file, prepared so that Triton's backend cannot corrupt it (`server_settings`)."""
 
-import os
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infc.build.cache import publish
 from infc.build.server_settings import ALL_REWRITES, GRAPH_LEVEL, NO_REWRITES
 from infc.diag import Diagnostic
-from infc.ir.engine import BuildRequest, Engine, EngineFacts, EngineLayer
+from infc.ir.engine import EngineFacts, EngineLayer
+from infc.ir.job import BuildJob
 
 if TYPE_CHECKING:
     import onnx
@@ -21,47 +19,39 @@ TIMEOUT_S = 600.0
 
 
 def build_onnxruntime(
-    request: BuildRequest,
-    key: str,
-    toolchain: Mapping[str, str],
-    cache_dir: Path,
-    report: Callable[[str], None],
-) -> tuple[Engine | None, tuple[Diagnostic, ...]]:
-    """Prepare the lowered model for ONNX Runtime's CPU kernels and publish it under `key`.
+    job: BuildJob, model_path: Path, target: Path, report: Callable[[str], None]
+) -> EngineFacts | Diagnostic:
+    """Prepare the lowered model for ONNX Runtime's CPU kernels and write it to `target`.
 
     A model with Q/DQ nodes is optimised now, at the extended level (portable between processors) without the unsafe
     rewrites, in a process of its own; any other model is left as it is. Same inputs, same bytes.
     """
     import onnx
 
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    model = onnx.load(request.model.path)
+    model = onnx.load(model_path)
     has_qdq = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
-    with tempfile.TemporaryDirectory(prefix=".job-", dir=cache_dir) as name:
-        built = Path(name) / "model.onnx"
-        report(f"ONNX Runtime {toolchain['onnxruntime']}: {'optimising' if has_qdq else 'checking'} the model")
-        refusal = _open_in_worker(request, built, has_qdq)
-        if refusal is not None:
-            return None, (refusal,)
-        if has_qdq:
-            model = _normalised(onnx.load(built))
-        built.write_bytes(model.SerializeToString(deterministic=True))
-        facts = _facts(model, toolchain, NO_REWRITES if has_qdq else ALL_REWRITES)
-        engine = publish(cache_dir, key, request, facts, lambda target: os.replace(built, target))
+    report(f"ONNX Runtime {job.toolchain['onnxruntime']}: {'optimising' if has_qdq else 'checking'} the model")
+    refusal = _open_in_worker(job, model_path, target, has_qdq)
+    if refusal is not None:
+        return refusal
+    if has_qdq:
+        model = _normalised(onnx.load(target))
+    target.write_bytes(model.SerializeToString(deterministic=True))
+    facts = _facts(model, job.toolchain, NO_REWRITES if has_qdq else ALL_REWRITES)
     kinds = Counter(layer.kind for layer in facts.layers).most_common(3)
-    report(f"onnxruntime engine {key[:12]} built: " + ", ".join(f"{count} {kind}" for kind, count in kinds))
-    return engine, ()
+    report("ONNX Runtime runs it as " + ", ".join(f"{count} {kind}" for kind, count in kinds))
+    return facts
 
 
-def _open_in_worker(request: BuildRequest, target: Path, has_qdq: bool) -> Diagnostic | None:
+def _open_in_worker(job: BuildJob, model_path: Path, target: Path, has_qdq: bool) -> Diagnostic | None:
     """Open the model in another process (and save it optimised); the diagnostic when ONNX Runtime refuses it."""
     command = [
         sys.executable,
         "-P",
         "-m",
         "infc.build.onnxruntime_worker",
-        str(request.model.path.resolve()),
-        str(target),
+        str(model_path.resolve()),
+        str(target.resolve()),
     ]
     if has_qdq:
         command.append("--optimise")
@@ -72,13 +62,13 @@ def _open_in_worker(request: BuildRequest, target: Path, has_qdq: bool) -> Diagn
     if "NOT_IMPLEMENTED" in done.stderr:
         return Diagnostic(
             id="build-precision-unsupported",
-            message=f"ONNX Runtime's CPU kernels cannot run this model in {request.model.precision.value}",
+            message=f"ONNX Runtime's CPU kernels cannot run this model in {job.precision.value}",
             notes=tuple(lines[-1:]),
             help="allow fp32 or int8 in constraints.precision for cpu",
         )
     return Diagnostic(
         id="build-failed",
-        message=f"ONNX Runtime does not open the {request.model.precision.value} model",
+        message=f"ONNX Runtime does not open the {job.precision.value} model",
         notes=tuple(lines[-2:]),
         help="check that onnxruntime opens the source model; if it does, report a bug in infc",
     )

@@ -3,9 +3,9 @@
 import ctypes
 from importlib import util
 
+from infc.build.builder import BuildTarget
 from infc.build.libraries import LIBRARIES
 from infc.diag import Diagnostic
-from infc.ir.engine import BuildRequest
 from infc.ir.engine_kind import EngineKind
 from infc.ir.hardware import Hardware
 
@@ -24,12 +24,12 @@ def builder_for(hardware: Hardware) -> EngineKind:
     return "tensorrt_rtx" if is_rtx_target else "tensorrt"
 
 
-def can_build(request: BuildRequest) -> Diagnostic | None:
+def can_build(target: BuildTarget) -> Diagnostic | None:
     """None when a builder of this machine can make the engine, else the diagnostic that says what is needed."""
-    if request.kind == "onnxruntime":
+    if target.kind == "onnxruntime":
         return None
-    library = LIBRARIES[request.kind]
-    capability = request.compute_capability
+    library = LIBRARIES[target.kind]
+    capability = target.compute_capability
     if library.needs_gpu:
         local = local_compute_capability()
         if local is not None and local == capability:
@@ -37,23 +37,23 @@ def can_build(request: BuildRequest) -> Diagnostic | None:
         here = f"this machine's GPU has compute capability {local}" if local else "this machine has no NVIDIA GPU"
         return Diagnostic(
             id="build-needs-gpu",
-            message=f"a TensorRT engine for {request.hardware_id} must be built on a {request.hardware_id}",
+            message=f"a TensorRT engine for {target.hardware_id} must be built on a {target.hardware_id}",
             notes=(
                 here,
                 f"TensorRT-RTX, which builds without a GPU, has no target for compute capability {capability}"
                 if capability not in LIBRARIES["tensorrt_rtx"].capabilities
                 else f"TensorRT-RTX can build for compute capability {capability} without a GPU",
             ),
-            help=f"run infc compile on a host with a {request.hardware_id}, after pip install 'infc[tensorrt]'",
+            help=f"run infc compile on a host with a {target.hardware_id}, after pip install 'infc[tensorrt]'",
         )
     if capability in library.capabilities:
         return None
     supported = ", ".join(library.capabilities)
     return Diagnostic(
         id="build-capability-unsupported",
-        message=f"{library.title} has no target for {request.hardware_id} (compute capability {capability})",
+        message=f"{library.title} has no target for {target.hardware_id} (compute capability {capability})",
         notes=(f"it builds for compute capabilities {supported}",),
-        help=f"build with tensorrt on a host with a {request.hardware_id}: pip install 'infc[tensorrt]', infc compile",
+        help=f"build with tensorrt on a host with a {target.hardware_id}: pip install 'infc[tensorrt]', infc compile",
     )
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from infc.build import LOCAL
+from infc.build.builder import Builder
 from infc.diag import Diagnostic, has_errors
 from infc.emit.manifest import bundle_digests
 from infc.emit.triton import default_release, emit
@@ -57,13 +59,14 @@ class CompileOptions:
 
     `output` is the folder that holds one folder per bundle. `is_locked` refuses (exit 4) unless the result is what
     infc.lock says, and writes neither lock nor profiles. `overlay` is the user's own targets folder (None: the
-    workspace's). `allow_code` lets a `python:` metric run.
+    workspace's). `allow_code` lets a `python:` metric run. `builder` is where engines are built.
     """
 
     output: Path = Path("dist")
     is_locked: bool = False
     overlay: Path | None = None
     allow_code: bool = False
+    builder: Builder = LOCAL
     announce: Announce = _quiet
     progress: ProgressBar = _no_progress
 
@@ -243,6 +246,7 @@ def _workshop(
         is_read_only=options.is_locked,
         market=(lambda: market_options(spec, catalogue)) if decided.target is None else None,
         allow_code=options.allow_code,
+        builder=options.builder,
         announce=options.announce,
         progress=options.progress,
     )

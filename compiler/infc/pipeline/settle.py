@@ -4,17 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infc.build import build, builder_for, shape_ranges
+from infc.build.builder import Builder
 from infc.diag import Diagnostic, InternalError, Severity, has_errors
 from infc.ir.accuracy import AccuracyEvidence, Verdict
-from infc.ir.candidate import DynamicBatching
-from infc.ir.engine import BuildRequest, Engine, LoweredModel
-from infc.ir.hardware import Hardware
+from infc.ir.engine import Engine, LoweredModel
 from infc.ir.plan import Infeasible, Plan
 from infc.ir.problem import HardwareOption, Problem
 from infc.ir.spec import OnnxModel, Spec
 from infc.lower import Calibration, calibration_from_dataset, calibration_from_file, fallbacks, lower, settings_for
 from infc.lower.settings import LoweringSettings
+from infc.pipeline.engines import build_planned, planned_hardware
 from infc.plan import solve
 from infc.plan.evidence import has_doubt
 from infc.resolve.problem import stored_evidence
@@ -61,6 +60,7 @@ class Workshop:
     is_read_only: bool
     market: Callable[[], tuple[HardwareOption, ...]] | None
     allow_code: bool
+    builder: Builder
     announce: Announce
     progress: ProgressBar
 
@@ -133,7 +133,7 @@ def _is_settled_by(attempt: _Attempt, verdict: Verdict) -> bool:
 
 def _attempt(problem: Problem, plan: Plan, shop: Workshop) -> _Attempt:
     """Lower the planned precision, with the fallback settings of that precision until the accuracy goal holds."""
-    hardware = _hardware(problem, plan)
+    hardware = planned_hardware(problem, plan)
     precision = plan.candidate.precision
     calibration, problems = _calibration(problem, shop)
     if has_errors(problems):
@@ -164,8 +164,8 @@ def _one(
     )
     if lowered is None:
         return _Attempt(lowered=None, engine=None, evidence=None, diagnostics=problems)
-    if _hardware(problem, plan).kind == "cpu":
-        engine, refused = _build(problem, plan, lowered, shop)
+    if planned_hardware(problem, plan).kind == "cpu":
+        engine, refused = _built(problem, plan, lowered, shop)
         if engine is None:
             return _Attempt(lowered=lowered, engine=None, evidence=None, diagnostics=(*problems, *refused))
         result = _tested(problem, engine, shop)
@@ -175,26 +175,15 @@ def _one(
     problems = (*problems, *result.diagnostics)
     if has_errors(problems) or (result.evidence is not None and result.evidence.verdict is not Verdict.PASS):
         return _Attempt(lowered=lowered, engine=None, evidence=result.evidence, diagnostics=problems)
-    engine, refused = _build(problem, plan, lowered, shop)
+    engine, refused = _built(problem, plan, lowered, shop)
     return _Attempt(lowered=lowered, engine=engine, evidence=result.evidence, diagnostics=(*problems, *refused))
 
 
-def _build(
+def _built(
     problem: Problem, plan: Plan, lowered: LoweredModel, shop: Workshop
 ) -> tuple[Engine | None, tuple[Diagnostic, ...]]:
-    hardware = _hardware(problem, plan)
-    batching = plan.candidate.batching
-    assert isinstance(batching, DynamicBatching)  # noqa: S101 - ONNX models are served by Triton
-    request = BuildRequest(
-        kind=builder_for(hardware),
-        model=lowered,
-        shapes=shape_ranges(problem.model, batching.max_batch_size, problem.traffic.axes),
-        hardware_id=hardware.id,
-        compute_capability=hardware.compute_capability,
-        options=problem.build_options,
-    )
-    shop.announce(f"building the {request.kind} engine for {hardware.id}")
-    return build(request, shop.loaded.workspace.cache / "engines", shop.announce)
+    cache = shop.loaded.workspace.cache / "engines"
+    return build_planned(problem, plan, lowered, cache=cache, builder=shop.builder, announce=shop.announce)
 
 
 def _tested(problem: Problem, subject: LoweredModel | Engine, shop: Workshop) -> GateResult:
@@ -249,7 +238,3 @@ def _calibration(problem: Problem, shop: Workshop) -> tuple[Calibration | None, 
     if problem.accuracy is None:
         return None, ()
     return calibration_from_dataset(shop.loaded.file(problem.accuracy.dataset), inputs, problem.accuracy.dataset)
-
-
-def _hardware(problem: Problem, plan: Plan) -> Hardware:
-    return next(o.hardware for o in problem.options if o.hardware.id == plan.candidate.hardware_id)

@@ -1,0 +1,1 @@
+"""Where engines are built: this machine, a machine behind SSH, a job for later, a cluster."""
