@@ -100,7 +100,7 @@ JOBS: tuple[DiagnosticKind, ...] = (
         fix="Install the library there, or name a builder with that GPU.",
     ),
     DiagnosticKind(
-        id="engine-pending",
+        id="build-pending",
         title="Engine is still to be built",
         what="The bundle was emitted without its engine: the job was written for another machine to build.",
         why="The key of the engine is known and locked; the next compile finds the result under it.",
