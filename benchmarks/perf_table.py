@@ -175,6 +175,7 @@ def work_of(rows: Sequence[Sequence[float | str]], *, is_expanded: bool = False)
         parameter_elements=float(table[:, 1].sum()),
         peak_fixed=0.0,
         peak_per_item=0.0,
+        is_kept=np.zeros(len(classes), dtype=np.bool_),
     )
 
 

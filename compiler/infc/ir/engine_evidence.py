@@ -12,7 +12,8 @@ class EngineEvidence:
 
     `maximum_elements` are the elements of the largest shapes it accepts, summed over its inputs: two engines are
     compared only at equal ones. `layer_types` counts layers by the data type of their outputs (`Half`, `Int8`, ...).
-    Identity: model, precision, recipe, kind, compute capability, maximum elements.
+    `moved_bytes` are the activations that its layers read and write at the largest shapes, added up; None where the
+    builder leaves a size open. Identity: model, precision, recipe, kind, compute capability, maximum elements.
     """
 
     model_digest: str
@@ -25,3 +26,9 @@ class EngineEvidence:
     activation_bytes: int
     weight_bytes: int
     layer_types: tuple[tuple[str, int], ...]
+    moved_bytes: int | None = None
+
+    @property
+    def layers(self) -> int:
+        """Layers of the engine."""
+        return sum(count for _, count in self.layer_types)

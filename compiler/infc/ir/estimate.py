@@ -9,12 +9,16 @@ from infc.ir.service_time import ServiceTimeCurve
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryBreakdown:
-    """Device memory of one GPU with all its instances, in bytes."""
+    """Device memory of one GPU with all its instances, in bytes.
+
+    `is_from_builder`: weights and activations are the engine builder's figures, not an estimate.
+    """
 
     weights_bytes: float
     activations_bytes: float
     kv_cache_bytes: float
     runtime_bytes: float
+    is_from_builder: bool = False
 
     @property
     def total_bytes(self) -> float:

@@ -20,7 +20,7 @@ from infc.ir.price import Price
 from infc.ir.problem import HardwareOption, Problem
 from infc.ir.spec import Spec
 from infc.lock.values import InputDigests
-from infc.resolve.store import measurement_name
+from infc.resolve.store import engine_name, measurement_name
 from infc.spec import LoadedSpec
 
 MISSING = "missing"
@@ -85,15 +85,18 @@ def _batch_sizes(batching: DynamicBatching) -> list[int]:
 
 
 def profile_names(problem: Problem, hardware_id: str) -> tuple[str, ...]:
-    """File names of the stored service times that a plan on this device rests on; they carry a digest of their content.
+    """File names of the stored figures that a plan on this device rests on; they carry a digest of their content.
 
-    They are those of this model, or where it has none there, those of other models.
+    They are service times of this model, or where it has none there, those of other models; and what builders reported
+    of its engines for the device's compute capability.
 
     Accuracy evidence is not listed: it follows from model, data and toolchain, which are inputs themselves.
     """
     used = [m for m in problem.measurements if m.hardware_id == hardware_id]
     used = used or [n.profile for n in problem.neighbours if n.profile.hardware_id == hardware_id]
-    return tuple(sorted(measurement_name(m) for m in used))
+    capabilities = {o.hardware.compute_capability for o in problem.options if o.hardware.id == hardware_id}
+    engines = [e for e in problem.engines if e.compute_capability in capabilities]
+    return tuple(sorted([*map(measurement_name, used), *map(engine_name, engines)]))
 
 
 def digest_of(value: object) -> str:

@@ -11,10 +11,12 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from infc.ir.hardware import HardwareKind
 from infc.ir.model_profile import OperatorClass
 from infc.ir.precision import Precision
 from infc.perf.coefficients import DeviceCoefficients
 from infc.perf.device import DeviceLimits
+from infc.perf.support import arithmetic
 from infc.perf.tiles import busy_flops
 from infc.perf.work import MATRIX_CLASSES, FloatArray, KernelWork
 
@@ -31,6 +33,11 @@ Its bandwidth is several times memory's.
 TILED = (OperatorClass.CONV, OperatorClass.GEMM)
 QUANTISED = (*TILED, OperatorClass.GROUPED_CONV, OperatorClass.DEPTHWISE_CONV, OperatorClass.REDUCTION)
 """Classes that a quantised engine runs on quantised activations."""
+WEIGHT_ONLY_COMPUTE = 0.59
+"""Share of the FP16 rate that large products with INT4 weights reach.
+
+Source: perf/llm/coefficients.json, `compute` of int4 over bf16 (0.4718 / 0.8012), fitted to timed products.
+"""
 HALF_BYTES = 2.0
 HEAD_STEP = 8.0
 
@@ -56,11 +63,14 @@ def step_time(
     if device.kind != "cpu":
         busy = _busy_flops(work, batches, multiprocessors_of(device))
         fill = np.where(busy > 0.0, flops / np.maximum(busy, 1.0), 1.0)
-    rate = np.array([_flops_rate(c, device, precision, fitted) for c in work.classes])
-    compute = busy / (rate[:, None] * sustained_share(device, precision, fitted) ** fill)
-    element = np.array([activation_bytes(c, precision, fitted) for c in work.classes])
+    kernels = list(zip(work.classes, kernel_precisions(work, device.kind, precision), strict=True))
+    rate = np.array([_flops_rate(c, device, p, fitted) for c, p in kernels])
+    sustained = np.array([sustained_share(device, arithmetic(p), fitted) for _, p in kernels])
+    compute = busy / (rate[:, None] * sustained[:, None] ** fill)
+    element = np.array([activation_bytes(c, p, fitted) for c, p in kernels])
     activations = work.traffic(batches) * element[:, None]
-    moved = uncached(activations, device.l2_bytes, fitted.cache_reach) + work.weights[:, None] * precision.weight_bytes
+    stored = work.weights * np.array([p.weight_bytes for _, p in kernels])
+    moved = uncached(activations, device.l2_bytes, fitted.cache_reach) + stored[:, None]
     is_attention = np.array([c is OperatorClass.ATTENTION for c in work.classes])
     scores = work.outputs(batches)
     scores *= np.where(has_odd_heads(flops, scores), fitted.unfused_scores, 1.0) * fitted.score_bytes
@@ -73,6 +83,20 @@ def step_time(
     factor = fitted.device_factor.get(device.hardware_id, 1.0) * fitted.kind_factor.get(device.kind, 1.0)
     bound = np.maximum(compute, memory).sum(axis=0) / factor
     return StepTime(seconds=bound + float(fixed.sum()) + fitted.floor_s, device_s=bound)
+
+
+def kernel_precisions(work: KernelWork, kind: HardwareKind, precision: Precision) -> list[Precision]:
+    """The precision of each kernel in an engine of `precision`: operators that are kept have the remainder's.
+
+    INT4 is for the weights of matrix products; everything else of such an engine is FP16.
+    """
+    remainder = Precision.FP32 if kind == "cpu" else Precision.FP16
+    found = []
+    for operator_class, is_kept in zip(work.classes, work.is_kept, strict=True):
+        is_left = precision is Precision.INT4 and operator_class is not OperatorClass.GEMM
+        is_raised = is_kept and precision.weight_bytes < remainder.weight_bytes
+        found.append(remainder if is_left or is_raised else precision)
+    return found
 
 
 def _busy_flops(work: KernelWork, batches: FloatArray, multiprocessors: float) -> FloatArray:
@@ -170,7 +194,11 @@ def _flops_rate(
     operator_class: OperatorClass, device: DeviceLimits, precision: Precision, fitted: DeviceCoefficients
 ) -> float:
     if operator_class in MATRIX_CLASSES:
-        efficiency = fitted.efficiency[operator_class.value] * fitted.precision_factor.get(precision.value, 1.0)
+        widening = WEIGHT_ONLY_COMPUTE if precision is not arithmetic(precision) else 1.0
+        precision = arithmetic(precision)
+        efficiency = (
+            fitted.efficiency[operator_class.value] * fitted.precision_factor.get(precision.value, 1.0) * widening
+        )
         efficiency *= fitted.architecture_factor.get(device.architecture, 1.0)
         efficiency *= fitted.architecture_factor.get(f"{device.architecture}/{precision.value}", 1.0)
         return matrix_peak(device, precision) * efficiency

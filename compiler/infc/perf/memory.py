@@ -3,6 +3,7 @@
 from infc.ir.estimate import MemoryBreakdown
 from infc.ir.hardware import Hardware
 from infc.ir.precision import Precision
+from infc.perf.analytic import kernel_precisions
 from infc.perf.work import KernelWork
 
 GIB = 2.0**30
@@ -45,9 +46,11 @@ def device_memory(
     )
     peak = (work.peak_fixed + work.peak_per_item * batch) * element_bytes * ACTIVATION_SLACK
     copies = batch * (work.input_bytes + work.output_bytes)
+    at = kernel_precisions(work, hardware.kind, precision)
+    wider = sum(float(w) * (p.weight_bytes - precision.weight_bytes) for w, p in zip(work.weights, at, strict=True))
     process = CPU_PROCESS_BYTES if hardware.kind == "cpu" else CUDA_CONTEXT_BYTES + WORKSPACE_BYTES
     return MemoryBreakdown(
-        weights_bytes=instances * work.parameter_elements * precision.weight_bytes,
+        weights_bytes=instances * (work.parameter_elements * precision.weight_bytes + wider),
         activations_bytes=instances * (peak + copies),
         kv_cache_bytes=0.0,
         runtime_bytes=instances * process,

@@ -1,6 +1,6 @@
 """What a model asks of a device: FLOPs and bytes of every fused kernel, as functions of the batch size."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -30,7 +30,8 @@ class KernelWork:
     `flops` counts matrix and vector work (2 per multiply-add), `traffic` the activation elements that cross memory,
     `weights` the constant elements read. `outputs` are the elements that the kernel's largest matrix operator makes:
     rows times columns of its product, or attention's scores. `input_bytes` and `output_bytes` are what one item
-    copies between host and device. `peak_elements` is the liveness peak of the activations.
+    copies between host and device. `peak_fixed` and `peak_per_item` are the liveness peak of the activations in
+    elements. `is_kept` marks kernels with an operator that a quantised engine leaves in 16 bits (FP32 on a CPU).
     """
 
     classes: tuple[OperatorClass, ...]
@@ -46,6 +47,7 @@ class KernelWork:
     parameter_elements: float
     peak_fixed: float
     peak_per_item: float
+    is_kept: npt.NDArray[np.bool_]
 
     def flops(self, batches: FloatArray) -> FloatArray:
         """FLOPs, float64[kernel, batch]."""
@@ -60,10 +62,11 @@ class KernelWork:
         return self.outputs_fixed[:, None] + self.outputs_per_item[:, None] * batches[None, :]
 
 
-def kernel_work(model: ModelProfile, axes: Mapping[str, int]) -> KernelWork:
+def kernel_work(model: ModelProfile, axes: Mapping[str, int], kept: Collection[str] = ()) -> KernelWork:
     """The kernels of `model` when every dynamic axis but the batch has the size given in `axes`.
 
-    Raises KeyError when an axis of the model is missing from `axes`.
+    `kept` are the operators, by name, that a quantised engine of it does not quantise. Raises KeyError when an axis of
+    the model is missing from `axes`.
     """
     batch_axis = model.batch_axis or "batch"
     near: dict[str, float] = {**axes, batch_axis: 1.0}
@@ -88,6 +91,7 @@ def kernel_work(model: ModelProfile, axes: Mapping[str, int]) -> KernelWork:
         parameter_elements=float(model.parameter_elements),
         peak_fixed=peak_fixed,
         peak_per_item=peak_per_item,
+        is_kept=np.array([any(o.name in kept for o in members) for members in groups.values()], dtype=np.bool_),
     )
 
 

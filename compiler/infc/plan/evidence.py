@@ -65,6 +65,15 @@ def passed_evidence(problem: AnyProblem, hardware: Hardware, precision: Precisio
     return next((e for e in own_evidence(problem, hardware, precision) if judge(e, goal) is Verdict.PASS), None)
 
 
+def kept_operators(problem: AnyProblem, hardware: Hardware, precision: Precision) -> tuple[str, ...]:
+    """Operators that the accepted engine of a quantised precision leaves unquantised, by name.
+
+    They were raised back so that the accuracy holds; what they cost is predicted at the remainder's precision.
+    """
+    passed = passed_evidence(problem, hardware, precision) if precision in QUANTISED else None
+    return () if passed is None else passed.kept
+
+
 def has_doubt(problem: AnyProblem) -> bool:
     """Whether some precision of some device is out only because its evidence is inconclusive."""
     goal = problem.accuracy

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from infc.ir.candidate import ServerName
+from infc.ir.engine_evidence import EngineEvidence
 from infc.ir.estimate import MemoryBreakdown
 from infc.ir.hardware import Hardware
 from infc.ir.interval import Interval
@@ -12,6 +13,7 @@ from infc.ir.price import Price
 from infc.ir.problem import Problem
 from infc.ir.service_time import ServiceTimeCurve
 from infc.perf import KernelWork, Unsupported, device_memory, device_power, service_time
+from infc.plan.built import with_builders_figures
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Largest batch of a candidate; powers of two, as optimization profiles are tuned for."""
@@ -29,7 +31,10 @@ class Setup:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """One device at one precision. `axes` are the sizes the plan assumes; curves are remembered."""
+    """One device at one precision. `axes` are the sizes the plan assumes; curves are remembered.
+
+    `engines` is what builders reported of engines for it: their memory is taken instead of an estimate.
+    """
 
     problem: Problem
     hardware: Hardware
@@ -38,6 +43,7 @@ class Site:
     precision: Precision
     work: KernelWork
     axes: dict[str, int]
+    engines: tuple[EngineEvidence, ...] = ()
     _curves: dict[int, ServiceTimeCurve | Unsupported] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -100,7 +106,10 @@ class Site:
 
     def memory(self, setup: Setup) -> MemoryBreakdown:
         """Memory of one device."""
-        return device_memory(self.work, self.hardware, self.precision, setup.max_batch_size, setup.instances)
+        batch, instances = setup.max_batch_size, setup.instances
+        estimate = device_memory(self.work, self.hardware, self.precision, batch, instances)
+        copies = batch * (self.work.input_bytes + self.work.output_bytes)
+        return with_builders_figures(estimate, self.engines, batch, instances, copies)
 
     def power_w(self, utilization: float) -> Interval | None:
         """Power of one device that is busy this share of the time."""

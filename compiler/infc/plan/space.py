@@ -9,17 +9,24 @@ from infc.ir.plan import Rejection
 from infc.ir.precision import Precision
 from infc.ir.problem import HardwareOption, Origin, Problem
 from infc.ir.service_time import ServiceTimeCurve
-from infc.perf import Unsupported, kernel_work
+from infc.perf import KernelWork, Unsupported, kernel_work
+from infc.plan.built import built_engines
 from infc.plan.devices import accuracy_refusal, is_price_needed, no_mode, ruled_out
-from infc.plan.evidence import QUANTISED
+from infc.plan.evidence import QUANTISED, kept_operators
+from infc.plan.gain import gain_refusal
 from infc.plan.site import Site, planned_axes, power_modes
 
-LOWERABLE = frozenset({Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8})
+LOWERABLE = frozenset({Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8, Precision.FP8, Precision.INT4})
 """Precisions that `infc.lower` makes of an ONNX model."""
 
+_NOT_LOWERED = {
+    Precision.FP4: "infc does not lower ONNX models to FP4: its activations need block scales that are computed while"
+    " the engine runs, and ONNX has no operator for that",
+    Precision.TF32: "TF32 is how a GPU with TF32 units runs an FP32 engine: allow fp32",
+}
 
-Curves: TypeAlias = dict[tuple[str, str | None, Precision], dict[int, ServiceTimeCurve | Unsupported]]
-"""Service times by number of instances, for each device, power mode and precision."""
+Curves: TypeAlias = dict[tuple[str, str | None, Precision, tuple[str, ...]], dict[int, ServiceTimeCurve | Unsupported]]
+"""Service times by number of instances, for each device, power mode, precision and operators left unquantised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +45,7 @@ def places(problem: Problem, curves: Curves | None = None) -> tuple[tuple[Place,
     """
     curves = {} if curves is None else curves
     axes = planned_axes(problem)
-    work = kernel_work(problem.model, axes)
+    works: dict[tuple[str, ...], KernelWork] = {}
     needs_price = is_price_needed(problem)
     found: list[Place] = []
     rejected: list[Rejection] = []
@@ -51,12 +58,19 @@ def places(problem: Problem, curves: Curves | None = None) -> tuple[tuple[Place,
         modes = power_modes(hardware, problem.limits.max_power_w, problem.limits.power_mode)
         if not modes:
             rejected.append(no_mode(problem, option))
-        for precision in _precisions(problem, hardware.kind == "cpu"):
+        allowed = _precisions(problem, hardware.kind == "cpu")
+        for precision in allowed:
             refusal = _precision_refusal(problem, hardware, precision)
             if refusal is not None:
                 rejected.append(refusal)
                 continue
+            kept = kept_operators(problem, hardware, precision)
+            work = works.setdefault(kept, kernel_work(problem.model, axes, kept))
             for mode in modes:
+                gainless = gain_refusal(problem, hardware, mode, precision, allowed, work, axes)
+                if gainless is not None:
+                    rejected.append(gainless)
+                    continue
                 site = Site(
                     problem=problem,
                     hardware=hardware,
@@ -65,7 +79,8 @@ def places(problem: Problem, curves: Curves | None = None) -> tuple[tuple[Place,
                     precision=precision,
                     work=work,
                     axes=axes,
-                    _curves=curves.setdefault((hardware.id, mode, precision), {}),
+                    engines=built_engines(problem, hardware, precision, axes),
+                    _curves=curves.setdefault((hardware.id, mode, precision, kept), {}),
                 )
                 found.append(Place(option=option, site=site))
     return tuple(sorted(found, key=lambda p: p.site.label)), tuple(rejected)
@@ -85,7 +100,7 @@ def _precision_refusal(problem: Problem, hardware: Hardware, precision: Precisio
         return Rejection(
             candidate=candidate,
             constraint="emit",
-            predicted=f"infc does not lower ONNX models to {precision.value.upper()}",
+            predicted=_NOT_LOWERED.get(precision, f"infc does not lower ONNX models to {precision.value.upper()}"),
             limit="",
         )
     if precision in QUANTISED and not problem.has_calibration_data:

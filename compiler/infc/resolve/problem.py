@@ -137,6 +137,7 @@ def _problem(loaded: LoadedSpec, spec: Spec, model: ModelProfile, catalogue: Cat
         neighbours=store.neighbours(model.digest, unmeasured),
         build_options=_build_options(spec),
         engine=spec.build.engine,
+        engines=store.engines(model.digest),
     )
 
 
@@ -272,6 +273,7 @@ def _accuracy_goal(spec: Spec) -> AccuracyGoal | None:
         floor=goal.floor,
         max_drop=goal.max_drop,
         confidence=goal.confidence,
+        max_slice_drop=goal.max_slice_drop,
     )
 
 

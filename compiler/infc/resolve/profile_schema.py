@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
-from infc.ir.accuracy import Verdict
 from infc.ir.json_schema import object_schema
 from infc.ir.model_profile import OperatorClass
 from infc.ir.precision import Precision
+from infc.resolve.accuracy_json import accuracy_properties
+from infc.resolve.device_usage_json import usage_schema
+from infc.resolve.engine_json import engine_properties
 from infc.resolve.llm_schema import llm_properties, step_time_properties
 from infc.resolve.profile_json import FORMAT_VERSION, OPERATOR_COLUMNS
 
@@ -20,17 +22,22 @@ _INTERVAL: Mapping[str, object] = {"$ref": "#/$defs/interval"}
 
 
 def profile_schema() -> dict[str, object]:
-    """One schema for the five kinds of profile, told apart by `kind`."""
+    """One schema for the six kinds of profile, told apart by `kind`."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "https://infc.dev/schemas/profile.schema.json",
         "title": "infc profile",
-        "description": "What is known of a model: its operators or layers, measured times, or accuracy evidence.",
-        "oneOf": [{"$ref": f"#/$defs/{kind}"} for kind in ("model", "service_time", "accuracy", "llm", "step_time")],
+        "description": "What is known of a model: operators or layers, measured times, accuracy, built engines.",
+        "oneOf": [
+            {"$ref": f"#/$defs/{kind}"} for kind in ("model", "service_time", "accuracy", "engine", "llm", "step_time")
+        ],
         "$defs": {
             "model": _model(),
             "service_time": _service_time(),
-            "accuracy": _accuracy(),
+            "accuracy": _profile(
+                "accuracy", "A paired comparison of a lowered model with its reference.", accuracy_properties()
+            ),
+            "engine": _profile("engine", "What a builder reported of an engine.", engine_properties()),
             "llm": _profile("llm", "A language model: the shapes of its layers.", llm_properties()),
             "step_time": _profile("step-time", "Measured seconds of engine steps.", step_time_properties()),
             "tensor": _tensor(),
@@ -86,6 +93,8 @@ def _service_time() -> dict[str, object]:
         "axes": {"type": "object", "additionalProperties": _POSITIVE},
         "seconds": _INTERVAL,
         "executions": _COUNT,
+        "device_s": {**_INTERVAL, "description": "Seconds of the execution alone, by the device's own clock."},
+        "power_w": {**_NUMBER, "description": "Mean draw of the device meanwhile."},
     }
     return _profile(
         "service-time",
@@ -97,39 +106,10 @@ def _service_time() -> dict[str, object]:
             "engine_kind": _TEXT,
             "instances": _POSITIVE,
             "environment": {"type": "object", "additionalProperties": _TEXT},
-            "points": {"type": "array", "items": object_schema(point)},
+            "points": {"type": "array", "items": object_schema(point, optional=("device_s", "power_w"))},
+            "usage": usage_schema(),
         },
-    )
-
-
-def _accuracy() -> dict[str, object]:
-    return _profile(
-        "accuracy",
-        "A paired comparison of a lowered model with its reference.",
-        {
-            "model_digest": _DIGEST,
-            "precision": {"enum": [str(value) for value in Precision]},
-            "recipe_digest": _TEXT,
-            "subject": _TEXT,
-            "dataset_digest": _TEXT,
-            "metric": _TEXT,
-            "samples": _COUNT,
-            "confidence": _NUMBER,
-            "reference": _NUMBER,
-            "value": _INTERVAL,
-            "drop": _INTERVAL,
-            "floor": _nullable(_NUMBER),
-            "max_drop": _nullable(_NUMBER),
-            "verdict": {"enum": [str(value) for value in Verdict]},
-            "samples_needed": _nullable(_COUNT),
-            "kept": {"type": "array", "items": _TEXT},
-            "slices": {
-                "type": "array",
-                "items": object_schema(
-                    {"name": _TEXT, "samples": _COUNT, "reference": _NUMBER, "value": _NUMBER, "drop": _INTERVAL}
-                ),
-            },
-        },
+        optional=("usage",),
     )
 
 
@@ -166,10 +146,12 @@ def _factor() -> dict[str, object]:
     }
 
 
-def _profile(kind: str, description: str, properties: Mapping[str, object]) -> dict[str, object]:
+def _profile(
+    kind: str, description: str, properties: Mapping[str, object], optional: tuple[str, ...] = ()
+) -> dict[str, object]:
     version = {"type": "string", "pattern": f"^{FORMAT_VERSION.split('.')[0]}\\."}
     head: dict[str, object] = {"format_version": version, "kind": {"const": kind}}
-    return {"description": description, **object_schema({**head, **properties})}
+    return {"description": description, **object_schema({**head, **properties}, optional)}
 
 
 def _nullable(schema: Mapping[str, object]) -> dict[str, object]:

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from infc.diag import Diagnostic
 from infc.ir.accuracy import AccuracyEvidence
+from infc.ir.engine_evidence import EngineEvidence
 from infc.ir.model_profile import ModelProfile
 from infc.ir.service_time import NeighbourMeasurement, ServiceTimeProfile
+from infc.resolve.accuracy_json import accuracy_from_text, text_from_accuracy
 from infc.resolve.atomic_write import write_text_atomically
+from infc.resolve.engine_json import engine_from_text, text_from_engine
 from infc.resolve.json_reader import ProfileFormatError, object_of_text
 from infc.resolve.profile_json import (
-    accuracy_from_text,
     model_from_text,
     service_times_from_text,
-    text_from_accuracy,
     text_from_model,
     text_from_service_times,
 )
@@ -44,7 +45,7 @@ class ProfileStore:
     """The profiles of one workspace: `root` holds `infc-profiles/`, `cache` is its `.infc/`.
 
     Files are read when they are first asked for and once; `diagnostics` tells which of them could not be read.
-    `only_measurements` hides stored service times but those of these names (a locked compile knows no newer ones).
+    `only_measurements` hides stored times and engines but those of these names (a locked compile knows no newer ones).
     """
 
     root: Path
@@ -172,6 +173,20 @@ class ProfileStore:
         stale = self._stale("accuracy", evidence, accuracy_from_text, _accuracy_identity)
         return self._add("accuracy", text_from_accuracy(evidence), stale)
 
+    def engines(self, model_digest: str) -> tuple[EngineEvidence, ...]:
+        """What builders reported of engines of a model, in the order of the file names."""
+        known = self.only_measurements
+        return tuple(
+            evidence
+            for evidence in self._read("engine", _mentions(model_digest), engine_from_text)
+            if evidence.model_digest == model_digest and (known is None or engine_name(evidence) in known)
+        )
+
+    def add_engine(self, evidence: EngineEvidence) -> Path:
+        """Commit what a builder reported; earlier evidence of the same engine goes."""
+        stale = self._stale("engine", evidence, engine_from_text, _engine_identity)
+        return self._add("engine", text_from_engine(evidence), stale)
+
     def digest_of(self, path: Path) -> str | None:
         """The digest of an unchanged model file, from the cache; None when it must be computed."""
         try:
@@ -276,6 +291,11 @@ def measurement_name(profile: ServiceTimeProfile) -> str:
     return f"service-time-{hashlib.sha256(text_from_service_times(profile).encode()).hexdigest()[:12]}"
 
 
+def engine_name(evidence: EngineEvidence) -> str:
+    """The name of the file, without its ending, that evidence of an engine has: it follows from its content."""
+    return f"engine-{hashlib.sha256(text_from_engine(evidence).encode()).hexdigest()[:12]}"
+
+
 def step_time_name(profile: "StepTimeProfile") -> str:
     """The name of the file, without its ending, that stored step times have: it follows from their content."""
     from infc.resolve.llm_json import text_from_step_times
@@ -308,6 +328,17 @@ def _step_time_identity(profile: "StepTimeProfile") -> object:
     return (profile.model_digest, profile.precision, profile.hardware_id, profile.tensor_parallel)
 
 
+def _engine_identity(evidence: EngineEvidence) -> object:
+    return (
+        evidence.model_digest,
+        evidence.precision,
+        evidence.recipe_digest,
+        evidence.kind,
+        evidence.compute_capability,
+        evidence.maximum_elements,
+    )
+
+
 def _accuracy_identity(evidence: AccuracyEvidence) -> object:
     return (
         evidence.model_digest,
@@ -318,6 +349,7 @@ def _accuracy_identity(evidence: AccuracyEvidence) -> object:
         evidence.metric,
         evidence.floor,
         evidence.max_drop,
+        evidence.max_slice_drop,
         evidence.confidence,
     )
 
