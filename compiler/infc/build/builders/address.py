@@ -19,6 +19,7 @@ FORMS = ("local", "job[:DIR]", "ssh://[user@]host[:port]", "k8s://[context/]name
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.%a-z]+\]")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
+_PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*|(/[A-Za-z0-9_][A-Za-z0-9_.+-]*)+")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _CONTEXT = re.compile(r"[A-Za-z0-9_][^\x00-\x20\x7f]{0,252}")
@@ -46,12 +47,19 @@ class JobAddress:
 
 @dataclass(frozen=True, kw_only=True)
 class SshAddress:
-    """A machine behind ssh, as `~/.ssh/config` knows it; `slots` builds run there at once."""
+    """A machine behind ssh, as `~/.ssh/config` knows it; `slots` builds run there at once.
+
+    `identity` is a private key and `config` an ssh configuration to use in place of the user's own, both files here;
+    `python` is the interpreter there that has the library.
+    """
 
     host: str
     user: str | None = None
     port: int | None = None
     slots: int = 1
+    identity: Path | None = None
+    config: Path | None = None
+    python: str = "python3"
 
     @property
     def text(self) -> str:
@@ -134,12 +142,27 @@ def _job(rest: str) -> JobAddress:
 
 
 def _ssh(text: str, rest: str) -> SshAddress:
-    place, settings = _settings(text, rest, ("slots",))
+    place, settings = _settings(text, rest, ("slots", "identity", "config", "python"))
     user, at, machine = place.rpartition("@")
     if at and not _USER.fullmatch(user):
         raise AddressError(f"{text!r}: {user!r} is not a user name: write ssh://user@host")
     host, port = _host_and_port(text, machine)
-    return SshAddress(host=host, user=user or None, port=port, slots=_slots(text, settings, 1))
+    python = settings.get("python", "python3")
+    if not _PROGRAM.fullmatch(python):
+        raise AddressError(f"{text!r}: {python!r} is not a program: write a name, or a full path without blanks")
+    identity, config = (Path(settings[key]).expanduser() if key in settings else None for key in ("identity", "config"))
+    for file in (identity, config):
+        if file is not None and not file.is_file():
+            raise AddressError(f"{text!r}: there is no file {file}")
+    return SshAddress(
+        host=host,
+        user=user or None,
+        port=port,
+        slots=_slots(text, settings, 1),
+        identity=identity,
+        config=config,
+        python=python,
+    )
 
 
 def _kubernetes(text: str, rest: str) -> KubernetesAddress:
