@@ -11,8 +11,10 @@ from infc.ir.engine import Engine, LoweredModel
 from infc.ir.plan import Infeasible, Plan
 from infc.ir.problem import HardwareOption, Problem
 from infc.ir.spec import OnnxModel, Spec
-from infc.lower import Calibration, calibration_from_dataset, calibration_from_file, fallbacks, lower, settings_for
+from infc.lower import Calibration, fallbacks, lower, settings_for
 from infc.lower.settings import LoweringSettings
+from infc.pipeline.calibration_data import calibration_for
+from infc.pipeline.engine_gain import known_engines
 from infc.pipeline.engines import build_planned, planned_hardware
 from infc.plan import solve
 from infc.plan.evidence import has_doubt
@@ -105,7 +107,11 @@ def settle(problem: Problem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
         notes += [d for d in attempt.diagnostics if d.severity is not Severity.ERROR and d not in notes]
         if has_errors(attempt.diagnostics):
             return Unsettled(problem=problem, decision=plan, verdict=None, diagnostics=attempt.diagnostics)
-        problem = replace(problem, evidence=_known_evidence(problem, attempt, shop))
+        problem = replace(
+            problem,
+            evidence=_known_evidence(problem, attempt, shop),
+            engines=known_engines(problem, plan, attempt.engine, shop),
+        )
         decision = solve(problem, shop.market) if shop.market else solve(problem)
         if isinstance(decision, Infeasible):
             verdict = Verdict.INCONCLUSIVE if has_doubt(problem) else Verdict.FAIL
@@ -135,7 +141,7 @@ def _attempt(problem: Problem, plan: Plan, shop: Workshop) -> _Attempt:
     """Lower the planned precision, with the fallback settings of that precision until the accuracy goal holds."""
     hardware = planned_hardware(problem, plan)
     precision = plan.candidate.precision
-    calibration, problems = _calibration(problem, shop)
+    calibration, problems = calibration_for(problem, shop.loaded, shop.spec)
     if has_errors(problems):
         return _Attempt(lowered=None, engine=None, evidence=None, diagnostics=problems)
     settings = settings_for(hardware.kind, method=shop.spec.quantization.method)
@@ -227,14 +233,3 @@ def _known_evidence(problem: Problem, attempt: _Attempt, shop: Workshop) -> tupl
     stored = stored_evidence(shop.loaded, shop.spec, shop.store.accuracy(problem.model.digest))
     fresh = tuple(e for e in attempt.measured if e not in stored)
     return stored + fresh
-
-
-def _calibration(problem: Problem, shop: Workshop) -> tuple[Calibration | None, tuple[Diagnostic, ...]]:
-    quantization = shop.spec.quantization
-    inputs = problem.model.inputs
-    if quantization.calibration is not None:
-        path = shop.loaded.file(quantization.calibration)
-        return calibration_from_file(path, inputs, quantization.samples, quantization.calibration)
-    if problem.accuracy is None:
-        return None, ()
-    return calibration_from_dataset(shop.loaded.file(problem.accuracy.dataset), inputs, problem.accuracy.dataset)

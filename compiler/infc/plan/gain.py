@@ -24,6 +24,7 @@ NEEDED = 1.0
 
 More gain than that is asked for where latency or energy is the objective (`plan.objective.GAIN_NEEDED`).
 """
+PLAIN = (Precision.FP16, Precision.BF16, Precision.FP32)
 MB = 1e6
 _COMPARED_BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
@@ -45,7 +46,7 @@ def gain_refusal(
     """
     if precision not in QUANTISED or _is_measured(problem, hardware, precision):
         return None
-    others = [p for p in allowed if p not in QUANTISED and _is_possible(problem, hardware, p, work)]
+    others = plain_precisions(problem, hardware, allowed, work)
     best: tuple[float, EngineEvidence, EngineEvidence] | None = None
     for quantised in _accepted(problem, hardware, precision, axes):
         pairs = list(_pairs(problem, hardware, quantised, others, axes))
@@ -58,6 +59,14 @@ def gain_refusal(
     if best is None or best[0] > NEEDED:
         return None
     return _rejection(hardware, power_mode, *best)
+
+
+def plain_precisions(
+    problem: Problem, hardware: Hardware, allowed: Sequence[Precision], work: KernelWork
+) -> tuple[Precision, ...]:
+    """The allowed unquantised precisions that could be taken on a device, those of fewest bytes first."""
+    plain = [p for p in PLAIN if p in allowed and _is_possible(problem, hardware, p, work)]
+    return tuple(plain)
 
 
 def _is_measured(problem: Problem, hardware: Hardware, precision: Precision) -> bool:

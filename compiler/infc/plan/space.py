@@ -58,7 +58,7 @@ def places(problem: Problem, curves: Curves | None = None) -> tuple[tuple[Place,
         modes = power_modes(hardware, problem.limits.max_power_w, problem.limits.power_mode)
         if not modes:
             rejected.append(no_mode(problem, option))
-        allowed = _precisions(problem, hardware.kind == "cpu")
+        allowed = allowed_precisions(problem, is_cpu=hardware.kind == "cpu")
         for precision in allowed:
             refusal = _precision_refusal(problem, hardware, precision)
             if refusal is not None:
@@ -86,7 +86,7 @@ def places(problem: Problem, curves: Curves | None = None) -> tuple[tuple[Place,
     return tuple(sorted(found, key=lambda p: p.site.label)), tuple(rejected)
 
 
-def _precisions(problem: Problem, is_cpu: bool) -> Sequence[Precision]:
+def allowed_precisions(problem: Problem, *, is_cpu: bool) -> Sequence[Precision]:
     """The allowed precisions; by default those worth trying on the kind of device."""
     if problem.origins.get("constraints.precision") is not Origin.DEFAULT:
         return sorted(set(problem.limits.precisions))

@@ -184,7 +184,7 @@ class ProfileStore:
 
     def add_engine(self, evidence: EngineEvidence) -> Path:
         """Commit what a builder reported; earlier evidence of the same engine goes."""
-        stale = self._stale("engine", evidence, engine_from_text, _engine_identity)
+        stale = self._stale("engine", evidence, engine_from_text, engine_identity)
         return self._add("engine", text_from_engine(evidence), stale)
 
     def digest_of(self, path: Path) -> str | None:
@@ -328,7 +328,8 @@ def _step_time_identity(profile: "StepTimeProfile") -> object:
     return (profile.model_digest, profile.precision, profile.hardware_id, profile.tensor_parallel)
 
 
-def _engine_identity(evidence: EngineEvidence) -> object:
+def engine_identity(evidence: EngineEvidence) -> object:
+    """What makes two pieces of evidence speak of the same engine, whatever they say of it."""
     return (
         evidence.model_digest,
         evidence.precision,
