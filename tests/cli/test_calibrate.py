@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import click
 import jsonschema
 import pytest
 from click.testing import CliRunner
@@ -52,14 +53,36 @@ def test_a_spec_is_measured_in_fp32_and_int8_and_stored(spec: Path) -> None:
     assert {p.points[0].seconds.value * 1e3 for p in stored} == {p["points"][0]["ms"]["value"] for p in profiles}
 
 
-def test_text_is_a_table(spec: Path) -> None:
-    """One row per batch, with the throughput of an instance."""
+def test_text_is_a_table_with_the_prediction(spec: Path) -> None:
+    """One row per batch with the throughput of an instance and what was predicted, then how good that was."""
     output = run(spec.parent / "resnet8.onnx", "--batches", "2", "--budget", "0.2s", "--instances", "2")
-    title, header, row = output.splitlines()
+    title, header, row, verdict = output.splitlines()
     assert title.startswith("fp32 on cpu (")
     assert "2 instances, 1 thread each" in title
     assert header.split()[:3] == ["batch", "median", "ms"]
+    assert "predicted ms (90%)" in header
     assert row.split()[0] == "2"
+    assert verdict.startswith("predicted (analytic): ")
+
+
+def test_without_sizes_the_plan_says_what_to_measure(spec: Path) -> None:
+    """The largest batch and the instances of the plan for this hardware, and batches up to twice that."""
+    arguments = (spec, "--precision", "fp32", "--budget", "0.4s", "--format", "json")
+    result = CliRunner().invoke(command, [str(a) for a in arguments], standalone_mode=False, catch_exceptions=False)
+    assert "the plan for cpu is fp32/cpu/b1/i1" in result.stderr
+    (profile,) = json.loads(result.stdout)["profiles"]
+    assert [point["batch_size"] for point in profile["points"]] == [1, 2]
+    assert profile["instances"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [(("--endpoint", "grpc://x"), "--through triton"), (("--through", "triton", "-o", "none"), "holds no bundle")],
+)
+def test_a_server_is_only_measured_where_there_is_one(spec: Path, arguments: tuple[str, ...], reason: str) -> None:
+    """An address without the wish to use it, and a bundle that was never compiled, are told."""
+    with pytest.raises((click.UsageError, DiagnosticError), match=reason):
+        run(spec, *arguments)
 
 
 def test_other_hardware_is_told_where_to_measure(spec: Path) -> None:

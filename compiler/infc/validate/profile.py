@@ -21,4 +21,12 @@ def merged_profile(measured: ServiceTimeProfile, known: Sequence[ServiceTimeProf
 
 
 def _setup(profile: ServiceTimeProfile) -> tuple[object, ...]:
-    return (profile.model_digest, profile.precision, profile.hardware_id, profile.engine_kind, profile.instances)
+    """What two profiles must share to be one: times taken inside a server hold its own cost, others do not."""
+    return (
+        profile.model_digest,
+        profile.precision,
+        profile.hardware_id,
+        profile.engine_kind,
+        profile.instances,
+        "server" in profile.environment,
+    )

@@ -80,7 +80,7 @@ def validate_bundle(
         ToolError: the bundle cannot be served here, or the server fails.
     """
     contract = read_contract(request.bundle)
-    is_realtime = _wants_realtime(request)
+    is_realtime = wants_realtime(request)
     settings = replace(request.settings, realtime_priority=GENERATOR_PRIORITY if is_realtime else None)
     samples = request.bundle / SAMPLES_NAME
     messages = request_messages(
@@ -91,13 +91,13 @@ def validate_bundle(
         seed=settings.seed,
     )
     is_fixed = request.axis_sizes == "padded" or not contract.traffic.axes
-    with _server(request, contract, SERVER_PRIORITY if is_realtime else None, announce) as (target, check):
+    with serving(request, contract, SERVER_PRIORITY if is_realtime else None, announce) as (target, check):
         subject = LoadSubject(
             contract=contract,
             target=target,
             messages=messages,
             axes={name: axis.maximum for name, axis in contract.traffic.axes.items()} if is_fixed else None,
-            environment=_environment(request, contract, is_realtime=is_realtime),
+            environment=environment_of(request, contract, is_realtime=is_realtime),
             is_rehearsal=request.is_rehearsal,
         )
         announce(
@@ -107,7 +107,7 @@ def validate_bundle(
 
 
 @contextmanager
-def _server(
+def serving(
     request: ValidationRequest,
     contract: ValidationContract,
     priority: int | None,
@@ -201,7 +201,8 @@ def _backends(request: ValidationRequest, contract: ValidationContract) -> Mappi
     return {name: STAND_INS[name]}
 
 
-def _wants_realtime(request: ValidationRequest) -> bool:
+def wants_realtime(request: ValidationRequest) -> bool:
+    """Whether server and client are to have real-time priority; ToolError when it was asked for and cannot be had."""
     if request.is_realtime is False:
         return False
     possible = can_be_realtime()
@@ -210,7 +211,7 @@ def _wants_realtime(request: ValidationRequest) -> bool:
     return possible
 
 
-def _environment(request: ValidationRequest, contract: ValidationContract, *, is_realtime: bool) -> dict[str, str]:
+def environment_of(request: ValidationRequest, contract: ValidationContract, *, is_realtime: bool) -> dict[str, str]:
     """What ran, without anything that names this machine or the time."""
     model = contract.model
     if request.endpoint is not None:
