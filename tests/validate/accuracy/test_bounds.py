@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from infc.ir.accuracy import Verdict
 from infc.ir.interval import Interval
+from infc.ir.problem import AccuracyGoal
 from infc.validate.accuracy import metrics
 from infc.validate.accuracy.bootstrap import paired_intervals
 from infc.validate.accuracy.proportions import proportion_interval, relative_drop_interval
@@ -94,6 +95,11 @@ def test_pairing_is_what_makes_small_drops_visible() -> None:
     assert pair.drop.high - pair.drop.low < 0.05 * (pair.value.high - pair.value.low)
 
 
+def goal(floor: float | None = None, max_drop: float | None = None) -> AccuracyGoal:
+    """A goal at 95% confidence."""
+    return AccuracyGoal(dataset="", metric="top1", floor=floor, max_drop=max_drop, confidence=0.95)
+
+
 def around(value: float, half: float) -> Interval:
     """An interval of this half width."""
     return Interval(value=value, low=value - half, high=value + half)
@@ -111,26 +117,22 @@ def around(value: float, half: float) -> Interval:
 )
 def test_the_whole_interval_decides(value: Interval, drop: Interval, verdict: Verdict) -> None:
     """Pass needs every interval on the right side; fail needs one wholly on the wrong side."""
-    assert judge(value, drop, floor=0.9, max_drop=0.01) is verdict
+    assert judge(value, drop, (), goal(floor=0.9, max_drop=0.01)) is verdict
 
 
 def test_a_goal_without_a_floor_judges_the_drop_alone() -> None:
     """What the spec does not ask for is not judged."""
-    assert judge(around(0.1, 0.05), around(0.0, 0.001), floor=None, max_drop=0.01) is Verdict.PASS
+    assert judge(around(0.1, 0.05), around(0.0, 0.001), (), goal(max_drop=0.01)) is Verdict.PASS
 
 
 @given(half=st.floats(0.005, 0.2), gap=st.floats(0.0005, 0.1))
 def test_more_samples_are_needed_the_nearer_the_limit(half: float, gap: float) -> None:
     """The power analysis asks for more samples than there are, and for more where the bounds are wider."""
-    needed = samples_needed(
-        around(0.9 + gap, half), around(0.0, 0.0), floor=0.9, max_drop=None, samples=1000, confidence=0.95
-    )
+    needed = samples_needed(around(0.9 + gap, half), around(0.0, 0.0), (), goal(floor=0.9), 1000)
     if gap > half * 1.0001:
         assert needed is None
     if needed is not None:
-        wider = samples_needed(
-            around(0.9 + gap, half * 1.5), around(0.0, 0.0), floor=0.9, max_drop=None, samples=1000, confidence=0.95
-        )
+        wider = samples_needed(around(0.9 + gap, half * 1.5), around(0.0, 0.0), (), goal(floor=0.9), 1000)
         assert needed > 1000
         assert wider is None or wider >= needed
 
@@ -139,14 +141,14 @@ def test_the_power_analysis_is_right_about_its_own_data() -> None:
     """With the number of samples it asks for, the test settles about 80% of the time."""
     random = np.random.default_rng(5)
     first = proportion_interval(276, 300, 0.95)
-    needed = samples_needed(first, around(0.0, 0.0), floor=0.9, max_drop=None, samples=300, confidence=0.95)
+    needed = samples_needed(first, around(0.0, 0.0), (), goal(floor=0.9), 300)
     assert needed is not None
     settled = [
         judge(
             proportion_interval(int(random.binomial(needed, 0.92)), needed, 0.95),
             around(0, 0),
-            floor=0.9,
-            max_drop=None,
+            (),
+            goal(floor=0.9),
         )
         for _ in range(80)
     ]

@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from infc.build import build, shape_ranges
-from infc.ir.accuracy import Verdict
+from infc.ir.accuracy import EMULATED, LOWERED, Verdict
 from infc.ir.engine import BuildRequest, LoweredModel
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
@@ -72,7 +72,11 @@ def test_real_precisions_pass(name: str, profile: ModelProfile, lowered: dict[st
     assert abs(evidence.value.value - 0.928) < 0.004
     assert evidence.value.low > 0.90
     assert evidence.drop.high < 0.01
-    assert (evidence.samples, evidence.subject, evidence.samples_needed) == (2000, "lowered", None)
+    subject = LOWERED if name == "int8-cpu" else EMULATED
+    assert (evidence.samples, evidence.subject, evidence.samples_needed) == (2000, subject, None)
+    assert (evidence.slices_judged, len(evidence.slices)) == (10, 8)
+    assert evidence.errors is not None
+    assert 0 <= evidence.errors.median <= evidence.errors.p99 <= evidence.errors.worst < 0.5
     assert evidence.recipe_digest == lowered[name].recipe_digest
     assert seen[-1][1:] == (2000, 2000)
 
@@ -162,14 +166,13 @@ def test_a_floor_inside_the_bounds_is_inconclusive(
     assert any("would settle it" in note for note in result.diagnostics[0].notes)
 
 
-def test_a_precision_without_cpu_kernels_has_no_evidence(
-    profile: ModelProfile, lowered: dict[str, LoweredModel], some: Path
-) -> None:
-    """BF16 convolutions do not run here: that is said, and nothing is claimed."""
+def test_bf16_runs_emulated(profile: ModelProfile, lowered: dict[str, LoweredModel], some: Path) -> None:
+    """BF16 convolutions have no kernel here: they run in FP32, rounded after every operator; the evidence says so."""
     result = gate(SOURCE, lowered["bf16"], some, GOAL, model=profile)
-    assert result.evidence is None
-    assert result.verdict is Verdict.INCONCLUSIVE
-    assert [d.id for d in result.diagnostics] == ["accuracy-cannot-run"]
+    assert result.evidence is not None
+    assert result.evidence.subject == EMULATED
+    assert result.evidence.errors is not None
+    assert 0.001 < result.evidence.errors.median < 0.05
 
 
 @pytest.mark.parametrize(("metric", "expected"), [("f1", 0.9245), ("top5", 1.0), ("cosine", 1.0)])

@@ -70,10 +70,10 @@ ACCURACY: tuple[DiagnosticKind, ...] = (
     ),
     DiagnosticKind(
         id="accuracy-cannot-run",
-        title="Model does not run on this CPU",
-        what="ONNX Runtime has no CPU kernels for this precision.",
-        why="Accuracy evidence comes from running the lowered model; BF16 convolutions, for one, run on GPUs only.",
-        example="ONNX Runtime on this CPU cannot run the bf16 lowered model",
+        title="Model does not run on this machine",
+        what="The lowered model or the engine raised an error when it ran on the dataset.",
+        why="Accuracy evidence comes from running it; what does not run here has none.",
+        example="The int4 lowered model cannot run on this machine",
         fix="Run infc compile on a host with the target GPU, or allow another precision.",
     ),
     DiagnosticKind(
@@ -91,6 +91,24 @@ ACCURACY: tuple[DiagnosticKind, ...] = (
         why="The evidence is on the same samples for both models, so chance does not explain it.",
         example="int8 does not keep the accuracy that the spec asks for",
         fix="infc takes the next precision. To keep this one, lower accuracy.floor or raise accuracy.max_drop.",
+    ),
+    DiagnosticKind(
+        id="accuracy-slice-drop",
+        title="A part of the data loses more than the whole",
+        what="One class or slice loses clearly more of the metric than all samples together.",
+        why="Quantisation hurts the tail of inputs first, and a mean hides it. Clearly: the low bound of the drop, "
+        "corrected for the number of parts, is above the high bound of the whole.",
+        example="int8 loses clearly more on class 6 than on the whole data",
+        fix="Set accuracy.max_slice_drop to bound every part on its own, or take a higher precision.",
+    ),
+    DiagnosticKind(
+        id="accuracy-exceptions",
+        title="Some operators keep a higher precision",
+        what="The precision misses the accuracy goal as a whole and holds it with the named operators raised back.",
+        why="Few operators often cause most of the error. Which ones is measured on calibration samples; the recipe is "
+        "then tested on the dataset, in an order that is fixed beforehand.",
+        example="int8 keeps the accuracy with 6 of 48 operators raised back to fp16",
+        fix="Nothing needs to be done: the exceptions are in the evidence, the lock and the reports.",
     ),
     DiagnosticKind(
         id="accuracy-inconclusive",

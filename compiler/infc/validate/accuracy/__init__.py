@@ -1,4 +1,4 @@
-"""The accuracy gate: a lowered model (or the built CPU engine) against the unquantised reference, on labelled samples.
+"""The accuracy gate: a lowered model, or the engine built from it, against the unquantised reference, on real samples.
 
 `measure` gives evidence with bounds and a verdict; `gate` also says what to do about it.
 """
@@ -6,24 +6,23 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from infc.build import onnxruntime_settings
-from infc.diag import Diagnostic, Severity
-from infc.ir.accuracy import AccuracyEvidence, Verdict
+from infc.diag import Diagnostic
+from infc.ir.accuracy import AccuracyEvidence, SliceDelta, Verdict
 from infc.ir.engine import Engine, LoweredModel
 from infc.ir.model_profile import ModelProfile
-from infc.ir.precision import Precision
 from infc.ir.problem import AccuracyGoal
 from infc.validate.accuracy.bootstrap import PairedIntervals
 from infc.validate.accuracy.dataset import Dataset, check_classes, read_dataset
+from infc.validate.accuracy.explain import explained, slice_warning
 from infc.validate.accuracy.inference import Outputs, Progress, run_model
-from infc.validate.accuracy.python_metric import PREFIX, load_metric
+from infc.validate.accuracy.python_metric import PREFIX, MetricFunction, load_metric
 from infc.validate.accuracy.reference import reference_answers
-from infc.validate.accuracy.scoring import Predictions, score
+from infc.validate.accuracy.scoring import Predictions, Scoring, joined_outputs
+from infc.validate.accuracy.slices import judged_parts, output_errors, parts_of, reported
+from infc.validate.accuracy.subject import Opened, Runnable, reference_session, runnable
 from infc.validate.accuracy.verdict import judge, samples_needed
 
-__all__ = ["GateResult", "MeasureOptions", "gate", "measure"]
-
-NEEDS_REWRITES_OFF = (Precision.INT8, Precision.FP8, Precision.INT4, Precision.FP4)
+__all__ = ["GateResult", "MeasureOptions", "ceiling", "gate", "measure"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,8 @@ class MeasureOptions:
     """How to measure. `is_calibration_source`: the dataset's first samples calibrated, so they are left out.
 
     `allow_code` lets a `python:` metric run; its module is searched in `code_root` first. `shown_as` is the dataset's
-    path as the user wrote it. `cache` is a folder where the reference's answers stay for the next precision.
+    path as the user wrote it. `cache` is a folder where the reference's answers stay for the next precision. `kept` are
+    the operators that the subject's recipe raised back, which the evidence tells.
     """
 
     is_calibration_source: bool = False
@@ -39,6 +39,7 @@ class MeasureOptions:
     code_root: Path | None = None
     shown_as: str | None = None
     cache: Path | None = None
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,16 @@ class GateResult:
         return self.evidence.verdict if self.evidence is not None else Verdict.INCONCLUSIVE
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Answers:
+    """What both answered on the data, and how to score it (`function` is the user's metric where it is Python)."""
+
+    data: Dataset
+    function: MetricFunction | None
+    reference: Predictions
+    subject: Predictions
+
+
 def measure(
     reference: Path,
     subject: LoweredModel | Engine,
@@ -66,69 +77,96 @@ def measure(
 ) -> tuple[AccuracyEvidence | None, tuple[Diagnostic, ...]]:
     """Run the FP32 reference and the subject over the dataset and compare them sample by sample.
 
-    Everything runs on this CPU in ONNX Runtime. A lowered model with Q/DQ runs without graph rewrites, which corrupt
-    some of them; an ONNX Runtime engine with exactly the settings of its server. TensorRT engines cannot run without
-    their GPU: measure the lowered model they are built from. Same inputs, same evidence.
+    The reference and lowered models run on this CPU in ONNX Runtime, built engines where they are served: a TensorRT
+    engine needs its GPU here, else a note says so. Same inputs, same evidence.
     """
     chosen = options or MeasureOptions()
     report = progress or _silent
-    if isinstance(subject, Engine) and subject.kind != "onnxruntime":
-        return None, (_needs_gpu(subject),)
-    function = None
-    if goal.metric.startswith(PREFIX):
-        loaded = load_metric(goal.metric, allow_code=chosen.allow_code, code_root=chosen.code_root)
-        if isinstance(loaded, Diagnostic):
-            return None, (loaded,)
-        function = loaded
-    data, diagnostics = read_dataset(
-        dataset, model, goal.metric, is_calibration_source=chosen.is_calibration_source, shown_as=chosen.shown_as
-    )
-    if data is None:
-        return None, diagnostics
-    answers = _answers(reference, subject, model, data, chosen, report)
-    if isinstance(answers, Diagnostic):
-        return None, (answers,)
-    for predictions in answers:
-        problem = check_classes(data, goal.metric, predictions.first, chosen.shown_as or dataset.name)
-        if problem is not None:
-            return None, (problem,)
-    scored = score(goal.metric, function, answers[0], answers[1], data, model, goal.confidence)
+    opened = runnable(subject)
+    if isinstance(opened, Diagnostic):
+        return None, (opened,)
+    answers = _answers(reference, opened, dataset, goal, model, chosen, report)
+    if isinstance(answers, tuple):
+        return None, answers
+    scored = _scored(goal, model, answers)
     if isinstance(scored, Diagnostic):
         return None, (scored,)
-    return _evidence(subject, model, data, goal, scored), ()
+    return _evidence(subject, opened.name, model, goal, answers, *scored, chosen.kept), ()
 
 
 def _answers(
     reference: Path,
-    subject: LoweredModel | Engine,
+    subject: Runnable | None,
+    dataset: Path,
+    goal: AccuracyGoal,
     model: ModelProfile,
-    data: Dataset,
     options: MeasureOptions,
     report: Progress,
-) -> tuple[Predictions, Predictions] | Diagnostic:
-    """What the reference and the subject answer, in that order."""
+) -> _Answers | tuple[Diagnostic, ...]:
+    """The data, and what the reference and the subject (None: the reference again) answer on it."""
+    function = None
+    if goal.metric.startswith(PREFIX):
+        loaded = load_metric(goal.metric, allow_code=options.allow_code, code_root=options.code_root)
+        if isinstance(loaded, Diagnostic):
+            return (loaded,)
+        function = loaded
+    data, diagnostics = read_dataset(
+        dataset, model, goal.metric, is_calibration_source=options.is_calibration_source, shown_as=options.shown_as
+    )
+    if data is None:
+        return diagnostics
     of_reference = reference_answers(
         model.digest,
         data,
         options.cache,
-        lambda: _predict(reference, model, data, has_rewrites=True, report=report, what="the reference"),
+        lambda: _predict(lambda: reference_session(reference), model, data, report, "the reference"),
     )
     if isinstance(of_reference, Diagnostic):
-        return of_reference
-    of_subject = _predict(
-        subject.path, model, data, has_rewrites=_has_rewrites(subject), report=report, what=_subject_name(subject)
+        return (of_reference,)
+    of_subject = of_reference if subject is None else _predict(subject.open, model, data, report, subject.words)
+    if isinstance(of_subject, Diagnostic):
+        return (of_subject,)
+    for predictions in (of_reference, of_subject):
+        problem = check_classes(data, goal.metric, predictions.first, options.shown_as or dataset.name)
+        if problem is not None:
+            return (problem,)
+    return _Answers(data=data, function=function, reference=of_reference, subject=of_subject)
+
+
+def _scored(
+    goal: AccuracyGoal, model: ModelProfile, answers: _Answers
+) -> tuple[PairedIntervals, tuple[SliceDelta, ...]] | Diagnostic:
+    """The metric on all of the data, and on each of its parts."""
+    scoring = Scoring(
+        metric=goal.metric,
+        function=answers.function,
+        reference=answers.reference,
+        subject=answers.subject,
+        data=answers.data,
+        model=model,
     )
-    return of_subject if isinstance(of_subject, Diagnostic) else (of_reference, of_subject)
+    whole = scoring.whole(goal.confidence)
+    if isinstance(whole, Diagnostic):
+        return whole
+    return whole, judged_parts(parts_of(answers.data, goal.metric), scoring.part, goal.confidence)
 
 
 def _evidence(
-    subject: LoweredModel | Engine, model: ModelProfile, data: Dataset, goal: AccuracyGoal, scored: PairedIntervals
+    subject: LoweredModel | Engine,
+    name: str,
+    model: ModelProfile,
+    goal: AccuracyGoal,
+    answers: _Answers,
+    scored: PairedIntervals,
+    slices: tuple[SliceDelta, ...],
+    kept: tuple[str, ...],
 ) -> AccuracyEvidence:
+    data = answers.data
     return AccuracyEvidence(
         model_digest=model.digest,
         precision=subject.precision,
         recipe_digest=subject.recipe_digest,
-        subject=subject.kind if isinstance(subject, Engine) else "lowered",
+        subject=name,
         dataset_digest=data.digest,
         metric=goal.metric,
         samples=data.samples,
@@ -138,15 +176,31 @@ def _evidence(
         drop=scored.drop,
         floor=goal.floor,
         max_drop=goal.max_drop,
-        verdict=judge(scored.value, scored.drop, floor=goal.floor, max_drop=goal.max_drop),
-        samples_needed=samples_needed(
-            scored.value,
-            scored.drop,
-            floor=goal.floor,
-            max_drop=goal.max_drop,
-            samples=data.samples,
-            confidence=goal.confidence,
-        ),
+        max_slice_drop=goal.max_slice_drop,
+        verdict=judge(scored.value, scored.drop, slices, goal),
+        samples_needed=samples_needed(scored.value, scored.drop, slices, goal, data.samples),
+        kept=kept,
+        slices=reported(slices),
+        slices_judged=len(slices),
+        errors=output_errors(joined_outputs(answers.reference), joined_outputs(answers.subject)),
+    )
+
+
+def ceiling(
+    reference: Path, dataset: Path, goal: AccuracyGoal, *, model: ModelProfile, options: MeasureOptions
+) -> Verdict:
+    """The verdict on a model that answers exactly as the reference does: what no exception can improve on.
+
+    Not pass where the data is too small for the goal, or the goal asks for more than the reference gives.
+    """
+    answers = _answers(reference, None, dataset, goal, model, options, _silent)
+    if isinstance(answers, tuple):
+        return Verdict.INCONCLUSIVE
+    scored = _scored(goal, model, answers)
+    return (
+        Verdict.INCONCLUSIVE
+        if isinstance(scored, Diagnostic)
+        else judge(scored[0].value, scored[0].drop, scored[1], goal)
     )
 
 
@@ -162,70 +216,22 @@ def gate(
 ) -> GateResult:
     """`measure`, with a warning that explains a verdict other than pass; the caller then tries the next settings."""
     evidence, diagnostics = measure(reference, subject, dataset, goal, model=model, options=options, progress=progress)
-    if evidence is None or evidence.verdict is Verdict.PASS:
-        return GateResult(evidence=evidence, diagnostics=diagnostics)
-    return GateResult(evidence=evidence, diagnostics=(*diagnostics, _explained(evidence)))
+    if evidence is None:
+        return GateResult(evidence=None, diagnostics=diagnostics)
+    warnings = [slice_warning(evidence)] if evidence.verdict is Verdict.PASS else [explained(evidence)]
+    return GateResult(evidence=evidence, diagnostics=(*diagnostics, *(w for w in warnings if w is not None)))
 
 
 def _predict(
-    path: Path, model: ModelProfile, data: Dataset, *, has_rewrites: bool, report: Progress, what: str
+    opened: Opened, model: ModelProfile, data: Dataset, report: Progress, what: str
 ) -> Predictions | Diagnostic:
     sides: list[Outputs] = []
     for inputs in data.sides:
-        outputs = run_model(path, model, inputs, has_rewrites=has_rewrites, progress=report, what=what)
+        outputs = run_model(opened, model, inputs, progress=report, what=what)
         if isinstance(outputs, Diagnostic):
             return outputs
         sides.append(outputs)
     return Predictions(sides=tuple(sides))
-
-
-def _has_rewrites(subject: LoweredModel | Engine) -> bool:
-    if isinstance(subject, Engine):
-        return onnxruntime_settings(subject).has_rewrites
-    return subject.precision not in NEEDS_REWRITES_OFF
-
-
-def _subject_name(subject: LoweredModel | Engine) -> str:
-    what = f"{subject.kind} engine" if isinstance(subject, Engine) else "lowered model"
-    return f"the {subject.precision.value} {what}"
-
-
-def _needs_gpu(engine: Engine) -> Diagnostic:
-    return Diagnostic(
-        id="accuracy-needs-gpu",
-        severity=Severity.NOTE,
-        message=f"the {engine.kind} engine for {engine.hardware_id} cannot run on this machine",
-        notes=("the lowered model that it was built from is measured instead",),
-        help=f"infc validate on a host with a {engine.hardware_id} measures the engine itself",
-    )
-
-
-def _explained(evidence: AccuracyEvidence) -> Diagnostic:
-    value, drop = evidence.value, evidence.drop
-    notes = [
-        f"{evidence.metric} {value.value:.4f} ({value.low:.4f} to {value.high:.4f}), "
-        f"reference {evidence.reference:.4f}, {evidence.samples} samples, {evidence.confidence:.0%} confidence"
-    ]
-    if evidence.floor is not None:
-        notes.append(f"floor {evidence.floor:g}")
-    if evidence.max_drop is not None:
-        notes.append(f"drop {drop.value:.2%} ({drop.low:.2%} to {drop.high:.2%}), limit {evidence.max_drop:.2%}")
-    if evidence.verdict is Verdict.FAIL:
-        return Diagnostic(
-            id="accuracy-below-goal",
-            severity=Severity.WARNING,
-            message=f"{evidence.precision.value} does not keep the accuracy that the spec asks for",
-            notes=tuple(notes),
-            help="infc takes the next precision; to keep this one, lower accuracy.floor or raise accuracy.max_drop",
-        )
-    more = f"about {evidence.samples_needed} samples would settle it" if evidence.samples_needed else None
-    return Diagnostic(
-        id="accuracy-inconclusive",
-        severity=Severity.WARNING,
-        message=f"the data does not settle whether {evidence.precision.value} keeps the accuracy the spec asks for",
-        notes=(*notes, *([more] if more else [])),
-        help="add labelled samples, or move the goal away from the measured value",
-    )
 
 
 def _silent(what: str, done: int, total: int) -> None:

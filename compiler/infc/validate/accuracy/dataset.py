@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from infc.diag import Diagnostic
 from infc.ir.model_profile import ModelProfile
@@ -70,6 +71,17 @@ def read_dataset(
             if name not in used and array.ndim and array.shape[0] == count
         },
     ), ()
+
+
+def data_of_rows(data: Dataset, rows: npt.NDArray[np.intp]) -> Dataset:
+    """The same data with some of its samples only."""
+    return Dataset(
+        digest=data.digest,
+        samples=len(rows),
+        sides=tuple({name: array[rows] for name, array in side.items()} for side in data.sides),
+        targets=None if data.targets is None else data.targets[rows],
+        others={name: array[rows] for name, array in data.others.items()},
+    )
 
 
 def _is_pairs(stored: StoredArrays, model: ModelProfile, metric: str) -> bool:

@@ -1,4 +1,4 @@
-"""Runs a model over a dataset with ONNX Runtime on the CPU, with settings that do not corrupt Q/DQ models."""
+"""Runs a model over a dataset, batch by batch, in ONNX Runtime on the CPU or in whatever session is given."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from infc.diag import Diagnostic
+from infc.diag import Diagnostic, ToolError
 from infc.ir.model_profile import ModelProfile
 from infc.lower.arrays import Array, Arrays
 
@@ -24,23 +24,20 @@ class Session(Protocol):
 
 
 def run_model(
-    path: Path, model: ModelProfile, inputs: Arrays, *, has_rewrites: bool, progress: Progress, what: str
+    open_model: Callable[[], Session], model: ModelProfile, inputs: Arrays, *, progress: Progress, what: str
 ) -> Outputs | Diagnostic:
     """Every output of the model for every sample, in the order of `model.outputs`.
 
-    `has_rewrites` False opens the model with ORT_DISABLE_ALL, which is always right; True with every rewrite, which
-    is right for models without Q/DQ nodes. Runs in batches; models of a fixed batch get their last batch padded.
+    Runs in batches; models of a fixed batch get their last batch padded.
     """
     from onnxruntime.capi import onnxruntime_pybind11_state as errors
 
-    names = [spec.name for spec in model.outputs]
     try:
-        session = open_session(path, has_rewrites=has_rewrites, threads=0)
-        return _run_batches(session, model, names, inputs, progress, what)
-    except (errors.NotImplemented, errors.Fail, errors.InvalidGraph, errors.RuntimeException) as error:
+        return run_batches(open_model(), model, inputs, lambda done, total: progress(what, done, total))
+    except (errors.NotImplemented, errors.Fail, errors.InvalidGraph, errors.RuntimeException, ToolError) as error:
         return Diagnostic(
             id="accuracy-cannot-run",
-            message=f"ONNX Runtime on this CPU cannot run {what}",
+            message=f"{what[0].upper()}{what[1:]} cannot run on this machine",
             notes=(str(error).strip().splitlines()[0][:240],),
             help="this precision has no accuracy evidence here: run infc compile on a host with the target GPU",
         )
@@ -53,8 +50,12 @@ def run_model(
         )
 
 
-def open_session(path: Path, *, has_rewrites: bool, threads: int) -> Session:
-    """A session on the CPU with all of a server's settings but its own: `threads` per operator (0: one per core)."""
+def open_session(model: Path | bytes, *, has_rewrites: bool, threads: int) -> Session:
+    """A session on the CPU with all of a server's settings but its own: `threads` per operator (0: one per core).
+
+    `has_rewrites` False opens the model with ORT_DISABLE_ALL, which is always right; True with every rewrite, which
+    is right for models without Q/DQ nodes.
+    """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -63,25 +64,24 @@ def open_session(path: Path, *, has_rewrites: bool, threads: int) -> Session:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    session: Session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    source = model if isinstance(model, bytes) else str(model)
+    session: Session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
     return session
 
 
-def _run_batches(
-    session: Session,
-    model: ModelProfile,
-    names: list[str],
-    inputs: Arrays,
-    progress: Progress,
-    what: str,
+def run_batches(
+    session: Session, model: ModelProfile, inputs: Arrays, report: Callable[[int, int], None] | None = None
 ) -> Outputs:
+    """Every output for every sample; `report` gets the samples done, and how many there are."""
+    names = [spec.name for spec in model.outputs]
     count = len(next(iter(inputs.values())))
     size = model.fixed_batch or min(BATCH, count)
     parts: list[list[Array]] = []
     for start in range(0, count, size):
         feeds = {name: _padded(values[start : start + size], model.fixed_batch) for name, values in inputs.items()}
         parts.append(session.run(names, feeds))
-        progress(what, min(start + size, count), count)
+        if report is not None:
+            report(min(start + size, count), count)
     joined = zip(*parts, strict=True)
     return tuple(np.concatenate(pieces)[:count] for pieces in joined)
 

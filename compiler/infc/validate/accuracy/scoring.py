@@ -4,17 +4,20 @@ top1 and top5 are counted, so their bounds are exact or score-based (`proportion
 (`bootstrap`).
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from infc.diag import Diagnostic
 from infc.ir.model_profile import ModelProfile
 from infc.lower.arrays import Array
 from infc.validate.accuracy import metrics
 from infc.validate.accuracy.bootstrap import RESAMPLES, PairedIntervals, paired_intervals
-from infc.validate.accuracy.dataset import Dataset
+from infc.validate.accuracy.dataset import Dataset, data_of_rows
 from infc.validate.accuracy.inference import Outputs
 from infc.validate.accuracy.metrics import Statistic
 from infc.validate.accuracy.proportions import proportion_interval, relative_drop_interval
@@ -22,6 +25,10 @@ from infc.validate.accuracy.python_metric import MetricFunction, checked, statis
 
 RANKING_RESAMPLES = 1000
 PYTHON_RESAMPLES = 400
+TAIL_RESAMPLES = 25
+"""Resamples that lie beyond each bound at least, where several bounds are looked at and each is far out."""
+CLASS_METRICS = ("top1", "top5", "f1", "map")
+Rows: TypeAlias = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,43 +43,79 @@ class Predictions:
         return self.sides[0][0].astype(np.float64)
 
 
-def score(
-    metric: str,
-    function: MetricFunction | None,
-    reference: Predictions,
-    subject: Predictions,
-    dataset: Dataset,
-    model: ModelProfile,
-    confidence: float,
-) -> PairedIntervals | Diagnostic:
-    """The subject's metric and drop. `function` is the user's metric, given when `metric` is a `python:` one."""
-    if metric in ("top1", "top5"):
-        return _counted(1 if metric == "top1" else 5, reference, subject, dataset, confidence)
-    if function is not None:
-        data = _named_data(dataset)
-        named = [_named_outputs(predictions, model) for predictions in (reference, subject)]
-        for outputs in named:
-            problem = checked(metric, function, outputs, data)
-            if problem is not None:
-                return problem
-        pair = [statistic_of(function, outputs, data) for outputs in named]
-        return paired_intervals(pair[0], pair[1], dataset.samples, confidence, PYTHON_RESAMPLES)
-    of_reference, of_subject = (_statistic(metric, p, reference, dataset) for p in (reference, subject))
-    resamples = RANKING_RESAMPLES if metric == "map" else RESAMPLES
-    return paired_intervals(of_reference, of_subject, dataset.samples, confidence, resamples)
+@dataclass(frozen=True, kw_only=True)
+class Scoring:
+    """Everything that a score depends on. `function` is the user's metric, given when `metric` is a `python:` one."""
+
+    metric: str
+    function: MetricFunction | None
+    reference: Predictions
+    subject: Predictions
+    data: Dataset
+    model: ModelProfile
+
+    def whole(self, confidence: float) -> PairedIntervals | Diagnostic:
+        """The subject's metric and drop on all samples."""
+        if self.function is not None:
+            outputs, data = (
+                (_named_outputs(p, self.model) for p in (self.reference, self.subject)),
+                _named_data(self.data),
+            )
+            for named in outputs:
+                problem = checked(self.metric, self.function, named, data)
+                if problem is not None:
+                    return problem
+        return self._intervals(confidence)
+
+    def part(self, rows: Rows, confidence: float) -> PairedIntervals | None:
+        """The metric and drop on some samples alone; None where the metric has no meaning there.
+
+        F1 and mean average precision of one class are not defined; a class is scored by how many of its samples the
+        model recognises. A part that the reference gets wholly wrong has nothing to lose.
+        """
+        part = replace(
+            self,
+            reference=_of_rows(self.reference, rows),
+            subject=_of_rows(self.subject, rows),
+            data=data_of_rows(self.data, rows),
+        )
+        if self.metric in CLASS_METRICS and self.data.targets is not None and self.data.targets.ndim == 1:
+            part = replace(part, metric="top5" if self.metric == "top5" else "top1")
+        if self.function is not None and isinstance(part.whole(confidence), Diagnostic):
+            return None
+        intervals = part._intervals(confidence)
+        is_sound = all(np.isfinite((intervals.reference, intervals.drop.low, intervals.drop.high)))
+        return intervals if is_sound and intervals.reference != 0.0 else None
+
+    def _intervals(self, confidence: float) -> PairedIntervals:
+        samples = self.data.samples
+        if self.metric in ("top1", "top5"):
+            return self._counted(1 if self.metric == "top1" else 5, confidence)
+        if self.function is not None:
+            named = _named_data(self.data)
+            pair = [
+                statistic_of(self.function, _named_outputs(p, self.model), named)
+                for p in (self.reference, self.subject)
+            ]
+            return paired_intervals(pair[0], pair[1], samples, confidence, PYTHON_RESAMPLES)
+        pair = [_statistic(self.metric, p, self.reference, self.data) for p in (self.reference, self.subject)]
+        resamples = RANKING_RESAMPLES if self.metric == "map" else RESAMPLES
+        tail = (1.0 - confidence) / 2.0
+        return paired_intervals(pair[0], pair[1], samples, confidence, max(resamples, math.ceil(TAIL_RESAMPLES / tail)))
+
+    def _counted(self, k: int, confidence: float) -> PairedIntervals:
+        labels = _labels(self.data)
+        right_reference = metrics.hits(self.reference.first, labels, k)
+        right_subject = metrics.hits(self.subject.first, labels, k)
+        return PairedIntervals(
+            reference=float(right_reference.mean()),
+            value=proportion_interval(int(right_subject.sum()), self.data.samples, confidence),
+            drop=relative_drop_interval(right_reference, right_subject, confidence),
+        )
 
 
-def _counted(
-    k: int, reference: Predictions, subject: Predictions, dataset: Dataset, confidence: float
-) -> PairedIntervals:
-    labels = _labels(dataset)
-    right_reference = metrics.hits(reference.first, labels, k)
-    right_subject = metrics.hits(subject.first, labels, k)
-    return PairedIntervals(
-        reference=float(right_reference.mean()),
-        value=proportion_interval(int(right_subject.sum()), dataset.samples, confidence),
-        drop=relative_drop_interval(right_reference, right_subject, confidence),
-    )
+def _of_rows(predictions: Predictions, rows: Rows) -> Predictions:
+    return Predictions(sides=tuple(tuple(output[rows] for output in side) for side in predictions.sides))
 
 
 def _statistic(metric: str, predictions: Predictions, reference: Predictions, dataset: Dataset) -> Statistic:
@@ -105,6 +148,11 @@ def _agreement(predictions: Predictions, reference: Predictions) -> metrics.Floa
         for side, other in zip(predictions.sides, reference.sides, strict=True)
     ]
     return np.asarray(np.mean(sides, axis=0))
+
+
+def joined_outputs(predictions: Predictions) -> tuple[Array, ...]:
+    """All float outputs of a sample side by side, for each side of the data."""
+    return tuple(_joined(side) for side in predictions.sides)
 
 
 def _joined(outputs: Outputs) -> Array:

@@ -1,64 +1,96 @@
 """From intervals to pass, fail or inconclusive, and how many samples would settle an open question."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from statistics import NormalDist
 
-from infc.ir.accuracy import Verdict
+from infc.ir.accuracy import SliceDelta, Verdict
 from infc.ir.interval import Interval
+from infc.ir.problem import AccuracyGoal
 
 POWER = 0.8
 MAX_SAMPLES = 10_000_000
 
 
-def judge(value: Interval, drop: Interval, *, floor: float | None, max_drop: float | None) -> Verdict:
-    """Pass when the whole interval of the value is at or above the floor and that of the drop at or under the limit.
+@dataclass(frozen=True, kw_only=True)
+class _Criterion:
+    """One bound of the goal: how far the measured value and its interval lie on the right side (negative: wrong)."""
 
-    Fail when either lies wholly on the wrong side. All conditions must hold to pass, so testing several does not
-    raise the chance of a false pass (intersection-union test: Berger, Technometrics 24, 1982).
+    low_margin: float
+    margin: float
+    high_margin: float
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.low_margin >= 0.0:
+            return Verdict.PASS
+        return Verdict.FAIL if self.high_margin < 0.0 else Verdict.INCONCLUSIVE
+
+
+def judge(value: Interval, drop: Interval, slices: Sequence[SliceDelta], goal: AccuracyGoal) -> Verdict:
+    """Pass when the whole interval of everything that the goal bounds is on its right side.
+
+    Fail when any lies wholly on the wrong side. All conditions must hold to pass, so testing several does not
+    raise the chance of a false pass (intersection-union test: Berger, Technometrics 24, 1982). A limit on slices stays
+    open where the data has none.
 
     >>> at = lambda v, w: Interval(value=v, low=v - w, high=v + w)
-    >>> judge(at(0.92, 0.01), at(0.0, 0.001), floor=0.9, max_drop=0.01).value
+    >>> goal = AccuracyGoal(dataset="", metric="top1", floor=0.9, max_drop=0.01, confidence=0.95)
+    >>> judge(at(0.92, 0.01), at(0.0, 0.001), (), goal).value
     'pass'
-    >>> judge(at(0.92, 0.03), at(0.0, 0.001), floor=0.9, max_drop=0.01).value
+    >>> judge(at(0.92, 0.03), at(0.0, 0.001), (), goal).value
     'inconclusive'
     """
-    verdicts = [verdict for verdict, _ in _criteria(value, drop, floor, max_drop)]
+    verdicts = [criterion.verdict for criterion in _criteria(value, drop, slices, goal)]
     if Verdict.FAIL in verdicts:
         return Verdict.FAIL
-    return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts else Verdict.PASS
+    has_no_slices = goal.max_slice_drop is not None and not slices
+    return Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts or has_no_slices else Verdict.PASS
 
 
 def samples_needed(
-    value: Interval, drop: Interval, *, floor: float | None, max_drop: float | None, samples: int, confidence: float
+    value: Interval, drop: Interval, slices: Sequence[SliceDelta], goal: AccuracyGoal, samples: int
 ) -> int | None:
-    """The number of samples at which an inconclusive test settles with 80% probability, if the measured value is true.
+    """The number of samples at which an open test settles with 80% probability, if the measured values are true.
 
-    None when nothing is open, or when the measured value sits so near its limit that no feasible number would do.
+    A bound comes nearer as 1 / sqrt(samples), each from its own side. Where a measured value is on the wrong side, the
+    test settles as soon as one bound fails; else when all open ones pass, each with the power whose product is 80%.
+    More samples are thought of as more of the same, also in every slice. None when nothing is open, or when a measured
+    value sits so near its limit that no feasible number would do.
     """
-    z = NormalDist().inv_cdf(0.5 + confidence / 2.0)
-    factor = (z + NormalDist().inv_cdf(POWER)) / z
-    needed = 0.0
-    for verdict, (half_width, gap) in _criteria(value, drop, floor, max_drop):
-        if verdict is Verdict.INCONCLUSIVE:
-            needed = max(needed, samples * (factor * half_width / gap) ** 2 if gap > 0 else math.inf)
-    return None if needed == 0.0 or needed > MAX_SAMPLES else max(samples + 1, math.ceil(needed))
+    z = NormalDist().inv_cdf(0.5 + goal.confidence / 2.0)
+    criteria = list(_criteria(value, drop, slices, goal))
+    open_ones = [criterion for criterion in criteria if criterion.verdict is Verdict.INCONCLUSIVE]
+    failing = [criterion for criterion in open_ones if criterion.margin <= 0.0]
+    if not open_ones:
+        return None
+    if failing:
+        factor = (z + NormalDist().inv_cdf(POWER)) / z
+        needed = min(_multiple(each.high_margin - each.margin, each.margin, factor) for each in failing)
+    else:
+        factor = (z + NormalDist().inv_cdf(POWER ** (1.0 / len(open_ones)))) / z
+        needed = max(_multiple(each.margin - each.low_margin, each.margin, factor) for each in open_ones)
+    return None if samples * needed > MAX_SAMPLES else max(samples + 1, math.ceil(samples * needed))
+
+
+def _multiple(half_width: float, gap: float, factor: float) -> float:
+    """How many times the samples bring `factor` half-widths into the gap."""
+    return (factor * half_width / gap) ** 2 if gap != 0.0 else math.inf
 
 
 def _criteria(
-    value: Interval, drop: Interval, floor: float | None, max_drop: float | None
-) -> Iterator[tuple[Verdict, tuple[float, float]]]:
-    if floor is not None:
-        yield _one_sided(value.low - floor, value.high - floor), (_half(value), abs(value.value - floor))
-    if max_drop is not None:
-        yield _one_sided(max_drop - drop.high, max_drop - drop.low), (_half(drop), abs(max_drop - drop.value))
+    value: Interval, drop: Interval, slices: Sequence[SliceDelta], goal: AccuracyGoal
+) -> Iterator[_Criterion]:
+    if goal.floor is not None:
+        yield _Criterion(
+            low_margin=value.low - goal.floor, margin=value.value - goal.floor, high_margin=value.high - goal.floor
+        )
+    if goal.max_drop is not None:
+        yield _under(drop, goal.max_drop)
+    if goal.max_slice_drop is not None:
+        yield from (_under(part.drop, goal.max_slice_drop) for part in slices)
 
 
-def _one_sided(low_margin: float, high_margin: float) -> Verdict:
-    if low_margin >= 0.0:
-        return Verdict.PASS
-    return Verdict.FAIL if high_margin < 0.0 else Verdict.INCONCLUSIVE
-
-
-def _half(interval: Interval) -> float:
-    return (interval.high - interval.low) / 2.0
+def _under(drop: Interval, limit: float) -> _Criterion:
+    return _Criterion(low_margin=limit - drop.high, margin=limit - drop.value, high_margin=limit - drop.low)
