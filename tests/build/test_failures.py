@@ -1,10 +1,11 @@
 """The reasons in a builder's log become diagnostics, also those that this machine cannot provoke."""
 
-from pathlib import Path
+import pytest
 
-from infc.build.builder_log import facts_from_log
 from infc.build.failures import crashed, diagnose
+from infc.build.libraries import refused_options
 from infc.build.support import can_build
+from infc.ir.build_options import BuildOptions
 from infc.ir.precision import Precision
 from tests.build.build_requests import request
 
@@ -48,6 +49,30 @@ def test_a_killed_builder_is_no_traceback() -> None:
     assert "last words" in problem.notes
 
 
+def test_an_option_that_the_library_lacks_says_what_to_do() -> None:
+    """The worker's words become a diagnostic under the spec's own name of the option."""
+    (error,) = refused_options("tensorrt_rtx", "1.7.1.116", BuildOptions(is_version_compatible=True), "l4")
+    problem = diagnose(request("l4", Precision.FP16), [error], [])
+    assert problem.id == "build-option-unsupported"
+    assert problem.message == "TensorRT-RTX 1.7.1 has no build option version_compatible"
+    assert "lean runtime" in problem.notes[0]
+    assert problem.help == "build again after an upgrade, or take version_compatible out of build"
+
+
+def test_values_that_set_shapes_are_told() -> None:
+    """A plan fixes the shapes of inputs, not their values."""
+    error = "shape tensor: the values of the input target set shapes inside the model"
+    problem = diagnose(request("l4", Precision.FP16), [error], [])
+    assert problem.id == "build-shapes"
+    assert "target" in problem.notes[0]
+
+
+@pytest.mark.parametrize("exit_code", [-11, 139])
+def test_a_signal_is_named_however_the_process_was_run(exit_code: int) -> None:
+    """A shell and the worker say 128 more than the signal's number."""
+    assert "signal 11" in crashed(request("l4", Precision.FP16), exit_code, []).message
+
+
 def test_tensorrt_needs_the_gpu_itself() -> None:
     """An H100 engine on a machine without one: what is missing and how to get it."""
     problem = can_build(request("h100-sxm", Precision.FP16, kind="tensorrt"))
@@ -55,23 +80,3 @@ def test_tensorrt_needs_the_gpu_itself() -> None:
     assert problem.id == "build-needs-gpu"
     assert "h100-sxm" in problem.message
     assert "infc[tensorrt]" in (problem.help or "")
-
-
-def test_facts_come_from_the_log() -> None:
-    """Memory and the layer table, under the model's own names where the log has them."""
-    table = (
-        "Layers:\n"
-        "Name: __mye1_myl0_0, LayerType: shape_call, Inputs: [], Constants: [], Outputs: [], TacticName: \n"
-        "Name: __myl_Mul_myl0_1, LayerType: kgen, Inputs: [ { Name: x, Datatype: Float, Format: f }], Constants: [], "
-        "Outputs: [ { Name: y, Dimensions: [-1], Datatype: Int8, Format: f }], TacticName: t, StreamId: 0, "
-        "Metadata: [ONNX Layer: a][ONNX Layer: b][ONNX Layer: a]\n\nI/O Tensors:\n Name: x, IOMode: Input\n"
-    )
-    facts = facts_from_log(["Total Activation Memory: 12 bytes", "Total Weights Memory: 34 bytes", table], {"t": "1"})
-    assert (facts.activation_bytes, facts.weight_bytes) == (12, 34)
-    assert [(layer.name, layer.kind, layer.dtype) for layer in facts.layers] == [("a+b", "kgen", "Int8")]
-
-
-def test_a_log_without_facts_says_nothing(tmp_path: Path) -> None:
-    """No number is invented."""
-    facts = facts_from_log([], {})
-    assert (facts.activation_bytes, facts.weight_bytes, facts.layers) == (None, None, ())

@@ -1,6 +1,5 @@
 """Real TensorRT-RTX engines, built without a GPU, and its refusals in words."""
 
-import hashlib
 import os
 import signal
 import struct
@@ -9,34 +8,91 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import onnx
 import pytest
 
 from infc.build import build
 from infc.build.plan_header import header_problem
-from infc.ir.engine import LoweredModel
+from infc.ir.build_options import BuildOptions
 from infc.ir.precision import Precision
 from tests.build.build_requests import lowered, request
 
 pytest.importorskip("tensorrt_rtx", reason="extra rtx is not installed")
 
 
-@pytest.mark.parametrize("hardware_id", ["t4", "l4", "rtx-5090"])
-@pytest.mark.parametrize("precision", [Precision.FP16, Precision.INT8])
-def test_engines_from_turing_to_blackwell(hardware_id: str, precision: Precision, tmp_path: Path) -> None:
-    """FP16 and INT8 build for every supported architecture; the facts hold memory and layers."""
+SAME_TYPE = {Precision.FP32: "Float", Precision.FP16: "Half", Precision.BF16: "BFloat16"}
+UNSUPPORTED, IGNORED = "build-precision-unsupported", "build-precision-ignored"
+REFUSED = {
+    (Precision.FP32, "t4"): UNSUPPORTED,
+    (Precision.BF16, "t4"): UNSUPPORTED,
+    (Precision.INT8, "t4"): IGNORED,
+    (Precision.FP8, "t4"): UNSUPPORTED,
+    (Precision.FP8, "a100-sxm-40gb"): UNSUPPORTED,
+    (Precision.FP8, "a10g"): UNSUPPORTED,
+}
+"""What TensorRT-RTX 1.7 refuses of this network, from SM 7.5 to 12.0; it builds all else."""
+
+
+@pytest.mark.parametrize("hardware_id", ["t4", "a100-sxm-40gb", "a10g", "l4", "rtx-5090"])
+@pytest.mark.parametrize("precision", [*SAME_TYPE, Precision.INT8, Precision.FP8])
+def test_every_precision_from_turing_to_blackwell(hardware_id: str, precision: Precision, tmp_path: Path) -> None:
+    """An engine that computes in the precision, or the reason why there is none."""
     engine, problems = build(request(hardware_id, precision), tmp_path)
-    assert problems == ()
-    assert engine is not None
+    expected = REFUSED.get((precision, hardware_id))
+    assert [problem.id for problem in problems] == ([] if expected is None else [expected])
+    assert (engine is None) is (expected is not None)
+    if engine is None:
+        return
+    facts = engine.facts
     assert engine.size_bytes == engine.path.stat().st_size > 100_000
-    assert engine.facts.weight_bytes is not None
-    assert engine.facts.activation_bytes is not None
-    assert engine.facts.activation_bytes > 1_000_000
-    dtypes = {layer.dtype for layer in engine.facts.layers}
-    assert "Half" in dtypes if precision is Precision.FP16 or hardware_id == "t4" else "Int8" in dtypes
-    assert any("node_Conv" in layer.name for layer in engine.facts.layers)
-    assert list(engine.facts.toolchain) == ["tensorrt_rtx"]
+    assert facts.weight_bytes
+    assert facts.activation_bytes is not None
+    assert facts.activation_bytes > 1_000_000
+    assert list(facts.toolchain) == ["tensorrt_rtx"]
+    read = {layer.input_dtype for layer in facts.layers if layer.kind != "kgen" and "node_Conv_135" in layer.operators}
+    assert read == {SAME_TYPE.get(precision, "Int8" if precision is Precision.INT8 else "FP8")}
+    assert facts.fallbacks == ()
+
+
+def test_int8_that_runs_in_half_is_refused(tmp_path: Path) -> None:
+    """TensorRT-RTX builds Q/DQ convolutions for SM 7.5 without a word, and computes them in FP16."""
+    engine, (problem,) = build(request("t4", Precision.INT8), tmp_path)
+    assert engine is None
+    assert problem.message == "TensorRT-RTX did not build int8 for t4"
+    assert "9 of 10 matrix operators that the model has in Int8 run in Half" in problem.notes[0]
+
+
+def test_a_model_that_is_not_what_its_label_says_is_refused(tmp_path: Path) -> None:
+    """A file in FP32 under the label INT8 never becomes an INT8 engine."""
+    mislabelled = replace(
+        request("l4", Precision.FP32), model=replace(lowered(Precision.FP32), precision=Precision.INT8)
+    )
+    engine, (problem,) = build(mislabelled, tmp_path)
+    assert engine is None
+    assert problem.id == "build-precision-ignored"
+    assert problem.notes == ("the model holds no matrix operator in Int8, only in Float",)
+
+
+@pytest.mark.parametrize(
+    ("option", "is_there"),
+    [
+        ({"optimization_level": 5}, True),
+        ({"is_refittable": True}, True),
+        ({"is_weight_streaming": True}, True),
+        ({"hardware_compatibility": "same_compute_capability"}, True),
+        ({"hardware_compatibility": "ampere_plus"}, False),
+        ({"is_version_compatible": True}, False),
+        ({"dla_core": 0}, False),
+    ],
+    ids=lambda value: "" if isinstance(value, bool) else "-".join(value),
+)
+def test_build_options_are_kept_or_refused(option: dict[str, Any], is_there: bool, tmp_path: Path) -> None:
+    """What the library cannot do is a diagnostic with the option's name; nothing is dropped."""
+    asked = replace(request("l4", Precision.FP16), options=BuildOptions(**option))
+    engine, problems = build(asked, tmp_path)
+    assert (engine is not None) is is_there
+    assert [problem.id for problem in problems] == ([] if is_there else ["build-option-unsupported"])
 
 
 def test_fp32_products_are_refused_on_turing(tmp_path: Path) -> None:
@@ -50,54 +106,11 @@ def test_fp32_products_are_refused_on_turing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_bf16_is_refused_on_turing_and_built_on_ada(tmp_path: Path) -> None:
-    """BF16 needs SM 8.0."""
-    engine, (problem,) = build(request("t4", Precision.BF16), tmp_path)
-    assert engine is None
-    assert problem.message == "t4 has no BF16 hardware (sm75)"
-    engine, problems = build(request("l4", Precision.BF16), tmp_path)
-    assert problems == ()
-    assert engine is not None
-
-
-def fp8_model(folder: Path) -> LoweredModel:
-    """A matrix product between FP8 Q/DQ nodes."""
-    model = onnx.parser.parse_model(
-        """
-        <ir_version: 10, opset_import: ["" : 19]>
-        g (float[n, 1, 28, 28] input) => (float[n, 64] logits) <
-          float16[784, 64] w = {WEIGHTS}, float16 s = {13107}, float8e4m3fn z = {0}, int64[2] to = {0, 784}
-        > {
-          half = Cast <to = 10> (input)
-          flat = Reshape (half, to)
-          q = QuantizeLinear (flat, s, z)
-          d = DequantizeLinear (q, s, z)
-          wq = QuantizeLinear (w, s, z)
-          wd = DequantizeLinear (wq, s, z)
-          m = MatMul (d, wd)
-          logits = Cast <to = 1> (m)
-        }
-        """.replace("WEIGHTS", ", ".join(["11264"] * (784 * 64)))
-    )
-    path = folder / "fp8.onnx"
-    onnx.save(model, path)
-    return replace(
-        lowered(Precision.FP16),
-        path=path,
-        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
-        precision=Precision.FP8,
-    )
-
-
-@pytest.mark.parametrize(("hardware_id", "is_supported"), [("t4", False), ("a100-sxm-40gb", False), ("l4", True)])
-def test_fp8_needs_ada(hardware_id: str, is_supported: bool, tmp_path: Path) -> None:
-    """FP8 Q/DQ builds from SM 8.9 on; older silicon is a diagnostic that says so."""
-    asked = replace(request(hardware_id, Precision.FP16), model=fp8_model(tmp_path))
-    engine, problems = build(asked, tmp_path / "engines")
-    assert (engine is not None) is is_supported
-    assert [p.id for p in problems] == ([] if is_supported else ["build-precision-unsupported"])
-    if not is_supported:
-        assert "FP8" in problems[0].message
+@pytest.mark.parametrize(("precision", "words"), [(Precision.BF16, "BF16"), (Precision.FP8, "FP8")])
+def test_silicon_without_the_type_is_named(precision: Precision, words: str, tmp_path: Path) -> None:
+    """BF16 needs SM 8.0, FP8 SM 8.9."""
+    _, (problem,) = build(request("t4", precision), tmp_path)
+    assert problem.message == f"t4 has no {words} hardware (sm75)"
 
 
 def test_a_workspace_that_is_too_small_says_so(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from infc.ir.engine import BuildRequest
 MiB = 2**20
 _TYPE_NAMES = {"fp8_e4m3": "FP8", "b16": "BF16", "int4": "INT4", "fp4": "FP4", "e2m1": "FP4"}
 
+_OPTION = re.compile(r"option (?P<option>\w+) is not in (?P<library>[^:\n]+): (?P<why>[^\n]+); (?P<way_out>[^\n;]+)")
+_IGNORED = re.compile(r"precision ignored: (?P<what>[^\n]+)")
+_SHAPE_TENSOR = re.compile(r"shape tensor: (?P<what>[^\n]+)")
 _TURING = re.compile(
     r"Cannot compile operation '(?P<node>[^']*)' for Turing \(SM75\): (?P<what>[^.]+) is not supported"
 )
@@ -49,14 +52,46 @@ def diagnose(request: BuildRequest, errors: Sequence[str], parse_errors: Sequenc
 
 
 def crashed(request: BuildRequest, exit_code: int, last_lines: Sequence[str]) -> Diagnostic:
-    """The diagnostic for a builder process that ended without an answer."""
-    how = f"was ended by signal {-exit_code}" if exit_code < 0 else f"ended with exit code {exit_code}"
-    hint = "out of memory is the usual cause of signal 9" if exit_code == -9 else "the library itself failed"
+    """The diagnostic for a builder process that ended without an answer.
+
+    `exit_code` is negative for a signal; a shell and the worker say 128 more than the signal's number.
+    """
+    signal = -exit_code if exit_code < 0 else exit_code - 128
+    how = f"was ended by signal {signal}" if signal > 0 else f"ended with exit code {exit_code}"
+    hint = "out of memory is the usual cause of signal 9" if signal == 9 else "the library itself failed"
     return Diagnostic(
         id="build-crashed",
         message=f"the {_title(request)} builder for {request.hardware_id} {how}",
         notes=(hint, *[line for line in last_lines if line.strip()][-3:]),
         help="run it again; if it repeats, lower max batch size or choose another precision",
+    )
+
+
+def _option_unsupported(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
+    option = match["option"].removeprefix("is_").replace("refittable", "refit").replace("_bytes", "")
+    return Diagnostic(
+        id="build-option-unsupported",
+        message=f"{match['library']} has no build option {option}",
+        notes=(match["why"],),
+        help=f"{match['way_out']}, or take {option} out of build",
+    )
+
+
+def _precision_ignored(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
+    return Diagnostic(
+        id="build-precision-ignored",
+        message=f"{_title(request)} did not build {request.model.precision.value} for {request.hardware_id}",
+        notes=(match["what"],),
+        help="allow another precision in constraints.precision: this one would cost accuracy and gain nothing here",
+    )
+
+
+def _values_set_shapes(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
+    return Diagnostic(
+        id="build-shapes",
+        message=f"{_title(request)} needs to know the values of an input before it runs",
+        notes=(match["what"],),
+        help="export the model with that input as a constant; infc plans the shapes of inputs, not their values",
     )
 
 
@@ -112,6 +147,9 @@ def _bad_shapes(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
 
 
 _RULES: tuple[tuple[re.Pattern[str], Callable[[BuildRequest, re.Match[str]], Diagnostic]], ...] = (
+    (_OPTION, _option_unsupported),
+    (_IGNORED, _precision_ignored),
+    (_SHAPE_TENSOR, _values_set_shapes),
     (_TURING, _no_fp32_products),
     (_HW_TYPES, _hardware_types),
     (_MEMORY, _too_little_memory),

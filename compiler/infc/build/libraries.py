@@ -51,11 +51,6 @@ class TensorRTLibrary:
     versions: tuple[TensorRTVersions, ...]
 
     @property
-    def minimum_major(self) -> int:
-        """The oldest major version with what infc uses."""
-        return self.versions[0].at_least[0]
-
-    @property
     def needs_gpu(self) -> bool:
         """Whether an engine can only be built on the GPU that will run it."""
         return not self.capabilities
@@ -90,11 +85,12 @@ _NO_DLA_BEFORE_11_4_1 = {
 }
 _RTX_REFUSED = {
     "dla_core": "it builds for GPUs only; build with tensorrt on the Jetson",
-    "hardware_compatibility": "an engine is for one compute capability here; plan one deployment for each",
+    "hardware_compatibility=ampere_plus": "an engine is for one compute capability here; plan one deployment for each",
     "is_version_compatible": "its package has no lean runtime (libnvinfer_lean.so.1) to put into the engine; "
     "build again after an upgrade",
 }
-"""Source: TensorRT-RTX 1.7 asked; its engines are built ahead for one capability, so a level has nothing to widen."""
+"""Source: TensorRT-RTX 1.7 asked. It takes a DLA and a hardware compatibility level without an error and builds the
+same engine as without."""
 
 LIBRARIES: Mapping[EngineKind, TensorRTLibrary] = {
     "tensorrt_rtx": TensorRTLibrary(
@@ -104,11 +100,13 @@ LIBRARIES: Mapping[EngineKind, TensorRTLibrary] = {
         capabilities={"7.5": "SM75", "8.0": "SM80", "8.6": "SM86", "8.9": "SM89", "12.0": "SM120", "12.1": "SM121"},
         versions=(
             TensorRTVersions(
-                at_least=(1, 4, 0),
+                at_least=(1, 5, 0),
                 below=(2, 0, 0),
                 network_flags=("STRONGLY_TYPED",),
                 # REFIT asks for a GPU (1.7: graph_jit.cpp, CUDA_SUCCESS); REFIT_INDIVIDUAL does not.
                 builder_flags={"is_weight_streaming": "WEIGHT_STREAMING", "is_refittable": "REFIT_INDIVIDUAL"},
+                # Its engines run on every GPU of their compute capability as they are.
+                hardware_levels={"same_compute_capability": "NONE"},
                 refused=_RTX_REFUSED,
                 # It says of its timing cache that it is a no-op.
                 has_timing_cache=False,

@@ -129,13 +129,19 @@ def _plain(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f]+", " ", text).strip()
 
 
-def inspected_layers(trt: Any, logger: Any, plan: bytes) -> list[dict[str, Any]] | None:
-    """The layers that the engine's inspector names; None where the engine cannot be loaded here (no GPU)."""
+def inspected_facts(trt: Any, logger: Any, plan: bytes) -> dict[str, Any]:
+    """What the engine and its inspector say; nothing where the engine cannot be loaded here (no GPU)."""
     engine = trt.Runtime(logger).deserialize_cuda_engine(plan)
     if engine is None:
-        return None
+        return {}
     text = engine.create_engine_inspector().get_engine_information(trt.LayerInformationFormat.JSON)
-    return layers_from_inspector(text)
+    return {"layers": layers_from_inspector(text), "activation_bytes": _device_memory_bytes(engine)}
+
+
+def _device_memory_bytes(engine: Any) -> int:
+    """Scratch memory of one execution; the property had another name before TensorRT 10.3."""
+    name = "device_memory_size_v2" if hasattr(engine, "device_memory_size_v2") else "device_memory_size"
+    return int(getattr(engine, name))
 
 
 def layers_from_inspector(text: str) -> list[dict[str, Any]]:

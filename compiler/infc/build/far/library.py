@@ -12,10 +12,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from .facts import facts_from_log, inspected_layers
+from .facts import facts_from_log, inspected_facts
 from .files import UnacceptableError, read_object
 from .machine import environment, gpu_facts, installed_version
 from .options import unsupported_options, version_number
+from .precision import absent_precision, asked_types, ignored_precision, other_types
 from .progress import progress_monitor, say
 from .timing import TimingCache
 
@@ -37,28 +38,24 @@ def inside_build(work: Path, timing_cache: Path | None) -> int:
     errors: list[str] = []
     parse_errors: list[str] = []
     fallbacks: list[str] = []
-    plan, layers = None, None
+    facts = None
     try:
         build = Build(trt, library, job, messages, parse_errors, fallbacks)
         plan = build.run(timing_cache)
         if plan is not None:
+            facts = build.facts(plan)
             (work / "model.plan").write_bytes(plan)
-            layers = None if library["capabilities"] else inspected_layers(trt, build.logger, plan)
     except (RuntimeError, TypeError, ValueError) as error:
         errors.append(str(error))
     errors += [text for severity, text in messages if severity in ("ERROR", "INTERNAL_ERROR")]
-    facts = facts_from_log([text for _, text in messages], job["shapes"])
-    facts.update(toolchain=job["toolchain"], settings={}, fallbacks=fallbacks)
-    if layers:
-        facts["layers"] = layers
     answer = {
-        "facts": facts if plan is not None else None,
+        "facts": facts,
         "environment": environment(versions),
         "errors": errors,
         "parse_errors": parse_errors,
     }
     (work / "answer.json").write_text(json.dumps(answer))
-    return BUILT if plan is not None else REFUSED
+    return REFUSED if facts is None else BUILT
 
 
 def load_library(job: dict[str, Any], libraries: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, str]]:
@@ -107,6 +104,8 @@ class Build:
     ) -> None:
         self.trt, self.library, self.job = trt, library, job
         self.parse_errors, self.fallbacks = parse_errors, fallbacks
+        self.messages = messages
+        self.asked: dict[str, tuple[str, str]] = {}
         self.logger = log_collector(trt, messages)
         self.builder = trt.Builder(self.logger)
 
@@ -114,11 +113,15 @@ class Build:
         """The serialized engine; None when the library refuses."""
         refused = unsupported_options(self.job["options"], self.job["hardware_id"], self.trt.__version__, self.library)
         if refused:
-            raise ValueError("; ".join(refused))
+            raise ValueError("\n".join(refused))
         self.builder.max_threads = 1
         network = self._network()
         if network is None:
             return None
+        self.asked = asked_types(network)
+        absent = absent_precision(self.job["precision"], self.asked)
+        if absent is not None:
+            raise ValueError(absent)
         config = self._config(network)
         cache = TimingCache(self.trt, self.library, config, timing_cache)
         capability = self.job["compute_capability"]
@@ -129,12 +132,28 @@ class Build:
         cache.save()
         return bytes(serialized)
 
+    def facts(self, plan: bytes) -> dict[str, Any]:
+        """What the engine is made of. Raises ValueError when most of it does not compute in the asked precision."""
+        facts = facts_from_log([text for _, text in self.messages], self.job["shapes"])
+        facts.update(toolchain=self.job["toolchain"], settings={})
+        if not self.library["capabilities"]:
+            facts.update(inspected_facts(self.trt, self.logger, plan))
+        other = other_types(self.asked, facts["layers"])
+        ignored = ignored_precision(self.asked, other)
+        if ignored is not None:
+            raise ValueError(ignored)
+        moved = [f"{name}: {ran} instead of {asked}" for name, (asked, ran) in other.items()]
+        facts["fallbacks"] = self.fallbacks + moved
+        return facts
+
     def _network(self) -> Any:
         flags = 0
         for name in self.library["network_flags"]:
             flags |= 1 << int(getattr(self.trt.NetworkDefinitionCreationFlag, name))
         network = self.builder.create_network(flags)
         parser = self.trt.OnnxParser(network, self.logger)
+        if self.job["options"]["dla_core"] is not None and hasattr(self.trt.OnnxParserFlag, "ADJUST_FOR_DLA"):
+            parser.set_flag(self.trt.OnnxParserFlag.ADJUST_FOR_DLA)
         title = self.library["title"]
         say(f"{title} {self.trt.__version__}: reading the model")
         if parser.parse_from_file("model.onnx"):
@@ -149,6 +168,8 @@ class Build:
         trt, library, options = self.trt, self.library, self.job["options"]
         config = self.builder.create_builder_config()
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        if self.job["precision"] == "fp32":
+            config.clear_flag(trt.BuilderFlag.TF32)
         if options["workspace_bytes"] is not None:
             config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, options["workspace_bytes"])
         if options["optimization_level"] is not None:
@@ -157,8 +178,9 @@ class Build:
             if options[option]:
                 config.set_flag(getattr(trt.BuilderFlag, flag))
         if options["hardware_compatibility"] != "none":
-            name = library["hardware_levels"][options["hardware_compatibility"]]
-            config.hardware_compatibility_level = getattr(trt.HardwareCompatibilityLevel, name)
+            level = library["hardware_levels"][options["hardware_compatibility"]]
+            if level != "NONE":
+                config.hardware_compatibility_level = getattr(trt.HardwareCompatibilityLevel, level)
         if library["capabilities"]:
             config.num_compute_capabilities = 1
             name = library["capabilities"][self.job["compute_capability"]]

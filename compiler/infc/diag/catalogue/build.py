@@ -119,6 +119,23 @@ BUILD: tuple[DiagnosticKind, ...] = (
         fix="Allow fp16 or int8 in constraints.precision, or newer hardware.",
     ),
     DiagnosticKind(
+        id="build-precision-ignored",
+        title="Engine does not compute in the asked precision",
+        what="Most matrix operators that the model has in the asked type run in another one in the built engine, or the "
+        "model holds none in that type.",
+        why="Such an engine pays the accuracy and the conversions of a low precision and gains neither time nor memory.",
+        example="TensorRT-RTX did not build int8 for t4",
+        fix="Allow another precision in constraints.precision, or a device with that arithmetic.",
+    ),
+    DiagnosticKind(
+        id="build-option-unsupported",
+        title="Builder lacks a build option",
+        what="The spec's build section asks for an option that this version of the library has not, for this device.",
+        why="An option that is dropped silently gives an engine that is not the one that was asked for.",
+        example="TensorRT-RTX 1.7.1 has no build option version_compatible",
+        fix="Take the option out of build, or build with the library that the help names.",
+    ),
+    DiagnosticKind(
         id="build-out-of-memory",
         title="Engine does not fit its memory limit",
         what="No kernel selection keeps the workspace limit of the plan.",
