@@ -3,8 +3,10 @@
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO
 
 from infc.build.builder import Report
 
@@ -39,22 +41,25 @@ class Processes:
         When this call is left early (Ctrl-C), the process is asked to end and then killed. Raises OSError when it does
         not start.
         """
-        with tempfile.TemporaryFile() as stderr:
-            process = self._start(command, stderr.fileno(), environment)
+        with tempfile.TemporaryFile() as errors:
+            process = self._start(command, subprocess.DEVNULL, subprocess.PIPE, errors, environment)
             if process is None:
                 return Ended(exit_code=-15, last_lines=())
-            try:
+            with self._running_until_done(process):
                 assert process.stdout is not None  # noqa: S101 - asked for when it was started
                 for line in process.stdout:
                     report(line.decode(errors="replace").rstrip())
-                process.wait()
-            finally:
-                _end(process)
-                with self._guard:
-                    self._running.discard(process)
-            stderr.seek(0)
-            lines = stderr.read().decode(errors="replace").splitlines()
-        return Ended(exit_code=process.returncode, last_lines=tuple(lines[-_LAST_LINES:]))
+            return _ended(process, errors)
+
+    def transfer(self, command: Sequence[str], source: IO[bytes] | None, target: IO[bytes] | None) -> Ended:
+        """Run a command that reads the file `source` and writes the file `target` (None: nothing)."""
+        with tempfile.TemporaryFile() as errors:
+            process = self._start(command, source or subprocess.DEVNULL, target or subprocess.DEVNULL, errors, None)
+            if process is None:
+                return Ended(exit_code=-15, last_lines=())
+            with self._running_until_done(process):
+                pass
+            return _ended(process, errors)
 
     def close(self) -> None:
         """Ask everything that runs to end, and start nothing any more."""
@@ -65,25 +70,41 @@ class Processes:
                     process.terminate()
 
     def _start(
-        self, command: Sequence[str], stderr: int, environment: Mapping[str, str] | None
+        self,
+        command: Sequence[str],
+        stdin: int | IO[bytes],
+        stdout: int | IO[bytes],
+        stderr: IO[bytes],
+        environment: Mapping[str, str] | None,
     ) -> "subprocess.Popen[bytes] | None":
         with self._guard:
             if self._is_closed:
                 return None
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, env=environment
-            )
+            process = subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, env=environment)
             self._running.add(process)
             return process
 
+    @contextmanager
+    def _running_until_done(self, process: "subprocess.Popen[bytes]") -> Iterator[None]:
+        """Wait for a process after the block; leaving early ends it: ask, wait, kill."""
+        try:
+            yield
+            process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                try:
+                    process.wait(timeout=_GRACE_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+            with self._guard:
+                self._running.discard(process)
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a process that still runs: ask, wait, kill."""
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(timeout=_GRACE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+
+def _ended(process: "subprocess.Popen[bytes]", errors: IO[bytes]) -> Ended:
+    errors.seek(0)
+    lines = errors.read().decode(errors="replace").splitlines()
+    return Ended(exit_code=process.returncode, last_lines=tuple(lines[-_LAST_LINES:]))
