@@ -201,3 +201,41 @@ def test_a_named_target_may_go_without_a_price_and_the_plan_says_what_it_did_not
     plan = solve(problem(options=own, limits=replace(LIMITS, max_usd_per_hour=2.0)))
     assert isinstance(plan, Plan)
     assert "max_cost not judged" in plan.reasons[0]
+
+
+def test_no_batching_is_taken_only_where_no_percentile_suffers() -> None:
+    """A loose p99 beside a tight p50 is still not made worse for nothing."""
+    targets = (LatencyTarget(percentile=50.0, limit_s=0.012), LatencyTarget(percentile=99.0, limit_s=0.5))
+    decision = solve(problem(options=(priced(L4, 0.8),), peak_rps=230.0, latency=targets))
+    assert isinstance(decision, Plan)
+    alone = solve(replace(problem(options=(priced(L4, 0.8),), peak_rps=230.0), latency=targets[1:]))
+    assert isinstance(alone, Plan)
+    assert decision.estimate.e2e_s["p99"].value <= alone.estimate.e2e_s["p99"].value * 1.05
+
+
+def test_operators_left_unquantised_weaken_the_case_for_int8() -> None:
+    """Accepted INT8 evidence with every operator raised back is predicted at FP16's speed."""
+    goal = AccuracyGoal(dataset="d.npz", metric="top1", floor=0.5, max_drop=None, confidence=0.95)
+    passed = AccuracyEvidence(
+        model_digest=network().digest,
+        precision=Precision.INT8,
+        recipe_digest="r",
+        subject="lowered",
+        dataset_digest="d",
+        metric="top1",
+        samples=1000,
+        confidence=0.95,
+        reference=0.9,
+        value=Interval(value=0.9, low=0.89, high=0.91),
+        drop=Interval(value=0.0, low=-0.01, high=0.01),
+        floor=0.5,
+        max_drop=None,
+        verdict=Verdict.PASS,
+        samples_needed=None,
+    )
+    asked = problem(peak_rps=1500.0, model=network(gflops=20.0), accuracy=goal)
+    kept = tuple(operator.name for operator in network().operators)
+    plain, mixed = (solve(replace(asked, evidence=(replace(passed, kept=names),))) for names in ((), kept))
+    assert isinstance(plain, Plan)
+    assert isinstance(mixed, Plan)
+    assert (plain.candidate.precision, mixed.candidate.precision) == (Precision.INT8, Precision.FP16)

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from infc.ir.accuracy import AccuracyEvidence, Verdict
+from infc.ir.engine_evidence import EngineEvidence
 from infc.ir.expression import AxisExpression
 from infc.ir.interval import Interval
 from infc.ir.model_profile import ModelProfile, TensorSpec
 from infc.ir.precision import Precision
 from infc.ir.service_time import ServiceTimePoint, ServiceTimeProfile
 from infc.resolve.model import model_profile
-from infc.resolve.store import ProfileStore
+from infc.resolve.store import ProfileStore, engine_name
 
 RESNET = Path(__file__).parents[2] / "specs" / "fashion-mnist" / "resnet8.onnx"
 MODEL = ModelProfile(
@@ -58,6 +59,20 @@ EVIDENCE = AccuracyEvidence(
     max_drop=None,
     verdict=Verdict.PASS,
     samples_needed=None,
+)
+
+ENGINE = EngineEvidence(
+    model_digest=MODEL.digest,
+    precision=Precision.INT8,
+    recipe_digest="b" * 64,
+    kind="tensorrt_rtx",
+    compute_capability="8.9",
+    max_batch_size=8,
+    maximum_elements=64,
+    activation_bytes=321_327_104,
+    weight_bytes=5_334_406,
+    layer_types=(("Float", 50), ("Int8", 49)),
+    moved_bytes=2_918_574_080,
 )
 
 
@@ -205,3 +220,29 @@ def test_plan_from_the_cache_or_the_store_imports_no_onnx(tmp_path: Path) -> Non
         "assert not {'onnx', 'onnx_ir', 'sympy', 'onnxruntime', 'numpy'} & set(sys.modules), sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_evidence_of_an_engine_replaces_only_what_speaks_of_the_same_engine(tmp_path: Path) -> None:
+    """A second look at the same engine replaces the first; another batch, device or precision stands beside it."""
+    store = store_at(tmp_path)
+    store.add_engine(ENGINE)
+    path = store.add_engine(replace(ENGINE, activation_bytes=5, moved_bytes=None))
+    assert store.engines(MODEL.digest) == (replace(ENGINE, activation_bytes=5, moved_bytes=None),)
+    assert path.stem == engine_name(replace(ENGINE, activation_bytes=5, moved_bytes=None))
+    others = (
+        replace(ENGINE, max_batch_size=16, maximum_elements=128),
+        replace(ENGINE, compute_capability="7.5"),
+        replace(ENGINE, precision=Precision.FP16),
+    )
+    for other in others:
+        store.add_engine(other)
+    assert len(store_at(tmp_path).engines(MODEL.digest)) == 4
+    assert store.engines("d" * 64) == ()
+
+
+def test_a_locked_compile_knows_the_locked_engines_only(tmp_path: Path) -> None:
+    """`only_measurements` hides engines that are not named."""
+    store_at(tmp_path).add_engine(ENGINE)
+    assert replace(store_at(tmp_path), only_measurements=frozenset()).engines(MODEL.digest) == ()
+    known = replace(store_at(tmp_path), only_measurements=frozenset([engine_name(ENGINE)]))
+    assert known.engines(MODEL.digest) == (ENGINE,)

@@ -107,11 +107,17 @@ def _replica_reason(problem: Problem, sized: Sized, sizer: Sizer) -> str:
 def _precision_reason(
     problem: Problem, sized: Sized, runners_up: Sequence[RunnerUp], rejections: Sequence[Rejection]
 ) -> str:
-    """Why a quantised precision, or that accuracy ruled quantised ones out; empty where the default was taken."""
+    """Why a quantised precision, or what ruled quantised ones out; empty where the default was taken."""
     precision, hardware = sized.site.precision, sized.site.hardware.id
     if precision not in QUANTISED:
+        gainless = [r for r in rejections if r.constraint == "gain"]
+        here = [r for r in gainless if r.candidate.partition("/")[2].partition("@")[0] == hardware]
         failed = sorted({r.candidate.split("/")[0] for r in rejections if r.constraint == "accuracy"})
-        return f"{precision.value}: {' and '.join(failed)} is ruled out by accuracy" if failed else ""
+        said = [f"{' and '.join(failed)} is ruled out by accuracy"] if failed else []
+        for rejection in (here or gainless)[:1]:
+            name, _, place = rejection.candidate.partition("/")
+            said.append(f"{name} gains nothing on {place} ({rejection.predicted})")
+        return f"{precision.value}: {'; '.join(said)}" if said else ""
     for runner_up in runners_up:
         other, cost = runner_up.candidate, runner_up.estimate.cost
         if other.hardware_id == hardware and other.precision not in QUANTISED:

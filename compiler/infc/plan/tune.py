@@ -7,7 +7,7 @@ from infc.ir.problem import Problem
 from infc.plan.sizing import QUEUE_DELAYS_S, Settings, Sized, Sizer
 
 AS_GOOD = 1.02
-"""Batching is left out when the worst percentile grows by no more than this factor without it."""
+"""Batching is left out when no judged percentile grows by more than this factor without it."""
 DELAY_GAIN = 1.03
 """A queue delay has to bring the worst percentile down by this factor to be worth its complication."""
 DELAYS = (*((delay_s, False) for delay_s in QUEUE_DELAYS_S), (QUEUE_DELAYS_S[0], True))
@@ -52,7 +52,9 @@ def _smallest_batch(problem: Problem, sized: Sized, sizer: Sizer) -> Sized:
         return sized
     alone = _settings_with_batch(sized.settings, 1)
     load = sizer.load(sized.site, alone, sized.needed)
-    if load is None or load.slo_ratio(problem.latency) > sized.load.slo_ratio(problem.latency) * AS_GOOD:
+    if load is None or any(
+        load.percentile_s(t.percentile) > sized.load.percentile_s(t.percentile) * AS_GOOD for t in problem.latency
+    ):
         return sized
     return replace(sized, settings=alone, load=load)
 

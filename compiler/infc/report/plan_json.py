@@ -120,6 +120,7 @@ def _estimate(estimate: Estimate) -> dict[str, Json]:
         "mean_utilization": None if estimate.mean_utilization is None else number(estimate.mean_utilization),
         "mean_batch_size": number(estimate.mean_batch_size),
         "memory_gib": number(estimate.memory.total_bytes / 2.0**30),
+        "memory_basis": "builder" if estimate.memory.is_from_builder else "estimate",
         "power_w": None if estimate.power_w is None else number(estimate.power_w.value),
         "power_interval_w": None if estimate.power_w is None else interval_json(estimate.power_w),
         "requests_per_joule": optional(estimate.requests_per_joule),

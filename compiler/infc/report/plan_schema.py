@@ -141,6 +141,7 @@ def estimate_schema() -> dict[str, Any]:
             "mean_utilization": {"type": ["number", "null"], "description": "At the mean rate over the day."},
             "mean_batch_size": _NUMBER,
             "memory_gib": _NUMBER,
+            "memory_basis": {"enum": ["estimate", "builder"], "description": "builder: as stated for a built engine"},
             "power_w": {"type": ["number", "null"]},
             "power_interval_w": nullable(interval_schema()),
             "requests_per_joule": {"type": ["number", "null"], "description": "Within the SLO, at the peak."},

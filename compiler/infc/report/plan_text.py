@@ -186,6 +186,7 @@ def _memory_words(estimate: Estimate) -> str:
     return (
         f"{memory.total_bytes / gib:.2f} GiB per device: weights {memory.weights_bytes / gib:.2f}, activations"
         f" {memory.activations_bytes / gib:.2f}, runtime {memory.runtime_bytes / gib:.2f}"
+        + (" (as the builder of this engine states)" if memory.is_from_builder else "")
     )
 
 
