@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infc.build.builder import Builder, BuildTarget, Report
+from infc.build.builders.local import interrupted
 from infc.diag import Diagnostic, ToolError
 from infc.ir.job import Attestation, BuildJob
 
@@ -99,7 +100,7 @@ class BuilderPool:
         while True:
             with self._place(failures, report) as index:
                 if index is None:
-                    return _interrupted(job)
+                    return interrupted(job)
                 builder = self._builders[index]
                 outcome = _built(builder, job, folder, out, report)
             if isinstance(outcome, Attestation) or outcome.id in _FINAL or self._is_closed:
@@ -204,10 +205,6 @@ def _built(builder: Builder, job: BuildJob, folder: Path, out: Path, report: Rep
 def unreachable(name: str, error: ToolError) -> Diagnostic:
     """The diagnostic for a builder that cannot be used at all."""
     return Diagnostic(id="builder-unreachable", message=f"{name}: {error}", help=error.help)
-
-
-def _interrupted(job: BuildJob) -> Diagnostic:
-    return Diagnostic(id="builder-interrupted", message=f"the build for {job.hardware_id} was interrupted")
 
 
 def _empty(folder: Path) -> None:
