@@ -1,14 +1,19 @@
 """This machine as an attestation describes it, and which kinds of engines it can build."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from infc.build.far import machine
 from infc.build.job_json import environment_from_json
+from infc.build.libraries import LIBRARIES
 from infc.build.strict_json import FieldProblem, Fields
-from infc.build.toolchain import TOOLS, installed_version
+from infc.build.toolchain import TOOLS, Tool, installed_version
 from infc.diag import InternalError
 from infc.ir.engine_kind import EngineKind
 from infc.ir.job import BuildEnvironment
+
+NEED_GPU: tuple[EngineKind, ...] = ("tensorrt", "onnxruntime_cuda", "onnxruntime_tensorrt")
+"""Kinds that are built, or checked, on the GPU that runs them."""
 
 
 def local_environment(versions: Mapping[str, str]) -> BuildEnvironment:
@@ -20,7 +25,38 @@ def local_environment(versions: Mapping[str, str]) -> BuildEnvironment:
     return environment
 
 
-def installed_tools() -> Mapping[EngineKind, str]:
-    """The kinds whose builder is installed here, with its version."""
-    found = {kind: installed_version(tool.package) for kind, tool in TOOLS.items()}
-    return {kind: version for kind, version in found.items() if version is not None}
+@dataclass(frozen=True, kw_only=True)
+class BuildAbility:
+    """Whether engines of a kind can be built here: `missing` says what stands in the way, None: nothing.
+
+    `version` is that of the package that builds them (None: not installed), `compute_capabilities` the GPUs that they
+    can be for (none: the CPU).
+    """
+
+    kind: EngineKind
+    version: str | None
+    compute_capabilities: tuple[str, ...]
+    missing: str | None
+
+
+def abilities() -> tuple[BuildEnvironment, tuple[BuildAbility, ...]]:
+    """This machine and what it can build, for every kind of engine."""
+    versions = {tool.package: installed_version(tool.package) for tool in TOOLS.values()}
+    environment = local_environment({name: version for name, version in versions.items() if version is not None})
+    return environment, tuple(_ability(kind, versions[tool.package], tool, environment) for kind, tool in TOOLS.items())
+
+
+def _ability(kind: EngineKind, version: str | None, tool: Tool, environment: BuildEnvironment) -> BuildAbility:
+    here = (environment.compute_capability,) if environment.compute_capability else ()
+    ahead = tuple(LIBRARIES[kind].capabilities) if kind in LIBRARIES else ()
+    missing = None
+    if version is None:
+        missing = f"{tool.package} is not installed: pip install 'infc[{tool.extra}]'"
+    elif kind in NEED_GPU and not here:
+        missing = "this machine has no NVIDIA GPU that its driver shows"
+    return BuildAbility(
+        kind=kind,
+        version=version,
+        compute_capabilities=() if missing or kind == "onnxruntime" else ahead or here,
+        missing=missing,
+    )

@@ -21,6 +21,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("calibrate", "Measure service times on this machine for later plans."),
     ("predict", "Predict one model on one device: latency, throughput, memory, power."),
     ("simulate", "Simulate a server's scheduler under an arrival process."),
+    ("worker", "Build one engine job here, or say what this machine can build."),
     ("lock", "Write or check infc.lock."),
     ("diff", "Compare two locks, or the lock with what a plan would lock now."),
     ("targets", "List and show the hardware catalogue and its prices."),

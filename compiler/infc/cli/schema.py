@@ -30,6 +30,8 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
     ("policy", "infc.spec.policy:policy_schema", "infc-policy.yaml"),
     ("job", "infc.build.job_schema:job_schema", "job.json of infc compile --builder job"),
     ("attestation", "infc.build.job_schema:attestation_schema", "attestation.json beside a built engine"),
+    ("worker-build", "infc.report.worker_json:worker_build_schema", "infc worker build --format json"),
+    ("worker-probe", "infc.report.worker_json:worker_probe_schema", "infc worker probe --format json"),
     ("profile", "infc.resolve.profile_schema:profile_schema", "infc-profiles/*.json"),
     ("hardware", "infc.resolve.targets.schema:hardware_schema", "targets/hardware/*.yaml"),
     ("prices", "infc.resolve.targets.schema:prices_schema", "targets/prices/*.yaml"),

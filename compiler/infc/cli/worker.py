@@ -1,0 +1,119 @@
+"""`infc worker`: builds one engine job here, or says what this machine can build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from infc.cli.edge import FAILURE, OK, SPEC_INVALID
+
+if TYPE_CHECKING:
+    from infc.diag import Diagnostic
+
+_FORMAT = click.option(
+    "--format", "format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Of the result."
+)
+
+
+@click.group(name="worker")
+def command() -> None:
+    r"""Build one engine job here, or say what this machine can build.
+
+    A job is a folder that infc compile --builder job writes: job.json and the lowered model. Copy it to a machine with
+    the GPU that the engine is for, build it there, and copy the result back: the next infc compile finds it by its key.
+
+    \b
+    Examples:
+      infc worker probe
+      infc worker build --job jobs/5f1c.../job.json --out result
+    """
+
+
+@command.command(name="build")
+@click.option(
+    "--job", "job", required=True, metavar="JOB", type=click.Path(path_type=Path),
+    help="The job.json of a job folder, or the folder.",
+)  # fmt: skip
+@click.option(
+    "--out", "out", required=True, metavar="DIR", type=click.Path(path_type=Path, file_okay=False),
+    help="Gets the engine, attestation.json and the job: all of it at once, or nothing.",
+)  # fmt: skip
+@_FORMAT
+def build(job: Path, out: Path, format: str) -> int:
+    r"""Build the engine of a job and attest how it was built.
+
+    The job is checked first: its key must be that of its fields, the model must be the one it names, and this machine
+    must have the versions that it asks for. DIR looks like an entry of infc's engine cache: copy it to result/ in the
+    job's folder, or to .infc/engines/KEY. A DIR that holds the result of this key already is left as it is.
+
+    Exits 0 when the engine is there, 1 when the builder refused or failed, 5 when the job is invalid.
+
+    \b
+    Examples:
+      infc worker build --job job.json --out result
+    """
+    import signal
+
+    from infc.build import LOCAL
+    from infc.build.job_json import JOB_NAME
+    from infc.build.run_job import run_job
+
+    if job.name != JOB_NAME and not job.is_dir():
+        raise click.UsageError(f"{job.as_posix()} is no job folder and is not called {JOB_NAME}")
+    folder = job if job.is_dir() else job.parent
+    signal.signal(signal.SIGTERM, _interrupt)
+    outcome = run_job(folder, out, LOCAL, lambda line: click.echo(line, err=True))
+    _show(outcome.diagnostics)
+    if format == "json":
+        from infc.report.worker_json import render_outcome_json
+
+        click.echo(render_outcome_json(outcome, out.as_posix()))
+    else:
+        from infc.report.worker_text import render_outcome_text
+
+        text = render_outcome_text(outcome, out.as_posix())
+        if text:
+            click.echo(text)
+    return {"built": OK, "present": OK, "refused": FAILURE, "failed": FAILURE, "invalid": SPEC_INVALID}[outcome.status]
+
+
+@command.command(name="probe")
+@_FORMAT
+def probe(format: str) -> int:
+    r"""Say what this machine is and which engines it can build.
+
+    Nothing is imported that would load a GPU library: versions are those of the installed packages, the GPU is what
+    its driver says.
+
+    \b
+    Examples:
+      infc worker probe --format json
+    """
+    from infc.build.local_machine import abilities
+
+    environment, kinds = abilities()
+    if format == "json":
+        from infc.report.worker_json import render_probe_json
+
+        click.echo(render_probe_json(environment, kinds))
+    else:
+        from infc.report.worker_text import render_probe_text
+
+        click.echo(render_probe_text(environment, kinds))
+    return OK
+
+
+def _show(diagnostics: tuple[Diagnostic, ...]) -> None:
+    if not diagnostics:
+        return
+    from infc.cli.terminal import has_color
+    from infc.report.diagnostics_text import render_diagnostics
+
+    click.echo(render_diagnostics(diagnostics, color=has_color(stderr=True)), err=True)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """End like Ctrl-C when a scheduler asks, so that the builder's process ends and nothing half-built stays."""
+    raise KeyboardInterrupt
