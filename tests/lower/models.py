@@ -45,14 +45,11 @@ def context_for(
     onnx.save(value, path)
     profile = analyse(path, "model").profile
     assert profile is not None
-    scratch = folder / "scratch"
-    scratch.mkdir(exist_ok=True)
     return PassContext(
         profile=profile,
         precision=precision,
         settings=settings or LoweringSettings(),
         calibration=Calibration(inputs=samples, digest="test") if samples else None,
-        scratch=scratch,
     )
 
 

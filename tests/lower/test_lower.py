@@ -94,8 +94,8 @@ def test_the_recipe_names_everything_that_decides_the_bytes(profile: ModelProfil
 
 
 def test_precisions_without_a_pass_are_refused(profile: ModelProfile, tmp_path: Path) -> None:
-    """FP8 is not lowered here; the message names what is."""
-    model, (problem,) = lower(SOURCE, profile, Precision.FP8, None, LoweringSettings(), tmp_path)
+    """FP4 is not lowered; the message names what is."""
+    model, (problem,) = lower(SOURCE, profile, Precision.FP4, None, LoweringSettings(), tmp_path)
     assert model is None
     assert problem.id == "precision-not-lowered"
     assert "int8" in problem.notes[0]

@@ -11,11 +11,15 @@ from infc.ir.precision import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class PassReport:
-    """What one lowering pass did, in words for the report: `changed` operators, and those it left alone with why."""
+    """What one lowering pass did, in words for the report: `changed` operators, and what it left alone with why.
+
+    `kept` holds the reason of each operator of the source model that the pass would have changed and left alone.
+    """
 
     name: str
     changed: int
     notes: tuple[str, ...]
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,24 +1,26 @@
-"""Precision lowering on ONNX: an FP32 model in, the same model in FP16, BF16 or INT8 (explicit Q/DQ) out.
+"""Precision lowering on ONNX: an FP32 model in, the same model in 16-bit floats or with explicit Q/DQ nodes out.
 
 `PASSES` says which passes run for a precision, in order; a verifier runs before the first and after each, and names
 the guilty one.
 """
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import onnx
 
-from infc.diag import Diagnostic, InternalError
+from infc.diag import Diagnostic, DiagnosticError, InternalError
 from infc.ir.engine import LoweredModel, PassReport
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.lower.arrays import Calibration, calibration_from_dataset, calibration_from_file
 from infc.lower.cleanup import clean_up, fold_shapes
+from infc.lower.emulate import emulated, has_half_arithmetic
 from infc.lower.half import remainder_to_fp16, to_bf16, to_fp16
+from infc.lower.names import name_operators
 from infc.lower.opset import raise_opset
 from infc.lower.passes import Pass, PassContext
+from infc.lower.placement import QUANTISED, place
 from infc.lower.quantize import quantize
 from infc.lower.recipe import read_cached, recipe_digest, store
 from infc.lower.settings import SUPPORTED, LoweringSettings, fallbacks, settings_for
@@ -31,17 +33,24 @@ __all__ = [
     "LoweringSettings",
     "calibration_from_dataset",
     "calibration_from_file",
+    "emulated",
     "fallbacks",
+    "has_half_arithmetic",
     "lower",
+    "quantized_operators",
     "run_passes",
     "settings_for",
 ]
 
+_PREPARE: tuple[Pass, ...] = (name_operators, clean_up, fold_shapes)
+_QUANTISE: tuple[Pass, ...] = (*_PREPARE, raise_opset, quantize, remainder_to_fp16)
 PASSES: Mapping[Precision, tuple[Pass, ...]] = {
-    Precision.FP32: (clean_up, fold_shapes),
-    Precision.FP16: (clean_up, fold_shapes, raise_opset, to_fp16),
-    Precision.BF16: (clean_up, fold_shapes, raise_opset, to_bf16),
-    Precision.INT8: (clean_up, fold_shapes, raise_opset, quantize, remainder_to_fp16),
+    Precision.FP32: _PREPARE,
+    Precision.FP16: (*_PREPARE, raise_opset, to_fp16),
+    Precision.BF16: (*_PREPARE, raise_opset, to_bf16),
+    Precision.INT8: _QUANTISE,
+    Precision.FP8: _QUANTISE,
+    Precision.INT4: _QUANTISE,
 }
 MAX_MODEL_BYTES = 2**31 - 2**20
 """Protocol buffers end at 2 GiB; larger models need external data, which infc's engine builders do not get."""
@@ -65,7 +74,7 @@ def lower(
         precision = Precision.FP32
     if precision not in PASSES:
         return None, (_unsupported(precision),)
-    used = calibration if precision in (Precision.INT8, Precision.FP16) else None
+    used = calibration if _has_ranges(precision, settings) else None
     digest = recipe_digest(profile.digest, stored_precision, settings, used)
     cached = read_cached(out_dir, digest, profile.digest, stored_precision)
     if cached is not None:
@@ -73,16 +82,42 @@ def lower(
     model = _load(source, profile)
     if isinstance(model, Diagnostic):
         return None, (model,)
-    with tempfile.TemporaryDirectory(prefix="infc-lower-") as scratch:
-        context = PassContext(
-            profile=profile, precision=precision, settings=settings, calibration=used, scratch=Path(scratch)
-        )
-        result = run_passes(model, PASSES[precision], context)
+    context = PassContext(
+        profile=profile, precision=precision, settings=settings, calibration=used, ranges=out_dir / "ranges"
+    )
+    result = run_passes(model, PASSES[precision], context)
     if isinstance(result, Diagnostic):
         return None, (result,)
     lowered, reports = result
     content = lowered.SerializeToString(deterministic=True)
     return store(out_dir, digest, content, reports, profile.digest, stored_precision), ()
+
+
+def _has_ranges(precision: Precision, settings: LoweringSettings) -> bool:
+    """Whether calibration data decides anything: ranges of INT8 and FP8, and values that FP16 cannot hold."""
+    if precision is Precision.INT4:
+        return settings.remainder is Precision.FP16
+    return precision in (Precision.INT8, Precision.FP8, Precision.FP16)
+
+
+def quantized_operators(
+    source: Path, profile: ModelProfile, precision: Precision, settings: LoweringSettings
+) -> tuple[str, ...]:
+    """Names of the source operators that get Q/DQ nodes in this precision, in graph order.
+
+    `settings.kept` are not among them: each name that is returned can be raised back by adding it there. Empty for
+    precisions without Q/DQ nodes. Raises DiagnosticError where `lower` would answer with diagnostics.
+    """
+    if precision not in QUANTISED:
+        return ()
+    model = _load(source, profile)
+    if isinstance(model, Diagnostic):
+        raise DiagnosticError((model,))
+    context = PassContext(profile=profile, precision=precision, settings=settings, calibration=None)
+    prepared = run_passes(model, (*_PREPARE, raise_opset), context)
+    if isinstance(prepared, Diagnostic):
+        raise DiagnosticError((prepared,))
+    return place(prepared[0], precision, settings).chosen
 
 
 def run_passes(
@@ -102,7 +137,7 @@ def run_passes(
             return result
         model, report = result
         reports.append(report)
-        problems = verify(model, context)
+        problems = verify(model, context, reports)
         if problems:
             raise InternalError(f"lowering pass {report.name} broke {context.profile.name}: {'; '.join(problems[:3])}")
     return model, tuple(reports)

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 import ml_dtypes
 import numpy as np
-import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -18,10 +17,9 @@ from infc.ir.engine import PassReport
 from infc.ir.precision import Precision
 from infc.lower import graph as g
 from infc.lower.passes import PassContext
+from infc.lower.qdq import FP16_MAX, FP16_TINY, fp16_ceiling
 from infc.lower.ranges import activation_peaks
 
-FP16_MAX = 65504.0
-FP16_TINY = 2.0**-24
 SENTINEL = 1e30
 HEADROOM = 0.5
 
@@ -109,7 +107,7 @@ def to_bf16(model: onnx.ModelProto, context: PassContext) -> tuple[onnx.ModelPro
 
 
 def remainder_to_fp16(model: onnx.ModelProto, context: PassContext) -> tuple[onnx.ModelProto, PassReport] | Diagnostic:
-    """Convert what INT8 left alone to FP16, the Q/DQ scales included, where the settings ask for it."""
+    """Convert what quantisation left alone to FP16, the Q/DQ scales included, where the settings ask for it."""
     if context.settings.remainder is not Precision.FP16:
         return model, PassReport(name="remainder-to-fp16", changed=0, notes=("the remainder stays FP32",))
     result = _to_half(model, context, FORMATS[Precision.FP16])
@@ -209,7 +207,7 @@ def _round_scales(model: onnx.ModelProto, rewrite: _Rewrite) -> None:
             continue
         name = f"{node.input[1]}__{rewrite.low.name}"
         scale = numpy_helper.to_array(rewrite.weights[node.input[1]]).astype(np.float32)
-        exact = _rounded_up(scale)
+        exact = fp16_ceiling(scale)
         rewrite.added[name] = numpy_helper.from_array(exact, name)
         rewrite.in_low[node.input[1]] = name
         stored = rewrite.weights.get(node.input[0])
@@ -220,12 +218,6 @@ def _round_scales(model: onnx.ModelProto, rewrite: _Rewrite) -> None:
                 ratio = ratio.reshape([-1 if i == axis % len(stored.dims) else 1 for i in range(len(stored.dims))])
             values = np.clip(np.rint(numpy_helper.to_array(stored) * ratio), -127, 127).astype(np.int8)
             stored.CopyFrom(numpy_helper.from_array(values, stored.name))
-
-
-def _rounded_up(scale: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    nearest = np.clip(scale, FP16_TINY, FP16_MAX).astype(np.float16)
-    below = nearest.astype(np.float32) < scale
-    return np.asarray(np.where(below, np.nextafter(nearest, np.float16(np.inf)), nearest), dtype=np.float16)
 
 
 def _kept_nodes(model: onnx.ModelProto, context: PassContext, low: _Format) -> dict[str, str]:

@@ -11,19 +11,17 @@ from infc.lower.passes import PassContext
 
 PER_CHANNEL_QDQ = 13
 HALF_SCALES = 19
+INT4_BLOCKS = 21
 BF16_OPERATORS = 22
 
 
 def raise_opset(model: onnx.ModelProto, context: PassContext) -> tuple[onnx.ModelProto, PassReport] | Diagnostic:
     """Raise the operator set to what the precision needs.
 
-    That is 13 for per-channel Q/DQ, 19 for Q/DQ with FP16 scales, 22 for BF16 (the first in which Conv takes it).
+    That is 13 for per-channel Q/DQ, 19 for FP8 and for FP16 scales, 21 for INT4 and scales in blocks, 22 for BF16 (the
+    first in which Conv takes it).
     """
-    needed = PER_CHANNEL_QDQ
-    if context.precision is Precision.INT8 and context.settings.remainder is Precision.FP16:
-        needed = HALF_SCALES
-    if context.precision is Precision.BF16:
-        needed = BF16_OPERATORS
+    needed = _needed(context)
     have = g.opset(model)
     if have >= needed:
         return model, PassReport(name="raise-opset", changed=0, notes=())
@@ -37,3 +35,16 @@ def raise_opset(model: onnx.ModelProto, context: PassContext) -> tuple[onnx.Mode
             help=f"export the model again with opset {needed} or newer",
         )
     return raised, PassReport(name="raise-opset", changed=1, notes=(f"opset {have} to {needed}",))
+
+
+def _needed(context: PassContext) -> int:
+    match context.precision:
+        case Precision.FP8:
+            return HALF_SCALES
+        case Precision.INT4:
+            return INT4_BLOCKS
+        case Precision.BF16:
+            return BF16_OPERATORS
+        case Precision.INT8 if context.settings.remainder is Precision.FP16:
+            return HALF_SCALES
+    return PER_CHANNEL_QDQ

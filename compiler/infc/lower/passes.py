@@ -17,13 +17,13 @@ from infc.lower.settings import LoweringSettings
 
 @dataclass(frozen=True, kw_only=True)
 class PassContext:
-    """What a pass may read besides the model. `scratch` is an empty folder for tools that work on files."""
+    """What a pass may read besides the model. `ranges` is a folder for calibrated ranges, None to keep none."""
 
     profile: ModelProfile
     precision: Precision
     settings: LoweringSettings
     calibration: Calibration | None
-    scratch: Path
+    ranges: Path | None = None
 
 
 Pass: TypeAlias = Callable[[onnx.ModelProto, PassContext], tuple[onnx.ModelProto, PassReport] | Diagnostic]

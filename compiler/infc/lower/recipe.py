@@ -11,10 +11,10 @@ from pathlib import Path
 from infc.ir.engine import LoweredModel, PassReport
 from infc.ir.precision import Precision
 from infc.lower.arrays import Calibration
-from infc.lower.settings import LoweringSettings
+from infc.lower.settings import LoweringSettings, relevant
 
 TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy")
-PASSES_VERSION = 3
+PASSES_VERSION = 4
 """Raise it when a pass changes what it makes: it is part of every recipe digest."""
 
 
@@ -23,9 +23,9 @@ def recipe_digest(
 ) -> str:
     """sha256 over everything that decides the bytes: source, precision, settings, calibration data, tool versions.
 
-    Settings decide INT8 only; other precisions have one recipe for every target.
+    Settings that do not matter to a precision do not matter here: FP16 has one recipe for every target.
     """
-    settings = settings if precision is Precision.INT8 else LoweringSettings()
+    settings = relevant(settings, precision)
     recipe = {
         "source": source_digest,
         "precision": precision.value,
@@ -52,7 +52,8 @@ def read_cached(folder: Path, digest: str, source_digest: str, precision: Precis
         if content != report["digest"]:
             return None
         passes = tuple(
-            PassReport(name=p["name"], changed=p["changed"], notes=tuple(p["notes"])) for p in report["passes"]
+            PassReport(name=p["name"], changed=p["changed"], notes=tuple(p["notes"]), kept=dict(p["kept"]))
+            for p in report["passes"]
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
@@ -76,9 +77,11 @@ def store(
         (staging / "model.onnx").write_bytes(content)
         report = {
             "digest": hashlib.sha256(content).hexdigest(),
-            "passes": [{"name": p.name, "changed": p.changed, "notes": list(p.notes)} for p in passes],
+            "passes": [
+                {"name": p.name, "changed": p.changed, "notes": list(p.notes), "kept": dict(p.kept)} for p in passes
+            ],
         }
-        (staging / "report.json").write_text(json.dumps(report, indent=1, sort_keys=True) + "\n")
+        (staging / "report.json").write_text(json.dumps(report, indent=1) + "\n")
         if (folder / digest).exists() and read_cached(folder, digest, source_digest, precision) is None:
             shutil.rmtree(folder / digest, ignore_errors=True)
         try:

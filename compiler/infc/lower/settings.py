@@ -1,6 +1,6 @@
 """How a model is lowered: what decides the bytes besides the model and the calibration data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from infc.ir.hardware import HardwareKind
@@ -9,16 +9,25 @@ from infc.ir.precision import Precision
 Dialect: TypeAlias = Literal["tensorrt", "onnxruntime"]
 CalibrationMethod: TypeAlias = Literal["minmax", "entropy", "percentile"]
 
-SUPPORTED: tuple[Precision, ...] = (Precision.FP32, Precision.FP16, Precision.BF16, Precision.INT8)
+SUPPORTED: tuple[Precision, ...] = (
+    Precision.FP32,
+    Precision.TF32,
+    Precision.FP16,
+    Precision.BF16,
+    Precision.INT8,
+    Precision.FP8,
+    Precision.INT4,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoweringSettings:
     """Choices of one lowering.
 
-    `dialect` is who reads the Q/DQ nodes: TensorRT takes symmetric int8 on the inputs of weighted operators only;
-    ONNX Runtime's CPU kernels fuse only where outputs are quantised too, to uint8. `remainder` is the precision of
-    what INT8 leaves alone (FP16 also keeps SM 7.5 buildable, which has no FP32 matrix products).
+    `dialect` is who reads the Q/DQ nodes of INT8: TensorRT takes symmetric int8 on the inputs of weighted operators
+    only; ONNX Runtime's CPU kernels fuse only where outputs are quantised too, to uint8. `calibration_method` finds the
+    ranges of INT8 and FP8 activations. `remainder` is the precision of what quantisation leaves alone (FP16 also keeps
+    SM 7.5 buildable, which has no FP32 matrix products).
     `is_attention_quantized` False leaves products of two activations without Q/DQ, which costs little speed and saves
     the accuracy of transformers. `kept` are operators of the source model, by name and in order, that stay in the
     remainder's precision although their type would be quantised: what the search for sensitive layers raised back.
@@ -45,15 +54,25 @@ def settings_for(kind: HardwareKind, *, method: CalibrationMethod = "minmax") ->
 def fallbacks(settings: LoweringSettings, precision: Precision) -> tuple[LoweringSettings, ...]:
     """The settings to try in order until the accuracy gate passes, the given ones first.
 
-    >>> [s.is_attention_quantized for s in fallbacks(LoweringSettings(), Precision.INT8)]
+    >>> [s.is_attention_quantized for s in fallbacks(LoweringSettings(), Precision.FP8)]
     [True, False]
     """
-    if precision is not Precision.INT8 or not settings.is_attention_quantized:
+    if precision not in (Precision.INT8, Precision.FP8) or not settings.is_attention_quantized:
         return (settings,)
-    without_attention = LoweringSettings(
-        dialect=settings.dialect,
-        calibration_method=settings.calibration_method,
-        is_attention_quantized=False,
-        remainder=settings.remainder,
-    )
-    return (settings, without_attention)
+    return (settings, replace(settings, is_attention_quantized=False))
+
+
+def relevant(settings: LoweringSettings, precision: Precision) -> LoweringSettings:
+    """The settings with everything that does not matter to a precision at its default: what its identity is made of.
+
+    >>> relevant(LoweringSettings(dialect="onnxruntime", kept=("a",)), Precision.FP16) == LoweringSettings()
+    True
+    """
+    match precision:
+        case Precision.INT8:
+            return settings
+        case Precision.FP8:
+            return replace(settings, dialect="tensorrt")
+        case Precision.INT4:
+            return LoweringSettings(remainder=settings.remainder, kept=settings.kept)
+    return LoweringSettings()
