@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from infc.ir.accuracy import AccuracyEvidence
@@ -74,5 +75,6 @@ def _engine(engine: Engine) -> dict[str, Any]:
         "activation_bytes": facts.activation_bytes,
         "weight_bytes": facts.weight_bytes,
         "toolchain": dict(sorted(facts.toolchain.items())),
-        "layers": [{"name": x.name, "kind": x.kind, "dtype": x.dtype} for x in facts.layers],
+        "layers": [{**asdict(layer), "operators": list(layer.operators)} for layer in facts.layers],
+        "fallbacks": list(facts.fallbacks),
     }

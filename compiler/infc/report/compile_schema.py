@@ -90,7 +90,19 @@ def _engine() -> dict[str, Any]:
             "toolchain": {"type": "object", "additionalProperties": _TEXT},
             "layers": {
                 "type": "array",
-                "items": object_schema(dict.fromkeys(("name", "kind", "dtype"), _TEXT)),
+                "items": object_schema(
+                    {
+                        **dict.fromkeys(("name", "kind"), _TEXT),
+                        "dtype": {**_TEXT, "description": "Types of its outputs, joined by +."},
+                        "input_dtype": {**_TEXT, "description": "Types of its inputs, joined by +; empty: not said."},
+                        "operators": {"type": "array", "items": _TEXT, "description": "The model's own, fused here."},
+                    }
+                ),
+            },
+            "fallbacks": {
+                "type": "array",
+                "items": _TEXT,
+                "description": "Operators that did not run where or in what they were asked, in words.",
             },
         }
     )

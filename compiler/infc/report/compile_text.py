@@ -1,12 +1,12 @@
 """A compile as text: what was built and where it lies, one block per bundle."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from infc.ir.accuracy import AccuracyEvidence, Verdict
 from infc.ir.engine import Engine, LoweredModel
 from infc.plan.words import duration_text
 from infc.report.compiled import CompiledEntry
+from infc.report.engine_layers import layers_sentences
 from infc.report.layout import Style, row, style_for, wrapped_row
 from infc.report.plan_text import headline
 
@@ -28,6 +28,8 @@ def _block(entry: CompiledEntry, style: Style) -> Iterator[str]:
     if entry.evidence is not None:
         yield from _accuracy(entry.evidence, style)
     yield from wrapped_row("engine", _engine_words(entry.engine), style)
+    for index, sentence in enumerate(layers_sentences(entry.engine.facts)):
+        yield from wrapped_row("" if index else "layers", sentence, style)
     yield row("predicted", _predicted_words(entry), style)
     yield row("infc.lock", entry.change, style)
 
@@ -60,9 +62,6 @@ def _engine_words(engine: Engine) -> str:
     facts = engine.facts
     tools = ", ".join(f"{name} {version}" for name, version in sorted(facts.toolchain.items()))
     parts = [f"{engine.kind}, {engine.size_bytes / _MEBIBYTE:.2f} MiB, key {engine.key[:12]}, {tools}"]
-    if facts.layers:
-        kinds = Counter(layer.dtype for layer in facts.layers)
-        parts.append(f"{len(facts.layers)} layers ({', '.join(f'{n} {d}' for d, n in kinds.most_common(4))})")
     if facts.activation_bytes is not None:
         parts.append(f"activations {facts.activation_bytes / _MEBIBYTE:.2f} MiB")
     return "; ".join(parts)
