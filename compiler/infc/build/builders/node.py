@@ -1,5 +1,6 @@
 """What holds for every node of a cluster: which engines its worker builds, with what, and whether it is the device."""
 
+import json
 from collections.abc import Mapping
 
 from infc.build.builder import BuildTarget
@@ -32,10 +33,16 @@ def builds_for(name: str, target: BuildTarget) -> Diagnostic | None:
     return None
 
 
-def toolchain_from_probe(name: str, target: BuildTarget, answer: object) -> Mapping[str, str]:
-    """The toolchain that the worker's `probe` comes to. Raises ToolError when the node cannot build the target."""
+def toolchain_from_probe(name: str, target: BuildTarget, said: str) -> Mapping[str, str]:
+    """The toolchain that the worker's `probe` comes to, from the last line that it said.
+
+    Raises ToolError when it is not readable, or when the node cannot build for the target.
+    """
     problems: list[FieldProblem] = []
-    document = Fields(answer, "$", problems)
+    try:
+        document = Fields(json.loads(said), "$", problems)
+    except ValueError as error:
+        raise ToolError(f"{name}: the probe of a node did not answer with JSON: {said[:200]}") from error
     environment = environment_from_json(document.nested("environment"))
     if problems:
         raise ToolError(f"{name}: the probe of a node is not readable: {problems[0].path} {problems[0].message}")

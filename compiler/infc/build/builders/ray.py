@@ -4,7 +4,6 @@ Nodes need Python and TensorRT only: the standalone worker travels with the job,
 value. Ray itself starts a task again when its node dies; what comes back is checked like any other result.
 """
 
-import json
 import threading
 import time
 from collections.abc import Mapping
@@ -90,7 +89,7 @@ class RayBuilder:
             code, lines, _ = outcome
             if code != BUILT or not lines:
                 raise ToolError(f"{self.name}: the worker does not run on the node: {' '.join(lines[-3:])}")
-            self._probed[target.kind, place] = toolchain_from_probe(self.name, target, json.loads(lines[-1]))
+            self._probed[target.kind, place] = toolchain_from_probe(self.name, target, lines[-1])
         return self._probed[target.kind, place]
 
     def build(self, job: BuildJob, folder: Path, out: Path, report: Report) -> Attestation | Diagnostic:
