@@ -99,7 +99,8 @@ def _build(
     engine = read_engine(cache_dir, job.key, request)
     if engine is None:
         return None, (_vanished(cache_dir, job),)
-    report(f"{request.kind} engine {job.key[:12]} is ready: {engine.size_bytes} bytes, {len(engine.facts.layers)} layers")
+    size = f"{engine.size_bytes} bytes, {len(engine.facts.layers)} layers"
+    report(f"{request.kind} engine {job.key[:12]} is ready: {size}")
     return engine, ()
 
 

@@ -79,7 +79,7 @@ def request_from_job(opened: OpenJob) -> BuildRequest:
 
 
 def write_job(folder: Path, job: BuildJob, model: Path) -> OpenJob:
-    """Write a job into a new folder, which appears whole or not at all; a folder of the same job is left as it is.
+    """Write a job into a new folder, which appears whole or not at all; a job of the same key there is left as it is.
 
     TensorRT jobs carry the worker, so that a machine with Python and the library, but without infc, can run them.
     Raises OSError when the folder cannot be written, or holds something else.
@@ -99,8 +99,9 @@ def write_job(folder: Path, job: BuildJob, model: Path) -> OpenJob:
             os.replace(staging, folder)
         except OSError:
             opened, _ = open_job(folder)
-            if opened is None or opened.digest != digest:
+            if opened is None or opened.job.key != job.key:
                 raise
+            return opened
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return written

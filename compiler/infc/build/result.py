@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infc.build.content import content_problem, is_plain_file, read_plain
-from infc.build.job_folder import LIMIT_BYTES, OpenJob
+from infc.build.job_folder import LIMIT_BYTES, OpenJob, open_job
 from infc.build.job_json import (
     ATTESTATION_NAME,
     JOB_NAME,
@@ -72,6 +72,32 @@ def write_result(opened: OpenJob, attestation: Attestation, out: Path) -> Diagno
     (out / ATTESTATION_NAME).write_bytes(bytes_from_attestation(attestation))
     result = read_result(out, opened.job.key)
     return result if isinstance(result, Diagnostic) else None
+
+
+def take_result(source: Path, job_folder: Path, key: str, out: Path) -> Attestation | Diagnostic | None:
+    """Copy a result that a person put into `source` to `out`, checked; None when there is none.
+
+    It is what `infc worker build` leaves, or the bare answer of the standalone worker for the job in `job_folder`.
+    """
+    is_attested = (source / ATTESTATION_NAME).is_file()
+    if not is_attested and not (source / RESULT_NAME).is_file():
+        return None
+    names = (ATTESTATION_NAME, JOB_NAME) if is_attested else (RESULT_NAME,)
+    try:
+        for name in names:
+            (out / name).write_bytes(read_plain(source / name, LIMIT_BYTES))
+        for engine in sorted(set(ENGINE_NAMES.values())):
+            if (source / engine).exists() and is_plain_file(source / engine):
+                shutil.copyfile(source / engine, out / engine)
+    except OSError as error:
+        return _damaged(f"{source.as_posix()} cannot be read: {error.strerror or error}")
+    if is_attested:
+        result = read_result(out, key)
+        return result if isinstance(result, Diagnostic) else result.attestation
+    opened, problems = open_job(job_folder)
+    if opened is None:
+        return problems[0]
+    return attest(opened, out)
 
 
 def read_result(folder: Path, key: str) -> Result | Diagnostic:

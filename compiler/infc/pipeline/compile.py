@@ -211,7 +211,7 @@ def _drafts(
     diagnostics: list[Diagnostic] = []
     catalogue = load_catalogue(options.overlay or overlay_of(planned.loaded.workspace))
     for decided in planned.decisions:
-        shop = _workshop(planned.loaded, decided, store, catalogue, options)
+        shop = _workshop(planned.loaded, decided, store, catalogue, lock, options)
         assert isinstance(decided.decision, Plan)  # noqa: S101 - infeasible specs were stopped before
         result = settle(of_onnx(decided.problem), decided.decision, shop)
         diagnostics += [d for d in result.diagnostics if d not in diagnostics]
@@ -236,10 +236,18 @@ def _drafts(
 
 
 def _workshop(
-    loaded: LoadedSpec, decided: PlannedTarget, store: ProfileStore, catalogue: Catalogue, options: CompileOptions
+    loaded: LoadedSpec,
+    decided: PlannedTarget,
+    store: ProfileStore,
+    catalogue: Catalogue,
+    lock: Lock,
+    options: CompileOptions,
 ) -> Workshop:
     spec = loaded.spec
     assert spec is not None  # noqa: S101 - it was planned
+    assert isinstance(decided.decision, Plan)  # noqa: S101 - infeasible specs were stopped before
+    locked = lock.find(loaded.name, decided.decision.candidate.target)
+    is_promised = locked is not None and (options.is_locked or locked.engine.is_pending)
     return Workshop(
         loaded=loaded,
         store=store,
@@ -247,6 +255,7 @@ def _workshop(
         market=(lambda: market_options(spec, catalogue)) if decided.target is None else None,
         allow_code=options.allow_code,
         builder=options.builder,
+        promised_key=locked.engine.key if locked is not None and is_promised else None,
         announce=options.announce,
         progress=options.progress,
     )

@@ -86,7 +86,5 @@ def _plain_engine(problem: Problem, plan: Plan, shop: "Workshop") -> Engine | No
     lowered, _ = lower(shop.source, problem.model, precision, calibration, settings, cache / "lowered")
     if lowered is None:
         return None
-    engine, _ = build_planned(
-        problem, plan, lowered, cache=cache / "engines", builder=shop.builder, announce=shop.announce
-    )
-    return engine
+    engine, _ = build_planned(problem, plan, lowered, shop.engines)
+    return engine if isinstance(engine, Engine) else None

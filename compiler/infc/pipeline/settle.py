@@ -7,7 +7,7 @@ from pathlib import Path
 from infc.build.builder import Builder
 from infc.diag import Diagnostic, InternalError, Severity, has_errors
 from infc.ir.accuracy import AccuracyEvidence, Verdict
-from infc.ir.engine import Engine, LoweredModel
+from infc.ir.engine import Engine, LoweredModel, PendingEngine
 from infc.ir.plan import Infeasible, Plan
 from infc.ir.problem import HardwareOption, Problem
 from infc.ir.spec import OnnxModel, Spec
@@ -15,7 +15,7 @@ from infc.lower import Calibration, fallbacks, lower, settings_for
 from infc.lower.settings import LoweringSettings
 from infc.pipeline.calibration_data import calibration_for
 from infc.pipeline.engine_gain import known_engines
-from infc.pipeline.engines import build_planned, planned_hardware
+from infc.pipeline.engines import EngineShop, build_planned, engine_shop, planned_hardware
 from infc.plan import solve
 from infc.plan.evidence import has_doubt
 from infc.resolve.problem import stored_evidence
@@ -34,7 +34,7 @@ class Settled:
     problem: Problem
     plan: Plan
     lowered: LoweredModel
-    engine: Engine
+    engine: Engine | PendingEngine
     evidence: AccuracyEvidence | None
     diagnostics: tuple[Diagnostic, ...]
 
@@ -54,7 +54,8 @@ class Workshop:
     """What settling needs besides the problem.
 
     `market` lists further hardware for relaxations, as `plan.solve` takes it. `is_read_only` leaves `infc-profiles/`
-    alone: a locked compile must not change what it checks.
+    alone: a locked compile must not change what it checks. `promised_key` is the key of an engine that the lock waits
+    for, or must hold.
     """
 
     loaded: LoadedSpec
@@ -63,6 +64,7 @@ class Workshop:
     market: Callable[[], tuple[HardwareOption, ...]] | None
     allow_code: bool
     builder: Builder
+    promised_key: str | None
     announce: Announce
     progress: ProgressBar
 
@@ -71,6 +73,11 @@ class Workshop:
         """The spec, which is valid by now."""
         assert self.loaded.spec is not None  # noqa: S101 - only valid specs are compiled
         return self.loaded.spec
+
+    @property
+    def engines(self) -> EngineShop:
+        """Where its engines come from."""
+        return engine_shop(self.loaded.workspace, self.builder, self.announce)
 
     @property
     def source(self) -> Path:
@@ -85,10 +92,14 @@ class _Attempt:
     """One lowering of the planned precision and what came of it; `measured` is the evidence of its fallbacks too."""
 
     lowered: LoweredModel | None
-    engine: Engine | None
+    engine: Engine | PendingEngine | None
     evidence: AccuracyEvidence | None
     diagnostics: tuple[Diagnostic, ...]
     measured: tuple[AccuracyEvidence, ...] = ()
+
+    @property
+    def built(self) -> Engine | None:
+        return self.engine if isinstance(self.engine, Engine) else None
 
     @property
     def is_accepted(self) -> bool:
@@ -110,7 +121,7 @@ def settle(problem: Problem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
         problem = replace(
             problem,
             evidence=_known_evidence(problem, attempt, shop),
-            engines=known_engines(problem, plan, attempt.engine, shop),
+            engines=known_engines(problem, plan, attempt.built, shop),
         )
         decision = solve(problem, shop.market) if shop.market else solve(problem)
         if isinstance(decision, Infeasible):
@@ -172,7 +183,7 @@ def _one(
         return _Attempt(lowered=None, engine=None, evidence=None, diagnostics=problems)
     if planned_hardware(problem, plan).kind == "cpu":
         engine, refused = _built(problem, plan, lowered, shop)
-        if engine is None:
+        if not isinstance(engine, Engine):
             return _Attempt(lowered=lowered, engine=None, evidence=None, diagnostics=(*problems, *refused))
         result = _tested(problem, engine, shop)
         problems = (*problems, *refused, *result.diagnostics)
@@ -187,9 +198,8 @@ def _one(
 
 def _built(
     problem: Problem, plan: Plan, lowered: LoweredModel, shop: Workshop
-) -> tuple[Engine | None, tuple[Diagnostic, ...]]:
-    cache = shop.loaded.workspace.cache / "engines"
-    return build_planned(problem, plan, lowered, cache=cache, builder=shop.builder, announce=shop.announce)
+) -> tuple[Engine | PendingEngine | None, tuple[Diagnostic, ...]]:
+    return build_planned(problem, plan, lowered, shop.engines, promised_key=shop.promised_key)
 
 
 def _tested(problem: Problem, subject: LoweredModel | Engine, shop: Workshop) -> GateResult:

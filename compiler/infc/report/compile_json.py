@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from infc.ir.accuracy import AccuracyEvidence
-from infc.ir.engine import Engine, LoweredModel
+from infc.ir.engine import Engine, LoweredModel, PendingEngine
 from infc.report.compiled import CompiledEntry
 from infc.report.json_values import interval_json, number
 from infc.report.measurement_json import measurement_document
@@ -65,7 +65,9 @@ def _accuracy(evidence: AccuracyEvidence) -> dict[str, Any]:
     }
 
 
-def _engine(engine: Engine) -> dict[str, Any]:
+def _engine(engine: Engine | PendingEngine) -> dict[str, Any]:
+    if isinstance(engine, PendingEngine):
+        return {"kind": engine.kind, "key": engine.key, "pending": engine.reason}
     facts = engine.facts
     return {
         "kind": engine.kind,

@@ -40,7 +40,7 @@ def _bundle() -> dict[str, Any]:
             "estimate": estimate_schema(),
             "lowered": _lowered(),
             "accuracy": nullable(_accuracy()),
-            "engine": _engine(),
+            "engine": {"anyOf": [_engine(), _pending_engine()]},
             "measurement": nullable({k: v for k, v in measurement_schema().items() if not k.startswith("$")}),
         }
     )
@@ -75,6 +75,11 @@ def _accuracy() -> dict[str, Any]:
             "max_drop": bound,
         }
     )
+
+
+def _pending_engine() -> dict[str, Any]:
+    reason = {**_TEXT, "description": "What it waits for: the bundle has no engine yet."}
+    return object_schema({"kind": {"enum": list(get_args(EngineKind))}, "key": _SHA256, "pending": reason})
 
 
 def _engine() -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """A compile as text: what was built and where it lies, one block per bundle."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from infc.ir.accuracy import AccuracyEvidence, Verdict
-from infc.ir.engine import Engine, LoweredModel
+from infc.ir.engine import Engine, LoweredModel, PendingEngine
 from infc.plan.words import duration_text
 from infc.report.compiled import CompiledEntry
 from infc.report.engine_layers import layers_sentences
@@ -21,14 +21,16 @@ def render_compile_text(entry: CompiledEntry, *, color: bool) -> str:
 
 def _block(entry: CompiledEntry, style: Style) -> Iterator[str]:
     title = style("bold", entry.plan.name) + (f" for {style('bold', entry.target)}" if entry.target else "")
-    yield f"{title}: {style('green', 'compiled')}  {style('dim', entry.folder)}"
+    is_pending = isinstance(entry.engine, PendingEngine)
+    done = style("yellow", "compiled, its engine is pending") if is_pending else style("green", "compiled")
+    yield f"{title}: {done}  {style('dim', entry.folder)}"
     yield ""
     yield from wrapped_row("plan", headline(entry.plan.candidate), style)
     yield from wrapped_row("lowered", _lowered_words(entry.lowered), style)
     if entry.evidence is not None:
         yield from _accuracy(entry.evidence, style)
     yield from wrapped_row("engine", _engine_words(entry.engine), style)
-    for index, sentence in enumerate(layers_sentences(entry.engine.facts)):
+    for index, sentence in enumerate(_layers(entry.engine)):
         yield from wrapped_row("" if index else "layers", sentence, style)
     yield row("predicted", _predicted_words(entry), style)
     yield row("infc.lock", entry.change, style)
@@ -58,7 +60,13 @@ def _accuracy(evidence: AccuracyEvidence, style: Style) -> Iterator[str]:
     yield from wrapped_row("accuracy", f"{verdict}: {text}", style)
 
 
-def _engine_words(engine: Engine) -> str:
+def _layers(engine: Engine | PendingEngine) -> Iterable[str]:
+    return layers_sentences(engine.facts) if isinstance(engine, Engine) else ()
+
+
+def _engine_words(engine: Engine | PendingEngine) -> str:
+    if isinstance(engine, PendingEngine):
+        return f"pending: {engine.kind}, key {engine.key[:12]}; {engine.reason}"
     facts = engine.facts
     tools = ", ".join(f"{name} {version}" for name, version in sorted(facts.toolchain.items()))
     parts = [f"{engine.kind}, {engine.size_bytes / _MEBIBYTE:.2f} MiB, key {engine.key[:12]}, {tools}"]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from infc.ir.accuracy import AccuracyEvidence
-from infc.ir.engine import Engine, LoweredModel
+from infc.ir.engine import Engine, LoweredModel, PendingEngine
 from infc.ir.measurement import Measurement
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
@@ -24,6 +24,6 @@ class CompiledEntry:
     problem: Problem
     plan: Plan
     lowered: LoweredModel
-    engine: Engine
+    engine: Engine | PendingEngine
     evidence: AccuracyEvidence | None
     measurement: Measurement | None
