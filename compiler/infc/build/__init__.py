@@ -15,7 +15,7 @@ from infc.build.builder import Builder, BuildTarget
 from infc.build.builders.local import LOCAL
 from infc.build.cache import JOB_STAGING, publish, read_engine, sweep_stale
 from infc.build.failures import diagnose
-from infc.build.job_folder import job_from_request, write_job
+from infc.build.job_folder import TIMEOUT_S, job_from_request, write_job
 from infc.build.job_json import JOB_NAME
 from infc.build.key import engine_key
 from infc.build.key_lock import key_lock
@@ -30,6 +30,7 @@ from infc.ir.job import BuildJob
 
 __all__ = [
     "LOCAL",
+    "TIMEOUT_S",
     "OnnxRuntimeSettings",
     "build",
     "builder_for",
@@ -45,20 +46,25 @@ Progress: TypeAlias = Callable[[str], None]
 
 
 def build(
-    request: BuildRequest, cache_dir: Path, progress: Progress | None = None, builder: Builder = LOCAL
+    request: BuildRequest,
+    cache_dir: Path,
+    progress: Progress | None = None,
+    builder: Builder = LOCAL,
+    *,
+    timeout_s: float = TIMEOUT_S,
 ) -> tuple[Engine | None, tuple[Diagnostic, ...]]:
     """The engine of a request, from the cache `cache_dir` (`<workspace>/.infc/engines`) or built now by `builder`.
 
-    One process or thread builds a key, the others wait for it. `progress` gets short lines in words. What the builder
-    refuses comes back as diagnostics with its reason; no engine and a note say that it will be built later. A missing
-    builder package raises ToolError that says how to get it.
+    One process or thread builds a key, the others wait for it; a build that takes longer than `timeout_s` is ended.
+    `progress` gets short lines in words. What the builder refuses comes back as diagnostics with its reason; no engine
+    and a note say that it will be built later. A missing builder package raises ToolError that says how to get it.
     """
     report = progress or _silent
     target = target_of(request)
     refusal = builder.refusal(target)
     if refusal is not None:
         return None, (refusal,)
-    job = job_from_request(request, builder.toolchain(target))
+    job = job_from_request(request, builder.toolchain(target), timeout_s)
     cached = read_engine(cache_dir, job.key, request)
     if cached is None:
         waiting = f"another infc builds the {job.kind} engine {job.key[:12]}: waiting for it"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infc.build import LOCAL
+from infc.build import LOCAL, TIMEOUT_S
 from infc.build.builder import Builder
 from infc.diag import Diagnostic, has_errors
 from infc.emit.manifest import bundle_digests
@@ -59,7 +59,8 @@ class CompileOptions:
 
     `output` is the folder that holds one folder per bundle. `is_locked` refuses (exit 4) unless the result is what
     infc.lock says, and writes neither lock nor profiles. `overlay` is the user's own targets folder (None: the
-    workspace's). `allow_code` lets a `python:` metric run. `builder` is where engines are built.
+    workspace's). `allow_code` lets a `python:` metric run. `builder` is where engines are built, each in at
+    most `build_timeout_s`.
     """
 
     output: Path = Path("dist")
@@ -67,6 +68,7 @@ class CompileOptions:
     overlay: Path | None = None
     allow_code: bool = False
     builder: Builder = LOCAL
+    build_timeout_s: float = TIMEOUT_S
     announce: Announce = _quiet
     progress: ProgressBar = _no_progress
 
@@ -139,8 +141,7 @@ def compile_spec(path: Path, options: CompileOptions) -> CompiledSpec:
     loaded = load_spec(path)
     refusal = only_planned(loaded)
     if refusal is not None:
-        diagnostics = (*loaded.diagnostics, refusal)
-        return _stopped(PlannedSpec(loaded=loaded, decisions=(), diagnostics=diagnostics), diagnostics)
+        return refused_spec(loaded, refusal)
     loaded_lock, lock_problems = read_lock(_lock_path(path))
     planned = plan_spec(
         path,
@@ -170,6 +171,12 @@ def compile_spec(path: Path, options: CompileOptions) -> CompiledSpec:
         if any(stale):
             return _stopped(planned, (*diagnostics, *(d for d in stale if d is not None)), is_stale=True)
     return _written(planned, drafts, store, loaded_lock, options, diagnostics)
+
+
+def refused_spec(loaded: LoadedSpec, refusal: Diagnostic) -> CompiledSpec:
+    """What comes of a spec that is not even planned."""
+    diagnostics = (*loaded.diagnostics, refusal)
+    return _stopped(PlannedSpec(loaded=loaded, decisions=(), diagnostics=diagnostics), diagnostics)
 
 
 def _lock_path(path: Path) -> Path:
@@ -255,6 +262,7 @@ def _workshop(
         market=(lambda: market_options(spec, catalogue)) if decided.target is None else None,
         allow_code=options.allow_code,
         builder=options.builder,
+        build_timeout_s=options.build_timeout_s,
         promised_key=locked.engine.key if locked is not None and is_promised else None,
         announce=options.announce,
         progress=options.progress,

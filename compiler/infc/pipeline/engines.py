@@ -25,13 +25,20 @@ class EngineShop:
     cache: Path
     jobs: Path
     builder: Builder
+    timeout_s: float
     announce: Callable[[str], None]
 
 
-def engine_shop(workspace: Workspace, builder: Builder, announce: Callable[[str], None]) -> EngineShop:
+def engine_shop(
+    workspace: Workspace, builder: Builder, timeout_s: float, announce: Callable[[str], None]
+) -> EngineShop:
     """The shop of a workspace: `.infc/engines` and `.infc/jobs`."""
     return EngineShop(
-        cache=workspace.cache / "engines", jobs=jobs_folder(workspace), builder=builder, announce=announce
+        cache=workspace.cache / "engines",
+        jobs=jobs_folder(workspace),
+        builder=builder,
+        timeout_s=timeout_s,
+        announce=announce,
     )
 
 
@@ -64,7 +71,7 @@ def build_planned(
             shop.announce(f"{found.kind} engine {promised_key[:12]} of the lock is here, built elsewhere or before")
             return found, ()
     shop.announce(f"building the {request.kind} engine for {request.hardware_id}")
-    engine, problems = build(request, shop.cache, shop.announce, shop.builder)
+    engine, problems = build(request, shop.cache, shop.announce, shop.builder, timeout_s=shop.timeout_s)
     if engine is not None or has_errors(problems):
         return engine, problems
     return _pending(request, shop.builder), problems

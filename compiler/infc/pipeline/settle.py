@@ -64,6 +64,7 @@ class Workshop:
     market: Callable[[], tuple[HardwareOption, ...]] | None
     allow_code: bool
     builder: Builder
+    build_timeout_s: float
     promised_key: str | None
     announce: Announce
     progress: ProgressBar
@@ -77,7 +78,7 @@ class Workshop:
     @property
     def engines(self) -> EngineShop:
         """Where its engines come from."""
-        return engine_shop(self.loaded.workspace, self.builder, self.announce)
+        return engine_shop(self.loaded.workspace, self.builder, self.build_timeout_s, self.announce)
 
     @property
     def source(self) -> Path:

@@ -19,7 +19,7 @@ ATTEMPTS = 3
 _POLL_S = 2.0
 _TELL_EVERY_S = 15.0
 _LONGEST_BACKOFF_S = 60.0
-_FINAL = frozenset({"engine-pending", "builder-interrupted"})
+_FINAL = frozenset({"build-pending", "builder-interrupted"})
 """Diagnostics that trying again cannot change."""
 
 
@@ -50,6 +50,7 @@ class BuilderPool:
         self._wait_s = wait_s
         self._backoff_s = backoff_s
         self._announce = announce
+        self._given_up: set[BuildTarget] = set()
         self._changed = threading.Condition()
         self._is_closed = False
 
@@ -64,8 +65,11 @@ class BuilderPool:
         return sum(builder.slots for builder in self._builders)
 
     def refusal(self, target: BuildTarget) -> Diagnostic | None:
-        """None when a builder can make such an engine now, or within the time to wait; else what each one says."""
-        end_s = time.monotonic() + self._wait_s
+        """None when a builder can make such an engine now, or within the time to wait; else what each one says.
+
+        A run waits once for each target.
+        """
+        end_s = time.monotonic() + (0.0 if target in self._given_up else self._wait_s)
         is_told = False
         while True:
             refusals = [refusal for builder in self._builders if (refusal := _refusal(builder, target)) is not None]
@@ -73,6 +77,7 @@ class BuilderPool:
                 return None
             left_s = end_s - time.monotonic()
             if left_s <= 0 or not self._paused(min(_POLL_S, left_s)):
+                self._given_up.add(target)
                 return self._no_builder(target, refusals)
             if not is_told:
                 self._announce(f"no builder for {target.hardware_id} now; waiting up to {self._wait_s:.0f} s for one")
