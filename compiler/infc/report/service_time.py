@@ -85,7 +85,8 @@ def _lines(comparison: Comparison) -> Iterator[str]:
     has_device = any(point.device_s is not None for point in profile.points)
     has_power = any(point.power_w is not None for point in profile.points)
     predicted = {id(compared.point): compared for compared in comparison.points}
-    header = ["batch", *_axis_names(profile), "median ms", "90% bounds"]
+    value = "mean ms" if "server" in profile.environment else "median ms"  # a server tells sums, not single executions
+    header = ["batch", *_axis_names(profile), value, "90% bounds"]
     header += [*(["device ms"] if has_device else []), "items/s", *(["W"] if has_power else []), "executions"]
     header += ["predicted ms (90%)", "off by"] if predicted else []
     rows = [header]
@@ -130,7 +131,7 @@ def _verdict(comparison: Comparison) -> Iterator[str]:
     inside = sum(compared.is_inside for compared in comparison.points)
     errors = [abs(compared.error) for compared in comparison.points]
     yield (
-        f"predicted ({comparison.basis.value}): {inside} of {len(errors)} medians inside the 90% interval, "
+        f"predicted ({comparison.basis.value}): {inside} of {len(errors)} points inside the 90% interval, "
         f"mean error {sum(errors) / len(errors):.0%}"
     )
 
