@@ -8,6 +8,7 @@ TensorRT 11.4.1; TensorRT-RTX's support matrix; and what TensorRT-RTX 1.7 answer
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from infc.build.far.files import FORMAT_VERSION
 from infc.build.far.options import unsupported_options, version_number
@@ -168,7 +169,9 @@ def libraries_json() -> bytes:
 
     Each entry is a library in a range of versions, as `far/library.py` reads it.
     """
-    entries = [_entry(kind, library, versions) for kind, library in LIBRARIES.items() for versions in library.versions]
+    entries = [
+        library_entry(kind, library, versions) for kind, library in LIBRARIES.items() for versions in library.versions
+    ]
     document = {"format_version": FORMAT_VERSION, "libraries": entries}
     return (json.dumps(document, indent=1, sort_keys=True) + "\n").encode()
 
@@ -183,10 +186,11 @@ def refused_options(kind: EngineKind, version: str, options: BuildOptions, hardw
     versions = library.at(version)
     if versions is None:
         return ()
-    return tuple(unsupported_options(asdict(options), hardware_id, version, _entry(kind, library, versions)))
+    return tuple(unsupported_options(asdict(options), hardware_id, version, library_entry(kind, library, versions)))
 
 
-def _entry(kind: EngineKind, library: TensorRTLibrary, versions: TensorRTVersions) -> dict[str, object]:
+def library_entry(kind: EngineKind, library: TensorRTLibrary, versions: TensorRTVersions) -> dict[str, Any]:
+    """One entry of `libraries.json`."""
     return {
         "kind": kind,
         "module": library.module,

@@ -14,11 +14,12 @@ from typing import Any
 
 from .facts import facts_from_log, inspected_facts
 from .files import UnacceptableError, read_object
-from .machine import environment, gpu_facts, installed_version
+from .machine import environment, gpu_facts, installed_version, usable_version
 from .options import unsupported_options, version_number
 from .precision import absent_precision, asked_types, ignored_precision, other_types
 from .progress import progress_monitor, say
 from .timing import TimingCache
+from .trtexec import build_with_trtexec, find_trtexec
 
 BUILT, REFUSED = 0, 3
 ADDR_NO_RANDOMIZE = 0x0040000
@@ -33,58 +34,60 @@ def inside_build(work: Path, timing_cache: Path | None) -> int:
     if (work / "packages").exists():
         sys.path.insert(0, str((work / "packages").absolute()))
     job = read_object(work / "job.json")
-    trt, library, versions = load_library(job, read_object(work / "libraries.json"))
+    library, version = known_library(job, read_object(work / "libraries.json"))
+    if installed_version(library["package"]) is None:
+        answer = build_with_trtexec(str(find_trtexec()), job, library, version, timing_cache)
+    else:
+        answer = build_in_python(job, library, timing_cache)
+    answer["environment"] = environment({library["package"]: version})
+    (work / "answer.json").write_text(json.dumps(answer))
+    return REFUSED if answer["facts"] is None else BUILT
+
+
+def build_in_python(job: dict[str, Any], library: dict[str, Any], timing_cache: Path | None) -> dict[str, Any]:
+    """Build with the library's Python package: the answer's facts and errors. Raises UnacceptableError."""
+    try:
+        trt = importlib.import_module(library["module"])
+    except (ImportError, OSError) as error:
+        raise UnacceptableError(f"{library['package']} does not load: {error}") from error
     messages: list[tuple[str, str]] = []
     errors: list[str] = []
     parse_errors: list[str] = []
-    fallbacks: list[str] = []
     facts = None
     try:
-        build = Build(trt, library, job, messages, parse_errors, fallbacks)
+        build = Build(trt, library, job, messages, parse_errors)
         plan = build.run(timing_cache)
         if plan is not None:
             facts = build.facts(plan)
-            (work / "model.plan").write_bytes(plan)
+            Path("model.plan").write_bytes(plan)
     except (RuntimeError, TypeError, ValueError) as error:
         errors.append(str(error))
     errors += [text for severity, text in messages if severity in ("ERROR", "INTERNAL_ERROR")]
-    answer = {
-        "facts": facts,
-        "environment": environment(versions),
-        "errors": errors,
-        "parse_errors": parse_errors,
-    }
-    (work / "answer.json").write_text(json.dumps(answer))
-    return REFUSED if facts is None else BUILT
+    return {"facts": facts, "errors": errors, "parse_errors": parse_errors}
 
 
-def load_library(job: dict[str, Any], libraries: dict[str, Any]) -> tuple[Any, dict[str, Any], dict[str, str]]:
-    """The library's module, what its version has, and its exact version. Raises UnacceptableError."""
+def known_library(job: dict[str, Any], libraries: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """What the installed version of the job's library has, and that version. Raises UnacceptableError."""
     kind = job["kind"]
     candidates = [entry for entry in libraries.get("libraries", []) if entry["kind"] == kind]
     if not candidates:
         raise UnacceptableError(f"this worker builds no {kind} engines")
     package = candidates[0]["package"]
-    version = installed_version(package)
+    version = usable_version(package)
     if version is None:
         raise UnacceptableError(f"{package} is not installed here, or does not load")
     asked = job["toolchain"].get(package)
     if asked != version:
         raise UnacceptableError(f"the job needs {package} {asked}, here is {version}")
-    for entry in candidates:
-        if tuple(entry["at_least"]) <= version_number(version) < tuple(entry["below"]):
-            break
-    else:
+    number = version_number(version)
+    found = [entry for entry in candidates if tuple(entry["at_least"]) <= number < tuple(entry["below"])]
+    if not found:
         raise UnacceptableError(f"infc does not know {package} {version}")
     local = gpu_facts().get("compute_capability")
-    if not entry["capabilities"] and local != job["compute_capability"]:
+    if not found[0]["capabilities"] and local != job["compute_capability"]:
         here = f"this GPU has {local}" if local else "there is no NVIDIA GPU here"
-        asked = job["compute_capability"]
-        raise UnacceptableError(f"the job is for compute capability {asked}, {here}")
-    try:
-        return importlib.import_module(entry["module"]), entry, {package: version}
-    except (ImportError, OSError) as error:
-        raise UnacceptableError(f"{package} does not load: {error}") from error
+        raise UnacceptableError(f"the job is for compute capability {job['compute_capability']}, {here}")
+    return found[0], version
 
 
 class Build:
@@ -100,11 +103,10 @@ class Build:
         job: dict[str, Any],
         messages: list[tuple[str, str]],
         parse_errors: list[str],
-        fallbacks: list[str],
     ) -> None:
         self.trt, self.library, self.job = trt, library, job
-        self.parse_errors, self.fallbacks = parse_errors, fallbacks
-        self.messages = messages
+        self.messages, self.parse_errors = messages, parse_errors
+        self.fallbacks: list[str] = []
         self.asked: dict[str, tuple[str, str]] = {}
         self.logger = log_collector(trt, messages)
         self.builder = trt.Builder(self.logger)

@@ -10,11 +10,18 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+from .trtexec import trtexec_version
+
 
 def probe() -> dict[str, Any]:
     """What this machine is and which kinds of engines it can build."""
-    versions = {kind: version for kind in ("tensorrt", "tensorrt_rtx") if (version := installed_version(kind))}
+    versions = {kind: version for kind in ("tensorrt", "tensorrt_rtx") if (version := usable_version(kind))}
     return {"environment": environment(versions), "kinds": sorted(versions)}
+
+
+def usable_version(package: str) -> str | None:
+    """The version of a library here: of its Python package, else of its command-line tool; None when neither is."""
+    return installed_version(package) or (trtexec_version() if package == "tensorrt" else None)
 
 
 def installed_version(package: str) -> str | None:

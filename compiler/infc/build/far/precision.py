@@ -54,8 +54,8 @@ def _stored_type(tensor: Any, producers: dict[str, Any]) -> str:
     producer = producers.get(tensor.name)
     while producer is not None and producer.type.name in ("SHUFFLE", "CAST", "IDENTITY"):
         producer = producers.get(producer.get_input(0).name)
-    is_quantised = producer is not None and producer.type.name == "DEQUANTIZE"
-    name = (producer.get_input(0) if is_quantised else tensor).dtype.name
+    stored = tensor if producer is None or producer.type.name != "DEQUANTIZE" else producer.get_input(0)
+    name = str(stored.dtype.name)
     return TYPE_NAMES.get(name, name)
 
 
@@ -96,6 +96,19 @@ def ignored_precision(asked: dict[str, tuple[str, str]], other: dict[str, tuple[
                 f"run in {ran} ({named})"
             )
     return None
+
+
+def unread_precision(precision: str, layers: list[dict[str, Any]]) -> str | None:
+    """What to say when no layer of an engine reads the precision's type, where nothing says what was asked for.
+
+    None when one does, for weight-only types, and where the builder names no types.
+    """
+    wanted = PRECISION_TYPES[precision]
+    read = {name for layer in layers for name in layer["input_dtype"].split("+") if name}
+    if not read or wanted in read or wanted in WEIGHT_ONLY:
+        return None
+    found = ", ".join(sorted(read))
+    return f"precision ignored: no layer of the engine reads {wanted}, only {found}"
 
 
 def _types_read(operator: str, layers: list[dict[str, Any]]) -> list[str]:

@@ -1,0 +1,128 @@
+"""Building with NVIDIA's command-line tool, where TensorRT is installed without its Python package (JetPack, tar)."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from .facts import facts_from_log, layers_from_inspector
+from .options import unsupported_options
+from .precision import unread_precision
+from .progress import say
+
+PLACES = ("/usr/src/tensorrt/bin", "/opt/tensorrt/bin", "/usr/local/tensorrt/bin")
+"""Where TensorRT's packages put the tool without adding it to PATH: Debian and JetPack, NVIDIA's containers, tar."""
+
+BANNER = re.compile(r"\[TensorRT v(\d\d)(\d\d)(\d\d)\]")
+LOG_LINE = re.compile(r"^\[[^\]]+\] \[(?P<level>[IWEV])\] (?:\[TRT\] )?(?P<text>.*)$")
+LEVELS = {"ampere_plus": "ampere+", "same_compute_capability": "sameComputeCapability"}
+SWITCHES = {
+    "is_version_compatible": "--versionCompatible",
+    "is_weight_streaming": "--allowWeightStreaming",
+    "is_refittable": "--refit",
+}
+PLAIN_INPUT = re.compile(r"[A-Za-z0-9_./-]+")
+
+
+def find_trtexec() -> str | None:
+    """Path of the tool; None when it is not here."""
+    return shutil.which("trtexec", path=os.pathsep.join([os.environ.get("PATH", ""), *PLACES]))
+
+
+def trtexec_version() -> str | None:
+    """The version of TensorRT that the tool belongs to, as it says itself (`10.3.0`); None without the tool."""
+    tool = find_trtexec()
+    if tool is None:
+        return None
+    try:
+        answer = subprocess.run([tool, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = BANNER.search(answer.stdout)
+    return ".".join(str(int(part)) for part in match.groups()) if match else None
+
+
+def trtexec_arguments(
+    job: dict[str, Any], library: dict[str, Any], model: str, engine: str, layers: str, timing_cache: str | None
+) -> list[str]:
+    """The arguments that build a job's engine.
+
+    The caller has made sure that the library refuses none of the job's options. Source: sampleOptions.cpp among the
+    samples of TensorRT 10.15 and 11.2; for TensorRT-RTX's tool its documentation.
+    """
+    options = job["options"]
+    arguments = [f"--onnx={model}", f"--saveEngine={engine}", "--skipInference"]
+    arguments += [f"--{name}Shapes={_shapes(job['shapes'], key)}" for name, key in _PROFILE]
+    if library["capabilities"]:
+        capability = job["compute_capability"].replace(".", "")
+        return [*arguments, f"--computeCapabilities={capability}", "--profilingVerbosity=detailed"]
+    if "STRONGLY_TYPED" in library["network_flags"]:
+        arguments.append("--stronglyTyped")
+    if job["precision"] == "fp32":
+        arguments.append("--noTF32")
+    if options["workspace_bytes"] is not None:
+        arguments.append(f"--memPoolSize=workspace:{options['workspace_bytes']}B")
+    if options["optimization_level"] is not None:
+        arguments.append(f"--builderOptimizationLevel={options['optimization_level']}")
+    arguments += [flag for option, flag in sorted(SWITCHES.items()) if options[option]]
+    level = library["hardware_levels"].get(options["hardware_compatibility"], "NONE")
+    if level != "NONE":
+        arguments.append("--hardwareCompatibilityLevel=" + LEVELS[options["hardware_compatibility"]])
+    if options["dla_core"] is not None:
+        arguments += [f"--useDLACore={options['dla_core']}", "--allowGPUFallback"]
+    if timing_cache is not None and library["has_timing_cache"]:
+        arguments.append(f"--timingCacheFile={timing_cache}")
+    return [*arguments, "--profilingVerbosity=detailed", f"--exportLayerInfo={layers}"]
+
+
+_PROFILE = (("min", "minimum"), ("opt", "optimum"), ("max", "maximum"))
+
+
+def _shapes(shapes: list[dict[str, Any]], which: str) -> str:
+    """`input:1x3x224x224,other:1x4`; a name with other signs than those of paths is put in quotes."""
+    parts = []
+    for shape in shapes:
+        name = shape["input"] if PLAIN_INPUT.fullmatch(shape["input"]) else "'{}'".format(shape["input"])
+        parts.append(f"{name}:" + ("x".join(str(size) for size in shape[which]) or "scalar"))
+    return ",".join(parts)
+
+
+def build_with_trtexec(
+    tool: str, job: dict[str, Any], library: dict[str, Any], version: str, timing_cache: Path | None
+) -> dict[str, Any]:
+    """Build in the current folder: the answer's facts and errors, and `model.plan` beside it when it was built."""
+    refused = unsupported_options(job["options"], job["hardware_id"], version, library)
+    if refused:
+        return {"facts": None, "errors": ["\n".join(refused)], "parse_errors": []}
+    cache = None if timing_cache is None else str(timing_cache / f"trtexec-{version}.cache")
+    arguments = trtexec_arguments(job, library, "model.onnx", "model.plan", "layers.json", cache)
+    say(f"{library['title']} {version}: trtexec builds the model")
+    process = subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)
+    lines = [LOG_LINE.match(line) for line in (process.stdout + "\n" + process.stderr).splitlines()]
+    messages = [(match["level"], match["text"]) for match in lines if match]
+    errors = [text for level, text in messages if level == "E"]
+    plan = Path("model.plan")
+    if process.returncode != 0 or not plan.is_file():
+        reason = errors or [f"trtexec ended with exit code {process.returncode}"]
+        return {"facts": None, "errors": reason, "parse_errors": []}
+    facts = facts_from_log([text for _, text in messages], job["shapes"])
+    facts.update(toolchain=job["toolchain"], settings={}, fallbacks=_fallbacks(messages))
+    try:
+        facts["layers"] = layers_from_inspector(Path("layers.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        return {"facts": None, "errors": [f"trtexec left no readable layers: {error}"], "parse_errors": []}
+    unread = unread_precision(job["precision"], facts["layers"])
+    if unread is not None:
+        return {"facts": None, "errors": [unread, *errors], "parse_errors": []}
+    return {"facts": facts, "errors": errors, "parse_errors": []}
+
+
+def _fallbacks(messages: list[tuple[str, str]]) -> list[str]:
+    """Layers that the DLA could not take, which TensorRT only warns of."""
+    pattern = re.compile(r"layer (?P<name>.+?) is not supported on DLA, falling back to GPU")
+    found = [pattern.search(text) for _, text in messages]
+    return list(dict.fromkeys(f"{match['name']}: GPU instead of DLA" for match in found if match))
