@@ -9,14 +9,34 @@ from typing import TYPE_CHECKING
 import click
 
 from infc.cli.edge import FAILURE, INCONCLUSIVE, LOCK_STALE, OK, SLO_NOT_MET, SPEC_INVALID
+from infc.ir.quantity import QuantityError, parse_duration_s
 
 if TYPE_CHECKING:
+    from infc.build.builders.address import Address
     from infc.diag import Diagnostic
     from infc.pipeline.compile import CompiledSpec, CompiledTarget
+    from infc.pipeline.compile_many import SpecOutcome
     from infc.report.compiled import CompiledEntry
 
 _SEVERITY = (SPEC_INVALID, SLO_NOT_MET, LOCK_STALE, FAILURE, INCONCLUSIVE, OK)
 """Exit codes, worst first: the code of a run over several specs is the worst of theirs."""
+
+
+def _builders(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[Address, ...]:
+    from infc.build.builders.address import AddressError
+    from infc.pipeline.builders import parse_builders
+
+    try:
+        return parse_builders(values)
+    except AddressError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    try:
+        return parse_duration_s(value)
+    except QuantityError as error:
+        raise click.BadParameter(f"{error.message}: {error.help}") from None
 
 
 @click.command(name="compile")
@@ -28,8 +48,22 @@ _SEVERITY = (SPEC_INVALID, SLO_NOT_MET, LOCK_STALE, FAILURE, INCONCLUSIVE, OK)
 @click.option("--locked", is_flag=True, help="Refuse unless the result is what infc.lock says; leave the lock alone.")
 @click.option("--validate", "is_validated", is_flag=True, help="Load-test each bundle (GPU bundles are rehearsed).")
 @click.option(
-    "--builder", type=click.Choice(["local"]), default="local", show_default=True, help="Where engines build."
-)
+    "--builder", "builders", metavar="PLACE", multiple=True, default=("local",), show_default=True, callback=_builders,
+    help="Where engines are built; several make a pool. local, job[:DIR], ssh://[user@]host[:port], "
+    "k8s://[context/]namespace?image=..&pvc=.., ray://host:port",
+)  # fmt: skip
+@click.option(
+    "--builder-wait", "wait_s", metavar="TIME", default="5m", show_default=True, callback=_seconds,
+    help="How long to wait for a builder of a type that none has now.",
+)  # fmt: skip
+@click.option(
+    "--build-timeout", "build_timeout_s", metavar="TIME", default="1h", show_default=True, callback=_seconds,
+    help="Longest time for one engine.",
+)  # fmt: skip
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1, 64), metavar="N",
+    help="How many specs work on this machine at once. Default: one for each core, at most 4.",
+)  # fmt: skip
 @click.option("--allow-code", is_flag=True, help="Let a python: metric of the spec run.")
 @click.option(
     "--overlay",
@@ -42,7 +76,10 @@ def command(
     output: Path,
     locked: bool,
     is_validated: bool,
-    builder: str,
+    builders: tuple[Address, ...],
+    wait_s: float,
+    build_timeout_s: float,
+    jobs: int | None,
     allow_code: bool,
     overlay: Path | None,
     format: str,
@@ -54,6 +91,9 @@ def command(
     DIR/<spec name> (DIR/<spec name>@<target> for the others). A precision that misses its accuracy is refused and the
     plan made again. infc.lock gets one block for each. Outputs are replaced whole, or not at all.
 
+    Several specs are compiled in parallel. One that fails does not stop the others; the exit code is the worst of
+    theirs. Finished engines are kept by key: after an interruption, the same command builds only what is missing.
+
     Exits 0 when everything was written (and met its SLO, with --validate), 3 when the SLO cannot be or was not met,
     4 with --locked when the lock does not hold, 5 when a spec or infc-policy.yaml is invalid, 6 when the evidence is
     inconclusive, 1 on other failures: a plan beyond a threshold of infc-policy.yaml whose action is fail is one.
@@ -63,34 +103,54 @@ def command(
       infc compile specs/encoder.infc.yaml
       infc compile specs/ --locked
       infc compile specs/encoder.infc.yaml --validate -o out
+      infc compile specs/ --builder ssh://ci@l4-box --builder ray://farm:10001
     """
     from infc.cli.check import find_specs
     from infc.cli.compile_progress import compile_progress
-    from infc.pipeline.compile import CompileOptions, compile_spec
+    from infc.pipeline.builders import open_builder
+    from infc.pipeline.compile import CompileOptions
+    from infc.pipeline.compile_many import compile_many
+    from infc.pipeline.plan_many import cores
+    from infc.spec import SPEC_SUFFIX, find_workspace
 
+    paths = find_specs(specs)
+    workspace = find_workspace(paths[0])
+    own_targets = overlay or (workspace.targets if workspace.targets.is_dir() else None)
+    builder = open_builder(
+        builders,
+        workspace=workspace,
+        overlay=own_targets,
+        wait_s=wait_s,
+        announce=lambda line: click.echo(line, err=True),
+    )
+    options = CompileOptions(
+        output=output,
+        is_locked=locked,
+        overlay=overlay,
+        allow_code=allow_code,
+        builder=builder,
+        build_timeout_s=build_timeout_s,
+    )
+    try:
+        with compile_progress([path.name.removesuffix(SPEC_SUFFIX) for path in paths]) as watcher:
+            outcomes = list(compile_many(paths, options, jobs=jobs or min(cores(), 4), watcher=watcher))
+    finally:
+        builder.close()
     codes: list[int] = []
     entries: list[CompiledEntry] = []
-    for path in find_specs(specs):
-        with compile_progress() as (announce, progress):
-            options = CompileOptions(
-                output=output,
-                is_locked=locked,
-                overlay=overlay,
-                allow_code=allow_code,
-                announce=announce,
-                progress=progress,
-            )
-            result = compile_spec(path, options)
-        _show_diagnostics(result.diagnostics)
-        codes.append(result.exit_code)
+    for outcome in outcomes:
+        _show_problems(outcome)
+        codes.append(outcome.exit_code)
+        if outcome.result is None:
+            continue
         if format == "text":
-            _show_undecided(result)
-        for compiled in result.compiled:
-            entry = _entry(compiled, path)
+            _show_undecided(outcome.result)
+        for compiled in outcome.result.compiled:
+            entry = _entry(compiled, outcome.path)
             if format == "text":
                 _show(entry)
             if is_validated:
-                entry = _validated(entry, compiled, result, is_stored=not locked, is_shown=format == "text")
+                entry = _validated(entry, compiled, outcome.result, is_stored=not locked, is_shown=format == "text")
                 codes.append(_outcome(entry))
             entries.append(entry)
     code = min(codes, key=_SEVERITY.index, default=OK)
@@ -99,6 +159,14 @@ def command(
 
         click.echo(render_compile_json(entries, exit_code=code))
     return code
+
+
+def _show_problems(outcome: SpecOutcome) -> None:
+    _show_diagnostics(outcome.diagnostics)
+    if outcome.error is not None:
+        click.echo(f"error: {outcome.path.as_posix()}: {outcome.error}", err=True)
+        if outcome.help:
+            click.echo(f"help: {outcome.help}", err=True)
 
 
 def _show_diagnostics(diagnostics: tuple[Diagnostic, ...]) -> None:
