@@ -53,7 +53,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     "k8s://[context/]namespace?image=..&pvc=.., ray://host:port",
 )  # fmt: skip
 @click.option(
-    "--builder-wait", "wait_s", metavar="TIME", default="5m", show_default=True, callback=_seconds,
+    "--builder-wait", "wait_s", metavar="TIME", default="5min", show_default=True, callback=_seconds,
     help="How long to wait for a builder of a type that none has now.",
 )  # fmt: skip
 @click.option(
