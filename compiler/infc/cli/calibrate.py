@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from infc.cli.edge import FAILURE, OK, SPEC_INVALID
-from infc.ir.engine_kind import ENGINE_KINDS
+from infc.ir.engine_kind import EngineChoice
 from infc.ir.precision import Precision
 from infc.ir.quantity import QuantityError, parse_duration_s
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from infc.spec import LoadedSpec
 
 MAX_BATCH_SIZE = 4096
-RUNNABLE = ("tensorrt", "tensorrt_rtx", "onnxruntime")
-"""Engine kinds that calibrate runs itself; the others are measured through the server."""
 
 
 def _batch_sizes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -99,11 +97,8 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
 )
 @click.option(
     "--engine",
-    "engine_kind",
-    type=click.Choice(("auto", *(kind for kind in ENGINE_KINDS if kind in RUNNABLE))),
-    default="auto",
-    show_default=True,
-    help="Which runtime to build for; auto takes the one that compile would take here.",
+    type=click.Choice(get_args(EngineChoice)),
+    help="Which runtime to build for. Default: the spec's build.engine, as compile takes it.",
 )
 @click.option(
     "--through",
@@ -127,7 +122,7 @@ def command(
     threads: int,
     instances: int | None,
     budget: float,
-    engine_kind: str,
+    engine: EngineChoice | None,
     through: str,
     endpoint: str | None,
     output: Path,
@@ -168,7 +163,7 @@ def command(
         threads=threads,
         instances=instances,
         budget_s=budget,
-        engine_kind=next((kind for kind in ENGINE_KINDS if kind == engine_kind), None),
+        engine=engine,
     )
     if through == "triton":
         found = calibrate_served(question, output, endpoint, _say)

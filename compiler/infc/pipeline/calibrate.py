@@ -7,7 +7,7 @@ from pathlib import Path
 from infc.diag import Diagnostic, has_errors
 from infc.ir.build_options import DEFAULT_BUILD_OPTIONS, BuildOptions
 from infc.ir.candidate import DynamicBatching
-from infc.ir.engine_kind import EngineKind
+from infc.ir.engine_kind import EngineChoice
 from infc.ir.hardware import Hardware
 from infc.ir.model_profile import ModelProfile
 from infc.ir.plan import Plan
@@ -57,7 +57,7 @@ class CalibrationQuestion:
     threads: int
     instances: int | None
     budget_s: float
-    engine_kind: EngineKind | None = None
+    engine: EngineChoice | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ def calibrate_model(question: CalibrationQuestion, progress: Callable[[str], Non
             settle_s=0.0 if device is None else min(SETTLE_S, question.budget_s / 4),
         ),
         device=device,
-        engine_kind=question.engine_kind,
+        engine=question.engine or _spec_engine(question),
         options=DEFAULT_BUILD_OPTIONS if setup is None else setup.options,
         optimum_batch_size=None if setup is None or question.batch_sizes else setup.max_batch_size,
     )
@@ -247,6 +247,11 @@ def _calibration(
         dataset = spec.accuracy.dataset
         return calibration_from_dataset(loaded.file(dataset), model.inputs, shown_as=dataset)
     return None, ()
+
+
+def _spec_engine(question: CalibrationQuestion) -> EngineChoice:
+    spec = question.loaded.spec if question.loaded else None
+    return "auto" if spec is None else spec.build.engine
 
 
 def _method(question: CalibrationQuestion) -> CalibrationMethod:

@@ -11,7 +11,8 @@ from infc.diag import Diagnostic, Severity
 from infc.ir.build_options import DEFAULT_BUILD_OPTIONS, BuildOptions
 from infc.ir.device_usage import DeviceUsage
 from infc.ir.engine import BuildRequest, Engine
-from infc.ir.engine_kind import EngineKind
+from infc.ir.engine_choice import refused_engine
+from infc.ir.engine_kind import EngineChoice
 from infc.ir.hardware import Hardware
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
@@ -36,8 +37,8 @@ _CHOSEN_CLOCKS = frozenset({"clocks set by a user", "sync boost"})
 class CalibrationTask:
     """What to calibrate: a model, the precisions, and where its data, cache and profiles are.
 
-    `device` is this machine's GPU that is `hardware`, None for the CPU. `engine_kind` None takes the kind that is built
-    for the hardware; `optimum_batch_size` is what the engine is tuned for (None: the largest of the sweep).
+    `device` is this machine's GPU that is `hardware`, None for the CPU. `engine` is the runtime, as specs choose it;
+    `optimum_batch_size` is what the engine is tuned for (None: the largest of the sweep).
     """
 
     source: Path
@@ -48,7 +49,7 @@ class CalibrationTask:
     settings: LoweringSettings | None
     sweep: Sweep
     device: GpuDevice | None = None
-    engine_kind: EngineKind | None = None
+    engine: EngineChoice = "auto"
     options: BuildOptions = DEFAULT_BUILD_OPTIONS
     optimum_batch_size: int | None = None
 
@@ -156,6 +157,9 @@ def _sizes(axis: AxisDistribution) -> tuple[int, ...]:
 def _engine(
     task: CalibrationTask, precision: Precision, cache: Path, progress: Callable[[str], None]
 ) -> tuple[Engine | None, tuple[Diagnostic, ...]]:
+    refusal = refused_engine(task.hardware, task.engine, precision)
+    if refusal is not None:
+        return None, (_no_engine(task, precision, refusal),)
     settings = task.settings or settings_for(task.hardware.kind)
     lowered, problems = lower(task.source, task.model, precision, task.data, settings, cache / "lowered")
     if lowered is None:
@@ -165,7 +169,7 @@ def _engine(
         for axis in task.model.axes
     }
     request = BuildRequest(
-        kind=task.engine_kind or builder_for(task.hardware),
+        kind=builder_for(task.hardware, task.engine, precision),
         model=lowered,
         shapes=shape_ranges(task.model, max(task.sweep.batch_sizes), largest, task.optimum_batch_size),
         hardware_id=task.hardware.id,
@@ -174,6 +178,15 @@ def _engine(
     )
     engine, refused = build(request, cache / "engines", progress)
     return engine, (*problems, *refused)
+
+
+def _no_engine(task: CalibrationTask, precision: Precision, reason: str) -> Diagnostic:
+    return Diagnostic(
+        id="calibrate-engine",
+        message=f"{task.hardware.id} cannot be measured with {task.engine} in {precision.value}",
+        notes=(reason,),
+        help="leave --engine out, or name another precision with --precision",
+    )
 
 
 def _measured(

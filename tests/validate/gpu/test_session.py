@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -198,3 +199,17 @@ def test_missing_packages_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch, c
         patch.setitem(__import__("sys").modules, "tensorrt_rtx", None)
         with pytest.raises(ToolError, match="tensorrt_rtx is not installed"):
             engine_session(engine)
+
+
+def test_onnxruntime_without_the_provider_says_so(gpu: RuntimeTensorRT, engine: Engine) -> None:
+    """The CPU's package has no provider for a GPU; nothing falls back to the CPU in silence."""
+    with pytest.raises(ToolError, match="has no CUDAExecutionProvider"):
+        engine_session(replace(engine, kind="onnxruntime_cuda"))
+
+
+def test_kinds_that_only_a_server_runs_are_told(gpu: RuntimeTensorRT, engine: Engine) -> None:
+    """The way out is to measure them there."""
+    found = engine_session(replace(engine, kind="torch_inductor"))
+    assert isinstance(found, Diagnostic)
+    assert found.id == "gpu-engine-no-session"
+    assert "--through triton" in str(found.help)

@@ -45,6 +45,22 @@ VALIDATE: tuple[DiagnosticKind, ...] = (
         fix="Build the engine for this GPU; free device memory that other programs hold.",
     ),
     DiagnosticKind(
+        id="gpu-engine-no-session",
+        title="Engine that only its server runs",
+        what="infc calibrates and tests engines of this kind through the server, not by itself.",
+        why="It has no session of its own for them.",
+        example="infc does not run torch_inductor engines itself",
+        fix="Use infc calibrate --through triton or infc validate.",
+    ),
+    DiagnosticKind(
+        id="calibrate-engine",
+        title="Engine that the device cannot have",
+        what="The chosen runtime cannot run this model on the device in this precision.",
+        why="There would be nothing to measure.",
+        example="l4 cannot be measured with torch in int8",
+        fix="Leave --engine out, or choose another precision.",
+    ),
+    DiagnosticKind(
         id="calibrate-slowed",
         title="Clocks were held back while measuring",
         what="The GPU reported that heat or a power limit lowered its clocks in more than a tenth of the samples.",

@@ -4,19 +4,20 @@ import importlib
 import weakref
 from collections.abc import Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from infc.diag import Diagnostic, ToolError
 from infc.ir.engine import Engine
 from infc.ir.engine_kind import EngineKind
-from infc.lower.arrays import Array
 from infc.validate.gpu.device import GpuDevice, find_gpus
+from infc.validate.gpu.onnxruntime_session import PROVIDERS, ProviderSession, provider_session
 
 if TYPE_CHECKING:
     import tensorrt_rtx as trt
 
+    from infc.lower.arrays import Array  # it brings onnx along
     from infc.validate.gpu import engine_runner
 
 _EXTRAS: dict[EngineKind, str] = {"tensorrt": "tensorrt", "tensorrt_rtx": "rtx"}
@@ -37,7 +38,7 @@ class GpuSession:
         self._device_s = 0.0
         self.close = weakref.finalize(self, context.close)
 
-    def run(self, names: list[str], feeds: dict[str, Array]) -> list[Array]:
+    def run(self, names: list[str], feeds: "dict[str, Array]") -> "list[Array]":
         """The named outputs for one batch of inputs.
 
         Raises:
@@ -53,7 +54,7 @@ class GpuSession:
         """Seconds that the last execution took on the device, copies excluded; None when they are not timed."""
         return self._device_s if self._context.events else None
 
-    def _run(self, feeds: dict[str, Array]) -> dict[str, Array]:
+    def _run(self, feeds: "dict[str, Array]") -> "dict[str, Array]":
         self._context.owner.use_device()
         try:
             outputs = self._context.run({name: [values] for name, values in feeds.items()})
@@ -70,8 +71,11 @@ class GpuSession:
         return outputs
 
 
-def engine_session(engine: Engine, device: GpuDevice | None = None) -> GpuSession | Diagnostic:
-    """A session of an engine of TensorRT or TensorRT-RTX on this machine's GPU, or why there is none.
+AnyGpuSession: TypeAlias = GpuSession | ProviderSession
+
+
+def engine_session(engine: Engine, device: GpuDevice | None = None) -> AnyGpuSession | Diagnostic:
+    """A session of an engine for a GPU on this machine's, or why there is none.
 
     `device` None takes CUDA's first GPU (CUDA_VISIBLE_DEVICES chooses it).
 
@@ -84,8 +88,10 @@ def engine_session(engine: Engine, device: GpuDevice | None = None) -> GpuSessio
 
 def engine_sessions(
     engine: Engine, count: int, device: GpuDevice | None = None, *, is_timed: bool = True
-) -> tuple[GpuSession, ...] | Diagnostic:
-    """`count` sessions that share one engine, each with a context and stream of its own, as instances of Triton do.
+) -> tuple[AnyGpuSession, ...] | Diagnostic:
+    """`count` sessions, each with a context and stream of its own, as instances of Triton have.
+
+    Those of TensorRT share one engine, as instances in one process do; ONNX Runtime has its own copy in each.
 
     Raises:
         ToolError: cuda-bindings or the engine's library is not installed.
@@ -95,6 +101,10 @@ def engine_sessions(
         if isinstance(found, Diagnostic):
             return found
         device = found[0]
+    if engine.kind in PROVIDERS:
+        return tuple(provider_session(engine, device) for _ in range(count))
+    if engine.kind not in _EXTRAS:
+        return has_no_session(engine)
     library = _library(engine.kind)
     from infc.validate.gpu import engine_runner
 
@@ -107,6 +117,16 @@ def engine_sessions(
     except RuntimeError as error:
         return _other_version(engine, library) or _refused(engine, device, str(error), messages)
     return tuple(GpuSession(context) for context in contexts)
+
+
+def has_no_session(engine: Engine) -> Diagnostic:
+    """The diagnostic for an engine that only its server runs."""
+    return Diagnostic(
+        id="gpu-engine-no-session",
+        message=f"infc does not run {engine.kind} engines itself",
+        notes=("its server does",),
+        help="measure it there: infc calibrate SPEC --through triton, or infc validate BUNDLE",
+    )
 
 
 def _library(kind: EngineKind) -> ModuleType:
@@ -159,7 +179,7 @@ def _most_rows(owner: "engine_runner.Engine") -> int:
     return min((shape[0] for shape in largest if shape), default=0)
 
 
-def _split(feeds: dict[str, Array], rows: int) -> list[dict[str, Array]]:
+def _split(feeds: "dict[str, Array]", rows: int) -> "list[dict[str, Array]]":
     """The batch in parts of at most `rows` rows; as it is where its inputs do not share their leading size.
 
     >>> [part["x"].shape for part in _split({"x": np.zeros((5, 2))}, 2)]
