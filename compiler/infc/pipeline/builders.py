@@ -19,7 +19,7 @@ from infc.build.builders.job import JobBuilder
 from infc.build.builders.local import LocalBuilder
 from infc.build.builders.pool import BuilderPool
 from infc.build.builders.ssh import SshBuilder
-from infc.pipeline.engines import jobs_folder, pending_toolchains
+from infc.pipeline.engines import jobs_folder, pending_toolchains, timing_folder
 from infc.spec import Workspace
 
 
@@ -53,7 +53,7 @@ def open_builder(
     devices = device_names(overlay)
     match addresses:
         case [LocalAddress()]:
-            return LocalBuilder()
+            return LocalBuilder(timing_folder(workspace))
         case [JobAddress() as address]:
             return _job_builder(address, workspace)
     builders = [_opened(address, workspace, overlay, devices, wait_s) for address in addresses]
@@ -65,7 +65,7 @@ def _opened(
 ) -> Builder:
     match address:
         case LocalAddress():
-            return LocalBuilder()
+            return LocalBuilder(timing_folder(workspace))
         case JobAddress():
             return _job_builder(address, workspace)
         case SshAddress():

@@ -47,6 +47,11 @@ def jobs_folder(workspace: Workspace) -> Path:
     return workspace.cache / "jobs"
 
 
+def timing_folder(workspace: Workspace) -> Path:
+    """Where TensorRT's timing caches are kept between builds."""
+    return workspace.cache / "timing"
+
+
 def pending_toolchains() -> Mapping[EngineKind, Mapping[str, str]]:
     """What must build the engines that this machine writes jobs for: the TensorRT of the pinned Triton release.
 

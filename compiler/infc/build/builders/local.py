@@ -28,10 +28,14 @@ BUILT, UNACCEPTABLE, REFUSED, TIMED_OUT = 0, 2, 3, 124
 
 
 class LocalBuilder:
-    """Builds on this machine, one engine at a time: builders use every core, and timing kernels needs a quiet GPU."""
+    """Builds on this machine, one engine at a time: builders use every core, and timing kernels needs a quiet GPU.
 
-    def __init__(self) -> None:
+    `timing_cache` is a folder for kernel times that later builds for the same GPU and TensorRT read, where given.
+    """
+
+    def __init__(self, timing_cache: Path | None = None) -> None:
         self._processes = Processes()
+        self._timing_cache = timing_cache
 
     @property
     def name(self) -> str:
@@ -73,6 +77,8 @@ class LocalBuilder:
             _link_or_copy(opened.model, private / opened.job.model.name)
             write_worker(private)
             command = [sys.executable, "-P", str(private / WORKER_NAME), "build", str(private), str(out)]
+            if self._timing_cache is not None:
+                command += ["--timing-cache", str(self._timing_cache)]
             ended = self._processes.run(command, report)
         if ended.exit_code in (BUILT, REFUSED):
             return attest(opened, out)

@@ -135,6 +135,7 @@ def run(root: Path, key: str, owner: str) -> int:
         if others:
             os.environ["PYTHONPATH"] = others
         command = [sys.executable, archive, "build", str(folder / "job"), str(folder / "building")]
+        command += ["--timing-cache", str(root / "timing")]
         code = subprocess.call(command, stdin=subprocess.DEVNULL)
         if (folder / "building" / "result.json").is_file():
             shutil.copyfile(str(folder / "job" / "job.json"), str(folder / "building" / "job.json"))

@@ -17,6 +17,7 @@ class TimingCache:
         self.config, self.path = config, None
         if folder is None or not library["has_timing_cache"]:
             return
+        folder.mkdir(parents=True, exist_ok=True)
         device = gpu_facts()
         words = [library["kind"], trt.__version__, device.get("name", "cpu"), device.get("compute_capability", "")]
         self.path = folder / (re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(words)).strip("-").lower() + ".cache")

@@ -98,7 +98,10 @@ def build_with_trtexec(
     refused = unsupported_options(job["options"], job["hardware_id"], version, library)
     if refused:
         return {"facts": None, "errors": ["\n".join(refused)], "parse_errors": []}
-    cache = None if timing_cache is None else str(timing_cache / f"trtexec-{version}.cache")
+    cache = None
+    if timing_cache is not None:
+        timing_cache.mkdir(parents=True, exist_ok=True)
+        cache = str(timing_cache / f"trtexec-{version}.cache")
     arguments = trtexec_arguments(job, library, "model.onnx", "model.plan", "layers.json", cache)
     say(f"{library['title']} {version}: trtexec builds the model")
     process = subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)

@@ -139,7 +139,6 @@ def run_inside(work: Path, job: dict[str, Any], timing_cache: Path | None) -> in
     """Run the library's process to its end or to the end of the job's time."""
     command, environment = inside_command(work, job["kind"])
     if timing_cache is not None:
-        timing_cache.mkdir(parents=True, exist_ok=True)
         command += ["--timing-cache", str(timing_cache.resolve())]
     timeout_s = float(job["timeout_s"])
     process = subprocess.Popen(command, cwd=str(work), env=environment)
