@@ -63,8 +63,11 @@ def build(job: Path, out: Path, format: str) -> int:
     if job.name != JOB_NAME and not job.is_dir():
         raise click.UsageError(f"{job.as_posix()} is no job folder and is not called {JOB_NAME}")
     folder = job if job.is_dir() else job.parent
-    signal.signal(signal.SIGTERM, _interrupt)
-    outcome = run_job(folder, out, LOCAL, lambda line: click.echo(line, err=True))
+    earlier = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        outcome = run_job(folder, out, LOCAL, lambda line: click.echo(line, err=True))
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
     _show(outcome.diagnostics)
     if format == "json":
         from infc.report.worker_json import render_outcome_json
