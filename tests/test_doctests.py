@@ -8,7 +8,17 @@ import pytest
 
 import infc
 
-_OPTIONAL = ("onnx", "onnxruntime", "onnx_ir", "onnx_shape_inference", "tritonclient", "tensorrt_rtx", "google", "grpc")
+_OPTIONAL = (
+    "onnx",
+    "onnxruntime",
+    "torch",
+    "onnx_ir",
+    "onnx_shape_inference",
+    "tritonclient",
+    "tensorrt_rtx",
+    "google",
+    "grpc",
+)
 _NOT_MODULES = ("infc.serve.backends", "infc.__main__")
 
 

@@ -1,4 +1,7 @@
-"""ONNX Runtime on the CPU: an ONNX file, prepared so that Triton's backend cannot corrupt it (`server_settings`)."""
+"""ONNX Runtime: an ONNX file, prepared so that Triton's backend cannot corrupt it (`server_settings`).
+
+The execution provider is chosen by the server's settings; the CUDA and TensorRT providers read the same file.
+"""
 
 import subprocess
 import sys
@@ -7,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infc.build.server_settings import ALL_REWRITES, GRAPH_LEVEL, NO_REWRITES
+from infc.build.server_settings import ALL_REWRITES, GRAPH_LEVEL, NO_REWRITES, accelerator_settings
 from infc.diag import Diagnostic
 from infc.ir.engine import EngineFacts, EngineLayer
 from infc.ir.job import BuildJob
@@ -21,29 +24,34 @@ TIMEOUT_S = 600.0
 def build_onnxruntime(
     job: BuildJob, model_path: Path, target: Path, report: Callable[[str], None]
 ) -> EngineFacts | Diagnostic:
-    """Prepare the lowered model for ONNX Runtime's CPU kernels and write it to `target`.
+    """Prepare the lowered model for ONNX Runtime and write it to `target`.
 
-    A model with Q/DQ nodes is optimised now, at the extended level (portable between processors) without the unsafe
-    rewrites, in a process of its own; any other model is left as it is. Same inputs, same bytes.
+    For the CPU a model with Q/DQ nodes is optimised now, at the extended level (portable between processors) without
+    the unsafe rewrites, in a process of its own. Any other model is left as it is, Q/DQ nodes for the TensorRT
+    provider too: it fuses them itself. Same inputs, same bytes.
     """
     import onnx
 
     model = onnx.load(model_path)
     has_qdq = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
-    report(f"ONNX Runtime {job.toolchain['onnxruntime']}: {'optimising' if has_qdq else 'checking'} the model")
-    refusal = _open_in_worker(job, model_path, target, has_qdq)
+    is_optimised = has_qdq and job.kind == "onnxruntime"
+    report(f"ONNX Runtime {job.toolchain['onnxruntime']}: {'optimising' if is_optimised else 'checking'} the model")
+    refusal = _open_in_worker(job, model_path, target, is_optimised)
     if refusal is not None:
         return refusal
-    if has_qdq:
+    if is_optimised:
         model = _normalised(onnx.load(target))
     target.write_bytes(model.SerializeToString(deterministic=True))
-    facts = _facts(model, job.toolchain, NO_REWRITES if has_qdq else ALL_REWRITES)
+    settings = {GRAPH_LEVEL: str(NO_REWRITES if has_qdq else ALL_REWRITES)}
+    if job.kind == "onnxruntime_tensorrt":
+        settings |= accelerator_settings(job)
+    facts = _facts(model, job.toolchain, settings)
     kinds = Counter(layer.kind for layer in facts.layers).most_common(3)
     report("ONNX Runtime runs it as " + ", ".join(f"{count} {kind}" for kind, count in kinds))
     return facts
 
 
-def _open_in_worker(job: BuildJob, model_path: Path, target: Path, has_qdq: bool) -> Diagnostic | None:
+def _open_in_worker(job: BuildJob, model_path: Path, target: Path, is_optimised: bool) -> Diagnostic | None:
     """Open the model in another process (and save it optimised); the diagnostic when ONNX Runtime refuses it."""
     command = [
         sys.executable,
@@ -53,7 +61,7 @@ def _open_in_worker(job: BuildJob, model_path: Path, target: Path, has_qdq: bool
         str(model_path.resolve()),
         str(target.resolve()),
     ]
-    if has_qdq:
+    if is_optimised:
         command.append("--optimise")
     done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     if done.returncode == 0:
@@ -91,7 +99,7 @@ def _normalised(model: "onnx.ModelProto") -> "onnx.ModelProto":
     return model
 
 
-def _facts(model: "onnx.ModelProto", toolchain: Mapping[str, str], graph_level: int) -> EngineFacts:
+def _facts(model: "onnx.ModelProto", toolchain: Mapping[str, str], settings: Mapping[str, str]) -> EngineFacts:
     import onnx
 
     sizes = sum(tensor.ByteSize() for tensor in model.graph.initializer)
@@ -109,5 +117,5 @@ def _facts(model: "onnx.ModelProto", toolchain: Mapping[str, str], graph_level: 
         weight_bytes=sizes,
         layers=layers,
         toolchain=toolchain,
-        settings={GRAPH_LEVEL: str(graph_level)},
+        settings=settings,
     )

@@ -2,16 +2,45 @@
 
 import ctypes
 from importlib import util
+from typing import assert_never
 
 from infc.build.builder import BuildTarget
 from infc.build.libraries import LIBRARIES
-from infc.diag import Diagnostic
-from infc.ir.engine_kind import EngineKind
+from infc.build.torch_target import LEVELS, cpu_level
+from infc.diag import Diagnostic, InternalError
+from infc.ir.engine_choice import refused_engine
+from infc.ir.engine_kind import EngineChoice, EngineKind
 from infc.ir.hardware import Hardware
+from infc.ir.precision import Precision
 
 
-def builder_for(hardware: Hardware) -> EngineKind:
-    """The engine kind to build for a device on this machine.
+def builder_for(hardware: Hardware, choice: EngineChoice = "auto", precision: Precision = Precision.FP16) -> EngineKind:
+    """The engine kind to build for a device on this machine, where the spec chose a runtime or left it open.
+
+    Raises:
+        InternalError: the runtime cannot serve the device in this precision; the planner leaves such places out.
+    """
+    refusal = refused_engine(hardware, choice, precision)
+    if refusal is not None:
+        raise InternalError(f"an engine was planned that cannot be: {refusal}")
+    match choice:
+        case "auto":
+            return _own_builder(hardware)
+        case "tensorrt" | "tensorrt_rtx":
+            return choice
+        case "onnxruntime":
+            if hardware.kind == "cpu":
+                return "onnxruntime"
+            # Of the GPU providers only TensorRT's runs Q/DQ models in INT8.
+            return "onnxruntime_tensorrt" if precision is Precision.INT8 else "onnxruntime_cuda"
+        case "torch":
+            return "torch_inductor"
+        case _:
+            assert_never(choice)
+
+
+def _own_builder(hardware: Hardware) -> EngineKind:
+    """What infc takes where the spec leaves it open.
 
     The CPU runs ONNX Runtime. A GPU that TensorRT can see here is built for with `tensorrt`; others ahead of time with
     `tensorrt_rtx` where it supports their compute capability, else `tensorrt` (which then needs a GPU host).
@@ -26,8 +55,10 @@ def builder_for(hardware: Hardware) -> EngineKind:
 
 def can_build(target: BuildTarget) -> Diagnostic | None:
     """None when a builder of this machine can make the engine, else the diagnostic that says what is needed."""
-    if target.kind == "onnxruntime":
+    if target.kind in ("onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt"):
         return None
+    if target.kind == "torch_inductor":
+        return _torch_refusal(target)
     library = LIBRARIES[target.kind]
     capability = target.compute_capability
     if library.needs_gpu:
@@ -54,6 +85,29 @@ def can_build(target: BuildTarget) -> Diagnostic | None:
         message=f"{library.title} has no target for {target.hardware_id} (compute capability {capability})",
         notes=(f"it builds for compute capabilities {supported}",),
         help=f"build with tensorrt on a host with a {target.hardware_id}: pip install 'infc[tensorrt]', infc compile",
+    )
+
+
+def _torch_refusal(target: BuildTarget) -> Diagnostic | None:
+    """Inductor compiles for the GPU that is there, and for processors of a known level."""
+    if target.compute_capability is None:
+        if cpu_level() is not None:
+            return None
+        return Diagnostic(
+            id="build-torch-processor",
+            message="torch packages for the CPU are made on x86-64 processors with AVX2, and this is none",
+            notes=(f"levels that infc knows: {', '.join(level.name for level in LEVELS)}",),
+            help="compile on such a machine, or leave build.engine out: ONNX Runtime runs on every processor",
+        )
+    local = local_compute_capability()
+    if local == target.compute_capability:
+        return None
+    here = f"this machine's GPU has compute capability {local}" if local else "this machine has no NVIDIA GPU"
+    return Diagnostic(
+        id="build-needs-gpu",
+        message=f"a torch package for {target.hardware_id} must be built on a {target.hardware_id}",
+        notes=(here, "torch.compile makes kernels for the GPU that it sees"),
+        help=f"run infc compile on a host with a {target.hardware_id}, after pip install 'infc[torch]'",
     )
 
 

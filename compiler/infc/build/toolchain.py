@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 
+from infc.build.torch_target import CPU_LEVEL, cpu_level
 from infc.diag import ToolError
 from infc.ir.engine_kind import EngineKind
 
@@ -28,7 +29,7 @@ TOOLS: Mapping[EngineKind, Tool] = {
     "onnxruntime": Tool(package="onnxruntime", oldest=(1, 0), extra="onnx", depends_on_machine=True),
     "onnxruntime_cuda": Tool(package="onnxruntime", oldest=(1, 0), extra="onnx", depends_on_machine=True),
     "onnxruntime_tensorrt": Tool(package="onnxruntime", oldest=(1, 0), extra="onnx", depends_on_machine=True),
-    "torch_inductor": Tool(package="torch", oldest=(2, 6), extra="torch", depends_on_machine=True),
+    "torch_inductor": Tool(package="torch", oldest=(2, 13), extra="torch", depends_on_machine=True),
 }
 
 
@@ -50,7 +51,11 @@ def toolchain_for(kind: EngineKind) -> Mapping[str, str]:
             f"{tool.package} {version} is too old to build engines with, {oldest} or newer is needed",
             help=f"pip install '{tool.package}>={oldest}'",
         )
-    return with_machine(kind, {tool.package: version}, platform.machine())
+    versions = {tool.package: version}
+    if kind == "torch_inductor":
+        level = cpu_level()
+        versions[CPU_LEVEL] = level.name if level else "none"
+    return with_machine(kind, versions, platform.machine())
 
 
 def with_machine(kind: EngineKind, versions: Mapping[str, str], machine: str) -> Mapping[str, str]:

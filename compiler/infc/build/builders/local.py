@@ -19,6 +19,7 @@ from infc.build.process import Ended, Processes
 from infc.build.result import ENGINE_NAMES, attest, write_result
 from infc.build.support import can_build
 from infc.build.toolchain import MACHINE, toolchain_for
+from infc.build.torch_engine import build_torch
 from infc.build.worker_archive import WORKER_NAME, write_worker
 from infc.diag import Diagnostic
 from infc.ir.job import Attestation, BuildJob
@@ -63,7 +64,32 @@ class LocalBuilder:
         differs = toolchain_problem(job, toolchain_for(job.kind))
         if differs is not None:
             return differs
-        return _run_here(opened, out, report)
+        return self._run_here(opened, out, report)
+
+    def _run_here(self, opened: OpenJob, out: Path, report: Report) -> Attestation | Diagnostic:
+        """Build with a function of infc."""
+        job = opened.job
+        started = time.monotonic()
+        target = out / ENGINE_NAMES[job.kind]
+        if job.kind == "torch_inductor":
+            facts = build_torch(job, opened.model, target, report, self._processes)
+        else:
+            facts = build_onnxruntime(job, opened.model, target, report)
+        if isinstance(facts, Diagnostic):
+            return interrupted(job) if self._processes.is_closed else facts
+        versions = {name: version for name, version in job.toolchain.items() if name != MACHINE}
+        attestation = Attestation(
+            key=job.key,
+            job_digest=opened.digest,
+            status="built",
+            engine=content_file(target),
+            facts=facts,
+            environment=local_environment(versions),
+            errors=(),
+            parse_errors=(),
+            seconds=round(time.monotonic() - started, 3),
+        )
+        return write_result(opened, attestation, out) or attestation
 
     def close(self) -> None:
         """End the builds that run."""
@@ -121,26 +147,3 @@ def _link_or_copy(source: Path, target: Path) -> None:
         os.link(source, target, follow_symlinks=False)
     except OSError:
         shutil.copyfile(source, target)
-
-
-def _run_here(opened: OpenJob, out: Path, report: Report) -> Attestation | Diagnostic:
-    """Build with a function of infc."""
-    job = opened.job
-    started = time.monotonic()
-    target = out / ENGINE_NAMES[job.kind]
-    facts = build_onnxruntime(job, opened.model, target, report)
-    if isinstance(facts, Diagnostic):
-        return facts
-    versions = {name: version for name, version in job.toolchain.items() if name != MACHINE}
-    attestation = Attestation(
-        key=job.key,
-        job_digest=opened.digest,
-        status="built",
-        engine=content_file(target),
-        facts=facts,
-        environment=local_environment(versions),
-        errors=(),
-        parse_errors=(),
-        seconds=round(time.monotonic() - started, 3),
-    )
-    return write_result(opened, attestation, out) or attestation

@@ -110,6 +110,24 @@ BUILD: tuple[DiagnosticKind, ...] = (
         fix="Allow a precision that the note lists in constraints.precision.",
     ),
     DiagnosticKind(
+        id="build-torch-unsupported",
+        title="Model that torch cannot compile",
+        what="An operator of the model has no counterpart in infc's conversion to PyTorch, a size depends on data, or "
+        "the compiled package answered otherwise than ONNX Runtime.",
+        why="torch.compile needs every size to follow from the sizes of the inputs, and infc keeps no package whose "
+        "answers it did not see to be right.",
+        example="the fp32 model cannot be compiled by torch for cpu",
+        fix="Leave build.engine out, or name onnxruntime: TensorRT and ONNX Runtime read the ONNX file itself.",
+    ),
+    DiagnosticKind(
+        id="build-torch-processor",
+        title="Processor that torch packages are not made on",
+        what="A torch package holds machine code; infc makes it for levels of x86-64 with AVX2 or AVX-512.",
+        why="Code for the exact processor that compiles would end with an illegal instruction elsewhere.",
+        example="torch packages for the CPU are made on x86-64 processors with AVX2, and this is none",
+        fix="Compile on such a machine, or leave build.engine out.",
+    ),
+    DiagnosticKind(
         id="build-needs-gpu",
         title="Engine must be built on its GPU",
         what="TensorRT times kernels on the device it builds for, and this machine has not got it.",
