@@ -136,10 +136,11 @@ def command(
             outcomes = list(compile_many(paths, options, jobs=jobs or min(cores(), 4), watcher=watcher))
     finally:
         builder.close()
+    _show_diagnostics(tuple(dict.fromkeys(d for outcome in outcomes for d in outcome.diagnostics)))
     codes: list[int] = []
     entries: list[CompiledEntry] = []
     for outcome in outcomes:
-        _show_problems(outcome)
+        _show_error(outcome)
         codes.append(outcome.exit_code)
         if outcome.result is None:
             continue
@@ -161,8 +162,7 @@ def command(
     return code
 
 
-def _show_problems(outcome: SpecOutcome) -> None:
-    _show_diagnostics(outcome.diagnostics)
+def _show_error(outcome: SpecOutcome) -> None:
     if outcome.error is not None:
         click.echo(f"error: {outcome.path.as_posix()}: {outcome.error}", err=True)
         if outcome.help:
