@@ -179,3 +179,17 @@ def test_resnet8_gains_nothing_on_tensorrt_rtx_either() -> None:
     decision = solve(asked("8.9", model=model, engines=engines))
     assert isinstance(decision, Plan)
     assert [r.candidate for r in decision.rejections if r.constraint == "gain"] == ["int8/l4"]
+
+
+def test_a_precision_that_the_builder_refused_is_not_planned_again() -> None:
+    """What it said is the reason; an engine of another recipe of the precision takes the refusal back."""
+    words = "TensorRT-RTX did not build int8 for l4; 49 of 50 matrix operators run in Half"
+    no = replace(ENGINES[1], activation_bytes=0, weight_bytes=0, layer_types=(), moved_bytes=None, refusal=words)
+    assert no.precision is Precision.INT8
+    decision = solve(asked("8.9", engines=(no,)))
+    assert isinstance(decision, Plan)
+    assert [(r.candidate, r.constraint, r.predicted) for r in decision.rejections] == [("int8/l4", "build", words)]
+    assert f"fp16: int8 was not built ({words})" in decision.reasons
+    built = replace(ENGINES[1], recipe_digest="another", moved_bytes=None)
+    assert precision_of(asked("8.9", engines=(no, built))) == "int8"
+    assert precision_of(asked("7.5", engines=(no,))) == "int8"

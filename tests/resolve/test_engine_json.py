@@ -28,6 +28,7 @@ engines = st.builds(
     activation_bytes=counts,
     weight_bytes=counts,
     moved_bytes=st.none() | counts,
+    refusal=st.text(max_size=20),
     layer_types=st.dictionaries(st.sampled_from(["Float", "Half", "Int8"]), st.integers(1, 99)).map(
         lambda types: tuple(sorted(types.items()))
     ),

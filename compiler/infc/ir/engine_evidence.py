@@ -13,7 +13,8 @@ class EngineEvidence:
     `maximum_elements` are the elements of the largest shapes it accepts, summed over its inputs: two engines are
     compared only at equal ones. `layer_types` counts layers by the data type of their outputs (`Half`, `Int8`, ...).
     `moved_bytes` are the activations that its layers read and write at the largest shapes, added up; None where the
-    builder leaves a size open. Identity: model, precision, recipe, kind, compute capability, maximum elements.
+    builder leaves a size open. `refusal` is why the builder made no engine of this precision, in words: then there are
+    no sizes and no layers, and it holds for every shape. Identity: model, precision, recipe, kind, compute capability, maximum elements.
     """
 
     model_digest: str
@@ -27,6 +28,7 @@ class EngineEvidence:
     weight_bytes: int
     layer_types: tuple[tuple[str, int], ...]
     moved_bytes: int | None = None
+    refusal: str = ""
 
     @property
     def layers(self) -> int:

@@ -5,18 +5,22 @@ the same model is built unquantised for the same shapes too (in a second or so, 
 knows both (`plan.gain`).
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from infc.diag import Diagnostic
 from infc.ir.candidate import DynamicBatching
 from infc.ir.engine import Engine
 from infc.ir.engine_evidence import EngineEvidence
-from infc.ir.plan import Plan
+from infc.ir.plan import Infeasible, Plan
 from infc.ir.problem import Problem
 from infc.lower import lower, settings_for
 from infc.perf import kernel_work
 from infc.pipeline.calibration_data import calibration_for
-from infc.pipeline.engines import build_planned, planned_hardware
-from infc.plan.built import maximum_elements
+from infc.pipeline.engines import build_planned, planned_hardware, planned_kind
+from infc.plan import solve
+from infc.plan.built import built_engines, maximum_elements
 from infc.plan.evidence import QUANTISED
 from infc.plan.gain import plain_precisions
 from infc.plan.site import planned_axes
@@ -25,6 +29,9 @@ from infc.resolve.store import engine_identity, engine_name
 
 if TYPE_CHECKING:
     from infc.pipeline.settle import Workshop
+
+REFUSALS = ("build-precision-ignored", "build-precision-unsupported")
+"""Diagnostics with which a builder says that a precision does not exist for a model on a device."""
 
 
 def known_engines(problem: Problem, plan: Plan, engine: Engine | None, shop: "Workshop") -> tuple[EngineEvidence, ...]:
@@ -37,7 +44,7 @@ def known_engines(problem: Problem, plan: Plan, engine: Engine | None, shop: "Wo
         return problem.engines
     fresh = [own]
     if own.precision in QUANTISED and own.moved_bytes is not None:
-        plain = _plain_engine(problem, plan, shop)
+        plain = _plain_engine(problem, plan, own, shop)
         other = None if plain is None else evidence_from(problem, plan, plain)
         fresh += [] if other is None else [other]
     if not shop.is_read_only:
@@ -45,6 +52,48 @@ def known_engines(problem: Problem, plan: Plan, engine: Engine | None, shop: "Wo
             shop.store.add_engine(evidence)
     known = {engine_identity(evidence): evidence for evidence in (*problem.engines, *fresh)}
     return tuple(sorted(known.values(), key=engine_name))
+
+
+def with_refusal(
+    problem: Problem, plan: Plan, recipe_digest: str, diagnostics: Sequence[Diagnostic], shop: "Workshop"
+) -> tuple[EngineEvidence, ...] | None:
+    """All that is known of engines now that a builder refused the planned precision for its device.
+
+    None when the build failed for another reason, or when nothing else could be planned: then the refusal is the end.
+    """
+    hardware = planned_hardware(problem, plan)
+    refusal = next((d for d in diagnostics if d.id in REFUSALS), None)
+    if refusal is None or hardware.compute_capability is None:
+        return None
+    evidence = EngineEvidence(
+        model_digest=problem.model.digest,
+        precision=plan.candidate.precision,
+        recipe_digest=recipe_digest,
+        kind=planned_kind(problem.engine, hardware, shop.engines.builder),
+        compute_capability=hardware.compute_capability,
+        max_batch_size=1,
+        maximum_elements=0,
+        activation_bytes=0,
+        weight_bytes=0,
+        layer_types=(),
+        refusal="; ".join((refusal.message, *refusal.notes[:1])),
+    )
+    known = tuple(sorted((*problem.engines, evidence), key=engine_name))
+    if isinstance(solve(replace(problem, engines=known)), Infeasible):
+        return None
+    if not shop.is_read_only:
+        shop.store.add_engine(evidence)
+    return known
+
+
+def engine_reasons(decision: Plan, before: Plan) -> tuple[str, ...]:
+    """Why the place of an earlier plan is out of a new one, where an engine that was built or refused is the reason."""
+    place = f"{before.candidate.precision.value}/{before.candidate.target}"
+    return tuple(
+        f"{rejection.candidate} is out ({rejection.constraint}): {rejection.predicted}"
+        for rejection in decision.rejections
+        if rejection.constraint in ("gain", "build") and rejection.candidate in (place, place.partition("@")[0])
+    )
 
 
 def evidence_from(problem: Problem, plan: Plan, engine: Engine) -> EngineEvidence | None:
@@ -71,8 +120,11 @@ def evidence_from(problem: Problem, plan: Plan, engine: Engine) -> EngineEvidenc
     )
 
 
-def _plain_engine(problem: Problem, plan: Plan, shop: "Workshop") -> Engine | None:
-    """The model built unquantised for the plan's shapes; None where nothing unquantised could be taken instead."""
+def _plain_engine(problem: Problem, plan: Plan, quantised: EngineEvidence, shop: "Workshop") -> Engine | None:
+    """The model built unquantised for the plan's shapes.
+
+    None where one is known already, and where nothing unquantised could be taken instead.
+    """
     hardware = planned_hardware(problem, plan)
     work = kernel_work(problem.model, planned_axes(problem))
     allowed = allowed_precisions(problem, is_cpu=hardware.kind == "cpu")
@@ -80,6 +132,9 @@ def _plain_engine(problem: Problem, plan: Plan, shop: "Workshop") -> Engine | No
     calibration, _ = calibration_for(problem, shop.loaded, shop.spec)
     if precision is None:
         return None
+    for known in built_engines(problem, hardware, precision, planned_axes(problem)):
+        if (known.kind, known.max_batch_size) == (quantised.kind, quantised.max_batch_size):
+            return None
     settings = settings_for(hardware.kind, method=shop.spec.quantization.method)
     cache = shop.loaded.workspace.cache
     shop.announce(f"comparing with {precision.value}: what {plan.candidate.precision.value} gains on {hardware.id}")

@@ -14,7 +14,7 @@ from infc.ir.spec import OnnxModel, Spec
 from infc.lower import Calibration, fallbacks, lower, settings_for
 from infc.lower.settings import LoweringSettings
 from infc.pipeline.calibration_data import calibration_for
-from infc.pipeline.engine_gain import known_engines
+from infc.pipeline.engine_gain import engine_reasons, known_engines, with_refusal
 from infc.pipeline.engines import EngineShop, build_planned, engine_shop, planned_hardware
 from infc.plan import solve
 from infc.plan.evidence import has_doubt
@@ -117,13 +117,14 @@ def settle(problem: Problem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
     while True:
         attempt = _attempt(problem, plan, shop)
         notes += [d for d in attempt.diagnostics if d.severity is not Severity.ERROR and d not in notes]
+        engines = known_engines(problem, plan, attempt.built, shop)
         if has_errors(attempt.diagnostics):
-            return Unsettled(problem=problem, decision=plan, verdict=None, diagnostics=attempt.diagnostics)
-        problem = replace(
-            problem,
-            evidence=_known_evidence(problem, attempt, shop),
-            engines=known_engines(problem, plan, attempt.built, shop),
-        )
+            recipe = "" if attempt.lowered is None else attempt.lowered.recipe_digest
+            refused = with_refusal(problem, plan, recipe, attempt.diagnostics, shop)
+            if refused is None:
+                return Unsettled(problem=problem, decision=plan, verdict=None, diagnostics=attempt.diagnostics)
+            engines = refused
+        problem = replace(problem, evidence=_known_evidence(problem, attempt, shop), engines=engines)
         decision = solve(problem, shop.market) if shop.market else solve(problem)
         if isinstance(decision, Infeasible):
             verdict = Verdict.INCONCLUSIVE if has_doubt(problem) else Verdict.FAIL
@@ -142,6 +143,8 @@ def settle(problem: Problem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
         if decision.candidate == plan.candidate:
             raise InternalError(f"{plan.candidate.label} was refused, and planned again")
         shop.announce(f"planned again: {decision.candidate.label} in place of {plan.candidate.label}")
+        for reason in engine_reasons(decision, plan):
+            shop.announce(reason)
         plan = decision
 
 

@@ -7,6 +7,7 @@ from infc.ir.engine_evidence import EngineEvidence
 from infc.ir.estimate import MemoryBreakdown
 from infc.ir.hardware import Hardware
 from infc.ir.model_profile import ModelProfile
+from infc.ir.plan import Rejection
 from infc.ir.precision import Precision
 from infc.ir.problem import Problem
 
@@ -18,10 +19,31 @@ def built_engines(
     return tuple(
         engine
         for engine in problem.engines
-        if engine.model_digest == problem.model.digest
+        if _is_for(engine, problem, hardware, precision)
+        and not engine.refusal
+        and engine.maximum_elements == maximum_elements(problem.model, engine.max_batch_size, axes)
+    )
+
+
+def builder_refusal(problem: Problem, hardware: Hardware, precision: Precision) -> Rejection | None:
+    """That a builder was asked for this precision on such a device and made none; None when it was not, or did.
+
+    Another recipe of the precision may have been built: then it stands.
+    """
+    asked = [engine for engine in problem.engines if _is_for(engine, problem, hardware, precision)]
+    refused = [engine for engine in asked if engine.refusal]
+    if not refused or len(refused) < len(asked):
+        return None
+    return Rejection(
+        candidate=f"{precision.value}/{hardware.id}", constraint="build", predicted=refused[0].refusal, limit=""
+    )
+
+
+def _is_for(engine: EngineEvidence, problem: Problem, hardware: Hardware, precision: Precision) -> bool:
+    return (
+        engine.model_digest == problem.model.digest
         and engine.precision is precision
         and engine.compute_capability == hardware.compute_capability
-        and engine.maximum_elements == maximum_elements(problem.model, engine.max_batch_size, axes)
     )
 
 

@@ -117,6 +117,8 @@ def _precision_reason(
         for rejection in (here or gainless)[:1]:
             name, _, place = rejection.candidate.partition("/")
             said.append(f"{name} gains nothing on {place} ({rejection.predicted})")
+        for rejection in [r for r in rejections if r.constraint == "build"][:1]:
+            said.append(f"{rejection.candidate.partition('/')[0]} was not built ({rejection.predicted})")
         return f"{precision.value}: {'; '.join(said)}" if said else ""
     for runner_up in runners_up:
         other, cost = runner_up.candidate, runner_up.estimate.cost

@@ -15,9 +15,10 @@ from infc.ir.problem import Problem
 from infc.perf import KernelWork, unsupported_reason
 from infc.perf.built import BuiltEngine, built_seconds
 from infc.perf.memory import device_memory, usable_memory_bytes
-from infc.plan.built import built_engines
+from infc.plan.built import builder_refusal, built_engines
 from infc.plan.devices import accuracy_refusal
 from infc.plan.evidence import QUANTISED, passed_evidence
+from infc.plan.words import figure_text
 
 NEEDED = 1.0
 """How many times as fast a quantised engine must be, at best, to be worth its accuracy risk at all.
@@ -79,7 +80,8 @@ def _is_possible(problem: Problem, hardware: Hardware, precision: Precision, wor
         return False
     smallest = device_memory(work, hardware, precision, 1, 1).total_bytes
     fits = smallest <= usable_memory_bytes(hardware, problem.limits.reserved_bytes)
-    return fits and accuracy_refusal(problem, hardware, precision) is None
+    refusal = accuracy_refusal(problem, hardware, precision) or builder_refusal(problem, hardware, precision)
+    return fits and refusal is None
 
 
 def _accepted(
@@ -140,13 +142,11 @@ def _rejection(
     words = (
         f"{name} engine: {_mb(quantised.activation_bytes)} activations against {_mb(plain.activation_bytes)} in"
         f" {other}, {wide} of {quantised.layers} layers emit Float; it moves {_mb(quantised.moved_bytes)} against"
-        f" {_mb(plain.moved_bytes)} at batch {quantised.max_batch_size}, at best {gain:.2f} times as fast"
+        f" {_mb(plain.moved_bytes)} at batch {quantised.max_batch_size}, {gain:.2g} times as fast at best"
     )
     mode = f"@{power_mode}" if power_mode else ""
-    return Rejection(
-        candidate=f"{name}/{hardware.id}{mode}", constraint="gain", predicted=words, limit=f"faster than {other}"
-    )
+    return Rejection(candidate=f"{name}/{hardware.id}{mode}", constraint="gain", predicted=words, limit="")
 
 
 def _mb(size_bytes: float | None) -> str:
-    return f"{(size_bytes or 0.0) / MB:.3g} MB"
+    return f"{figure_text((size_bytes or 0.0) / MB)} MB"

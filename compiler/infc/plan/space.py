@@ -10,7 +10,7 @@ from infc.ir.precision import Precision
 from infc.ir.problem import HardwareOption, Origin, Problem
 from infc.ir.service_time import ServiceTimeCurve
 from infc.perf import KernelWork, Unsupported, kernel_work
-from infc.plan.built import built_engines
+from infc.plan.built import builder_refusal, built_engines
 from infc.plan.devices import accuracy_refusal, is_price_needed, no_mode, ruled_out
 from infc.plan.evidence import QUANTISED, kept_operators
 from infc.plan.gain import gain_refusal
@@ -110,4 +110,4 @@ def _precision_refusal(problem: Problem, hardware: Hardware, precision: Precisio
             predicted="no data to calibrate with: set quantization.calibration or accuracy.dataset",
             limit="",
         )
-    return accuracy_refusal(problem, hardware, precision)
+    return accuracy_refusal(problem, hardware, precision) or builder_refusal(problem, hardware, precision)

@@ -28,6 +28,7 @@ def text_from_engine(evidence: EngineEvidence) -> str:
             "weight_bytes": evidence.weight_bytes,
             "moved_bytes": evidence.moved_bytes,
             "layer_types": dict(evidence.layer_types),
+            "refusal": evidence.refusal,
         }
     )
 
@@ -47,6 +48,7 @@ def engine_from_text(text: str) -> EngineEvidence:
         activation_bytes=fields.integer("activation_bytes"),
         weight_bytes=fields.integer("weight_bytes"),
         moved_bytes=fields.optional("moved_bytes", fields.integer),
+        refusal=fields.text("refusal"),
         layer_types=tuple((name, layers.integer(name)) for name in sorted(layers.names())),
     )
 
@@ -74,5 +76,6 @@ def engine_properties() -> dict[str, object]:
             "anyOf": [_COUNT, {"type": "null"}],
             "description": "activations that its layers read and write at the largest shapes, added up",
         },
+        "refusal": {"type": "string", "description": "why no such engine was made; empty when it was"},
         "layer_types": {"type": "object", "additionalProperties": _COUNT, "description": "layers by type of output"},
     }
