@@ -108,6 +108,45 @@ def probe(format: str) -> int:
     return OK
 
 
+@command.command(name="trtexec")
+@click.option(
+    "--job", "job", required=True, metavar="JOB", type=click.Path(path_type=Path),
+    help="The job.json of a TensorRT job folder, or the folder.",
+)  # fmt: skip
+@click.option(
+    "--tensorrt", "version", required=True, metavar="VERSION",
+    help="The exact version there, as trtexec --help shows it.",
+)  # fmt: skip
+def trtexec(job: Path, version: str) -> int:
+    r"""Print the trtexec command that builds a job's engine, for a machine where nothing of infc can run.
+
+    The command is for a shell in the job's folder. It has the options of that version: an option of the job that the
+    version lacks is an error here, not there. Building so leaves no attestation; infc worker build does.
+
+    \b
+    Examples:
+      infc worker trtexec --job jobs/5f1c... --tensorrt 10.3.0
+    """
+    import shlex
+
+    from infc.build.job_folder import WORKER_KINDS, open_job
+    from infc.build.trtexec import trtexec_command
+    from infc.diag import Diagnostic
+
+    opened, problems = open_job(job if job.is_dir() else job.parent)
+    if opened is None:
+        _show(problems)
+        return SPEC_INVALID
+    if opened.job.kind not in WORKER_KINDS:
+        raise click.UsageError(f"{job.as_posix()} is a job for {opened.job.kind}, which trtexec does not build")
+    found = trtexec_command(opened.job, version)
+    if isinstance(found, Diagnostic):
+        _show((found,))
+        return FAILURE
+    click.echo(shlex.join(found))
+    return OK
+
+
 def _show(diagnostics: tuple[Diagnostic, ...]) -> None:
     if not diagnostics:
         return
