@@ -35,6 +35,17 @@ def test_the_command_is_ready_for_a_shell(tmp_path: Path) -> None:
     assert shlex.split(out)[:3] == ["trtexec", "--onnx=model.onnx", "--saveEngine=model.plan"]
 
 
+def test_a_jetpack_names_its_tensorrt(tmp_path: Path) -> None:
+    """JetPack 6.2 brings TensorRT 10.3, which has the DLA; 7.2 brings one without."""
+    folder = str(job(tmp_path / "job", BuildOptions(dla_core=0)))
+    code, out, _ = run("--job", folder, "--jetpack", "6.2.1")
+    assert code == 0
+    assert "--useDLACore=0" in out
+    code, _, err = run("--job", folder, "--jetpack", "7.2")
+    assert code == 1
+    assert "TensorRT 10.16" in err
+
+
 def test_an_option_that_the_version_lacks_is_told(tmp_path: Path) -> None:
     """TensorRT 11.2 has no DLA."""
     code, out, err = run("--job", str(job(tmp_path / "job", BuildOptions(dla_core=0))), "--tensorrt", "11.2.1")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Sequence
 
-from infc.build.libraries import LIBRARIES
+from infc.build.libraries import CAPABILITY_OF_TYPE, LIBRARIES
 from infc.diag import Diagnostic
 from infc.ir.engine import BuildRequest
 
@@ -109,7 +109,7 @@ def _hardware_types(request: BuildRequest, match: re.Match[str]) -> Diagnostic:
     return Diagnostic(
         id="build-precision-unsupported",
         message=f"{request.hardware_id} has no {' or '.join(types)} hardware ({match['targets'].strip()})",
-        notes=("BF16 and INT4 need SM 8.0 or newer, FP8 SM 8.9, FP4 SM 10.0",),
+        notes=(", ".join(f"{name} needs SM {since} or newer" for name, since in CAPABILITY_OF_TYPE.items()),),
         help="allow fp16 or int8 in constraints.precision",
     )
 

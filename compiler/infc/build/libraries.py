@@ -66,6 +66,13 @@ class TensorRTLibrary:
         return next((entry for entry in self.versions if entry.at_least <= number < entry.below), None)
 
 
+CAPABILITY_OF_TYPE: Mapping[str, str] = {"BF16": "8.0", "INT4": "8.0", "FP8": "8.9", "FP4": "10.0"}
+"""The first compute capability whose hardware computes in a type; older types are everywhere that TensorRT runs.
+Source: support matrices of TensorRT and TensorRT-RTX; FP8 and BF16 as TensorRT-RTX 1.7 answers."""
+
+JETPACK_VERSIONS: Mapping[str, str] = {"6.1": "10.3.0", "6.2": "10.3.0", "7.0": "10.13", "7.1": "10.13", "7.2": "10.16"}
+"""The TensorRT that a JetPack release brings. JetPack 7.2.2 can take 11.4.1 beside it (the SBSA package)."""
+
 _SWITCHES = {
     "is_version_compatible": "VERSION_COMPATIBLE",
     "is_weight_streaming": "WEIGHT_STREAMING",

@@ -113,11 +113,9 @@ def probe(format: str) -> int:
     "--job", "job", required=True, metavar="JOB", type=click.Path(path_type=Path),
     help="The job.json of a TensorRT job folder, or the folder.",
 )  # fmt: skip
-@click.option(
-    "--tensorrt", "version", required=True, metavar="VERSION",
-    help="The exact version there, as trtexec --help shows it.",
-)  # fmt: skip
-def trtexec(job: Path, version: str) -> int:
+@click.option("--tensorrt", "version", metavar="VERSION", help="The version there, as trtexec --help shows it.")
+@click.option("--jetpack", "jetpack", metavar="RELEASE", help="The JetPack there, in place of --tensorrt, such as 6.2.")
+def trtexec(job: Path, version: str | None, jetpack: str | None) -> int:
     r"""Print the trtexec command that builds a job's engine, for a machine where nothing of infc can run.
 
     The command is for a shell in the job's folder. It has the options of that version: an option of the job that the
@@ -126,13 +124,20 @@ def trtexec(job: Path, version: str) -> int:
     \b
     Examples:
       infc worker trtexec --job jobs/5f1c... --tensorrt 10.3.0
+      infc worker trtexec --job jobs/5f1c... --jetpack 6.2
     """
     import shlex
 
     from infc.build.job_folder import WORKER_KINDS, open_job
+    from infc.build.libraries import JETPACK_VERSIONS
     from infc.build.trtexec import trtexec_command
     from infc.diag import Diagnostic
 
+    if (version is None) is (jetpack is None):
+        raise click.UsageError("name one of --tensorrt and --jetpack")
+    version = version or JETPACK_VERSIONS.get(".".join(str(jetpack).split(".")[:2]))
+    if version is None:
+        raise click.UsageError(f"infc knows JetPack {', '.join(JETPACK_VERSIONS)}, not {jetpack}: name --tensorrt")
     opened, problems = open_job(job if job.is_dir() else job.parent)
     if opened is None:
         _show(problems)
