@@ -18,22 +18,14 @@ from infc.ir.precision import Precision
 from infc.lower import graph as g
 from infc.lower.passes import PassContext
 from infc.lower.qdq import FP16_MAX, FP16_TINY, fp16_ceiling
-from infc.lower.ranges import activation_peaks
+from infc.lower.ranges import SENTINEL, activation_peaks
+from infc.lower.regions import region_notes
+from infc.lower.unsafe import mask_thresholds, unsafe_operators
 
-SENTINEL = 1e30
 HEADROOM = 0.5
+MASK = FP16_MAX / 2
+"""Where masks saturate: the sum of two is still finite, and its exponential still zero."""
 
-KEPT_OPS: Mapping[str, str] = {
-    "NonMaxSuppression": "takes FP32 only",
-    "RandomNormal": "makes FP32 only",
-    "RandomUniform": "makes FP32 only",
-    "RandomNormalLike": "makes the source's type",
-    "RandomUniformLike": "makes the source's type",
-    "Multinomial": "samples from FP32 probabilities",
-    "CumSum": "accumulates rounding errors over its axis",
-    "Range": "steps are lost in 16 bits",
-    "EyeLike": "makes FP32 only",
-}
 _FP32_INPUTS: Mapping[str, frozenset[int]] = {"Resize": frozenset({1, 2}), "Upsample": frozenset({1})}
 _SCALED = ("QuantizeLinear", "DequantizeLinear")
 
@@ -60,6 +52,7 @@ class _Rewrite:
     low: _Format
     types: Mapping[str, int]
     weights: dict[str, TensorProto]
+    masks: frozenset[str]
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     added: dict[str, TensorProto] = field(default_factory=dict)
     in_fp32: dict[str, str] = field(default_factory=dict)
@@ -74,7 +67,8 @@ class _Rewrite:
         if name not in self.in_low:
             copy = f"{name}__{self.low.name}"
             if name in self.weights:
-                self.added[copy] = _rounded(self.weights[name], copy, self.low)
+                limit = MASK if name in self.masks else FP16_MAX
+                self.added[copy] = _rounded(self.weights[name], copy, self.low, limit)
             else:
                 self._cast(self.in_fp32.get(name, name), copy, self.low.onnx_type)
             self.in_low[name] = copy
@@ -114,7 +108,7 @@ def remainder_to_fp16(model: onnx.ModelProto, context: PassContext) -> tuple[onn
     if isinstance(result, Diagnostic):
         return result
     converted, report = result
-    return converted, PassReport(name="remainder-to-fp16", changed=report.changed, notes=report.notes)
+    return converted, PassReport(name="remainder-to-fp16", changed=report.changed, notes=report.notes, kept=report.kept)
 
 
 def _to_half(
@@ -124,8 +118,12 @@ def _to_half(
     if any(tensor.data_type == low.onnx_type for tensor in model.graph.initializer):
         return model, PassReport(name=name, changed=0, notes=("already converted",))
     model = g.copy(model)
-    kept = _kept_nodes(model, context, low)
-    rewrite = _Rewrite(low=low, types=g.element_types(model), weights=g.initializers(model.graph))
+    masks = mask_thresholds(model)
+    kept = _kept_nodes(model, context, low, masks)
+    notes = region_notes(model, kept, "FP32")
+    rewrite = _Rewrite(
+        low=low, types=g.element_types(model), weights=g.initializers(model.graph), masks=frozenset(masks)
+    )
     outputs = {value.name for value in model.graph.output}
     if low.onnx_type == TensorProto.FLOAT16:
         _round_scales(model, rewrite)
@@ -142,8 +140,7 @@ def _to_half(
             )
         )
     _assemble(model, rewrite)
-    notes = tuple(f"{node} stays FP32: {reason}" for node, reason in kept.items())
-    return model, PassReport(name=name, changed=changed, notes=notes)
+    return model, PassReport(name=name, changed=changed, notes=notes, kept=kept)
 
 
 def _append_kept(node: onnx.NodeProto, rewrite: _Rewrite) -> None:
@@ -187,11 +184,11 @@ def _retype_attributes(node: onnx.NodeProto, low: _Format) -> None:
             entry.t.CopyFrom(_rounded(entry.t, entry.t.name, low))
 
 
-def _rounded(tensor: TensorProto, name: str, low: _Format) -> TensorProto:
+def _rounded(tensor: TensorProto, name: str, low: _Format, limit: float = FP16_MAX) -> TensorProto:
     """The tensor in the low format: sentinels saturate, and a tiny positive scalar (an epsilon) never becomes zero."""
     values = numpy_helper.to_array(tensor).astype(np.float32)
     if low.onnx_type == TensorProto.FLOAT16:
-        values = np.where(np.isinf(values), values, np.clip(values, -FP16_MAX, FP16_MAX))
+        values = np.where(np.isinf(values), values, np.clip(values, -limit, limit))
         if values.size == 1 and 0 < abs(float(values.flat[0])) < FP16_TINY:
             values = np.sign(values) * np.float32(FP16_TINY)
     return numpy_helper.from_array(values.astype(low.numpy_type), name)
@@ -220,30 +217,31 @@ def _round_scales(model: onnx.ModelProto, rewrite: _Rewrite) -> None:
             stored.CopyFrom(numpy_helper.from_array(values, stored.name))
 
 
-def _kept_nodes(model: onnx.ModelProto, context: PassContext, low: _Format) -> dict[str, str]:
+def _kept_nodes(
+    model: onnx.ModelProto, context: PassContext, low: _Format, masks: Mapping[str, float]
+) -> dict[str, str]:
     """Operators that stay in FP32, with the reason, in graph order."""
+    is_fp16 = low.onnx_type == TensorProto.FLOAT16
     peaks: Mapping[str, float] = {}
-    if low.onnx_type == TensorProto.FLOAT16 and context.calibration is not None:
-        peaks = activation_peaks(model, context.calibration, context.profile.fixed_batch or 1)
-    weights = g.initializers(model.graph)
-    kept = {}
-    for node in model.graph.node:
-        reason = KEPT_OPS.get(node.op_type)
-        if node.domain not in g.STANDARD_DOMAINS:
-            reason = f"operator set {node.domain} is not ONNX's own"
-        if reason is None and low.onnx_type == TensorProto.FLOAT16:
-            reason = _range_reason(node, weights, peaks)
-        if reason is not None:
-            kept[node.name] = reason
-    return kept
+    if is_fp16 and context.calibration is not None:
+        peaks = activation_peaks(model, context.calibration, context.profile.fixed_batch or 1, masks)
+    kept = unsafe_operators(model, is_fp16=is_fp16, has_peaks=bool(peaks))
+    if is_fp16:
+        weights = g.initializers(model.graph)
+        for node in model.graph.node:
+            reason = _range_reason(node, weights, peaks, masks)
+            if reason is not None:
+                kept.setdefault(node.name, reason)
+        _keep_dequantized(model, kept)
+    return {node.name: kept[node.name] for node in model.graph.node if node.name in kept}
 
 
-def _range_reason(node: onnx.NodeProto, weights: Mapping[str, TensorProto], peaks: Mapping[str, float]) -> str | None:
-    if node.op_type in _SCALED:
-        return None
-    for name in node.input:
+def _range_reason(
+    node: onnx.NodeProto, weights: Mapping[str, TensorProto], peaks: Mapping[str, float], masks: Mapping[str, float]
+) -> str | None:
+    for name in node.input if node.op_type not in _SCALED else ():
         tensor = weights.get(name)
-        if tensor is None or tensor.data_type != TensorProto.FLOAT:
+        if tensor is None or tensor.data_type != TensorProto.FLOAT or name in masks:
             continue
         peak = _finite_peak(numpy_helper.to_array(tensor))
         if peak > FP16_MAX:
@@ -251,8 +249,20 @@ def _range_reason(node: onnx.NodeProto, weights: Mapping[str, TensorProto], peak
     for name in (*node.input, *node.output):
         peak = peaks.get(name, 0.0)
         if peak > FP16_MAX * HEADROOM:
-            return f"value {name} reaches {peak:.3g} in calibration, FP16 ends at {FP16_MAX:g}"
+            is_product = node.op_type in g.WEIGHTED_OPS
+            limit = " (SM 7.5 has no FP32 matrix product)" if is_product else ""
+            return f"value {name} reaches {peak:.3g} in calibration, FP16 ends at {FP16_MAX:g}{limit}"
     return None
+
+
+def _keep_dequantized(model: onnx.ModelProto, kept: dict[str, str]) -> None:
+    """Weights behind a DequantizeLinear come in FP32 where everything that reads them stays FP32."""
+    readers = g.consumers(model.graph)
+    for node in model.graph.node:
+        if node.op_type == "DequantizeLinear" and node.name not in kept:
+            reading = [reader.name for reader in readers.get(node.output[0], [])]
+            if reading and all(name in kept for name in reading):
+                kept[node.name] = kept[reading[0]]
 
 
 def _finite_peak(values: g.Array) -> float:

@@ -13,10 +13,13 @@ SAMPLES = 16
 SENTINEL = 1e30
 
 
-def activation_peaks(model: onnx.ModelProto, calibration: Calibration, batch_size: int) -> Mapping[str, float]:
+def activation_peaks(
+    model: onnx.ModelProto, calibration: Calibration, batch_size: int, masks: Mapping[str, float]
+) -> Mapping[str, float]:
     """The largest finite magnitude of every float activation over the first samples, `batch_size` samples at a time.
 
-    Magnitudes from 1e30 count as stand-ins for infinity (attention masks) and are left out.
+    Magnitudes from 1e30 count as stand-ins for infinity and are left out, and so are those from `masks` on for the
+    values that carry an attention mask.
     """
     import onnxruntime as ort
 
@@ -36,7 +39,7 @@ def activation_peaks(model: onnx.ModelProto, calibration: Calibration, batch_siz
         feeds = {name: values[index : index + batch_size] for name, values in calibration.inputs.items()}
         for name, value in zip(names, session.run(names, feeds), strict=True):
             magnitudes = np.abs(value)
-            numbers = magnitudes[magnitudes < SENTINEL]
+            numbers = magnitudes[magnitudes < masks.get(name, SENTINEL)]
             if numbers.size:
                 peaks[name] = max(peaks[name], float(numbers.max()))
     return peaks
