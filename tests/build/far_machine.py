@@ -1,7 +1,7 @@
 """A machine behind ssh, on loopback: Debian's sshd on a free port, logging in to a root of its own.
 
-The far side sees only a small Debian root (`INFC_CLEAN_ROOT`, made with mmdebstrap) or, without one, this system
-read-only with another home: nothing of infc, no virtual environment.
+The far side sees only a small Debian root with Python and TensorRT-RTX (`INFC_CLEAN_ROOT`, see docs/builders.md) or,
+without one, this system with another home, an empty environment and a Python that finds TensorRT-RTX and nothing else.
 """
 
 import getpass
@@ -10,10 +10,12 @@ import shlex
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import util
 from pathlib import Path
 
 import pytest
@@ -23,11 +25,12 @@ _PATHS = ("/usr/sbin/sshd", "/usr/local/sbin/sshd")
 
 @dataclass
 class FarMachine:
-    """The machine: `config` is an ssh configuration that reaches it as `far`, `home` its user's home, seen from here."""
+    """The machine: `config` is an ssh configuration that reaches it as `far`, `home` its user's home seen from here."""
 
     folder: Path
     home: Path
     port: int
+    python: str
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -38,7 +41,7 @@ class FarMachine:
     @property
     def address(self) -> str:
         """What a user gives to --builder."""
-        return f"ssh://far?config={self.config}"
+        return f"ssh://far?config={self.config}&python={self.python}"
 
     @property
     def jobs(self) -> Path:
@@ -47,12 +50,9 @@ class FarMachine:
 
     def start(self) -> None:
         """Start sshd and wait until it answers."""
-        self.process = subprocess.Popen(
-            [_sshd(), "-D", "-e", "-f", str(self.folder / "sshd_config")],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=(self.folder / "sshd.log").open("ab"),
-        )
+        command = [_sshd(), "-D", "-e", "-f", str(self.folder / "sshd_config")]
+        with (self.folder / "sshd.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
         end_s = time.monotonic() + 20
         while time.monotonic() < end_s:
             with socket.socket() as probe:
@@ -69,6 +69,12 @@ class FarMachine:
         self.process.wait()
         for pid in sessions.stdout.split():
             subprocess.run(["kill", "-9", pid], capture_output=True, check=False)
+
+    def processes(self, words: str) -> list[str]:
+        """Command lines of processes of this machine's jobs that hold these words."""
+        keys = [path.name for path in self.jobs.iterdir()] if self.jobs.exists() else []
+        shown = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout.splitlines()
+        return [line for line in shown if words in line and any(key in line for key in keys)]
 
     def change_host_key(self) -> None:
         """Show another host key from the next start on."""
@@ -94,12 +100,13 @@ def far_machine(folder: Path, root: Path | None) -> Iterator[FarMachine]:
     (folder / "authorized_keys").write_text((folder / "user_key.pub").read_text())
     host_key = " ".join((folder / "host_key.pub").read_text().split()[:2])
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
+    site = _site(folder / "site")
     entered = f"chroot {shlex.quote(str(root))} " if root else ""
     seen = "/home/builder" if root else str(home)
     enter = folder / "enter"
     enter.write_text(
         "#!/bin/sh\n"
-        f"exec {entered}/usr/bin/env -i HOME={shlex.quote(seen)} PATH=/usr/bin:/bin "
+        f"exec {entered}/usr/bin/env -i HOME={shlex.quote(seen)} PATH=/usr/bin:/bin {'' if root else site} "
         '/bin/sh -c "cd; $SSH_ORIGINAL_COMMAND"\n'
     )
     enter.chmod(0o755)
@@ -113,7 +120,8 @@ def far_machine(folder: Path, root: Path | None) -> Iterator[FarMachine]:
         f"  IdentityFile {folder}/user_key\n  IdentitiesOnly yes\n  UserKnownHostsFile {folder}/known_hosts\n"
         "  GlobalKnownHostsFile /dev/null\n"
     )
-    machine = FarMachine(folder=folder, home=home, port=port)
+    python = "python3" if root else str(Path(sys.executable).resolve())
+    machine = FarMachine(folder=folder, home=home, port=port, python=python)
     machine.start()
     try:
         yield machine
@@ -125,6 +133,17 @@ def clean_root() -> Path | None:
     """The small Debian root to log in to, if one was made and this user may enter it."""
     path = os.environ.get("INFC_CLEAN_ROOT")
     return Path(path) if path and os.getuid() == 0 else None
+
+
+def _site(folder: Path) -> str:
+    """A setting of PYTHONPATH with the packages of TensorRT-RTX and no others."""
+    folder.mkdir()
+    found = util.find_spec("tensorrt_rtx")
+    assert found is not None
+    assert found.origin is not None
+    for path in Path(found.origin).parents[1].glob("tensorrt_rtx*"):
+        (folder / path.name).symlink_to(path)
+    return f"PYTHONPATH={shlex.quote(str(folder))}"
 
 
 def _sshd() -> str:
