@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from infc.build import build, shape_ranges
 from infc.cli.calibrate import command as calibrate_command
+from infc.cli.compile import command as compile_command
 from infc.diag import Diagnostic
 from infc.ir.accuracy import Verdict
 from infc.ir.build_options import DEFAULT_BUILD_OPTIONS, BuildOptions
@@ -133,9 +134,9 @@ def check_gate(machine: Machine, precision: Precision) -> None:
     assert result.evidence.verdict is Verdict.PASS, result.diagnostics
 
 
-def check_calibration(machine: Machine, precision: Precision) -> dict[str, object]:
-    """Calibrates through the command line; the next plan then rests on measurements. Returns the profile's JSON."""
-    folder = machine.folder / "calibrated"
+def example_spec(machine: Machine, precision: Precision) -> Path:
+    """The example's spec for this machine's GPU, library and precision, in a workspace of its own."""
+    folder = machine.folder / "workspace"
     shutil.copytree(EXAMPLE, folder, ignore=shutil.ignore_patterns(".infc", "infc-profiles"), dirs_exist_ok=True)
     spec = folder / "fashion-mnist.infc.yaml"
     text = spec.read_text()
@@ -148,8 +149,26 @@ def check_calibration(machine: Machine, precision: Precision) -> dict[str, objec
     ):
         assert old in text
         text = text.replace(old, new)
-    spec.write_text(text)
-    arguments = [str(spec), "--hardware", machine.hardware.id, "--engine", machine.kind, "--budget", "3s"]
+    spec.write_text(f"{text}\nbuild: {{engine: {machine.kind}}}\n")
+    return spec
+
+
+def check_bundle(machine: Machine, precision: Precision) -> Path:
+    """Compiles the example for this GPU through the command line; returns the bundle, which holds its engine."""
+    spec = example_spec(machine, precision)
+    output = spec.parent / "dist"
+    arguments = [str(spec), "--output", str(output)]
+    result = CliRunner().invoke(compile_command, arguments, standalone_mode=False, catch_exceptions=False)
+    assert result.return_value == 0, result.output
+    bundle = next(path.parent for path in sorted(output.glob("*/validation.json")))
+    assert any((bundle / "model_repository" / "fashion-mnist" / "1").iterdir())
+    return bundle
+
+
+def check_calibration(machine: Machine, precision: Precision) -> dict[str, object]:
+    """Calibrates through the command line; the next plan then rests on measurements. Returns the profile's JSON."""
+    spec = example_spec(machine, precision)
+    arguments = [str(spec), "--hardware", machine.hardware.id, "--budget", "3s"]
     result = CliRunner().invoke(
         calibrate_command, [*arguments, "--format", "json"], standalone_mode=False, catch_exceptions=False
     )

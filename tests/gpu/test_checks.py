@@ -9,8 +9,10 @@ from infc.diag import Diagnostic
 from infc.ir.precision import Precision
 from infc.resolve.targets import load_catalogue
 from infc.validate.gpu import find_gpus
+from infc.validate.session import has_gpu
 
-from .checks import MODEL, Machine, check_answers, check_calibration, check_gate
+from .checks import MODEL, Machine, check_answers, check_bundle, check_calibration, check_gate
+from .rtx_probe import capability_mask, engine_for, loading_outcome
 from .stand_in import GpuCuda, Nvml, RuntimeTensorRT, machine_with_gpu
 
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
@@ -38,3 +40,23 @@ def test_calibration_is_checked(l4: Machine) -> None:
     """Measured, stored, planned with."""
     profile = check_calibration(l4, Precision.FP16)
     assert profile["hardware"] == "l4"
+
+
+@pytest.mark.slow
+def test_a_bundle_is_compiled_and_tested_on_the_device(l4: Machine) -> None:
+    """The engine in it was tested by the gate on the GPU; its backend comes with the runner of engines."""
+    bundle = check_bundle(l4, Precision.FP16)
+    assert (bundle / "backends" / "tensorrt_rtx" / "engine_runner.py").is_file()
+
+
+def test_tensorrt_rtx_is_asked_what_it_does_here() -> None:
+    """Its default engine is for six capabilities, one of them undocumented; without a GPU the present one is refused.
+
+    The real library answers, not a stand-in: on a GPU the same questions tell what works there.
+    """
+    plan = engine_for(None)
+    assert isinstance(plan, bytes)
+    assert capability_mask(plan) == 0x7E
+    if not has_gpu():
+        assert "Cuda Runtime" in str(engine_for("CURRENT"))
+        assert loading_outcome(plan).startswith("refused: ")

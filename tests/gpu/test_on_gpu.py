@@ -7,18 +7,23 @@ import importlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from infc.build.libraries import LIBRARIES
 from infc.diag import Diagnostic, ToolError
 from infc.ir.build_options import BuildOptions
 from infc.ir.engine import Engine
+from infc.ir.engine_kind import EngineKind
+from infc.ir.hardware import Hardware
 from infc.ir.precision import Precision
 from infc.perf import kernel_work, unsupported_reason
-from infc.validate.gpu import engine_session, engine_sessions
+from infc.validate.gpu import GpuDevice, engine_session, engine_sessions
 from infc.validate.gpu.nvml import nvml_reader
 
 from .checks import AGREEMENT, Machine, agreement, built, check_calibration, check_gate, images
+from .rtx_probe import engine_for, loading_outcome
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 Record = Callable[[str, object], None]
@@ -151,10 +156,15 @@ def test_calibration_is_what_the_next_plan_rests_on(
         assert usage["power_w"] is None or usage["power_w"] > 0.0
 
 
-@pytest.mark.parametrize("kind", ["onnxruntime_cuda", "onnxruntime_tensorrt"])
-def test_onnxruntime_on_the_gpu_answers_as_the_model_does(machine: Machine, kind: str, record_property: Record) -> None:
+ELSEWHERE: tuple[EngineKind, ...] = ("onnxruntime_cuda", "onnxruntime_tensorrt")
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_onnxruntime_on_the_gpu_answers_as_the_model_does(
+    kind: EngineKind, device: GpuDevice, hardware: Hardware, folder: Path, record_property: Record
+) -> None:
     """Where onnxruntime-gpu is installed: the providers run the same lowered model."""
-    provided = replace(machine, kind="onnxruntime_cuda" if kind == "onnxruntime_cuda" else "onnxruntime_tensorrt")
+    provided = Machine(device=device, hardware=hardware, kind=kind, folder=folder)
     engine = built(provided, Precision.FP16)
     if not isinstance(engine, Engine):
         pytest.skip(engine[-1].message)
@@ -166,11 +176,25 @@ def test_onnxruntime_on_the_gpu_answers_as_the_model_does(machine: Machine, kind
     assert share >= AGREEMENT[Precision.FP16]
 
 
-def test_a_torch_package_is_built_for_the_gpu(machine: Machine) -> None:
+def test_a_torch_package_is_built_for_the_gpu(device: GpuDevice, hardware: Hardware, folder: Path) -> None:
     """Where torch sees the GPU; its builder compares the answers with ONNX Runtime itself."""
     torch = pytest.importorskip("torch", reason="the extra `torch` is not installed")
     if not torch.cuda.is_available():
         pytest.skip("this torch sees no GPU")
-    engine = built(replace(machine, kind="torch_inductor"), Precision.FP16)
+    engine = built(Machine(device=device, hardware=hardware, kind="torch_inductor", folder=folder), Precision.FP16)
     assert isinstance(engine, Engine), engine
     assert engine.size_bytes > 0
+
+
+def test_what_tensorrt_rtx_does_on_a_gpu_outside_its_matrix(device: GpuDevice, record_property: Record) -> None:
+    """Hopper, for one: whether it builds for its own capability, and whether the default engine loads, is recorded."""
+    pytest.importorskip("tensorrt_rtx", reason="the extra `rtx` is not installed")
+    default, current = engine_for(None), engine_for("CURRENT")
+    assert isinstance(default, bytes), default
+    outcome = loading_outcome(default)
+    record_property("compute_capability", device.compute_capability)
+    record_property("engine_for_this_gpu", "built" if isinstance(current, bytes) else current)
+    record_property("default_engine", outcome)
+    if device.compute_capability in LIBRARIES["tensorrt_rtx"].capabilities and device.compute_capability != "7.5":
+        assert outcome == "loaded"
+        assert isinstance(current, bytes), current
