@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from infc.build.server_settings import GRAPH_LEVEL
+from infc.build.server_settings import ACCELERATOR, GRAPH_LEVEL
+from infc.build.torch_target import TORCH_CPU_LEVEL, TORCH_DEVICE, TORCH_FLOAT32, TORCH_VERSION
 from infc.ir.arrival import PoissonArrival
 from infc.ir.candidate import Candidate, DynamicBatching
 from infc.ir.engine import Engine, EngineFacts
@@ -120,7 +121,7 @@ def problem(model: ModelProfile | None = None, *, name: str = "lookup", peak_rps
             redundancy=1,
         ),
         objective="cost",
-        options=(HardwareOption(hardware=hardware(), price=None),),
+        options=tuple(HardwareOption(hardware=hardware(id), price=None) for id in ("cpu", "l4")),
         server="auto",
         measurements=(),
         evidence=(),
@@ -185,9 +186,24 @@ def estimate() -> Estimate:
     )
 
 
-def engine(path: Path, *, kind: EngineKind = "onnxruntime", precision: Precision = Precision.INT8) -> Engine:
-    """A built engine around an existing file."""
-    versions = {"onnxruntime": "1.31.1", "tensorrt_rtx": "1.7.1.116", "tensorrt": "10.5.0"}
+def settings_of(kind: EngineKind, precision: Precision, device: str) -> dict[str, str]:
+    """What a builder says of how the engine is to be served."""
+    if kind == "torch_inductor":
+        stated = {TORCH_VERSION: "2.13.0", TORCH_CPU_LEVEL: "x86-64-v3", TORCH_DEVICE: device}
+        return {**stated, TORCH_FLOAT32: "highest"}
+    if kind not in ("onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt"):
+        return {}
+    level = {GRAPH_LEVEL: "2" if precision is Precision.INT8 else "0"}
+    accelerator = {"precision_mode": precision.value.upper(), "trt_engine_cache_path": "/engine_cache"}
+    is_accelerated = kind == "onnxruntime_tensorrt"
+    return level | {ACCELERATOR + name: value for name, value in accelerator.items() if is_accelerated}
+
+
+def engine(
+    path: Path, *, kind: EngineKind = "onnxruntime", precision: Precision = Precision.INT8, device: str = "cpu"
+) -> Engine:
+    """A built engine around an existing file; `device` is torch's word for what a package runs on."""
+    versions = {"tensorrt_rtx": "1.7.1.116", "tensorrt": "10.5.0", "torch_inductor": "2.13.0+cpu"}
     return Engine(
         kind=kind,
         path=path,
@@ -200,7 +216,7 @@ def engine(path: Path, *, kind: EngineKind = "onnxruntime", precision: Precision
             activation_bytes=None,
             weight_bytes=None,
             layers=(),
-            toolchain={kind: versions[kind]},
-            settings={GRAPH_LEVEL: "2" if precision is Precision.INT8 else "0"} if kind == "onnxruntime" else {},
+            toolchain={kind: versions.get(kind, "1.31.1")},
+            settings=settings_of(kind, precision, device),
         ),
     )

@@ -22,7 +22,7 @@ from infc.emit.triton.comments import comment_lines
 from infc.ir.bundle import Bundle
 from infc.ir.candidate import DynamicBatching
 from infc.ir.engine import PendingEngine
-from infc.ir.engine_kind import EngineKind
+from infc.ir.engine_kind import ENGINE_KINDS, EngineKind
 from infc.ir.model_profile import ModelProfile, TensorSpec
 from infc.ir.precision import Precision
 from infc.validate.gpu import RUNNER_FILE
@@ -53,13 +53,13 @@ def bundle_of(
     batching: DynamicBatching | None = None,
     comments: tuple[str, ...] = (),
     precision: Precision = Precision.INT8,
+    device: str = "cuda",
 ) -> Bundle:
-    """The bundle of a sample plan."""
-    hardware = "cpu" if kind == "onnxruntime" else "l4"
+    """The bundle of a sample plan; `device` is torch's word for what a package runs on."""
+    hardware = "cpu" if kind == "onnxruntime" or device == "cpu" else "l4"
     plan = samples.plan(hardware_id=hardware, batching=batching, comments=comments, precision=precision)
-    bundle, problems = emit(
-        samples.problem(model), plan, samples.engine(file, kind=kind, precision=precision), plan_json=b"{}\n"
-    )
+    engine = samples.engine(file, kind=kind, precision=precision, device=device)
+    bundle, problems = emit(samples.problem(model), plan, engine, plan_json=b"{}\n")
     assert problems == ()
     assert bundle is not None
     return bundle
@@ -86,6 +86,9 @@ def parsed(bundle: Bundle) -> "ModelConfig":
         ("onnxruntime", "onnxruntime_onnx", "", "model.onnx", "KIND_CPU"),
         ("tensorrt", "tensorrt_plan", "", "model.plan", "KIND_GPU"),
         ("tensorrt_rtx", "", "tensorrt_rtx", "model.plan", "KIND_GPU"),
+        ("onnxruntime_cuda", "onnxruntime_onnx", "", "model.onnx", "KIND_GPU"),
+        ("onnxruntime_tensorrt", "onnxruntime_onnx", "", "model.onnx", "KIND_GPU"),
+        ("torch_inductor", "", "torch_inductor", "model.pt2", "KIND_GPU"),
     ],
 )
 def test_engine_kind_decides_platform_file_and_instances(
@@ -98,7 +101,9 @@ def test_engine_kind_decides_platform_file_and_instances(
     assert bundle.files[f"model_repository/lookup/1/{engine_file}"] == file
     assert [(g.count, g.Kind.Name(g.kind)) for g in config.instance_group] == [(2, group)]
     assert list(config.version_policy.specific.versions) == [1]
-    assert ("backends/tensorrt_rtx/model.py" in bundle.files) == (kind == "tensorrt_rtx")
+    own = [path for path in bundle.files if path.startswith("backends/") and path.endswith("/model.py")]
+    assert own == ([f"backends/{backend}/model.py"] if backend else [])
+    assert ("Dockerfile" in bundle.files) == bool(backend)
     assert bundle.files["plan.json"] == b"{}\n"
     assert list(bundle.files) == sorted(bundle.files)
 
@@ -235,7 +240,7 @@ def test_hostile_tensor_names_stay_data(file: Path) -> None:
 
 def test_launch_scripts_are_valid_shell(file: Path, tmp_path: Path) -> None:
     """`sh -n` accepts every variant."""
-    for kind in ("onnxruntime", "tensorrt", "tensorrt_rtx"):
+    for kind in ENGINE_KINDS:
         script = tmp_path / f"{kind}.sh"
         script.write_text(text(bundle_of(file, kind=kind), "launch.sh"))
         subprocess.run(["sh", "-n", str(script)], check=True)
@@ -244,11 +249,41 @@ def test_launch_scripts_are_valid_shell(file: Path, tmp_path: Path) -> None:
 def test_emitted_text_is_the_reviewed_one(file: Path, snapshot: SnapshotAssertion) -> None:
     """The exact bytes of every text file, for the reader of a diff."""
     comments = ("a queue delay of 500 us was simulated and made the p99 worse",)
-    for kind in ("onnxruntime", "tensorrt_rtx"):
-        bundle = bundle_of(file, kind=kind, comments=comments)
+    variants: tuple[tuple[EngineKind, Precision, str], ...] = (
+        ("onnxruntime", Precision.INT8, "cuda"),
+        ("tensorrt_rtx", Precision.INT8, "cuda"),
+        ("onnxruntime_cuda", Precision.FP16, "cuda"),
+        ("onnxruntime_tensorrt", Precision.INT8, "cuda"),
+        ("torch_inductor", Precision.FP32, "cpu"),
+    )
+    for kind, precision, device in variants:
+        bundle = bundle_of(file, kind=kind, comments=comments, precision=precision, device=device)
         for path in (CONFIG, "README.md", "launch.sh", "Dockerfile"):
             if path in bundle.files:
                 assert text(bundle, path) == snapshot(name=f"{kind} {path}")
+
+
+def test_onnx_runtime_on_a_gpu_says_which_provider_runs_it(file: Path) -> None:
+    """CUDA's provider needs no word; TensorRT's is an accelerator with its precision, profile and engine cache."""
+    cuda = parsed(bundle_of(file, kind="onnxruntime_cuda", precision=Precision.FP16))
+    assert not cuda.HasField("optimization")
+    assert not cuda.parameters
+    bundle = bundle_of(file, kind="onnxruntime_tensorrt")
+    (accelerator,) = parsed(bundle).optimization.execution_accelerators.gpu_execution_accelerator
+    assert accelerator.name == "tensorrt"
+    assert dict(accelerator.parameters) == {"precision_mode": "INT8", "trt_engine_cache_path": "/engine_cache"}
+    assert "--volume infc-engines-lookup:/engine_cache" in text(bundle, "launch.sh")
+
+
+def test_torch_package_says_what_it_was_compiled_for(file: Path) -> None:
+    """Version, device and processor flags are parameters that the backend checks; the plan decides CPU or GPU."""
+    for device, group in (("cpu", "KIND_CPU"), ("cuda", "KIND_GPU")):
+        config = parsed(bundle_of(file, kind="torch_inductor", precision=Precision.FP32, device=device))
+        parameters = {name: value.string_value for name, value in config.parameters.items()}
+        assert parameters["torch_version"] == "2.13.0"
+        assert parameters["device"] == device
+        assert "avx2" in parameters["cpu_flags"].split(",")
+        assert [g.Kind.Name(g.kind) for g in config.instance_group] == [group]
 
 
 def test_bytes_do_not_depend_on_the_environment(file: Path, tmp_path: Path) -> None:
@@ -259,7 +294,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from emit import samples
 from infc.emit.triton import emit
-for kind in ("onnxruntime", "tensorrt_rtx"):
+for kind in ("onnxruntime", "tensorrt_rtx", "torch_inductor"):
     bundle, _ = emit(samples.problem(), samples.plan(), samples.engine(Path(sys.argv[2]), kind=kind))
     for path, content in bundle.files.items():
         sys.stdout.buffer.write(path.encode() + b"\\n" + (content if isinstance(content, bytes) else b""))

@@ -64,11 +64,16 @@ def _flags() -> Collection[str]:
 
 
 def torch_parameters(engine: Engine) -> Mapping[str, str]:
-    """Parameters of config.pbtxt by which infc's backend checks that it may run the package, and sets torch."""
+    """Parameters of config.pbtxt by which infc's backend checks that it may run the package, and sets torch.
+
+    `cpu_flags` are the processor flags that the package's machine code needs.
+    """
     names = {
         TORCH_VERSION: "torch_version",
         TORCH_CPU_LEVEL: "cpu_level",
         TORCH_DEVICE: "device",
         TORCH_FLOAT32: "float32_matmul_precision",
     }
-    return {name: engine.facts.settings[setting] for setting, name in names.items()}
+    settings = engine.facts.settings
+    stated = {name: settings[setting] for setting, name in names.items()}
+    return {**stated, "cpu_flags": ",".join(level_named(settings[TORCH_CPU_LEVEL]).flags)}

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from infc.build.result import ENGINE_NAMES
 from infc.diag import Diagnostic, InternalError, Severity
 from infc.emit.release import TritonRelease, default_release
 from infc.emit.triton.comments import comment_header
 from infc.emit.triton.config import config_pbtxt
-from infc.emit.triton.settings import ENGINE_FILES, ModelSettings, model_settings
-from infc.emit.triton.texts import rtx_backend_files, text_files
+from infc.emit.triton.own_backends import own_backend_files
+from infc.emit.triton.settings import ModelSettings, model_settings
+from infc.emit.triton.texts import text_files
 from infc.ir.bundle import Bundle
 from infc.ir.engine import Engine, PendingEngine
 from infc.ir.plan import Plan
@@ -57,9 +59,8 @@ def emit(
         **text_files(problem, plan, engine, settings, release),
     }
     if isinstance(engine, Engine):
-        files[f"{repository}/1/{ENGINE_FILES[engine.kind]}"] = engine.path
-    if engine.kind == "tensorrt_rtx":
-        files |= rtx_backend_files(engine, release)
+        files[f"{repository}/1/{ENGINE_NAMES[engine.kind]}"] = engine.path
+    files |= own_backend_files(engine, release)
     if plan_json is not None:
         files["plan.json"] = plan_json
     files |= extra_files

@@ -58,15 +58,27 @@ def _settings_lines(problem: Problem, settings: ModelSettings) -> Iterator[str]:
             "delay, never refuse. It is here because any queue timeout turns Triton's batch prefetch off: a batch is "
             "then formed only when an instance is free, so late requests still join it (simulated: a lower tail)"
         )
-    device = "on the CPU" if settings.engine_kind == "onnxruntime" else "on each GPU of the server"
+    device = "on the CPU" if settings.is_cpu else "on each GPU of the server"
     yield f"- instance_group count {settings.instances} {device}: set by {slo} at {peak}"
     yield from _warmup_line(problem, settings)
-    for name, value in sorted(settings.parameters.items()):
-        yield f"- {name} {value}: what the plan counted on for each instance"
-    if settings.graph_level:
+    if settings.engine_kind == "torch_inductor":
+        if settings.parameters:
+            yield "- parameters: what the package was compiled for; the backend refuses another torch or processor"
+    else:
+        for name, value in sorted(settings.parameters.items()):
+            yield f"- {name} {value}: what the plan counted on for each instance"
+    if settings.accelerator:
         yield (
-            f"- optimization.graph.level {settings.graph_level}: the engine was optimised when it was built; rewriting "
-            "a quantised graph again can change its answers without an error"
+            "- execution_accelerators tensorrt: ONNX Runtime builds TensorRT engines for these shapes when the server "
+            "first starts, and keeps them in its engine cache"
+        )
+    if settings.graph_level:
+        who = (
+            "TensorRT fuses the graph itself" if settings.accelerator else "the engine was optimised when it was built"
+        )
+        yield (
+            f"- optimization.graph.level {settings.graph_level}: {who}; rewriting a quantised graph again can change "
+            "its answers without an error"
         )
 
 

@@ -1,9 +1,10 @@
 """config.pbtxt: the settings as Triton's own protobuf, in protobuf's text format, under a header of comments."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
+from infc.build.result import ENGINE_NAMES
 from infc.diag import ToolError
-from infc.emit.triton.settings import ENGINE_FILES, ModelSettings
+from infc.emit.triton.settings import ModelSettings
 from infc.emit.triton.tensors import TritonTensor
 
 if TYPE_CHECKING:
@@ -34,19 +35,27 @@ def model_config(settings: ModelSettings) -> "ModelConfig":
             config.platform = "tensorrt_plan"
         case "tensorrt_rtx":
             config.backend = "tensorrt_rtx"
-        case "onnxruntime":
+        case "onnxruntime" | "onnxruntime_cuda" | "onnxruntime_tensorrt":
             config.platform = "onnxruntime_onnx"
+        case "torch_inductor":
+            config.backend = "torch_inductor"
+        case _:
+            assert_never(settings.engine_kind)
     config.version_policy.specific.versions.append(1)
-    config.default_model_filename = ENGINE_FILES[settings.engine_kind]
+    config.default_model_filename = ENGINE_NAMES[settings.engine_kind]
     for source, target in ((settings.inputs, config.input), (settings.outputs, config.output)):
         for tensor in source:
             _fill_tensor(target.add(), tensor)
     group = config.instance_group.add(count=settings.instances)
-    group.kind = pb.ModelInstanceGroup.KIND_CPU if settings.engine_kind == "onnxruntime" else group.KIND_GPU
+    group.kind = group.KIND_CPU if settings.is_cpu else group.KIND_GPU
     _fill_batching(config, settings)
     _fill_warmup(config, settings)
     if settings.graph_level:
         config.optimization.graph.level = settings.graph_level
+    if settings.accelerator:
+        accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="tensorrt")
+        for name, value in sorted(settings.accelerator.items()):
+            accelerator.parameters[name] = value
     for name, value in sorted(settings.parameters.items()):
         config.parameters[name].string_value = value
     return config

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import assert_never
 
 from infc.build.server_settings import onnxruntime_settings
+from infc.build.torch_target import torch_parameters
 from infc.diag import Diagnostic, InternalError
 from infc.emit.triton.tensors import TritonTensor, triton_tensors
 from infc.emit.triton.warmup import WarmupSample, warmup_samples
@@ -13,11 +15,6 @@ from infc.ir.engine_kind import EngineKind
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
 
-ENGINE_FILES: Mapping[EngineKind, str] = {
-    "tensorrt": "model.plan",
-    "tensorrt_rtx": "model.plan",
-    "onnxruntime": "model.onnx",
-}
 QUEUE_TIMEOUT_NEVER_S = 10.0
 """A queue timeout that no request of a working server reaches; the action is DELAY, so that none is ever refused."""
 
@@ -30,11 +27,13 @@ class ModelSettings:
     """Choices of one model's config.pbtxt. `max_batch_size` 0: Triton does not batch, shapes are whole.
 
     `batching` is None where there is nothing to batch. `queue_timeout_us` is set where prefetch is turned off.
-    `parameters` and `graph_level` (0: the backend's default) are for ONNX Runtime on the CPU.
+    `parameters` are the backend's own; `graph_level` (0: the backend's default) and `accelerator`, the parameters of
+    the TensorRT execution provider, are for ONNX Runtime.
     """
 
     name: str
     engine_kind: EngineKind
+    is_cpu: bool
     max_batch_size: int
     inputs: tuple[TritonTensor, ...]
     outputs: tuple[TritonTensor, ...]
@@ -44,6 +43,7 @@ class ModelSettings:
     warmup: tuple[WarmupSample, ...]
     parameters: Mapping[str, str]
     graph_level: int
+    accelerator: Mapping[str, str]
 
 
 def model_settings(
@@ -60,12 +60,18 @@ def model_settings(
     chosen = candidate.batching
     has_batcher = is_batched and chosen.max_batch_size > 1
     sizes = (1, *chosen.preferred_batch_sizes, chosen.max_batch_size) if is_batched else (1,)
+    is_cpu = _is_cpu(problem, plan, engine.kind)
     runtime = None
-    if isinstance(engine, Engine) and engine.kind == "onnxruntime":
+    parameters: Mapping[str, str] = {}
+    if isinstance(engine, Engine) and engine.kind in ("onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt"):
         runtime = onnxruntime_settings(engine, threads=THREADS)
+        parameters = runtime.parameters if is_cpu else {}
+    if isinstance(engine, Engine) and engine.kind == "torch_inductor":
+        parameters = torch_parameters(engine)
     return ModelSettings(
         name=problem.name,
         engine_kind=engine.kind,
+        is_cpu=is_cpu,
         max_batch_size=chosen.max_batch_size if is_batched else 0,
         inputs=inputs,
         outputs=outputs,
@@ -73,9 +79,26 @@ def model_settings(
         queue_timeout_us=_queue_timeout_us(problem) if has_batcher and not chosen.has_prefetch else None,
         instances=candidate.instances_per_gpu,
         warmup=warmup_samples(inputs, sizes, problem.traffic.axes),
-        parameters=runtime.parameters if runtime else {},
+        parameters=parameters,
         graph_level=runtime.graph_level if runtime else 0,
+        accelerator=runtime.accelerator if runtime else {},
     ), ()
+
+
+def _is_cpu(problem: Problem, plan: Plan, kind: EngineKind) -> bool:
+    """Whether the engine runs on the CPU: ONNX Runtime's CPU provider always does, torch where it was planned."""
+    match kind:
+        case "onnxruntime":
+            return True
+        case "torch_inductor":
+            return any(
+                option.hardware.id == plan.candidate.hardware_id and option.hardware.kind == "cpu"
+                for option in problem.options
+            )
+        case "tensorrt" | "tensorrt_rtx" | "onnxruntime_cuda" | "onnxruntime_tensorrt":
+            return False
+        case _:
+            assert_never(kind)
 
 
 def _queue_timeout_us(problem: Problem) -> int:

@@ -1,26 +1,30 @@
-"""Text files of the bundle: how to start it, what it is, and the backend that Triton does not bring itself."""
+"""Text files of the bundle: how to start it, and what it is."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
+from infc.build.result import ENGINE_NAMES
+from infc.build.server_settings import ENGINE_CACHE
 from infc.emit.release import TritonRelease, triton_folder
 from infc.emit.templates import TemplateValue, render
-from infc.emit.triton.settings import ENGINE_FILES, ModelSettings
+from infc.emit.triton.own_backends import own_backend_of
+from infc.emit.triton.settings import ModelSettings
 from infc.emit.triton.tensors import TritonTensor
 from infc.ir.engine import Engine, PendingEngine
 from infc.ir.engine_kind import EngineKind
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
-from infc.validate.gpu import RUNNER_FILE
 
-_ENGINE_NAMES: Mapping[EngineKind, str] = {
+ENGINE_TITLES: Mapping[EngineKind, str] = {
     "tensorrt": "TensorRT",
     "tensorrt_rtx": "TensorRT-RTX",
     "onnxruntime": "ONNX Runtime",
+    "onnxruntime_cuda": "ONNX Runtime with its CUDA provider",
+    "onnxruntime_tensorrt": "ONNX Runtime with its TensorRT provider",
+    "torch_inductor": "torch.compile (AOTInductor)",
 }
+"""Kinds of engines in words."""
 # Source: the error that Triton's metrics registry allows for a quantile of a summary; tighter for the tail.
 _QUANTILE_ERRORS = ((0.99, 0.001), (0.9, 0.005), (0.0, 0.05))
-_CUDA_BINDINGS = "13.0.3"
 
 
 def text_files(
@@ -35,38 +39,27 @@ def text_files(
     }
 
 
-def rtx_backend_files(engine: Engine | PendingEngine, release: TritonRelease) -> dict[str, bytes | Path]:
-    """The backend `tensorrt_rtx` and the Dockerfile that installs what it needs."""
-    version = _rtx_version(engine)
-    values: dict[str, TemplateValue] = {
-        "container": release.container,
-        "tensorrt_rtx": f"tensorrt_rtx=={version}" if version else "tensorrt_rtx",
-        "cuda_bindings": f"cuda-bindings=={_CUDA_BINDINGS}",
-    }
-    backend = triton_folder() / "backends" / "tensorrt_rtx" / "model.py"
-    return {
-        "backends/tensorrt_rtx/model.py": backend.read_bytes(),
-        "backends/tensorrt_rtx/engine_runner.py": RUNNER_FILE.read_bytes(),
-        "Dockerfile": render(triton_folder() / "templates", "Dockerfile.j2", values),
-    }
-
-
 def _values(
     problem: Problem, plan: Plan, engine: Engine | PendingEngine, settings: ModelSettings, release: TritonRelease
 ) -> dict[str, TemplateValue]:
     candidate = plan.candidate
+    own = own_backend_of(engine.kind)
     quantiles = sorted({0.5, 0.95, 0.99, *(target.percentile / 100 for target in problem.latency)})
     return {
         "name": problem.name,
         "target": candidate.hardware_id,
         "precision": candidate.precision.value,
-        "engine_name": _ENGINE_NAMES[engine.kind],
-        "engine_file": f"model_repository/{problem.name}/1/{ENGINE_FILES[engine.kind]}",
+        "engine_name": ENGINE_TITLES[engine.kind],
+        "engine_file": f"model_repository/{problem.name}/1/{ENGINE_NAMES[engine.kind]}",
         "engine_key": engine.key,
         "pending_reason": engine.reason if isinstance(engine, PendingEngine) else None,
-        "is_cpu": engine.kind == "onnxruntime",
-        "is_rtx": engine.kind == "tensorrt_rtx",
-        "image": _image(engine, release),
+        "kind": engine.kind,
+        "is_cpu": settings.is_cpu,
+        "own_backend": own.title if own else None,
+        "driver_note": own.driver_note if own and not settings.is_cpu else None,
+        "engine_cache": f"infc-engines-{problem.name}" if settings.accelerator else None,
+        "engine_cache_path": ENGINE_CACHE,
+        "image": own.image(engine, release) if own else release.container,
         "release": release.release,
         "server_version": release.server_version,
         "quantiles": ",".join(f"{q:.6g}:{_quantile_error(q):g}" for q in quantiles),
@@ -89,17 +82,6 @@ def _values(
         "inputs": tuple(_tensor_row(tensor, settings) for tensor in settings.inputs),
         "outputs": tuple(_tensor_row(tensor, settings) for tensor in settings.outputs),
     }
-
-
-def _image(engine: Engine | PendingEngine, release: TritonRelease) -> str:
-    """The image that launch.sh starts: for TensorRT-RTX the one that it builds, named after both versions."""
-    if engine.kind != "tensorrt_rtx":
-        return release.container
-    return f"infc-triton-rtx:{release.release}-{_rtx_version(engine) or 'latest'}"
-
-
-def _rtx_version(engine: Engine | PendingEngine) -> str:
-    return engine.facts.toolchain.get("tensorrt_rtx", "") if isinstance(engine, Engine) else ""
 
 
 def _quantile_error(quantile: float) -> float:
