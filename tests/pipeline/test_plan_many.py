@@ -4,7 +4,11 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,6 +130,38 @@ def test_processes_change_nothing(workspace: Path) -> None:
     assert plan(processes=2)[6].fragments.text == alone[0].fragments.text.replace("a: ", "e3: ").replace(
         "a.inf", "e3.inf"
     )
+
+
+def test_ctrl_c_ends_the_planning_processes(workspace: Path) -> None:
+    """One line, exit code 130, no process left: the planning processes have groups of their own and are ended."""
+    for number in range(40):
+        text = SPEC.format(limit="30ms", rate=f"{10 + number}/s", arrival="poisson", hardware="l4, t4")
+        Path(f"e{number}.infc.yaml").write_text(text, encoding="utf-8")
+    # Two cores, so that processes are used: `infc plan` starts one on each core.
+    script = (
+        "import sys; from infc.pipeline import plan_many; plan_many.cores = lambda: 2; "
+        "sys.argv = ['infc', 'plan', '.', '--no-cache']; from infc.cli import main; main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    workers: list[int] = []
+    end_s = time.monotonic() + 60
+    while len(workers) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < end_s
+        workers = children(process.pid)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "infc: interrupted, nothing was left half-written"
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+def children(parent: int) -> list[int]:
+    """The processes that a process started and that run Python by now."""
+    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(child) for child in listed if b"plan_worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 def touch(path: str) -> Callable[[], None]:
