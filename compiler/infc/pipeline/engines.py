@@ -7,7 +7,7 @@ from pathlib import Path
 from infc.build import build, builder_for, engine_key, shape_ranges, target_of
 from infc.build.builder import Builder, BuildTarget
 from infc.build.finished import finished_engine
-from infc.diag import Diagnostic, has_errors
+from infc.diag import Diagnostic, ToolError, has_errors
 from infc.emit.release import default_release
 from infc.ir.candidate import DynamicBatching
 from infc.ir.engine import BuildRequest, Engine, LoweredModel, PendingEngine
@@ -115,7 +115,17 @@ def planned_kind(choice: EngineChoice, hardware: Hardware, builder: Builder) -> 
             target = BuildTarget(
                 kind="tensorrt", hardware_id=hardware.id, compute_capability=hardware.compute_capability
             )
-            return "tensorrt" if kind == "tensorrt_rtx" and builder.refusal(target) is None else kind
+            return "tensorrt" if kind == "tensorrt_rtx" and _is_taken(builder, target) else kind
+
+
+def _is_taken(builder: Builder, target: BuildTarget) -> bool:
+    """Whether a builder makes such engines and has the tools for it."""
+    if builder.refusal(target) is not None:
+        return False
+    try:
+        return bool(builder.toolchain(target))
+    except ToolError:
+        return False
 
 
 def planned_hardware(problem: Problem, plan: Plan) -> Hardware:

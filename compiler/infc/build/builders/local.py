@@ -139,7 +139,9 @@ def ended_badly(opened: OpenJob, ended: Ended) -> Diagnostic:
             f"{opened.job.timeout_s:g} s and was ended",
             help="build on a faster or quieter machine, or with a lower build.optimization_level",
         )
-    return crashed(request_from_job(opened), ended.exit_code, ended.last_lines)
+    # The library runs in a child of the worker: the worker's 128 + n says that signal n ended it.
+    exit_code = 128 - ended.exit_code if 128 < ended.exit_code < 160 else ended.exit_code
+    return crashed(request_from_job(opened), exit_code, ended.last_lines)
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -22,6 +22,9 @@ _LONGEST_BACKOFF_S = 60.0
 _FINAL = frozenset({"build-pending", "builder-interrupted"})
 """Diagnostics that trying again cannot change."""
 
+_LASTING = frozenset({"builder-cannot", "build-needs-gpu", "build-capability-unsupported"})
+"""Refusals that waiting does not change: the machine has no such library or GPU."""
+
 
 @dataclass
 class _Load:
@@ -67,7 +70,7 @@ class BuilderPool:
     def refusal(self, target: BuildTarget) -> Diagnostic | None:
         """None when a builder can make such an engine now, or within the time to wait; else what each one says.
 
-        A run waits once for each target.
+        A run waits once for each target, and not where waiting changes nothing.
         """
         end_s = time.monotonic() + (0.0 if target in self._given_up else self._wait_s)
         is_told = False
@@ -75,7 +78,8 @@ class BuilderPool:
             refusals = [refusal for builder in self._builders if (refusal := _refusal(builder, target)) is not None]
             if len(refusals) < len(self._builders):
                 return None
-            left_s = end_s - time.monotonic()
+            is_hopeless = all(refusal.id in _LASTING for refusal in refusals)
+            left_s = 0.0 if is_hopeless else end_s - time.monotonic()
             if left_s <= 0 or not self._paused(min(_POLL_S, left_s)):
                 self._given_up.add(target)
                 return self._no_builder(target, refusals)
