@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check models bench bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
+.PHONY: demo test check gpu models bench bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -34,6 +34,20 @@ check: $(STAMP)  ## Before every commit: format, lint, types, layers, fast tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest --quiet -m 'not slow and not server'
+
+# Extras of `make gpu`; drop tensorrt where NVIDIA's wheels cannot be had. Without network: PIP_NO_INDEX=1 PIP_FIND_LINKS=wheels.
+GPU_EXTRAS ?= dev,server,rtx,gpu,tensorrt
+GPU_STAMP := $(VENV)/.installed-gpu
+
+$(GPU_STAMP): $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[$(GPU_EXTRAS)]'
+	@touch $@
+
+gpu:  ## On a machine with an NVIDIA GPU: its tests, the calibration of the examples, and a report in gpu-report/.
+	@for device in /dev/nvidia0 /dev/nvhost-gpu /dev/nvgpu/igpu0 /dev/dxg; do test -e $$device && exit 0; done; \
+	echo "make gpu: this machine has no NVIDIA GPU; nothing was run" >&2; exit 1
+	@$(MAKE) --no-print-directory $(GPU_STAMP)
+	$(BIN)/python benchmarks/gpu_report.py --output gpu-report
 
 models: $(STAMP)  ## Fetch and export the larger example models and their data (needs torch: minutes).
 	$(BIN)/python specs/fetch_models.py

@@ -23,6 +23,7 @@ import pytest
 from infc.validate import gpu, session
 from tests.emit.device_stand_in import Cuda, CudaError, IOutputAllocator, TensorIOMode, TensorLocation
 
+HAS_GPU = session.has_gpu()
 DTYPES = {"float": "FLOAT", "float16": "HALF", "int64": "INT64", "int32": "INT32", "bool": "BOOL"}
 NUMPY = {"FLOAT": np.float32, "HALF": np.float16, "INT64": np.int64, "INT32": np.int32, "BOOL": np.bool_}
 
@@ -309,7 +310,12 @@ class Nvml(ModuleType):
 def machine_with_gpu(
     patch: pytest.MonkeyPatch, cuda: GpuCuda, library: RuntimeTensorRT | None = None, nvml: Nvml | None = None
 ) -> Iterator[None]:
-    """Inside the block this machine has that GPU, and the packages that reach it."""
+    """Inside the block this machine has that GPU, and the packages that reach it.
+
+    Skips where there is a real one: half of infc would see the one, half the other.
+    """
+    if HAS_GPU:
+        pytest.skip("this machine has a real GPU, which tests/gpu uses")
     bindings = ModuleType("cuda.bindings")
     bindings.runtime = cuda  # type: ignore[attr-defined]
     modules: Mapping[str, ModuleType | None] = {
