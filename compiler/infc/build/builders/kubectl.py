@@ -11,6 +11,8 @@ from infc.diag import ToolError
 
 _TIMEOUT_S = 60.0
 _TRANSFER_S = 3600.0
+_COMING = frozenset({"ContainerCreating", "PodInitializing"})
+"""Reasons for which a container waits that need nothing but time: volumes are mounted, the image is pulled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,10 +156,11 @@ def pod_state(pod: Mapping[str, Any]) -> PodState:
     else:
         words = f"on node {node}"
     phase = status.get("phase", "Pending")
+    is_coming = node is not None and all(state.get("reason") in _COMING for state in waiting)
     return PodState(
         name=pod["metadata"]["name"],
         phase=phase,
         is_ready=conditions.get("Ready", {}).get("status") == "True",
-        is_held_up=phase == "Pending",
+        is_held_up=phase == "Pending" and not is_coming,
         words=words,
     )
