@@ -3,7 +3,14 @@
 from pathlib import Path
 
 from infc.build.server_settings import ACCELERATOR, GRAPH_LEVEL
-from infc.build.torch_target import TORCH_CPU_LEVEL, TORCH_DEVICE, TORCH_FLOAT32, TORCH_VERSION
+from infc.build.torch_target import (
+    TORCH_CPU_LEVEL,
+    TORCH_DEVICE,
+    TORCH_FLOAT32,
+    TORCH_INPUTS,
+    TORCH_OUTPUTS,
+    TORCH_VERSION,
+)
 from infc.ir.arrival import PoissonArrival
 from infc.ir.candidate import Candidate, DynamicBatching
 from infc.ir.engine import Engine, EngineFacts
@@ -190,7 +197,7 @@ def settings_of(kind: EngineKind, precision: Precision, device: str) -> dict[str
     """What a builder says of how the engine is to be served."""
     if kind == "torch_inductor":
         stated = {TORCH_VERSION: "2.13.0", TORCH_CPU_LEVEL: "x86-64-v3", TORCH_DEVICE: device}
-        return {**stated, TORCH_FLOAT32: "highest"}
+        return {**stated, TORCH_FLOAT32: "highest", TORCH_INPUTS: '["ids"]', TORCH_OUTPUTS: '["scores"]'}
     if kind not in ("onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt"):
         return {}
     level = {GRAPH_LEVEL: "2" if precision is Precision.INT8 else "0"}

@@ -61,6 +61,7 @@ def contract(
             digest="sha256:" + "0" * 64,
             precision=Precision.FP16 if is_gpu else Precision.FP32,
             engine_kind="tensorrt" if is_gpu else "onnxruntime",
+            is_cpu=not is_gpu,
             hardware_id="l4" if is_gpu else "cpu",
             inputs=(ids,) if is_gpu else (image,),
             batch_axis="batch",

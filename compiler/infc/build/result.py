@@ -5,7 +5,6 @@ The layout of such a folder is that of an entry of the engine cache.
 
 import hashlib
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,17 +23,8 @@ from infc.build.key import job_key
 from infc.build.plan_header import HEADER_BYTES, header_problem
 from infc.build.toolchain import MACHINE, TOOLS
 from infc.diag import Diagnostic
-from infc.ir.engine_kind import EngineKind
+from infc.ir.engine_kind import ENGINE_NAMES
 from infc.ir.job import Attestation, BuildEnvironment, BuildJob
-
-ENGINE_NAMES: Mapping[EngineKind, str] = {
-    "tensorrt": "model.plan",
-    "tensorrt_rtx": "model.plan",
-    "onnxruntime": "model.onnx",
-    "onnxruntime_cuda": "model.onnx",
-    "onnxruntime_tensorrt": "model.onnx",
-    "torch_inductor": "model.pt2",
-}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,9 @@ TORCH_VERSION = "torch.version"
 TORCH_CPU_LEVEL = "torch.cpu_level"
 TORCH_DEVICE = "torch.device"
 TORCH_FLOAT32 = "torch.float32_matmul_precision"
-"""Settings of a package among the facts of its engine."""
+TORCH_INPUTS = "torch.inputs"
+TORCH_OUTPUTS = "torch.outputs"
+"""Settings of a package among the facts of its engine; the tensors are JSON lists of names, in the package's order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ def cpu_level(flags: Collection[str] | None = None) -> CpuLevel | None:
     >>> cpu_level({"avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"}).name
     'x86-64-v3'
     """
-    found = _flags() if flags is None else flags
+    found = cpu_flags() if flags is None else flags
     return next((level for level in LEVELS if all(flag in found for flag in level.flags)), None)
 
 
@@ -53,7 +55,8 @@ def level_named(name: str) -> CpuLevel:
     return {level.name: level for level in LEVELS}[name]
 
 
-def _flags() -> Collection[str]:
+def cpu_flags() -> Collection[str]:
+    """What this machine's first processor can do, as Linux names it; nothing where it is not x86-64 or not Linux."""
     if platform.machine() not in ("x86_64", "AMD64"):
         return ()
     try:
@@ -73,6 +76,8 @@ def torch_parameters(engine: Engine) -> Mapping[str, str]:
         TORCH_CPU_LEVEL: "cpu_level",
         TORCH_DEVICE: "device",
         TORCH_FLOAT32: "float32_matmul_precision",
+        TORCH_INPUTS: "inputs",
+        TORCH_OUTPUTS: "outputs",
     }
     settings = engine.facts.settings
     stated = {name: settings[setting] for setting, name in names.items()}

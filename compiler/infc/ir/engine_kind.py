@@ -1,5 +1,6 @@
 """The kinds of engines, apart from the engines: a plan and a lock name kinds without ever holding an engine."""
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias, get_args
 
 EngineKind: TypeAlias = Literal[
@@ -12,3 +13,13 @@ EngineChoice: TypeAlias = Literal["auto", "tensorrt", "tensorrt_rtx", "onnxrunti
 """What `build.engine` of a spec may say: which runtime; the kind follows from the device."""
 
 ENGINE_KINDS: tuple[EngineKind, ...] = get_args(EngineKind)
+
+ENGINE_NAMES: Mapping[EngineKind, str] = {
+    "tensorrt": "model.plan",
+    "tensorrt_rtx": "model.plan",
+    "onnxruntime": "model.onnx",
+    "onnxruntime_cuda": "model.onnx",
+    "onnxruntime_tensorrt": "model.onnx",
+    "torch_inductor": "model.pt2",
+}
+"""What an engine's file is called, in the cache, in a builder's result and in a model repository."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 from infc.diag import Diagnostic, Span
 from infc.ir.accuracy import Verdict
 from infc.ir.candidate import ServerName
-from infc.ir.engine_kind import EngineKind
+from infc.ir.engine_kind import ENGINE_KINDS, EngineKind
 from infc.ir.interval import Basis
 from infc.ir.precision import Precision
 from infc.lock.table import Table, TableError
@@ -28,11 +28,7 @@ from infc.lock.values import (
 E = TypeVar("E", bound=Enum)
 T = TypeVar("T")
 SERVERS: Mapping[str, ServerName] = {"triton": "triton", "vllm": "vllm", "jetson": "jetson"}
-ENGINE_KINDS: Mapping[str, EngineKind] = {
-    "tensorrt": "tensorrt",
-    "tensorrt_rtx": "tensorrt_rtx",
-    "onnxruntime": "onnxruntime",
-}
+KINDS: Mapping[str, EngineKind] = {kind: kind for kind in ENGINE_KINDS}
 _AT_LINE = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)")
 _ARTIFACT = re.compile(r"^\s*\[\[\s*artifact\s*\]\]")
@@ -172,7 +168,7 @@ def _accuracy(table: Table) -> LockedAccuracy:
 
 def _engine(table: Table) -> LockedEngine:
     engine = LockedEngine(
-        kind=_one_of(ENGINE_KINDS, table, "kind"),
+        kind=_one_of(KINDS, table, "kind"),
         inputs=table.text("inputs"),
         key=table.optional_text("key"),
         file=_relative(table.text("file"), "file"),

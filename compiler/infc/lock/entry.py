@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from infc.diag import InternalError
 from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
-from infc.ir.engine_kind import EngineKind
+from infc.ir.engine_kind import ENGINE_NAMES, EngineKind
 from infc.ir.estimate import Estimate
 from infc.ir.plan import Plan
 from infc.lock.document import lock_from_text
@@ -47,7 +47,7 @@ def entry_from(
     from infc.ir.engine import Engine, PendingEngine
 
     file = engine_file(bundle.name, engine.kind)
-    is_repeatable = engine.kind == "onnxruntime"
+    is_repeatable = engine.kind in ("onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt")
     entry = LockEntry(
         name=bundle.name,
         target=bundle.target,
@@ -80,7 +80,7 @@ def as_written(entry: LockEntry) -> LockEntry:
 
 def engine_file(name: str, kind: EngineKind) -> str:
     """Where the engine lies in its bundle."""
-    return f"model_repository/{name}/1/{'model.onnx' if kind == 'onnxruntime' else 'model.plan'}"
+    return f"model_repository/{name}/1/{ENGINE_NAMES[kind]}"
 
 
 def locked_choice(candidate: Candidate) -> LockedChoice:

@@ -1,10 +1,11 @@
 """The JSON Schema of infc.lock, as TOML parses it."""
 
 from infc.ir.accuracy import Verdict
+from infc.ir.engine_kind import ENGINE_KINDS
 from infc.ir.interval import Basis
 from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
-from infc.lock.document import ENGINE_KINDS, SERVERS
+from infc.lock.document import SERVERS
 from infc.lock.values import VERSION
 
 _TEXT: dict[str, object] = {"type": "string"}

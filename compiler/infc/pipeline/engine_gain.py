@@ -37,9 +37,10 @@ REFUSALS = ("build-precision-ignored", "build-precision-unsupported")
 def known_engines(problem: Problem, plan: Plan, engine: Engine | None, shop: "Workshop") -> tuple[EngineEvidence, ...]:
     """All that is known of engines of the model now that one was built for a plan; what is new is stored.
 
-    Engines whose builder states no memory (ONNX Runtime) leave no evidence. A locked compile stores nothing.
+    Engines whose builder states no memory (ONNX Runtime) leave no evidence. A locked compile stores nothing; where the
+    lock says that the engine is pending, it does not count what is learnt of it either.
     """
-    own = None if engine is None else evidence_from(problem, plan, engine)
+    own = None if engine is None or shop.keeps_pending else evidence_from(problem, plan, engine)
     if own is None:
         return problem.engines
     fresh = [own]
@@ -69,7 +70,7 @@ def with_refusal(
         model_digest=problem.model.digest,
         precision=plan.candidate.precision,
         recipe_digest=recipe_digest,
-        kind=planned_kind(problem.engine, hardware, shop.engines.builder),
+        kind=planned_kind(problem.engine, hardware, plan.candidate.precision, shop.engines.builder),
         compute_capability=hardware.compute_capability,
         max_batch_size=1,
         maximum_elements=0,

@@ -14,6 +14,7 @@ from infc.ir.engine import BuildRequest, Engine, LoweredModel, PendingEngine
 from infc.ir.engine_kind import EngineChoice, EngineKind
 from infc.ir.hardware import Hardware
 from infc.ir.plan import Plan
+from infc.ir.precision import Precision
 from infc.ir.problem import Problem
 from infc.spec import Workspace
 
@@ -88,7 +89,7 @@ def engine_request(problem: Problem, plan: Plan, lowered: LoweredModel, builder:
     batching = plan.candidate.batching
     assert isinstance(batching, DynamicBatching)  # noqa: S101 - ONNX models are served by Triton
     return BuildRequest(
-        kind=planned_kind(problem.engine, hardware, builder),
+        kind=planned_kind(problem.engine, hardware, plan.candidate.precision, builder),
         model=lowered,
         shapes=shape_ranges(problem.model, batching.max_batch_size, problem.traffic.axes),
         hardware_id=hardware.id,
@@ -97,25 +98,16 @@ def engine_request(problem: Problem, plan: Plan, lowered: LoweredModel, builder:
     )
 
 
-def planned_kind(choice: EngineChoice, hardware: Hardware, builder: Builder) -> EngineKind:
+def planned_kind(choice: EngineChoice, hardware: Hardware, precision: Precision, builder: Builder) -> EngineKind:
     """The kind of engine for a device: what the spec says, else TensorRT wherever the builder can make it.
 
     TensorRT-RTX, which builds without the GPU, is taken where nobody at hand has TensorRT on that device.
     """
-    is_cpu = hardware.kind == "cpu"
-    match choice:
-        case "tensorrt" | "tensorrt_rtx":
-            return choice
-        case "onnxruntime":
-            return "onnxruntime" if is_cpu else "onnxruntime_cuda"
-        case "torch":
-            return "torch_inductor"
-        case "auto":
-            kind = builder_for(hardware)
-            target = BuildTarget(
-                kind="tensorrt", hardware_id=hardware.id, compute_capability=hardware.compute_capability
-            )
-            return "tensorrt" if kind == "tensorrt_rtx" and _is_taken(builder, target) else kind
+    kind = builder_for(hardware, choice, precision)
+    if choice != "auto" or kind != "tensorrt_rtx":
+        return kind
+    target = BuildTarget(kind="tensorrt", hardware_id=hardware.id, compute_capability=hardware.compute_capability)
+    return "tensorrt" if _is_taken(builder, target) else kind
 
 
 def _is_taken(builder: Builder, target: BuildTarget) -> bool:

@@ -291,7 +291,7 @@ def _engine(problem: Problem, plan: Plan, inputs: InputDigests, old: LockEntry |
         return old.engine
     from infc.build import builder_for
 
-    kind = builder_for(_hardware(problem, plan))
+    kind = builder_for(_hardware(problem, plan), problem.engine, plan.candidate.precision)
     return LockedEngine(
         kind=kind, inputs=digest, key=None, file=engine_file(problem.name, kind), is_pending=True, toolchain={}
     )

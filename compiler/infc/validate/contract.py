@@ -25,13 +25,14 @@ class ServedModel:
     """The model that the server is asked for, and what it was made from. `digest` is that of the source model file.
 
     `inputs` are the model's own: where it has a `batch_axis`, their first dimension is the batch. `max_batch_size` 0:
-    not batched by the server.
+    not batched by the server. `is_cpu`: the engine runs on the CPU.
     """
 
     name: str
     digest: str
     precision: Precision
     engine_kind: EngineKind
+    is_cpu: bool
     hardware_id: str
     inputs: tuple[TensorSpec, ...]
     batch_axis: str | None
@@ -83,6 +84,7 @@ def contract_from(problem: Problem, plan: Plan, engine_kind: EngineKind) -> Vali
         digest=problem.model.digest,
         precision=candidate.precision,
         engine_kind=engine_kind,
+        is_cpu=any(o.hardware.id == candidate.hardware_id and o.hardware.kind == "cpu" for o in problem.options),
         hardware_id=candidate.hardware_id,
         inputs=problem.model.inputs,
         batch_axis=problem.model.batch_axis,

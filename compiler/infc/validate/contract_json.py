@@ -28,6 +28,7 @@ def to_json(contract: ValidationContract) -> bytes:
             "digest": model.digest,
             "precision": model.precision.value,
             "engine_kind": model.engine_kind,
+            "device": "cpu" if model.is_cpu else "gpu",
             "hardware_id": model.hardware_id,
             "inputs": [{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in model.inputs],
             "batch_axis": model.batch_axis,
@@ -74,6 +75,7 @@ def _contract(document: Mapping[str, Any]) -> ValidationContract:
             digest=str(model["digest"]),
             precision=Precision(model["precision"]),
             engine_kind=model["engine_kind"],
+            is_cpu=model["device"] == "cpu",
             hardware_id=str(model["hardware_id"]),
             inputs=tuple(
                 TensorSpec(name=str(t["name"]), dtype=str(t["dtype"]), shape=tuple(t["shape"])) for t in model["inputs"]

@@ -10,6 +10,7 @@ from infc.lower.arrays import Array
 from infc.validate.accuracy.inference import Session, open_session
 from infc.validate.gpu import GpuDevice, engine_sessions
 from infc.validate.gpu.session import has_no_session
+from infc.validate.torch_session import torch_session
 
 
 class Instance(Protocol):
@@ -49,6 +50,9 @@ def open_instances(
     Raises:
         ToolError: what runs the engine is not installed.
     """
+    if engine.kind == "torch_inductor":
+        index = 0 if device is None else device.index
+        return [torch_session(engine, index) for _ in range(count)]
     if device is not None:
         return engine_sessions(engine, count, device)
     if engine.kind != "onnxruntime":

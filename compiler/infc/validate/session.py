@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from infc.diag import ToolError
 from infc.ir.measurement import Measurement
-from infc.serve.backends import STAND_INS
+from infc.serve.backends import OWN_BACKENDS, SLEEPER, STAND_INS, TRITON_BACKENDS
 from infc.serve.triton import TritonServer
 from infc.validate.contract import CONTRACT_NAME, SAMPLES_NAME, ValidationContract
 from infc.validate.contract_json import from_json
@@ -169,13 +169,16 @@ def has_gpu() -> bool:
 def _require_servable(request: ValidationRequest, contract: ValidationContract) -> None:
     """Raise ToolError when the server that infc starts cannot run this bundle."""
     model, name = contract.model, request.bundle
-    is_gpu = model.engine_kind != "onnxruntime"
-    if request.is_rehearsal and not is_gpu:
+    if request.is_rehearsal and model.is_cpu:
         raise ToolError(
             f"{name} is for {contract.target}: it needs no rehearsal",
             help="leave --rehearse out: the bundle runs here as it is",
         )
-    if request.is_rehearsal or not is_gpu:
+    if request.is_rehearsal:
+        return
+    if not any((name / "model_repository" / model.name / "1").glob("*")):
+        raise ToolError(f"{name} holds no engine yet", help="build it (see its README), or use --rehearse")
+    if model.is_cpu:
         return
     if not has_gpu():
         raise ToolError(
@@ -183,22 +186,21 @@ def _require_servable(request: ValidationRequest, contract: ValidationContract) 
             help="--rehearse tests its scheduling here with the planned service times; "
             "--endpoint grpc://host:8001 tests a server that has the GPU",
         )
-    if model.engine_kind == "tensorrt":
+    if model.engine_kind not in OWN_BACKENDS:
         raise ToolError(
-            "the tritonserver that infc starts has no TensorRT backend",
+            f"the tritonserver that infc starts has no backend for {model.engine_kind} engines",
             help="start the bundle in Triton's container (its README says how) and give --endpoint grpc://host:8001",
         )
-    if not any((name / "model_repository" / model.name / "1").glob("*")):
-        raise ToolError(f"{name} holds no engine yet", help="build it (see its README), or use --rehearse")
 
 
 def _backends(request: ValidationRequest, contract: ValidationContract) -> Mapping[str, Path]:
-    """Backend folders by name: the bundle's own TensorRT-RTX backend when it runs for real."""
+    """Backend folders by name: the bundle's own backend when it runs for real, else one that keeps time."""
     kind = contract.model.engine_kind
-    if kind == "tensorrt_rtx" and not request.is_rehearsal:
+    if kind in OWN_BACKENDS and not request.is_rehearsal:
         return {kind: request.bundle / "backends" / kind}
-    name = "onnxruntime" if kind == "onnxruntime" else kind
-    return {name: STAND_INS[name]}
+    if request.is_rehearsal:
+        return {TRITON_BACKENDS[kind]: SLEEPER}
+    return {TRITON_BACKENDS[kind]: STAND_INS[TRITON_BACKENDS[kind]]}
 
 
 def wants_realtime(request: ValidationRequest) -> bool:

@@ -19,16 +19,17 @@ from infc.build.builders import porter
 from infc.build.builders.address import KubernetesAddress
 from infc.build.builders.devices import DeviceNames
 from infc.build.builders.kubectl import Kubectl, PodState
-from infc.build.builders.kubernetes_manifest import job_manifest, job_name, porter_manifest
+from infc.build.builders.kubernetes_manifest import PLACING_S, job_manifest, job_name, porter_manifest
 from infc.build.builders.local import interrupted
 from infc.build.builders.node import builds_for, device_problem, toolchain_from_probe
 from infc.build.content import file_digest
 from infc.build.job_folder import OpenJob
 from infc.build.job_json import JOB_NAME, LIBRARIES_NAME, RESULT_NAME
 from infc.build.libraries import LIBRARIES, libraries_json
-from infc.build.result import ENGINE_NAMES, attest
+from infc.build.result import attest
 from infc.build.worker_archive import WORKER_NAME, worker_archive
 from infc.diag import Diagnostic, ToolError
+from infc.ir.engine_kind import ENGINE_NAMES
 from infc.ir.job import Attestation, BuildJob
 
 _PORTER_SCRIPT = Path(porter.__file__)
@@ -50,7 +51,7 @@ class KubernetesBuilder:
         address: KubernetesAddress,
         devices: Mapping[str, DeviceNames],
         *,
-        wait_s: float = 300.0,
+        wait_s: float = PLACING_S,
         poll_s: float = 2.0,
     ) -> None:
         self.name = address.text

@@ -16,12 +16,13 @@ from infc.build.job_json import JOB_NAME
 from infc.build.local_machine import local_environment
 from infc.build.onnxruntime_engine import build_onnxruntime
 from infc.build.process import Ended, Processes
-from infc.build.result import ENGINE_NAMES, attest, write_result
+from infc.build.result import attest, write_result
 from infc.build.support import can_build
 from infc.build.toolchain import MACHINE, toolchain_for
 from infc.build.torch_engine import build_torch
 from infc.build.worker_archive import WORKER_NAME, write_worker
 from infc.diag import Diagnostic
+from infc.ir.engine_kind import ENGINE_NAMES
 from infc.ir.job import Attestation, BuildJob
 
 BUILT, UNACCEPTABLE, REFUSED, TIMED_OUT = 0, 2, 3, 124
@@ -102,7 +103,8 @@ class LocalBuilder:
             shutil.copyfile(opened.folder / JOB_NAME, private / JOB_NAME)
             _link_or_copy(opened.model, private / opened.job.model.name)
             write_worker(private)
-            command = [sys.executable, "-P", str(private / WORKER_NAME), "build", str(private), str(out)]
+            worker = [sys.executable, "-P", str(private / WORKER_NAME)]
+            command = [*worker, "build", "--with-parent", str(private), str(out)]
             if self._timing_cache is not None:
                 command += ["--timing-cache", str(self._timing_cache)]
             ended = self._processes.run(command, report)

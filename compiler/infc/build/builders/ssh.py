@@ -26,10 +26,11 @@ from infc.build.job_folder import OpenJob
 from infc.build.job_json import JOB_NAME, LIBRARIES_NAME, RESULT_NAME, environment_from_json
 from infc.build.libraries import LIBRARIES, libraries_json
 from infc.build.process import Ended
-from infc.build.result import ENGINE_NAMES, attest
+from infc.build.result import attest
 from infc.build.strict_json import FieldProblem, Fields
 from infc.build.toolchain import TOOLS
 from infc.diag import Diagnostic, DiagnosticError, ToolError
+from infc.ir.engine_kind import ENGINE_NAMES
 from infc.ir.job import Attestation, BuildEnvironment, BuildJob
 
 RECONNECTS = 4

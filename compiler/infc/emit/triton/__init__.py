@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from infc.build.result import ENGINE_NAMES
 from infc.diag import Diagnostic, InternalError, Severity
 from infc.emit.release import TritonRelease, default_release
 from infc.emit.triton.comments import comment_header
@@ -18,6 +17,7 @@ from infc.emit.triton.settings import ModelSettings, model_settings
 from infc.emit.triton.texts import text_files
 from infc.ir.bundle import Bundle
 from infc.ir.engine import Engine, PendingEngine
+from infc.ir.engine_kind import ENGINE_NAMES
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
 from infc.ir.spec.names import name_problem

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, assert_never
 
-from infc.build.result import ENGINE_NAMES
 from infc.diag import ToolError
 from infc.emit.triton.settings import ModelSettings
 from infc.emit.triton.tensors import TritonTensor
+from infc.ir.engine_kind import ENGINE_NAMES
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig

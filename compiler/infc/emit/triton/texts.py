@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from infc.build.result import ENGINE_NAMES
 from infc.build.server_settings import ENGINE_CACHE
 from infc.emit.release import TritonRelease, triton_folder
 from infc.emit.templates import TemplateValue, render
@@ -10,7 +9,7 @@ from infc.emit.triton.own_backends import own_backend_of
 from infc.emit.triton.settings import ModelSettings
 from infc.emit.triton.tensors import TritonTensor
 from infc.ir.engine import Engine, PendingEngine
-from infc.ir.engine_kind import EngineKind
+from infc.ir.engine_kind import ENGINE_NAMES, EngineKind
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
 

@@ -15,6 +15,7 @@ from infc.ir.engine_kind import EngineKind
 from infc.ir.precision import Precision
 from infc.lower.emulate import emulated, has_half_arithmetic
 from infc.validate.accuracy.inference import Session, open_session
+from infc.validate.torch_session import torch_session
 
 ON_GPU: tuple[EngineKind, ...] = ("tensorrt", "tensorrt_rtx")
 """Engines that `validate.gpu` runs where their GPU is."""
@@ -51,6 +52,12 @@ def runnable(subject: LoweredModel | Engine) -> Runnable | Diagnostic:
             words=words,
             open=lambda: open_session(subject.path, has_rewrites=has_rewrites, threads=0),
         )
+    if subject.kind == "torch_inductor":
+        try:
+            package = torch_session(subject)
+        except ToolError as error:
+            return _not_here(subject, str(error))
+        return Runnable(name=subject.kind, words=words, open=lambda: package)
     if subject.kind not in ON_GPU:
         return _not_here(subject, f"infc has no runner for {subject.kind} engines here")
     from infc.validate.gpu import engine_session

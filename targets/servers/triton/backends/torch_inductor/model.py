@@ -56,9 +56,10 @@ class TritonPythonModel:
         parameters = {name: value["string_value"] for name, value in config.get("parameters", {}).items()}
         self._check(parameters, args["model_instance_kind"])
         self.is_batched = config.get("max_batch_size", 0) > 0
-        self.names = [tensor["name"] for tensor in config["input"]]
-        self.types = [np.dtype(pb_utils.triton_string_to_numpy(tensor["data_type"])) for tensor in config["input"]]
-        self.outputs = [tensor["name"] for tensor in config["output"]]
+        types = {tensor["name"]: tensor["data_type"] for tensor in config["input"]}
+        # The package takes and gives tensors in an order of its own, without names.
+        self.names, self.outputs = json.loads(parameters["inputs"]), json.loads(parameters["outputs"])
+        self.types = [np.dtype(pb_utils.triton_string_to_numpy(types[name])) for name in self.names]
         self.scalar_outputs = {tensor["name"] for tensor in config["output"] if "reshape" in tensor}
         self.scalar_inputs = {tensor["name"] for tensor in config["input"] if "reshape" in tensor}
         index = int(args["model_instance_device_id"]) if parameters["device"] == "cuda" else -1
