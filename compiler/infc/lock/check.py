@@ -1,12 +1,15 @@
 """Whether the lock still follows from its inputs: offline, without planning, without model weights."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from infc.lock.values import InputDigests, Lock, LockEntry
 
 Status: TypeAlias = Literal["ok", "outdated", "stale", "missing", "orphan"]
+_SAY_PENDING = frozenset({"README.md", "launch.sh", "Dockerfile"})
+"""Files of a bundle that say that its engine is missing, or with what it was built."""
+
 FAILING: tuple[Status, ...] = ("stale", "missing", "orphan")
 
 
@@ -61,8 +64,8 @@ def check(lock: Lock, current: Iterable[CurrentArtifact], *, is_complete: bool) 
 def holds(locked: LockEntry, compiled: LockEntry) -> bool:
     """Whether a compile came to what is locked.
 
-    What the lock leaves open does not count: an engine that was pending, files that were not emitted yet, accuracy
-    that was not measured yet. Nor do advisory inputs.
+    What the lock leaves open does not count: an engine that was pending (its key counts, where it is known), files that
+    were not emitted yet, accuracy that was not measured yet. Nor do advisory inputs.
     """
     if locked.inputs.changed(compiled.inputs):
         return False
@@ -73,11 +76,21 @@ def holds(locked: LockEntry, compiled: LockEntry) -> bool:
         compiled.predicted,
     ):
         return False
-    if locked.accuracy not in (None, compiled.accuracy) or locked.files not in ({}, compiled.files):
+    if locked.accuracy not in (None, compiled.accuracy):
+        return False
+    was_pending = locked.engine.is_pending and not compiled.engine.is_pending
+    open_files = _SAY_PENDING if was_pending else frozenset()
+    if locked.files and _without(locked.files, open_files) != _without(compiled.files, open_files):
         return False
     if locked.engine.is_pending and locked.engine.key is None:
         return (locked.engine.kind, locked.engine.inputs) == (compiled.engine.kind, compiled.engine.inputs)
+    if was_pending:
+        return replace(locked.engine, is_pending=False, toolchain=compiled.engine.toolchain) == compiled.engine
     return locked.engine == compiled.engine
+
+
+def _without(files: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
+    return {path: digest for path, digest in files.items() if path not in names}
 
 
 def _status(lock: Lock, artifact: CurrentArtifact) -> EntryStatus:

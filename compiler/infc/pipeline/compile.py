@@ -264,6 +264,7 @@ def _workshop(
         builder=options.builder,
         build_timeout_s=options.build_timeout_s,
         promised_key=locked.engine.key if locked is not None and is_promised else None,
+        keeps_pending=locked is not None and options.is_locked and locked.engine.is_pending,
         announce=options.announce,
         progress=options.progress,
     )

@@ -55,7 +55,7 @@ class Workshop:
 
     `market` lists further hardware for relaxations, as `plan.solve` takes it. `is_read_only` leaves `infc-profiles/`
     alone: a locked compile must not change what it checks. `promised_key` is the key of an engine that the lock waits
-    for, or must hold.
+    for, or must hold; `keeps_pending` says that it must hold one that was pending.
     """
 
     loaded: LoadedSpec
@@ -66,6 +66,7 @@ class Workshop:
     builder: Builder
     build_timeout_s: float
     promised_key: str | None
+    keeps_pending: bool
     announce: Announce
     progress: ProgressBar
 

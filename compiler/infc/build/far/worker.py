@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from .files import FORMAT_VERSION, UnacceptableError, file_facts, read_object, write_atomically
-from .library import BUILT, REFUSED, inside_build
+from .library import BUILT, REFUSED, end_with_parent, inside_build
 from .machine import probe
 from .progress import say
 
@@ -62,6 +62,7 @@ def main(arguments: list[str]) -> int:
     build.add_argument("folder", type=Path)
     build.add_argument("out", type=Path)
     build.add_argument("--timing-cache", type=Path, default=None, help="folder of timing caches, kept between builds")
+    build.add_argument("--with-parent", action="store_true", help="end when the process that started this one ends")
     commands.add_parser("probe", help="say what this machine can build with, as JSON")
     inside = commands.add_parser("inside", help="used by build itself, in the folder that it made")
     inside.add_argument("--timing-cache", type=Path, default=None)
@@ -72,6 +73,8 @@ def main(arguments: list[str]) -> int:
             return BUILT
         if options.command == "inside":
             return inside_build(Path(), options.timing_cache)
+        if options.with_parent:
+            end_with_parent()
         return build_job(options.folder, options.out, options.timing_cache)
     except UnacceptableError as reason:
         print(reason, file=sys.stderr)
