@@ -108,6 +108,53 @@ def probe(format: str) -> int:
     return OK
 
 
+@command.command(name="manifest")
+@click.option(
+    "--job", "job", required=True, metavar="JOB", type=click.Path(path_type=Path),
+    help="The job.json of a TensorRT job folder, or the folder.",
+)  # fmt: skip
+@click.option("--builder", "builder", required=True, metavar="PLACE", help="k8s://[context/]namespace?image=..&pvc=..")
+def manifest(job: Path, builder: str) -> int:
+    r"""Print the Kubernetes Job that infc compile would create for a job; nothing is sent anywhere.
+
+    Its input is what infc copies to the claim first: the job's folder and the worker, as jobs/KEY.
+
+    \b
+    Examples:
+      infc worker manifest --job jobs/5f1c... --builder "k8s://builds?image=nvcr.io/nvidia/tensorrt:25.10-py3&pvc=infc"
+    """
+    import yaml
+
+    from infc.build.builder import BuildTarget
+    from infc.build.builders.address import AddressError, KubernetesAddress, parse_address
+    from infc.build.builders.devices import device_names
+    from infc.build.builders.kubernetes import KubernetesBuilder
+    from infc.build.builders.kubernetes_manifest import PLACING_S, job_manifest
+    from infc.build.job_folder import open_job
+    from infc.spec import find_workspace
+
+    try:
+        address = parse_address(builder)
+    except AddressError as error:
+        raise click.BadParameter(str(error), param_hint="--builder") from None
+    if not isinstance(address, KubernetesAddress):
+        raise click.BadParameter("only k8s:// builders have manifests", param_hint="--builder")
+    opened, problems = open_job(job if job.is_dir() else job.parent)
+    if opened is None:
+        _show(problems)
+        return SPEC_INVALID
+    asked = opened.job
+    devices = device_names(find_workspace(job).targets)
+    target = BuildTarget(kind=asked.kind, hardware_id=asked.hardware_id, compute_capability=asked.compute_capability)
+    refused = KubernetesBuilder(address, devices).refusal(target)
+    if refused is not None:
+        _show((refused,))
+        return FAILURE
+    document = job_manifest(address, asked, devices.get(asked.hardware_id), wait_s=PLACING_S)
+    click.echo(yaml.safe_dump(document, sort_keys=False), nl=False)
+    return OK
+
+
 @command.command(name="trtexec")
 @click.option(
     "--job", "job", required=True, metavar="JOB", type=click.Path(path_type=Path),

@@ -24,6 +24,9 @@ GPU = "nvidia.com/gpu"
 USER = 1000
 TRIES = 3
 KEPT_S = 3600
+PLACING_S = 300.0
+"""How long a Job may wait for a node unless the user says otherwise."""
+
 PORTER_S = 4 * 3600
 _FINAL_EXIT_CODES = [2, 3, 124]
 """The worker's own answers (not acceptable, refused, out of time): trying again would give them again."""
@@ -75,7 +78,7 @@ def job_manifest(address: KubernetesAddress, job: BuildJob, device: DeviceNames 
                     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                 ]
             },
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": {"labels": dict(labels)}, "spec": pod},
         },
     }
 
