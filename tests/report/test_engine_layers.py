@@ -41,8 +41,16 @@ def test_what_the_reader_should_know() -> None:
     ]
 
 
+def test_a_builder_that_tells_only_what_layers_write() -> None:
+    """ONNX Runtime names the type of a node's output."""
+    engine = facts(
+        layer((), "QLinearConv", "", "int8"), layer((), "QLinearConv", "", "int8"), layer((), "Cast", "", "f")
+    )
+    assert list(layers_sentences(engine)) == ["3 layers: 2 int8, 1 f"]
+
+
 def test_an_engine_without_layers_says_nothing() -> None:
-    """ONNX Runtime names none."""
+    """No row at all."""
     assert list(layers_sentences(facts())) == []
     assert engine_layers_html(facts()) == ""
 

@@ -45,8 +45,11 @@ def layers_sentences(facts: EngineFacts) -> Iterator[str]:
     if not summary.layers:
         return
     fused = f" for {summary.operators} operators of the model" if summary.operators else ""
-    types = ", ".join(f"{count} read {name}" for name, count in summary.read[:4])
-    yield f"{summary.layers} layers{fused}" + (f": {types}" if types else "")
+    types = [f"{count} read {name}" for name, count in summary.read[:4]]
+    if not types:
+        written = Counter(layer.dtype for layer in facts.layers if layer.dtype)
+        types = [f"{count} {name}" for name, count in written.most_common(4)]
+    yield f"{summary.layers} layers{fused}" + (f": {', '.join(types)}" if types else "")
     if summary.widening:
         narrow = "+".join(sorted({name for layer in summary.widening for name in _types(layer.input_dtype)}))
         count = len(summary.widening)
