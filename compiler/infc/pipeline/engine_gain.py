@@ -30,8 +30,8 @@ from infc.resolve.store import engine_identity, engine_name
 if TYPE_CHECKING:
     from infc.pipeline.settle import Workshop
 
-REFUSALS = ("build-precision-ignored", "build-precision-unsupported")
-"""Diagnostics with which a builder says that a precision does not exist for a model on a device."""
+REFUSALS = ("build-precision-ignored", "build-precision-unsupported", "lower-nothing-quantised")
+"""Diagnostics which say that a precision does not exist for a model on a device."""
 
 
 def known_engines(problem: Problem, plan: Plan, engine: Engine | None, shop: "Workshop") -> tuple[EngineEvidence, ...]:
