@@ -12,6 +12,7 @@ _OPTIONAL = (
     "onnx",
     "onnxruntime",
     "torch",
+    "cuda",
     "onnx_ir",
     "onnx_shape_inference",
     "tritonclient",

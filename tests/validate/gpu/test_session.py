@@ -1,5 +1,6 @@
 """Engines on a GPU, run against a stand-in for it: batches, contexts, times, errors, what is freed."""
 
+import doctest
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -213,3 +214,14 @@ def test_kinds_that_only_a_server_runs_are_told(gpu: RuntimeTensorRT, engine: En
     assert isinstance(found, Diagnostic)
     assert found.id == "gpu-engine-no-session"
     assert "--through triton" in str(found.help)
+
+
+def test_examples_of_the_runner_are_true(gpu: RuntimeTensorRT) -> None:
+    """Its pure functions do what their docstrings say."""
+    from infc.validate.gpu import engine_runner
+
+    failures, attempted = doctest.testmod(engine_runner)
+    assert attempted >= 2
+    assert failures == 0
+    with pytest.raises(ValueError, match="different shapes"):
+        engine_runner.batch_shape([(1, 2), (1, 3)])
