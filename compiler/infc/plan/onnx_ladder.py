@@ -14,10 +14,11 @@ from infc.ir.quantity import HOURS_PER_MONTH
 from infc.ir.service_time import ServiceTimeCurve
 from infc.perf import Unsupported, kernel_work, unsupported_reason
 from infc.perf.framework import framework_ratio
+from infc.plan.built import built_engines
 from infc.plan.capacity import needed_replicas, option_of
 from infc.plan.cost import usd_per_hour
 from infc.plan.energy import mean_rate_per_replica
-from infc.plan.evidence import QUANTISED, refusing_evidence
+from infc.plan.evidence import QUANTISED, kept_operators, refusing_evidence
 from infc.plan.ladder import Rung
 from infc.plan.load import LoadResult, loader_for
 from infc.plan.site import Setup, Site, planned_axes
@@ -154,6 +155,10 @@ class _Climber:
             return "the spec names no data to calibrate it with"
         if refusing_evidence(self._problem, self._option.hardware, lower) is not None:
             return "its accuracy was measured and does not hold"
+        label = self._site(lower).label
+        for rejection in self._plan.rejections:
+            if rejection.constraint in ("gain", "build") and rejection.candidate == label:
+                return f"it was compiled and gains nothing: {rejection.predicted}"
         if rung.usd_per_month is None or taken.usd_per_month is None or rung.usd_per_month >= taken.usd_per_month:
             return "it would need as many replicas, so that accuracy would be given up for nothing"
         saved = month_text(taken.usd_per_month - rung.usd_per_month)
@@ -174,14 +179,16 @@ class _Climber:
         return unsupported_reason(hardware, precision, self._work.classes)
 
     def _site(self, precision: Precision) -> Site:
+        kept = kept_operators(self._problem, self._option.hardware, precision)
         return Site(
             problem=self._problem,
             hardware=self._option.hardware,
             price=self._option.price,
             power_mode=self._plan.candidate.power_mode,
             precision=precision,
-            work=self._work,
+            work=kernel_work(self._problem.model, self._axes, kept) if kept else self._work,
             axes=self._axes,
+            engines=built_engines(self._problem, self._option.hardware, precision, self._axes),
         )
 
     def _carrying(self, site: Site, settings: Settings) -> int:
