@@ -19,6 +19,7 @@ from infc.diag import InternalError
 from infc.emit.release import triton_folder
 from infc.emit.triton import default_release, emit
 from infc.emit.triton.comments import comment_lines
+from infc.ir.build_options import BuildOptions
 from infc.ir.bundle import Bundle
 from infc.ir.candidate import DynamicBatching
 from infc.ir.engine import PendingEngine
@@ -199,6 +200,20 @@ def test_engine_of_another_tensorrt_is_warned_about(file: Path) -> None:
     (warning,) = emit(samples.problem(), samples.plan(), other)[1]
     assert warning.id == "emit-tensorrt-version"
     assert warning.severity.value == "warning"
+
+
+def test_a_version_compatible_engine_is_served_as_one(file: Path) -> None:
+    """Triton loads it only when it is told to, in its own version or a later one of the same major."""
+    problem = replace(samples.problem(), build_options=BuildOptions(is_version_compatible=True))
+    engine = samples.engine(file, kind="tensorrt")
+    bundle, problems = emit(problem, samples.plan(), engine)
+    assert bundle is not None
+    assert problems == ()
+    assert "--backend-config=tensorrt,version-compatible=true" in text(bundle, "launch.sh")
+    assert "brings the TensorRT runtime" in text(bundle, "README.md")
+    for version, is_served in (("10.0.1", True), ("10.99.0", False), ("11.4.1", False), ("9.3.0", False)):
+        built = replace(engine, facts=replace(engine.facts, toolchain={"tensorrt": version}))
+        assert (emit(problem, samples.plan(), built)[1] == ()) is is_served, version
 
 
 def test_pending_engine_leaves_everything_else(file: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from infc.build.far.options import version_number
 from infc.diag import Diagnostic, InternalError, Severity
 from infc.emit.release import TritonRelease, default_release
 from infc.emit.triton.comments import comment_header
@@ -65,16 +66,23 @@ def emit(
         files["plan.json"] = plan_json
     files |= extra_files
     bundle = Bundle(name=problem.name, target=plan.candidate.target, files=dict(sorted(files.items())))
-    return bundle, _version_warnings(engine, settings, release)
+    return bundle, _version_warnings(problem, engine, settings, release)
+
+
+def _loads_later(built: str, served: str) -> bool:
+    """Whether an engine that is version compatible loads in another TensorRT: a later one of the same major version."""
+    return version_number(built)[:1] == version_number(served)[:1] and version_number(built) < version_number(served)
 
 
 def _version_warnings(
-    engine: Engine | PendingEngine, settings: ModelSettings, release: TritonRelease
+    problem: Problem, engine: Engine | PendingEngine, settings: ModelSettings, release: TritonRelease
 ) -> tuple[Diagnostic, ...]:
     if settings.engine_kind != "tensorrt" or not isinstance(engine, Engine):
         return ()
     built = engine.facts.toolchain.get("tensorrt", "")
     if built.split(".")[:2] == release.tensorrt.split(".")[:2]:
+        return ()
+    if problem.build_options.is_version_compatible and _loads_later(built, release.tensorrt):
         return ()
     return (
         Diagnostic(

@@ -53,6 +53,7 @@ def _values(
         "engine_key": engine.key,
         "pending_reason": engine.reason if isinstance(engine, PendingEngine) else None,
         "kind": engine.kind,
+        "brings_its_runtime": engine.kind == "tensorrt" and problem.build_options.is_version_compatible,
         "is_cpu": settings.is_cpu,
         "own_backend": own.title if own else None,
         "driver_note": own.driver_note if own and not settings.is_cpu else None,
