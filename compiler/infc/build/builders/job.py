@@ -3,11 +3,13 @@
 What can only be built where its GPU is becomes a job; everything else is built on this machine.
 """
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from infc.build.builder import BuildTarget, Report
 from infc.build.builders.local import LocalBuilder
+from infc.build.cache import sweep_stale
 from infc.build.job_folder import open_job, write_job
 from infc.build.result import take_result
 from infc.diag import Diagnostic, Severity
@@ -56,6 +58,8 @@ class JobBuilder:
         if finished is not None:
             report(f"{place.as_posix()} holds a result")
             return finished
+        if self._folder.is_dir():
+            sweep_stale(self._folder, time.time())
         try:
             write_job(place, job, folder / job.model.name)
         except OSError as error:

@@ -113,7 +113,7 @@ class SshBuilder:
             problem = self._bring_to_end(opened, report)
         finally:
             if job.key in self._started:
-                report(f"{self.name}: ending the build of {job.key[:12]}")
+                report(f"ending the build of {job.key[:12]}")
                 self._connection.desk_last(["stop", job.key, self._me], _STOP_S)
                 self._started.discard(job.key)
         if self._connection.is_closed:
@@ -137,10 +137,10 @@ class SshBuilder:
             return self._failed(opened, ended, "")
         state = said[-1] if said else ""
         if state == "finished":
-            report(f"{self.name} has the result of {key[:12]} already")
+            report(f"the result of {key[:12]} is there already")
             return None
         if state == "running":
-            report(f"{self.name} builds {key[:12]} already: following it")
+            report(f"{key[:12]} is being built there already: following it")
         else:
             ended = self._sent(opened)
             if ended.exit_code == 0:
@@ -160,7 +160,7 @@ class SshBuilder:
                 self._started.discard(opened.job.key)
                 return None if ended.exit_code in (BUILT, REFUSED) else self._failed(opened, ended, "built")
             if attempt < RECONNECTS:
-                report(f"the connection to {self.name} was lost; connecting again")
+                report("the connection was lost; connecting again")
                 time.sleep(2.0**attempt)
         # The build goes on there: the next run fetches it.
         self._started.discard(opened.job.key)

@@ -4,6 +4,7 @@ The user's ssh configuration, keys and known_hosts decide; infc only adds that n
 connection may hang, and a private socket over which further commands go without logging in again.
 """
 
+import contextlib
 import hashlib
 import os
 import shlex
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -34,9 +36,10 @@ _SETTINGS = {
     "ClearAllForwardings": "yes",
     "LogLevel": "ERROR",
 }
+_PREFIX, _STALE_S = "infc-ssh-", 86400.0
 _FOLDER = '"${XDG_CACHE_HOME:-$HOME/.cache}/infc/tools/%s"'
 _UPLOAD = (
-    'umask 077; d=%s; f="$d/%s"; test -f "$f" && exit 0; mkdir -p "$d" && cat > "$f.$$" '
+    'umask 077; d=%s; f="$d/%s"; test -f "$f" && touch "$d" && exit 0; mkdir -p "$d" && cat > "$f.$$" '
     '&& test "$(wc -c < "$f.$$")" -eq %d && mv "$f.$$" "$f"'
 )
 _HAS_PYTHON = '%s -c "import sys; sys.exit(%d * (sys.version_info < (3, 8)))"'
@@ -165,5 +168,15 @@ class SshConnection:
         with self._guard:
             if self._folder is None:
                 short = "/tmp" if os.access("/tmp", os.W_OK) else None  # noqa: S108 - the folder itself is private
-                self._folder = Path(tempfile.mkdtemp(prefix="infc-ssh-", dir=short))
+                self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=short))
+                _sweep(self._folder.parent)
             return self._folder / "c"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the sockets of connections whose infc was killed a day ago."""
+    for entry in folder.glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError):
+            state = entry.lstat()
+            if state.st_uid == os.getuid() and time.time() - state.st_mtime > _STALE_S:
+                shutil.rmtree(entry, ignore_errors=True)

@@ -230,8 +230,9 @@ def write_ended(folder: Path, code: int) -> None:
 
 
 def sweep(root: Path) -> None:
-    """Remove jobs and results that nobody asked for in two weeks, and half-written jobs of a day ago."""
-    for entry in root.iterdir():
+    """Remove what nobody used in two weeks (jobs, results, old workers), and half-written jobs of a day ago."""
+    tools = root.parent / "tools"
+    for entry in (*root.iterdir(), *(tools.iterdir() if tools.is_dir() else ())):
         try:
             age_s = time.time() - entry.lstat().st_mtime
             limit_s = HALF_WRITTEN_S if entry.name.startswith(".put-") else KEPT_S
