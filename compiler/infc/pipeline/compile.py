@@ -32,7 +32,8 @@ from infc.pipeline.plan import (
     spec_path_in_workspace,
 )
 from infc.pipeline.policies import Policies, policy_diagnostics
-from infc.pipeline.settle import Announce, ProgressBar, Settled, Unsettled, Workshop, settle
+from infc.pipeline.settle import Settled, Unsettled, settle
+from infc.pipeline.workshop import Announce, ProgressBar, Workshop
 from infc.plan.evidence import has_doubt
 from infc.report.plan_json import render_plan_json
 from infc.report.planned import PlannedEntry

@@ -28,7 +28,7 @@ from infc.plan.space import allowed_precisions
 from infc.resolve.store import engine_identity, engine_name
 
 if TYPE_CHECKING:
-    from infc.pipeline.settle import Workshop
+    from infc.pipeline.workshop import Workshop
 
 REFUSALS = ("build-precision-ignored", "build-precision-unsupported", "lower-nothing-quantised")
 """Diagnostics which say that a precision does not exist for a model on a device."""

@@ -3,7 +3,7 @@
 from infc.ir.accuracy import AccuracyEvidence, Verdict
 from infc.ir.hardware import Hardware
 from infc.ir.precision import Precision
-from infc.ir.problem import AccuracyGoal, AnyProblem
+from infc.ir.problem import AccuracyGoal, AnyProblem, Problem
 
 QUANTISED = frozenset({Precision.INT8, Precision.FP8, Precision.INT4, Precision.FP4})
 """Precisions that need calibration data and are not taken unless they gain something."""
@@ -11,23 +11,39 @@ QUANTISED = frozenset({Precision.INT8, Precision.FP8, Precision.INT4, Precision.
 
 def judge(evidence: AccuracyEvidence, goal: AccuracyGoal) -> Verdict:
     """The verdict on this evidence: as stored when the goal is unchanged, else from its bounds."""
-    if (evidence.floor, evidence.max_drop, evidence.confidence) == (goal.floor, goal.max_drop, goal.confidence):
+    if is_for(evidence, goal):
         return evidence.verdict
-    fails = (goal.floor is not None and evidence.value.high < goal.floor) or (
-        goal.max_drop is not None and evidence.drop.low > goal.max_drop
+    slices = () if goal.max_slice_drop is None else evidence.slices
+    fails = (
+        (goal.floor is not None and evidence.value.high < goal.floor)
+        or (goal.max_drop is not None and evidence.drop.low > goal.max_drop)
+        or any(part.drop.low > (goal.max_slice_drop or 0.0) for part in slices)
     )
     if fails:
         return Verdict.FAIL
-    holds = (goal.floor is None or evidence.value.low >= goal.floor) and (
-        goal.max_drop is None or evidence.drop.high <= goal.max_drop
+    holds = (
+        (goal.floor is None or evidence.value.low >= goal.floor)
+        and (goal.max_drop is None or evidence.drop.high <= goal.max_drop)
+        and (goal.max_slice_drop is None or bool(slices))
+        and all(part.drop.high <= (goal.max_slice_drop or 0.0) for part in slices)
     )
     return Verdict.PASS if holds else Verdict.INCONCLUSIVE
+
+
+def is_for(evidence: AccuracyEvidence, goal: AccuracyGoal) -> bool:
+    """Whether evidence was had for this very goal."""
+    return (evidence.floor, evidence.max_drop, evidence.max_slice_drop, evidence.confidence) == (
+        goal.floor,
+        goal.max_drop,
+        goal.max_slice_drop,
+        goal.confidence,
+    )
 
 
 def own_evidence(problem: AnyProblem, hardware: Hardware, precision: Precision) -> tuple[AccuracyEvidence, ...]:
     """Evidence that speaks for this precision on this kind of device, in the stored order.
 
-    A CPU runs the ONNX Runtime engine itself, which is quantised in its own way; for a GPU the lowered model speaks.
+    A CPU runs the engine itself, ONNX Runtime's quantised in its own way; for a GPU the lowered model speaks.
     """
     goal = problem.accuracy
     if goal is None:
@@ -37,32 +53,50 @@ def own_evidence(problem: AnyProblem, hardware: Hardware, precision: Precision) 
         e
         for e in problem.evidence
         if (e.model_digest, e.precision, e.metric) == (problem.model.digest, precision, goal.metric)
-        and (e.subject == "onnxruntime") == is_cpu
+        and _is_subject(e.subject, problem, is_cpu=is_cpu)
     )
+
+
+def _is_subject(subject: str, problem: AnyProblem, *, is_cpu: bool) -> bool:
+    """Whether what was tested is what would run: the engine itself on a CPU, what a GPU engine is built from."""
+    is_torch = isinstance(problem, Problem) and problem.engine == "torch"
+    if is_cpu:
+        return subject == ("torch_inductor" if is_torch else "onnxruntime")
+    return subject != "onnxruntime" and (is_torch or subject != "torch_inductor")
 
 
 def refusing_evidence(problem: AnyProblem, hardware: Hardware, precision: Precision) -> AccuracyEvidence | None:
     """Evidence that `precision` misses the goal, or that it could not be shown to keep it.
 
-    None when nothing stands against it, or when other evidence (another way to quantise) shows that it holds. Doubt
-    goes before failure: more samples may still settle it.
+    None when nothing stands against it, or when another way to quantise is shown to hold. A quantised precision that
+    missed an earlier goal is open again: exceptions were never looked for under this one. Doubt goes before failure:
+    more samples may still settle it.
+    """
+    goal = problem.accuracy
+    if goal is None or passed_evidence(problem, hardware, precision) is not None:
+        return None
+    judged = [
+        (judge(e, goal), e)
+        for e in own_evidence(problem, hardware, precision)
+        if precision not in QUANTISED or is_for(e, goal)
+    ]
+    doubtful = [e for verdict, e in judged if verdict is Verdict.INCONCLUSIVE]
+    failed = [e for verdict, e in judged if verdict is Verdict.FAIL]
+    return next(iter(doubtful), None) or next(iter(failed), None)
+
+
+def passed_evidence(problem: AnyProblem, hardware: Hardware, precision: Precision) -> AccuracyEvidence | None:
+    """Evidence that `precision` keeps the goal, None when it was never shown.
+
+    One recipe must hold in all that was tested of it: an engine that misses the goal speaks against the lowered model
+    that it was built from.
     """
     goal = problem.accuracy
     if goal is None:
         return None
-    judged = [(judge(e, goal), e) for e in own_evidence(problem, hardware, precision)]
-    if any(verdict is Verdict.PASS for verdict, _ in judged):
-        return None
-    doubtful = [e for verdict, e in judged if verdict is Verdict.INCONCLUSIVE]
-    return next(iter(doubtful), None) or next((e for _, e in judged), None)
-
-
-def passed_evidence(problem: AnyProblem, hardware: Hardware, precision: Precision) -> AccuracyEvidence | None:
-    """Evidence that `precision` keeps the goal, None when it was never shown."""
-    goal = problem.accuracy
-    if goal is None:
-        return None
-    return next((e for e in own_evidence(problem, hardware, precision) if judge(e, goal) is Verdict.PASS), None)
+    own = [(judge(e, goal), e) for e in own_evidence(problem, hardware, precision)]
+    missed = {e.recipe_digest for verdict, e in own if verdict is not Verdict.PASS}
+    return next((e for verdict, e in own if verdict is Verdict.PASS and e.recipe_digest not in missed), None)
 
 
 def kept_operators(problem: AnyProblem, hardware: Hardware, precision: Precision) -> tuple[str, ...]:

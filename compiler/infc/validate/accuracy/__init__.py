@@ -13,7 +13,7 @@ from infc.ir.model_profile import ModelProfile
 from infc.ir.problem import AccuracyGoal
 from infc.validate.accuracy.bootstrap import PairedIntervals
 from infc.validate.accuracy.dataset import Dataset, check_classes, read_dataset
-from infc.validate.accuracy.explain import explained, slice_warning
+from infc.validate.accuracy.explain import said_of
 from infc.validate.accuracy.inference import Outputs, Progress, run_model
 from infc.validate.accuracy.python_metric import PREFIX, MetricFunction, load_metric
 from infc.validate.accuracy.reference import reference_answers
@@ -22,7 +22,7 @@ from infc.validate.accuracy.slices import judged_parts, output_errors, parts_of,
 from infc.validate.accuracy.subject import Opened, Runnable, reference_session, runnable
 from infc.validate.accuracy.verdict import judge, samples_needed
 
-__all__ = ["GateResult", "MeasureOptions", "ceiling", "gate", "measure"]
+__all__ = ["GateResult", "MeasureOptions", "ceiling", "gate", "measure", "said_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,10 +216,8 @@ def gate(
 ) -> GateResult:
     """`measure`, with a warning that explains a verdict other than pass; the caller then tries the next settings."""
     evidence, diagnostics = measure(reference, subject, dataset, goal, model=model, options=options, progress=progress)
-    if evidence is None:
-        return GateResult(evidence=None, diagnostics=diagnostics)
-    warnings = [slice_warning(evidence)] if evidence.verdict is Verdict.PASS else [explained(evidence)]
-    return GateResult(evidence=evidence, diagnostics=(*diagnostics, *(w for w in warnings if w is not None)))
+    said = () if evidence is None else said_of(evidence)
+    return GateResult(evidence=evidence, diagnostics=(*diagnostics, *said))
 
 
 def _predict(

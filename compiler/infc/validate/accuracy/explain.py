@@ -8,6 +8,12 @@ from infc.ir.accuracy import AccuracyEvidence, SliceDelta, Verdict
 SHOWN = 3
 
 
+def said_of(evidence: AccuracyEvidence) -> tuple[Diagnostic, ...]:
+    """What the user should know of evidence: why it does not pass, or which part of the data loses most."""
+    warning = slice_warning(evidence) if evidence.verdict is Verdict.PASS else explained(evidence)
+    return () if warning is None else (warning,)
+
+
 def explained(evidence: AccuracyEvidence) -> Diagnostic:
     """The warning of a verdict other than pass: the numbers, the goal, and the samples that would settle it."""
     notes = tuple(_notes(evidence))

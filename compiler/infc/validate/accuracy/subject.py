@@ -17,7 +17,7 @@ from infc.lower.emulate import emulated, has_half_arithmetic
 from infc.validate.accuracy.inference import Session, open_session
 from infc.validate.torch_session import torch_session
 
-ON_GPU: tuple[EngineKind, ...] = ("tensorrt", "tensorrt_rtx")
+ON_GPU: tuple[EngineKind, ...] = ("tensorrt", "tensorrt_rtx", "onnxruntime_cuda", "onnxruntime_tensorrt")
 """Engines that `validate.gpu` runs where their GPU is."""
 NEEDS_REWRITES_OFF = (Precision.INT8, Precision.FP8, Precision.INT4, Precision.FP4)
 Opened: TypeAlias = Callable[[], Session]
