@@ -56,4 +56,7 @@ class Builder(Protocol):
         """
 
     def close(self) -> None:
-        """End every build that runs here: their calls, in other threads, return a Diagnostic soon. Called once, last."""
+        """End every build that runs here: their calls, in other threads, return a Diagnostic soon.
+
+        Called last; when infc is interrupted, twice.
+        """

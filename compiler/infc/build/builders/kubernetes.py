@@ -4,6 +4,7 @@ The Job is named by the engine key and its results lie on the volume by key: a J
 and one that finished while nobody looked is collected. A porter (the same image, without a GPU) moves the files.
 """
 
+import contextlib
 import secrets
 import shutil
 import tarfile
@@ -113,14 +114,16 @@ class KubernetesBuilder:
         return device_problem(self.name, attested, job, self._devices.get(job.hardware_id)) or attested
 
     def close(self) -> None:
-        """Delete the Jobs that are awaited, and the porter."""
+        """Delete the Jobs that are awaited, and the porter; what cannot be deleted now ends by its own deadline."""
         self._closed.set()
         with self._guard:
             names = sorted(self._awaited)
             if self._porter_job is not None:
                 names.append(self._porter_job)
+                self._porter_job = self._porter_pod = None
         for name in names:
-            self._kubectl.delete_job(name, is_awaited=False)
+            with contextlib.suppress(ToolError):
+                self._kubectl.delete_job(name, is_awaited=False)
 
     def _run(self, job: BuildJob, name: str, report: Report) -> Diagnostic | None:
         """Start the Job unless it runs, and wait until it is over. None then, whatever it came to."""
@@ -182,6 +185,8 @@ class KubernetesBuilder:
         with self._guard:
             if self._porter_pod is not None:
                 return self._porter_pod
+            if self._closed.is_set():
+                raise ToolError(f"{self.name} was closed")
             if self._porter_job is None:
                 name = f"infc-porter-{secrets.token_hex(4)}"
                 self._kubectl.create(porter_manifest(self._address, name))
