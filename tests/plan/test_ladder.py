@@ -64,9 +64,19 @@ def test_precision_is_not_given_up_for_nothing() -> None:
     plan, rungs = climbed(problem(options=(priced(T4, 0.5),)))
     assert plan.candidate.precision is Precision.FP16
     left = [rung for rung in rungs if not rung.is_taken]
-    assert [rung.settings for rung in left] == ["int8"]
+    assert [rung.settings for rung in left] == ["int8", "fp16 in ONNX Runtime", "fp16 in torch.compile"]
     assert "for nothing" in left[0].note
     assert any("is not taken" in sentence for sentence in ladder_sentences(rungs))
+
+
+def test_the_plan_says_what_it_would_need_without_tensorrt(busy: tuple[Plan, tuple[Rung, ...]]) -> None:
+    """Its own settings on other runtimes, by measured ratios: slower, wider, and with where the ratio is from."""
+    runtimes = {rung.settings: rung for rung in busy[1] if rung.step == "runtime"}
+    assert all(not rung.is_taken and rung.basis.value == "analytic" for rung in runtimes.values())
+    onnxruntime = next(rung for words, rung in runtimes.items() if "ONNX Runtime" in words)
+    own = next(rung for rung in reversed(busy[1]) if rung.is_taken and rung.step != "redundancy")
+    assert onnxruntime.replicas is None or (own.replicas is not None and onnxruntime.replicas > own.replicas)
+    assert "measured on BERTs" in onnxruntime.note
 
 
 def test_a_step_that_no_number_of_replicas_saves_is_missed() -> None:

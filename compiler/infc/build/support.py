@@ -1,14 +1,13 @@
 """Which builder makes engines for which device, and what to say where none here can."""
 
-import ctypes
 from importlib import util
-from typing import assert_never
 
 from infc.build.builder import BuildTarget
+from infc.build.far.machine import gpu_facts
 from infc.build.libraries import LIBRARIES
 from infc.build.torch_target import LEVELS, cpu_level
 from infc.diag import Diagnostic, InternalError
-from infc.ir.engine_choice import refused_engine
+from infc.ir.engine_choice import chosen_kind, refused_engine
 from infc.ir.engine_kind import EngineChoice, EngineKind
 from infc.ir.hardware import Hardware
 from infc.ir.precision import Precision
@@ -23,20 +22,7 @@ def builder_for(hardware: Hardware, choice: EngineChoice = "auto", precision: Pr
     refusal = refused_engine(hardware, choice, precision)
     if refusal is not None:
         raise InternalError(f"an engine was planned that cannot be: {refusal}")
-    match choice:
-        case "auto":
-            return _own_builder(hardware)
-        case "tensorrt" | "tensorrt_rtx":
-            return choice
-        case "onnxruntime":
-            if hardware.kind == "cpu":
-                return "onnxruntime"
-            # Of the GPU providers only TensorRT's runs Q/DQ models in INT8.
-            return "onnxruntime_tensorrt" if precision is Precision.INT8 else "onnxruntime_cuda"
-        case "torch":
-            return "torch_inductor"
-        case _:
-            assert_never(choice)
+    return chosen_kind(choice, hardware, precision) or _own_builder(hardware)
 
 
 def _own_builder(hardware: Hardware) -> EngineKind:
@@ -75,7 +61,8 @@ def can_build(target: BuildTarget) -> Diagnostic | None:
                 if capability not in LIBRARIES["tensorrt_rtx"].capabilities
                 else f"TensorRT-RTX can build for compute capability {capability} without a GPU",
             ),
-            help=f"run infc compile on a host with a {target.hardware_id}, after pip install 'infc[tensorrt]'",
+            help=f"run infc compile on a {target.hardware_id} host after pip install 'infc[tensorrt]', or name one "
+            "here: infc compile --builder ssh://user@host",
         )
     if capability in library.capabilities:
         return None
@@ -84,7 +71,8 @@ def can_build(target: BuildTarget) -> Diagnostic | None:
         id="build-capability-unsupported",
         message=f"{library.title} has no target for {target.hardware_id} (compute capability {capability})",
         notes=(f"it builds for compute capabilities {supported}",),
-        help=f"build with tensorrt on a host with a {target.hardware_id}: pip install 'infc[tensorrt]', infc compile",
+        help=f"build with tensorrt on a host with a {target.hardware_id}: pip install 'infc[tensorrt]' there, then "
+        "infc compile there or infc compile --builder ssh://user@host here",
     )
 
 
@@ -113,17 +101,4 @@ def _torch_refusal(target: BuildTarget) -> Diagnostic | None:
 
 def local_compute_capability() -> str | None:
     """The compute capability of this machine's first NVIDIA GPU, from the driver; None when there is none."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return None
-    device, count, major, minor = ctypes.c_int(), ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
-    has_device = (
-        driver.cuInit(0) == 0
-        and driver.cuDeviceGetCount(ctypes.byref(count)) == 0
-        and count.value > 0
-        and driver.cuDeviceGet(ctypes.byref(device), 0) == 0
-        and driver.cuDeviceGetAttribute(ctypes.byref(major), 75, device) == 0
-        and driver.cuDeviceGetAttribute(ctypes.byref(minor), 76, device) == 0
-    )
-    return f"{major.value}.{minor.value}" if has_device else None
+    return gpu_facts().get("compute_capability")

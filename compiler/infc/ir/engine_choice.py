@@ -2,10 +2,11 @@
 
 from typing import assert_never
 
-from infc.ir.engine_kind import EngineChoice
+from infc.ir.engine_kind import EngineChoice, EngineKind
 from infc.ir.hardware import Hardware
 from infc.ir.precision import Precision
 
+_OWN_KINDS = ("tensorrt", "tensorrt_rtx", "onnxruntime")
 _TORCH_PRECISIONS = (Precision.FP32, Precision.TF32, Precision.FP16, Precision.BF16)
 _ONNXRUNTIME_GPU_PRECISIONS = (Precision.FP32, Precision.TF32, Precision.FP16, Precision.INT8)
 
@@ -39,3 +40,45 @@ def refused_engine(hardware: Hardware, choice: EngineChoice, precision: Precisio
             return f"torch.compile has no {name} products for Q/DQ models"
         case _:
             assert_never(choice)
+
+
+def chosen_kind(choice: EngineChoice, hardware: Hardware, precision: Precision) -> EngineKind | None:
+    """The kind of engine that a choice means for a device; None where infc picks: TensorRT, ONNX Runtime on a CPU."""
+    match choice:
+        case "auto":
+            return None
+        case "tensorrt" | "tensorrt_rtx":
+            return choice
+        case "onnxruntime":
+            if hardware.kind == "cpu":
+                return "onnxruntime"
+            # Of the GPU providers only TensorRT's runs Q/DQ models in INT8.
+            return "onnxruntime_tensorrt" if precision is Precision.INT8 else "onnxruntime_cuda"
+        case "torch":
+            return "torch_inductor"
+        case _:
+            assert_never(choice)
+
+
+def is_measured_for(choice: EngineChoice, kind: str) -> bool:
+    """Whether service times of a kind of engine speak for what a choice runs: those of the same runtime do.
+
+    >>> is_measured_for("auto", "tensorrt"), is_measured_for("torch", "onnxruntime")
+    (True, False)
+    """
+    match choice:
+        case "auto":
+            return kind in _OWN_KINDS
+        case "tensorrt" | "tensorrt_rtx":
+            return kind in ("tensorrt", "tensorrt_rtx")
+        case "onnxruntime":
+            return kind.startswith("onnxruntime")
+        case "torch":
+            return kind == "torch_inductor"
+        case _:
+            assert_never(choice)
+
+
+def runs_tensorrt(choice: EngineChoice) -> bool:
+    """Whether a GPU runs TensorRT under a choice."""
+    return choice in ("auto", "tensorrt", "tensorrt_rtx")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infc.ir.plan import Plan
+from infc.ir.problem import Problem
 from infc.report.review import Review
 
 if TYPE_CHECKING:
@@ -28,8 +29,18 @@ def reviews(
             policy=policies.judge(planned.loaded, decided.problem, decided.decision),
             ladder=steps,
             constraint_costs=costs,
+            runtimes=_runtimes(decided),
         )
     return found
+
+
+def _runtimes(decided: "PlannedTarget") -> "tuple[Rung, ...]":
+    """What the decision would need without TensorRT."""
+    if not isinstance(decided.decision, Plan) or not isinstance(decided.problem, Problem):
+        return ()
+    from infc.plan.onnx_ladder import other_runtimes
+
+    return other_runtimes(decided.problem, decided.decision)
 
 
 def _explored(

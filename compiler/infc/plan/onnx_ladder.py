@@ -1,10 +1,13 @@
 """The ladder of an ONNX model: framework, compiled, half precision, quantised, batching, instances, replicas."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from infc.ir.candidate import DynamicBatching
+from infc.ir.engine_choice import chosen_kind, refused_engine, runs_tensorrt
+from infc.ir.engine_kind import EngineChoice
 from infc.ir.hardware import Hardware
 from infc.ir.interval import Basis, Interval
 from infc.ir.plan import Plan
@@ -13,7 +16,7 @@ from infc.ir.problem import HardwareOption, Problem
 from infc.ir.quantity import HOURS_PER_MONTH
 from infc.ir.service_time import ServiceTimeCurve
 from infc.perf import Unsupported, kernel_work, unsupported_reason
-from infc.perf.framework import framework_ratio
+from infc.perf.framework import engine_ratio, framework_ratio, product, rising
 from infc.plan.built import built_engines
 from infc.plan.capacity import needed_replicas, option_of
 from infc.plan.cost import usd_per_hour
@@ -29,6 +32,10 @@ from infc.plan.words import counted, duration_text, month_text
 _MANY = 64
 """Times the replicas that the load asks for: more would not shorten the latency."""
 _UNQUANTISED = (Precision.TF32, Precision.FP32)
+_OTHER_RUNTIMES: tuple[tuple[EngineChoice, str, str], ...] = (
+    ("onnxruntime", "ONNX Runtime", "by the ratio measured on BERTs under Triton; convolutions were not compared"),
+    ("torch", "torch.compile", "by ratios measured on vision models and BERTs; small batches as without compilation"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +60,14 @@ def onnx_ladder(problem: Problem, plan: Plan) -> tuple[Rung, ...]:
     if problem.limits.redundancy:
         rungs.append(climber.redundant(rungs[-1]))
     rungs += climber.left_out(rungs)
+    rungs += climber.other_runtimes()
     return tuple(rungs)
+
+
+def other_runtimes(problem: Problem, plan: Plan) -> tuple[Rung, ...]:
+    """What the plan's device and settings would need without TensorRT; empty where it does not run TensorRT."""
+    option = option_of(problem, plan.candidate.hardware_id)
+    return () if option is None else tuple(_Climber(problem, plan, option).other_runtimes())
 
 
 class _Climber:
@@ -71,9 +85,9 @@ class _Climber:
         chosen, alone = self._plan.candidate, Settings(batching=DynamicBatching(max_batch_size=1), instances=1)
         precisions = self._precisions(chosen.precision)
         first = self._site(precisions[0])
-        if self._option.hardware.kind in ("gpu", "jetson"):
+        if self._option.hardware.kind in ("gpu", "jetson") and runs_tensorrt(self._problem.engine):
             words = f"{precisions[0].value} in the framework"
-            yield _Step(name="uncompiled", site=_uncompiled(first), settings=alone, words=words)
+            yield _Step(name="uncompiled", site=_times_ratio(first, 1, framework_ratio), settings=alone, words=words)
         yield _Step(name="compiled", site=first, settings=alone, words=precisions[0].value)
         for precision in precisions[1:]:
             yield _Step(name="precision", site=self._site(precision), settings=alone, words=precision.value)
@@ -147,6 +161,39 @@ class _Climber:
         step = _Step(name="precision", site=site, settings=settings, words=lower.value)
         rung = self.rung(step, is_taken=False)
         yield replace(rung, note=self._note(lower, rung, next(r for r in reversed(rungs) if r.step != "redundancy")))
+
+    def other_runtimes(self) -> Iterator[Rung]:
+        """The plan's settings on the runtimes that it does not use: what TensorRT buys."""
+        chosen, hardware = self._plan.candidate, self._option.hardware
+        if hardware.kind not in ("gpu", "jetson") or not runs_tensorrt(self._problem.engine):
+            return
+        batching = chosen.batching
+        assert isinstance(batching, DynamicBatching)  # noqa: S101 - an ONNX model is batched dynamically
+        settings = Settings(batching=batching, instances=chosen.instances_per_gpu)
+        for choice, title, note in _OTHER_RUNTIMES:
+            kind = chosen_kind(choice, hardware, chosen.precision)
+            if kind is None or refused_engine(hardware, choice, chosen.precision) is not None:
+                continue
+            ratio = partial(engine_ratio, kind, is_cpu=False)
+            site = _times_ratio(self._site(chosen.precision), chosen.instances_per_gpu, ratio)
+            step = _Step(name="runtime", site=site, settings=settings, words=f"{chosen.precision.value} in {title}")
+            rung = self.rung(step, is_taken=False)
+            yield replace(rung, note=f"{self._needed_instead(rung)}; {note}")
+
+    def _needed_instead(self, rung: Rung) -> str:
+        """What a runtime would need in place of the plan's replicas for the load, in words."""
+        own = needed_replicas(self._problem, self._plan)
+        if rung.replicas is None:
+            return "no number of replicas would hold the SLO"
+        highest = max(self._problem.latency, key=lambda target: target.percentile).label
+        p = rung.latency_s[highest]
+        latency = f"{highest} {duration_text(p.value)} ({duration_text(p.low)} to {duration_text(p.high)})"
+        if rung.replicas == own:
+            return f"as many replicas carry the load ({own}), at a {latency}"
+        words = f"the load needs {counted(rung.replicas, 'replica')} in place of {own}, at a {latency}"
+        if rung.usd_per_month is None or rung.replicas < own:
+            return words
+        return f"{words}, about {month_text(rung.usd_per_month * (1.0 - own / rung.replicas))} more"
 
     def _note(self, lower: Precision, rung: Rung, taken: Rung) -> str:
         if lower not in self._problem.limits.precisions:
@@ -235,19 +282,14 @@ class _Climber:
         return usd_per_month / HOURS_PER_MONTH / 3600.0 / self._problem.traffic.mean_rps * 1e6
 
 
-def _uncompiled(site: Site) -> Site:
-    """The site with the times of the framework: the engine's times the measured ratio, both intervals combined."""
-    curve = _curve(site, 1)
-    seconds = tuple(_times(s, framework_ratio(index + 1)) for index, s in enumerate(curve.seconds))
-    return site.with_curve(ServiceTimeCurve(seconds=seconds, basis=Basis.ANALYTIC))
-
-
-def _times(seconds: Interval, ratio: Interval) -> Interval:
-    """The product of two uncertain figures; their errors are independent, so the log widths add in quadrature."""
-    value = seconds.value * ratio.value
-    down = math.hypot(math.log(seconds.value / seconds.low), math.log(ratio.value / ratio.low))
-    up = math.hypot(math.log(seconds.high / seconds.value), math.log(ratio.high / ratio.value))
-    return Interval(value=value, low=value / math.exp(down), high=value * math.exp(up))
+def _times_ratio(site: Site, instances: int, ratio: Callable[[int], Interval]) -> Site:
+    """The site with another runtime's times: the engine's times the measured ratio, both intervals combined."""
+    curves = {}
+    for count in {1, instances}:
+        curve = _curve(site, count)
+        seconds = tuple(product(s, ratio(index + 1)) for index, s in enumerate(curve.seconds))
+        curves[count] = ServiceTimeCurve(seconds=rising(seconds), basis=Basis.ANALYTIC)
+    return site.with_curves(curves)
 
 
 def _spread(value: float, low: float, high: float) -> Interval:

@@ -1,9 +1,10 @@
 """Where a replica can run: one device (and power mode) at one precision, with everything the search asks about it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from infc.ir.candidate import ServerName
+from infc.ir.engine_choice import chosen_kind, is_measured_for
 from infc.ir.engine_evidence import EngineEvidence
 from infc.ir.estimate import MemoryBreakdown
 from infc.ir.hardware import Hardware
@@ -11,8 +12,9 @@ from infc.ir.interval import Interval
 from infc.ir.precision import Precision
 from infc.ir.price import Price
 from infc.ir.problem import Problem
-from infc.ir.service_time import ServiceTimeCurve
+from infc.ir.service_time import ServiceTimeCurve, ServiceTimeProfile
 from infc.perf import KernelWork, Unsupported, device_memory, device_power, service_time
+from infc.perf.framework import engine_ratio, product, rising
 from infc.plan.built import with_builders_figures
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -91,18 +93,37 @@ class Site:
                 self.precision,
                 self.axes,
                 self.batch_sizes[-1],
-                self.problem.measurements,
+                self._measurements,
                 self.power_mode,
                 instances=instances,
                 neighbours=self.problem.neighbours,
                 work=self.work,
             )
+            if isinstance(known, ServiceTimeCurve):
+                known = self._as_chosen(known)
             self._curves[instances] = known
         return known
 
-    def with_curve(self, curve: ServiceTimeCurve) -> "Site":
-        """The same place with these service times of one instance, such as those of an uncompiled model."""
-        return replace(self, _curves={1: curve})
+    @property
+    def _measurements(self) -> tuple[ServiceTimeProfile, ...]:
+        """Service times of this model that were measured with the runtime that the spec chose."""
+        return tuple(m for m in self.problem.measurements if is_measured_for(self.problem.engine, m.engine_kind))
+
+    def _as_chosen(self, curve: ServiceTimeCurve) -> ServiceTimeCurve:
+        """The curve of the runtime that the spec chose, where it was not measured here: a multiple of the predicted."""
+        kind = chosen_kind(self.problem.engine, self.hardware, self.precision)
+        digest, id = self.problem.model.digest, self.hardware.id
+        if kind is None or any(m.model_digest == digest and m.hardware_id == id for m in self._measurements):
+            return curve
+        is_cpu = self.hardware.kind == "cpu"
+        seconds = tuple(
+            product(s, engine_ratio(kind, index + 1, is_cpu=is_cpu)) for index, s in enumerate(curve.seconds)
+        )
+        return replace(curve, seconds=rising(seconds))
+
+    def with_curves(self, curves: Mapping[int, ServiceTimeCurve]) -> "Site":
+        """The same place with these service times by number of instances, such as those of an uncompiled model."""
+        return replace(self, _curves=dict(curves))
 
     def memory(self, setup: Setup) -> MemoryBreakdown:
         """Memory of one device."""
@@ -118,7 +139,7 @@ class Site:
     def _largest_measured_batch(self) -> int | None:
         sizes = [
             point.batch_size
-            for profile in self.problem.measurements
+            for profile in self._measurements
             if profile.model_digest == self.problem.model.digest
             and profile.hardware_id == self.hardware.id
             and profile.precision is self.precision

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from infc.ir.engine_choice import refused_engine
 from infc.ir.hardware import Hardware
 from infc.ir.plan import Rejection
 from infc.ir.precision import Precision
@@ -96,6 +97,11 @@ def allowed_precisions(problem: Problem, *, is_cpu: bool) -> Sequence[Precision]
 
 def _precision_refusal(problem: Problem, hardware: Hardware, precision: Precision) -> Rejection | None:
     candidate = f"{precision.value}/{hardware.id}"
+    unserved = refused_engine(hardware, problem.engine, precision)
+    if unserved is not None:
+        return Rejection(
+            candidate=candidate, constraint="engine", predicted=unserved, limit=f"build.engine is {problem.engine}"
+        )
     if precision not in LOWERABLE:
         return Rejection(
             candidate=candidate,

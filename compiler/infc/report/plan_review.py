@@ -84,6 +84,8 @@ def review_markdown(review: Review) -> Iterator[str]:
         before = f"`{saved.before.label}` x {saved.before.replicas}, {_month(saved.before_usd_per_month)}"
         after = f"`{saved.after.label}` x {saved.after.replicas}, {_month(saved.after_usd_per_month)}"
         yield f"- against the lock, at today's prices: {before} before, {after} now: {words}"
+    for rung in review.runtimes:
+        yield f"- without TensorRT, {rung.settings}: {rung.note}"
     if review.ladder:
         labels = _shown(review.ladder[0])
         yield ""

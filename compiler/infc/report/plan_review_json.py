@@ -4,6 +4,7 @@ from typing import Any
 
 from infc.ir.interval import Basis
 from infc.ir.json_schema import object_schema
+from infc.plan.ladder import Rung
 from infc.plan.savings import Savings
 from infc.report.json_values import Json, interval_json, number, optional
 from infc.report.review import Review
@@ -27,24 +28,8 @@ def review_json(review: Review) -> dict[str, Json]:
             }
             for finding in review.policy
         ],
-        "ladder": None
-        if review.ladder is None
-        else [
-            {
-                "step": rung.step,
-                "settings": rung.settings,
-                "replicas": rung.replicas,
-                "latency_ms": {label: interval_json(value.scaled(1e3)) for label, value in rung.latency_s.items()},
-                "one_replica_ms": None if rung.alone_s is None else number(rung.alone_s * 1e3),
-                "meets_slo": rung.meets_slo,
-                "usd_per_month": optional(rung.usd_per_month),
-                "usd_per_million_requests": optional(rung.usd_per_million_requests),
-                "basis": rung.basis.value,
-                "is_taken": rung.is_taken,
-                "note": rung.note,
-            }
-            for rung in review.ladder
-        ],
+        "ladder": None if review.ladder is None else [_rung(rung) for rung in review.ladder],
+        "runtimes": [_rung(rung) for rung in review.runtimes],
         "constraint_costs": None
         if review.constraint_costs is None
         else [
@@ -59,6 +44,22 @@ def review_json(review: Review) -> dict[str, Json]:
             }
             for cost in review.constraint_costs
         ],
+    }
+
+
+def _rung(rung: Rung) -> dict[str, Json]:
+    return {
+        "step": rung.step,
+        "settings": rung.settings,
+        "replicas": rung.replicas,
+        "latency_ms": {label: interval_json(value.scaled(1e3)) for label, value in rung.latency_s.items()},
+        "one_replica_ms": None if rung.alone_s is None else number(rung.alone_s * 1e3),
+        "meets_slo": rung.meets_slo,
+        "usd_per_month": optional(rung.usd_per_month),
+        "usd_per_million_requests": optional(rung.usd_per_million_requests),
+        "basis": rung.basis.value,
+        "is_taken": rung.is_taken,
+        "note": rung.note,
     }
 
 
@@ -104,6 +105,11 @@ def review_schemas() -> dict[str, Any]:
         "ladder": {
             "anyOf": [{"type": "array", "items": _rung_schema()}, {"type": "null"}],
             "description": "What each step buys on the chosen device; null without --ladder.",
+        },
+        "runtimes": {
+            "type": "array",
+            "items": _rung_schema(),
+            "description": "What the plan's settings would need on runtimes other than TensorRT; empty on a CPU.",
         },
         "constraint_costs": {
             "anyOf": [{"type": "array", "items": _constraint_schema()}, {"type": "null"}],

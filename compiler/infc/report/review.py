@@ -14,13 +14,15 @@ if TYPE_CHECKING:  # most plans have none of these
 class Review:
     """`savings` over the lock (None: nothing is locked, or nothing changed), `policy` thresholds that are not kept.
 
-    `ladder` and `constraint_costs` are None where they were not asked for.
+    `ladder` and `constraint_costs` are None where they were not asked for. `runtimes` are what the plan would need
+    without TensorRT, empty where it does not run it.
     """
 
     savings: "Savings | None" = None
     policy: "tuple[PolicyFinding, ...]" = ()
     ladder: "tuple[Rung, ...] | None" = None
     constraint_costs: "tuple[ConstraintCost, ...] | None" = None
+    runtimes: "tuple[Rung, ...]" = ()
 
 
 NOTHING = Review()
