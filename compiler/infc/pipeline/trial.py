@@ -22,6 +22,7 @@ from infc.resolve.accuracy_json import accuracy_from_text, text_from_accuracy
 from infc.resolve.atomic_write import write_text_atomically
 from infc.validate.accuracy import MeasureOptions, measure
 
+NOT_HERE = "accuracy-needs-gpu"
 _VERSION = 1
 """Raise it when the test gives other evidence for the same recipe and data."""
 
@@ -103,6 +104,10 @@ class Bench:
         if not isinstance(built.engine, Engine) or trial.evidence is None:
             return built
         tested = self._tested(built, built.engine, trial.evidence.kept)
+        if any(diagnostic.id == NOT_HERE for diagnostic in tested.diagnostics):
+            self.shop.announce(f"the {built.engine.kind} engine cannot run here: the lowered model speaks for it")
+            kept = tuple(diagnostic for diagnostic in tested.diagnostics if diagnostic.id != NOT_HERE)
+            tested = replace(tested, diagnostics=kept)
         return replace(tested, measured=tuple(replace(e, search=trial.evidence.search) for e in tested.measured))
 
     def measure_options(self, kept: tuple[str, ...] = ()) -> MeasureOptions:

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.engine import Engine, LoweredModel, PendingEngine
+from infc.report.accuracy_json import accuracy_json
 from infc.report.compiled import CompiledEntry
-from infc.report.json_values import interval_json, number
 from infc.report.measurement_json import measurement_document
 from infc.report.plan_json import decision_json
 
@@ -34,7 +33,7 @@ def _bundle(entry: CompiledEntry) -> dict[str, Any]:
         "change": entry.change,
         **{key: decision_json(entry.plan)[key] for key in ("decision", "estimate")},
         "lowered": _lowered(entry.lowered),
-        "accuracy": None if entry.evidence is None else _accuracy(entry.evidence),
+        "accuracy": None if entry.evidence is None else accuracy_json(entry.evidence),
         "engine": _engine(entry.engine),
         "measurement": None if entry.measurement is None else measurement_document(entry.measurement),
     }
@@ -46,22 +45,6 @@ def _lowered(lowered: LoweredModel) -> dict[str, Any]:
         "digest": lowered.digest,
         "recipe": lowered.recipe_digest,
         "passes": [{"name": p.name, "changed": p.changed, "notes": list(p.notes)} for p in lowered.passes],
-    }
-
-
-def _accuracy(evidence: AccuracyEvidence) -> dict[str, Any]:
-    return {
-        "verdict": evidence.verdict.value,
-        "metric": evidence.metric,
-        "subject": evidence.subject,
-        "samples": evidence.samples,
-        "samples_needed": evidence.samples_needed,
-        "confidence": evidence.confidence,
-        "reference": number(evidence.reference),
-        "value": interval_json(evidence.value),
-        "drop": interval_json(evidence.drop),
-        "floor": evidence.floor,
-        "max_drop": evidence.max_drop,
     }
 
 

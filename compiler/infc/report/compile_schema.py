@@ -2,12 +2,12 @@
 
 from typing import Any, get_args
 
-from infc.ir.accuracy import Verdict
 from infc.ir.engine_kind import EngineKind
 from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
+from infc.report.accuracy_json import accuracy_schema
 from infc.report.measurement_schema import measurement_schema
-from infc.report.plan_schema import decision_schema, estimate_schema, interval_schema, nullable
+from infc.report.plan_schema import decision_schema, estimate_schema, nullable
 
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -39,7 +39,7 @@ def _bundle() -> dict[str, Any]:
             "decision": decision_schema(),
             "estimate": estimate_schema(),
             "lowered": _lowered(),
-            "accuracy": nullable(_accuracy()),
+            "accuracy": nullable(accuracy_schema()),
             "engine": {"anyOf": [_engine(), _pending_engine()]},
             "measurement": nullable({k: v for k, v in measurement_schema().items() if not k.startswith("$")}),
         }
@@ -54,25 +54,6 @@ def _lowered() -> dict[str, Any]:
             "digest": _SHA256,
             "recipe": _SHA256,
             "passes": {"type": "array", "items": each},
-        }
-    )
-
-
-def _accuracy() -> dict[str, Any]:
-    bound = {"type": ["number", "null"]}
-    return object_schema(
-        {
-            "verdict": {"enum": [verdict.value for verdict in Verdict]},
-            "metric": _TEXT,
-            "subject": {**_TEXT, "description": "lowered, or the kind of the engine that was run."},
-            "samples": _COUNT,
-            "samples_needed": {"type": ["integer", "null"]},
-            "confidence": {"type": "number"},
-            "reference": {"type": "number"},
-            "value": interval_schema(),
-            "drop": interval_schema(),
-            "floor": bound,
-            "max_drop": bound,
         }
     )
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Iterator
 
-from infc.ir.accuracy import AccuracyEvidence, Verdict
 from infc.ir.engine import Engine, LoweredModel, PendingEngine
 from infc.plan.words import duration_text
+from infc.report.accuracy_text import accuracy_rows
 from infc.report.compiled import CompiledEntry
 from infc.report.engine_layers import layers_sentences
 from infc.report.layout import Style, row, style_for, wrapped_row
 from infc.report.plan_text import headline
 
 _MEBIBYTE = 2.0**20
-_VERDICT_COLORS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 
 
 def render_compile_text(entry: CompiledEntry, *, color: bool) -> str:
@@ -28,7 +27,7 @@ def _block(entry: CompiledEntry, style: Style) -> Iterator[str]:
     yield from wrapped_row("plan", headline(entry.plan.candidate), style)
     yield from wrapped_row("lowered", _lowered_words(entry.lowered), style)
     if entry.evidence is not None:
-        yield from _accuracy(entry.evidence, style)
+        yield from accuracy_rows(entry.evidence, style)
     yield from wrapped_row("engine", _engine_words(entry.engine), style)
     for index, sentence in enumerate(_layers(entry.engine)):
         yield from wrapped_row("" if index else "layers", sentence, style)
@@ -39,25 +38,6 @@ def _block(entry: CompiledEntry, style: Style) -> Iterator[str]:
 def _lowered_words(lowered: LoweredModel) -> str:
     steps = [f"{report.name} ({report.changed})" for report in lowered.passes]
     return f"{lowered.precision.value} by {', '.join(steps)}"
-
-
-def _accuracy(evidence: AccuracyEvidence, style: Style) -> Iterator[str]:
-    goals = []
-    if evidence.floor is not None:
-        goals.append(f"floor {evidence.floor:g}")
-    if evidence.max_drop is not None:
-        goals.append(f"drop at most {evidence.max_drop:.2%}")
-
-    value, drop = evidence.value, evidence.drop
-    verdict = style(_VERDICT_COLORS[evidence.verdict], evidence.verdict.value)
-    what = "the lowered model" if evidence.subject == "lowered" else f"the {evidence.subject} engine"
-    text = (
-        f"{evidence.metric} {value.value:.4f} ({value.low:.4f} .. {value.high:.4f}), reference"
-        f" {evidence.reference:.4f}, drop {drop.value:.2%} ({drop.low:.2%} .. {drop.high:.2%});"
-        f" {', '.join(goals)}; {evidence.samples} samples,"
-        f" {evidence.confidence:.0%} confidence, measured on {what}"
-    )
-    yield from wrapped_row("accuracy", f"{verdict}: {text}", style)
 
 
 def _layers(engine: Engine | PendingEngine) -> Iterable[str]:
