@@ -186,7 +186,7 @@ def test_what_no_builder_makes_is_named_with_each_ones_reason(tmp_path: Path) ->
         assert engine is None
         assert problem.message == "no builder for cpu: none of a, b makes onnxruntime engines for it"
         assert problem.notes == ("a: no such node", "b: no such node")
-    assert announced == ["no builder for cpu now; waiting up to 0 s for one"]
+    assert announced == ["waiting up to 0 s for a builder for cpu: no such node; no such node"]
 
 
 def test_a_builder_that_comes_while_one_waits_is_used(tmp_path: Path) -> None:

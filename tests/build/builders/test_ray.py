@@ -118,7 +118,9 @@ def test_an_absent_type_is_named(farm: Any, tmp_path: Path) -> None:
     assert problem.id == "builder-none"
     assert problem.message == "no builder for h100-sxm: ray://auto has no node of type H100"
     assert problem.notes == ("the cluster has no node with an accelerator type and a GPU",)
-    assert announced == ["no builder for h100-sxm now; waiting up to 1 s for one"]
+    assert announced == [
+        "waiting up to 1 s for a builder for h100-sxm: no builder for h100-sxm: ray://auto has no node of type H100"
+    ]
     farm.add_node(num_cpus=1, num_gpus=1, resources={"accelerator_type:L4": 1}, object_store_memory=150_000_000)
     refused = builder.refusal(target_of(asked))
     assert refused is not None

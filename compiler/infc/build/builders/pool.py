@@ -84,7 +84,8 @@ class BuilderPool:
                 self._given_up.add(target)
                 return self._no_builder(target, refusals)
             if not is_told:
-                self._announce(f"no builder for {target.hardware_id} now; waiting up to {self._wait_s:.0f} s for one")
+                said = "; ".join(refusal.message for refusal in refusals)
+                self._announce(f"waiting up to {self._wait_s:.0f} s for a builder for {target.hardware_id}: {said}")
                 is_told = True
 
     def toolchain(self, target: BuildTarget) -> Mapping[str, str]:

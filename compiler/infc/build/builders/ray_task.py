@@ -32,6 +32,7 @@ def connect(cluster: str, name: str) -> ModuleType:
     try:
         ray.init(address=address, namespace="infc", log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        ray.shutdown()  # or the next attempt hears that a connection is being made already
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         python = ".".join(map(str, sys.version_info[:2]))
         raise ToolError(
