@@ -86,6 +86,9 @@ def entry(name: str = "encoder", target: str = "l4", **changes: object) -> LockE
             confidence=0.95,
             subject="lowered",
             verdict=Verdict.PASS,
+            worst_slice="class 6",
+            worst_slice_drop=0.0145,
+            raised={"node.one/MatMul": 0.3065, "second": 0.1273},
         ),
         engine=LockedEngine(
             kind="tensorrt_rtx",

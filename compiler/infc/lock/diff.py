@@ -112,6 +112,8 @@ def _cells(entry: LockEntry) -> Iterator[tuple[str, Cell]]:
     yield from _values("predicted", entry.predicted)
     if entry.accuracy is not None:
         yield from _values("accuracy", entry.accuracy)
+        if entry.accuracy.raised:
+            yield "accuracy.raised", ", ".join(sorted(entry.accuracy.raised))
     yield "engine.kind", entry.engine.kind
     yield "engine.key", entry.engine.key
     yield "engine.pending", entry.engine.is_pending

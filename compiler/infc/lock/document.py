@@ -161,6 +161,9 @@ def _accuracy(table: Table) -> LockedAccuracy:
         confidence=table.number("confidence"),
         subject=table.text("subject"),
         verdict=_member(Verdict, table, "verdict"),
+        worst_slice=table.optional_text("worst_slice"),
+        worst_slice_drop=table.optional_number("worst_slice_drop"),
+        raised=table.numbers_by_name("raised"),
     )
     table.finish()
     return accuracy

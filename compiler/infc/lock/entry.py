@@ -132,4 +132,12 @@ def locked_accuracy(evidence: AccuracyEvidence) -> LockedAccuracy:
         confidence=evidence.confidence,
         subject=evidence.subject,
         verdict=evidence.verdict,
+        worst_slice=evidence.slices[0].name if evidence.slices else None,
+        worst_slice_drop=evidence.slices[0].drop.value if evidence.slices else None,
+        raised=_raised(evidence),
     )
+
+
+def _raised(evidence: AccuracyEvidence) -> dict[str, float]:
+    shares = {each.name: each.error_share for each in evidence.search.raised} if evidence.search else {}
+    return {name: shares.get(name, 0.0) for name in evidence.kept}

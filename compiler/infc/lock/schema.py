@@ -128,7 +128,16 @@ def _accuracy() -> dict[str, object]:
             "confidence": _NUMBER,
             "subject": _TEXT,
             "verdict": {"enum": [verdict.value for verdict in Verdict]},
-        }
+            "worst_slice": {**_TEXT, "description": "The part of the data that lost most."},
+            "worst_slice_drop": _NUMBER,
+            "raised": {
+                "type": "object",
+                "additionalProperties": _NUMBER,
+                "description": "Operators that keep a higher precision, and the share of the output error that "
+                "quantising each would cause.",
+            },
+        },
+        optional=("worst_slice", "worst_slice_drop", "raised"),
     )
 
 

@@ -111,6 +111,13 @@ class Table:
             raise TableError(key, f"`{key}` is not a number")
         return float(value)  # type: ignore[arg-type]
 
+    def numbers_by_name(self, key: str) -> Mapping[str, float]:
+        """A nested table of numbers; empty when the key is absent."""
+        nested = self.optional_table(key)
+        if nested is None:
+            return {}
+        return {name: nested.number(name) for name in tuple(nested._values)}
+
     def table(self, key: str) -> "Table":
         """A nested table."""
         value = self.optional_table(key)

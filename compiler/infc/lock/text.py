@@ -44,8 +44,13 @@ def _block(entry: LockEntry) -> Iterator[str]:
                 "confidence": fixed(accuracy.confidence, 4),
                 "subject": accuracy.subject,
                 "verdict": accuracy.verdict.value,
+                "worst_slice": accuracy.worst_slice,
+                "worst_slice_drop": fixed(accuracy.worst_slice_drop, 5),
             },
         )
+        if accuracy.raised:
+            raised = {name: fixed(share, 4) for name, share in sorted(accuracy.raised.items())}
+            yield from _table("accuracy.raised", raised)
     engine = entry.engine
     yield from _table(
         "engine",

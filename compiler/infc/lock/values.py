@@ -1,7 +1,7 @@
 """The lock as values: one entry for each spec and target, with everything that decided it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias
 
 from infc.ir.accuracy import Verdict
@@ -113,7 +113,11 @@ class LockedPrediction:
 
 @dataclass(frozen=True, kw_only=True)
 class LockedAccuracy:
-    """The accuracy evidence that the entry rests on; `drop` is relative to the unquantised reference."""
+    """The accuracy evidence that the entry rests on; `drop` is relative to the unquantised reference.
+
+    `raised` maps operators that keep a higher precision than the choice says to the share of the output error that
+    quantising each would cause. `worst_slice` is the part of the data that lost most, None where none was judged.
+    """
 
     metric: str
     value: float
@@ -122,6 +126,9 @@ class LockedAccuracy:
     confidence: float
     subject: str
     verdict: Verdict
+    worst_slice: str | None = None
+    worst_slice_drop: float | None = None
+    raised: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
