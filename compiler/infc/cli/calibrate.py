@@ -143,7 +143,8 @@ def command(
       infc calibrate models/encoder.onnx --batches 1,4,16 --axes sequence=24,128
     """
     from infc.diag import DiagnosticError
-    from infc.pipeline.calibrate import CalibrationQuestion, calibrate_model, calibrate_served
+    from infc.pipeline.calibrate import CalibrationQuestion, calibrate_model
+    from infc.pipeline.calibrate_served import calibrate_served
     from infc.report.service_time import render_calibration_json, render_calibration_text
     from infc.spec.workspace import find_workspace
 

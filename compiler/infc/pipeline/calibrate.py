@@ -1,10 +1,11 @@
 """`infc calibrate`, end to end: the spec and its plan say what to measure; predicted stands beside measured."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infc.diag import Diagnostic, has_errors
+from infc.ir.accuracy import AccuracyEvidence, Verdict
 from infc.ir.build_options import DEFAULT_BUILD_OPTIONS, BuildOptions
 from infc.ir.candidate import DynamicBatching
 from infc.ir.engine_kind import EngineChoice
@@ -14,7 +15,14 @@ from infc.ir.plan import Plan
 from infc.ir.precision import Precision
 from infc.ir.problem import AxisDistribution, Problem
 from infc.ir.spec import OnnxModel
-from infc.lower import Calibration, calibration_from_dataset, calibration_from_file, settings_for
+from infc.lower import (
+    Calibration,
+    LoweringSettings,
+    calibration_from_dataset,
+    calibration_from_file,
+    fallbacks,
+    settings_for,
+)
 from infc.lower.settings import CalibrationMethod
 from infc.pipeline.plan import overlay_of, profile_store, resolve_loaded
 from infc.plan import solve
@@ -24,14 +32,9 @@ from infc.resolve.pricing import priced_option
 from infc.resolve.store import ProfileStore
 from infc.resolve.targets import Catalogue, load_catalogue
 from infc.spec import LoadedSpec, Workspace
-from infc.validate.calibrate import CalibrationTask, calibrate, device_for, slowed_clocks, sweep_axes
+from infc.validate.calibrate import CalibrationTask, calibrate, device_for, sweep_axes
 from infc.validate.comparison import Comparison, compare
-from infc.validate.contract import CONTRACT_NAME
-from infc.validate.load.settings import LoadSettings
-from infc.validate.profile import merged_profile
-from infc.validate.served import bundle_problem, measure_served
 from infc.validate.service_time import Sweep
-from infc.validate.session import ValidationRequest, read_contract
 
 DEFAULT_BATCH_SIZES = (1, 2, 4, 8)
 HEADROOM = 2
@@ -94,29 +97,33 @@ def calibrate_model(question: CalibrationQuestion, progress: Callable[[str], Non
     catalogue = load_catalogue(overlay_of(question.workspace))
     hardware = catalogue.find(question.hardware)
     if hardware is None:
-        return _nothing(catalogue.unknown_hardware(question.hardware, None))
+        return nothing(catalogue.unknown_hardware(question.hardware, None))
     device = device_for(hardware, catalogue.all())
     if isinstance(device, Diagnostic):
-        return _nothing(device)
+        return nothing(device)
     store = profile_store(question.workspace)
     model, problems = model_profile(question.model, store, None)
     if model is None or has_errors(problems):
-        return _nothing(*problems)
+        return nothing(*problems)
     points, problems = sweep_axes(model, _traffic_axes(question), dict(question.axes))
     data, unusable = _calibration(question, model)
     if has_errors((*problems, *unusable)):
-        return _nothing(*problems, *unusable)
+        return nothing(*problems, *unusable)
     setup = planned_setup(question.loaded, hardware, question.precisions) if question.loaded else None
     if setup is not None:
         progress(f"the plan for {hardware.id} is {setup.label}")
     batch_sizes = question.batch_sizes or (setup.batch_sizes if setup else DEFAULT_BATCH_SIZES)
+    precisions = question.precisions or _default_precisions(question, hardware, setup, data)
+    proven = tuple(e for e in store.accuracy(model.digest) if e.verdict is Verdict.PASS)
+    base = settings_for(hardware.kind, method=_method(question))
     task = CalibrationTask(
         source=question.model,
         model=model,
         hardware=hardware,
-        precisions=question.precisions or _default_precisions(question, hardware, setup, data),
+        precisions=precisions,
         data=data,
-        settings=settings_for(hardware.kind, method=_method(question)),
+        settings={precision: _choices(base, precision, proven) for precision in precisions},
+        proven=frozenset(evidence.recipe_digest for evidence in proven),
         sweep=Sweep(
             batch_sizes=batch_sizes if model.fixed_batch is None else (model.fixed_batch,),
             axes=points,
@@ -133,6 +140,15 @@ def calibrate_model(question: CalibrationQuestion, progress: Callable[[str], Non
     return _calibrated(task, store, progress)
 
 
+def _choices(
+    base: LoweringSettings, precision: Precision, proven: Iterable[AccuracyEvidence]
+) -> tuple[LoweringSettings, ...]:
+    """The ways to lower to a precision that may have been shown to keep its accuracy, the plain one first."""
+    exceptions = [evidence.kept for evidence in proven if evidence.precision is precision]
+    variants = (replace(each, kept=kept) for kept in exceptions for each in fallbacks(base, precision))
+    return tuple(dict.fromkeys((base, *variants)))
+
+
 def _calibrated(task: CalibrationTask, store: ProfileStore, progress: Callable[[str], None]) -> Calibrated:
     neighbours = store.neighbours(task.model.digest, {task.hardware.id})
     profiles, problems = calibrate(task, store, progress)
@@ -140,56 +156,6 @@ def _calibrated(task: CalibrationTask, store: ProfileStore, progress: Callable[[
         comparisons=tuple(compare(profile, task.model, task.hardware, neighbours) for profile in profiles),
         diagnostics=problems,
     )
-
-
-def calibrate_served(
-    question: CalibrationQuestion, output: Path, endpoint: str | None, progress: Callable[[str], None]
-) -> Calibrated:
-    """The same through Triton: the bundle of the spec and hardware in `output` is served, and its own times are kept.
-
-    `endpoint` names a server that serves the bundle already; None starts one.
-
-    Raises:
-        ToolError: the bundle cannot be served here, or the server fails.
-    """
-    assert question.loaded is not None  # noqa: S101 - bundles are of specs
-    catalogue = load_catalogue(overlay_of(question.workspace))
-    hardware = catalogue.find(question.hardware)
-    if hardware is None:
-        return _nothing(catalogue.unknown_hardware(question.hardware, None))
-    bundle = _bundle(output, question.loaded.name, hardware.id)
-    if bundle is None:
-        return _nothing(bundle_problem(output.as_posix(), question.loaded.name, hardware.id))
-    device = None if endpoint is not None else device_for(hardware, catalogue.all())
-    if isinstance(device, Diagnostic):
-        return _nothing(device)
-    store = profile_store(question.workspace)
-    model, problems = model_profile(question.model, store, read_contract(bundle).model.digest)
-    if model is None or has_errors(problems):
-        return _nothing(*problems)
-    request = ValidationRequest(
-        bundle=bundle, settings=LoadSettings(budget_s=question.budget_s), endpoint=endpoint, is_realtime=False
-    )
-    contract = read_contract(bundle)
-    sizes = tuple(size for size in BATCH_SIZES if size <= max(contract.model.max_batch_size, 1))
-    neighbours = store.neighbours(model.digest, {hardware.id})
-    measured = measure_served(request, question.batch_sizes or sizes, device, progress)
-    merged = merged_profile(measured, store.service_times(measured.model_digest))
-    store.add_service_time(merged)
-    slowed = slowed_clocks(measured)
-    return Calibrated(
-        comparisons=(compare(measured, model, hardware, neighbours),),
-        diagnostics=() if slowed is None else (slowed,),
-    )
-
-
-def _bundle(output: Path, name: str, hardware_id: str) -> Path | None:
-    """The bundle of a spec and device in an output folder."""
-    for path in sorted(output.glob(f"*/{CONTRACT_NAME}")):
-        contract = read_contract(path.parent)
-        if (contract.name, contract.model.hardware_id) == (name, hardware_id):
-            return path.parent
-    return None
 
 
 def planned_setup(
@@ -271,5 +237,6 @@ def _default_precisions(
     return (Precision.FP32, Precision.INT8) if has_int8 else (Precision.FP32,)
 
 
-def _nothing(*problems: Diagnostic) -> Calibrated:
+def nothing(*problems: Diagnostic) -> Calibrated:
+    """Nothing could be measured, for these reasons."""
     return Calibrated(comparisons=(), diagnostics=problems)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from infc.build import build, builder_for, shape_ranges
 from infc.diag import Diagnostic, Severity
 from infc.ir.build_options import DEFAULT_BUILD_OPTIONS, BuildOptions
 from infc.ir.device_usage import DeviceUsage
-from infc.ir.engine import BuildRequest, Engine
+from infc.ir.engine import BuildRequest, Engine, LoweredModel
 from infc.ir.engine_choice import refused_engine
 from infc.ir.engine_kind import EngineChoice
 from infc.ir.hardware import Hardware
@@ -38,7 +38,9 @@ class CalibrationTask:
     """What to calibrate: a model, the precisions, and where its data, cache and profiles are.
 
     `device` is this machine's GPU that is `hardware`, None for the CPU. `engine` is the runtime, as specs choose it;
-    `optimum_batch_size` is what the engine is tuned for (None: the largest of the sweep).
+    `optimum_batch_size` is what the engine is tuned for (None: the largest of the sweep). Of the `settings` of a
+    precision (none: the hardware's own) the first are taken whose recipe is among the `proven` ones, which kept their
+    accuracy: what compile would deploy; else the very first.
     """
 
     source: Path
@@ -46,8 +48,9 @@ class CalibrationTask:
     hardware: Hardware
     precisions: tuple[Precision, ...]
     data: Calibration | None
-    settings: LoweringSettings | None
     sweep: Sweep
+    settings: Mapping[Precision, tuple[LoweringSettings, ...]] = field(default_factory=dict)
+    proven: frozenset[str] = frozenset()
     device: GpuDevice | None = None
     engine: EngineChoice = "auto"
     options: BuildOptions = DEFAULT_BUILD_OPTIONS
@@ -160,8 +163,7 @@ def _engine(
     refusal = refused_engine(task.hardware, task.engine, precision)
     if refusal is not None:
         return None, (_no_engine(task, precision, refusal),)
-    settings = task.settings or settings_for(task.hardware.kind)
-    lowered, problems = lower(task.source, task.model, precision, task.data, settings, cache / "lowered")
+    lowered, problems = _lowered(task, precision, cache / "lowered")
     if lowered is None:
         return None, problems
     largest = {
@@ -178,6 +180,21 @@ def _engine(
     )
     engine, refused = build(request, cache / "engines", progress)
     return engine, (*problems, *refused)
+
+
+def _lowered(
+    task: CalibrationTask, precision: Precision, folder: Path
+) -> tuple[LoweredModel | None, tuple[Diagnostic, ...]]:
+    """The model as compile would lower it, with the exceptions that its accuracy needs."""
+    choices = task.settings.get(precision) or (settings_for(task.hardware.kind),)
+    first: tuple[LoweredModel | None, tuple[Diagnostic, ...]] | None = None
+    for settings in choices:
+        lowered, problems = lower(task.source, task.model, precision, task.data, settings, folder)
+        if lowered is None or lowered.recipe_digest in task.proven:
+            return lowered, problems
+        first = first or (lowered, problems)
+    assert first is not None  # noqa: S101 - there is one choice at least
+    return first
 
 
 def _no_engine(task: CalibrationTask, precision: Precision, reason: str) -> Diagnostic:

@@ -9,7 +9,6 @@ from infc.ir.engine import Engine
 from infc.lower.arrays import Array
 from infc.validate.accuracy.inference import Session, open_session
 from infc.validate.gpu import GpuDevice, engine_sessions
-from infc.validate.gpu.session import has_no_session
 from infc.validate.torch_session import torch_session
 
 
@@ -55,7 +54,5 @@ def open_instances(
         return [torch_session(engine, index) for _ in range(count)]
     if device is not None:
         return engine_sessions(engine, count, device)
-    if engine.kind != "onnxruntime":
-        return has_no_session(engine)
     has_rewrites = onnxruntime_settings(engine).has_rewrites
     return [CpuInstance(open_session(engine.path, has_rewrites=has_rewrites, threads=threads)) for _ in range(count)]

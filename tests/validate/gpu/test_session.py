@@ -208,14 +208,6 @@ def test_onnxruntime_without_the_provider_says_so(gpu: RuntimeTensorRT, engine: 
         engine_session(replace(engine, kind="onnxruntime_cuda"))
 
 
-def test_kinds_that_only_a_server_runs_are_told(gpu: RuntimeTensorRT, engine: Engine) -> None:
-    """The way out is to measure them there."""
-    found = engine_session(replace(engine, kind="torch_inductor"))
-    assert isinstance(found, Diagnostic)
-    assert found.id == "gpu-engine-no-session"
-    assert "--through triton" in str(found.help)
-
-
 def test_examples_of_the_runner_are_true(gpu: RuntimeTensorRT) -> None:
     """Its pure functions do what their docstrings say."""
     from infc.validate.gpu import engine_runner

@@ -45,14 +45,6 @@ VALIDATE: tuple[DiagnosticKind, ...] = (
         fix="Build the engine for this GPU; free device memory that other programs hold.",
     ),
     DiagnosticKind(
-        id="gpu-engine-no-session",
-        title="Engine that only its server runs",
-        what="infc calibrates and tests engines of this kind through the server, not by itself.",
-        why="It has no session of its own for them.",
-        example="infc does not run torch_inductor engines itself",
-        fix="Use infc calibrate --through triton or infc validate.",
-    ),
-    DiagnosticKind(
         id="calibrate-engine",
         title="Engine that the device cannot have",
         what="The chosen runtime cannot run this model on the device in this precision.",

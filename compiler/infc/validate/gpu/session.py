@@ -75,7 +75,7 @@ AnyGpuSession: TypeAlias = GpuSession | ProviderSession
 
 
 def engine_session(engine: Engine, device: GpuDevice | None = None) -> AnyGpuSession | Diagnostic:
-    """A session of an engine for a GPU on this machine's, or why there is none.
+    """A session of an engine of TensorRT, TensorRT-RTX or ONNX Runtime's GPU providers, or why there is none here.
 
     `device` None takes CUDA's first GPU (CUDA_VISIBLE_DEVICES chooses it).
 
@@ -103,8 +103,6 @@ def engine_sessions(
         device = found[0]
     if engine.kind in PROVIDERS:
         return tuple(provider_session(engine, device) for _ in range(count))
-    if engine.kind not in _EXTRAS:
-        return has_no_session(engine)
     library = _library(engine.kind)
     from infc.validate.gpu import engine_runner
 
@@ -117,16 +115,6 @@ def engine_sessions(
     except RuntimeError as error:
         return _other_version(engine, library) or _refused(engine, device, str(error), messages)
     return tuple(GpuSession(context) for context in contexts)
-
-
-def has_no_session(engine: Engine) -> Diagnostic:
-    """The diagnostic for an engine that only its server runs."""
-    return Diagnostic(
-        id="gpu-engine-no-session",
-        message=f"infc does not run {engine.kind} engines itself",
-        notes=("its server does",),
-        help="measure it there: infc calibrate SPEC --through triton, or infc validate BUNDLE",
-    )
 
 
 def _library(kind: EngineKind) -> ModuleType:
