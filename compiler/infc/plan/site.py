@@ -133,8 +133,21 @@ class Site:
         return with_builders_figures(estimate, self.engines, batch, instances, copies)
 
     def power_w(self, utilization: float) -> Interval | None:
-        """Power of one device that is busy this share of the time."""
-        return device_power(self.hardware, utilization, self.power_mode)
+        """Power of one device that is busy this share of the time; from what it drew in a calibration, if any."""
+        return device_power(self.hardware, utilization, self.power_mode, self._measured_power_w())
+
+    def _measured_power_w(self) -> float | None:
+        """The most that a calibration of this model saw the device draw at one batch size, always busy."""
+        drawn = [
+            point.power_w
+            for profile in self._measurements
+            if profile.model_digest == self.problem.model.digest
+            and profile.hardware_id == self.hardware.id
+            and profile.precision is self.precision
+            for point in profile.points
+            if point.power_w is not None and dict(point.axes) == self.axes
+        ]
+        return max(drawn, default=None)
 
     def _largest_measured_batch(self) -> int | None:
         sizes = [
