@@ -9,7 +9,7 @@ key: a second run only writes the tables. Build times are those of the machine t
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,12 +19,17 @@ from infc.diag import Diagnostic
 from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.engine import BuildRequest, Engine, LoweredModel
 from infc.ir.hardware import Hardware
+from infc.ir.plan import Plan
 from infc.ir.precision import Precision
 from infc.ir.problem import Problem
 from infc.ir.spec import OnnxModel, Spec
 from infc.lower import LoweringSettings, fallbacks, lower, quantized_operators, settings_for
 from infc.pipeline.calibration_data import calibration_for
+from infc.pipeline.mixed_precision import find_exceptions
 from infc.pipeline.plan import of_onnx
+from infc.pipeline.trial import Bench
+from infc.pipeline.workshop import Workshop
+from infc.plan import solve
 from infc.resolve.problem import resolve_problem
 from infc.resolve.store import ProfileStore
 from infc.resolve.targets import Catalogue, load_catalogue
@@ -41,6 +46,8 @@ PRECISIONS = (
 )  # fmt: skip
 DEVICES = ("t4", "a100-sxm-40gb", "a10g", "l4", "rtx-5090")
 """One device for each compute capability that TensorRT-RTX builds for: 7.5, 8.0, 8.6, 8.9 and 12.0."""
+SEARCHED = {"minilm": Precision.INT8}
+"""Where plain quantisation misses the spec's floor: the search for exceptions is run, with the floor as its goal."""
 BATCH = 32
 MB = 1e6
 
@@ -113,6 +120,44 @@ def row(example: Example, name: str, precision: Precision, settings: LoweringSet
     return Row(name=name, lowered=lowered, evidence=_accuracy(example, lowered, cache), engines=engines)
 
 
+def searched_row(example: Example, precision: Precision, cache: Path) -> Row | None:
+    """The recipe with the fewest operators raised back at which the spec's floor holds; None when none is found."""
+    goal = example.problem.accuracy
+    assert goal is not None
+    limits = replace(example.problem.limits, precisions=(precision,))
+    problem = replace(example.problem, accuracy=replace(goal, max_drop=None), limits=limits, evidence=(), engines=())
+    plan = solve(problem)
+    assert isinstance(plan, Plan), plan.binding
+    calibration, _ = calibration_for(problem, example.loaded, example.spec)
+    bench = Bench(problem=problem, plan=plan, shop=_workshop(example, cache), calibration=calibration)
+    settings = settings_for("gpu", method=example.spec.quantization.method)
+    plain = bench.look(settings)
+    trial = plain if plain.holds else find_exceptions(bench, settings, plain)
+    if trial.lowered is None or trial.evidence is None or not trial.evidence.kept:
+        return None
+    candidates = len(quantized_operators(example.source, problem.model, precision, settings))
+    name = f"{precision.value.upper()}, {len(trial.evidence.kept)} of {candidates} operators raised back to FP16"
+    lowered = trial.lowered
+    engines = tuple((hardware, _built(example, lowered, hardware, cache)) for hardware in devices())
+    return Row(name=name, lowered=lowered, evidence=trial.evidence, engines=engines)
+
+
+def _workshop(example: Example, cache: Path) -> Workshop:
+    return Workshop(
+        loaded=example.loaded,
+        store=ProfileStore(root=cache / "searched", cache=cache),
+        is_read_only=True,
+        market=None,
+        allow_code=False,
+        builder=LOCAL,
+        build_timeout_s=600.0,
+        promised_key=None,
+        keeps_pending=False,
+        announce=lambda line: print(f"    {line}", flush=True),
+        progress=lambda _what, _done, _total: None,
+    )
+
+
 def _accuracy(example: Example, lowered: LoweredModel, cache: Path) -> AccuracyEvidence | Diagnostic:
     """The evidence of the spec's own goal, measured once."""
     goal = example.problem.accuracy
@@ -164,11 +209,18 @@ def matrix(example: Example, cache: Path) -> list[Row]:
     rows = []
     for precision in PRECISIONS:
         for name, settings in variants(example, precision):
-            rows.append(row(example, name, precision, settings, cache))
-            print(f"{example.loaded.name}: {name}: {_accuracy_words(rows[-1])}", flush=True)
-            for hardware, built in rows[-1].engines:
-                print(f"    SM {hardware.compute_capability}: {_engine_words(built)}", flush=True)
+            rows.append(_told(example, row(example, name, precision, settings, cache)))
+        if SEARCHED.get(example.loaded.name) is precision:
+            found = searched_row(example, precision, cache)
+            rows += [] if found is None else [_told(example, found)]
     return rows
+
+
+def _told(example: Example, made: Row) -> Row:
+    print(f"{example.loaded.name}: {made.name}: {_accuracy_words(made)}", flush=True)
+    for hardware, built in made.engines:
+        print(f"    SM {hardware.compute_capability}: {_engine_words(built)}", flush=True)
+    return made
 
 
 def accuracy_table(rows: Sequence[Row]) -> list[str]:

@@ -35,6 +35,8 @@ PROFILES = ROOT / "specs" / "infc-profiles"
 CHECKPOINTS = ROOT / "benchmarks" / "data" / "llm_configs"
 SLACK = 1e-6
 SIMULATED = 40_000
+OLDEST = {"bf16": (8, 0), "fp8": (8, 9), "int4": (8, 0)}
+"""The compute capability from which on a format exists (CUDA's tables; INT4 weights in TensorRT-RTX)."""
 
 
 def broken_limits(spec: Mapping[str, Any], plan: Plan) -> Iterator[str]:
@@ -47,6 +49,9 @@ def broken_limits(spec: Mapping[str, Any], plan: Plan) -> Iterator[str]:
         yield f"hardware {candidate.hardware_id}"
     if "precision" in limits and candidate.precision.value not in limits["precision"]:
         yield f"precision {candidate.precision.value}"
+    capability = tuple(int(part) for part in (hardware.compute_capability or "99.0").split("."))
+    if capability < OLDEST.get(candidate.precision.value, (0, 0)):
+        yield f"{candidate.precision.value} on compute capability {hardware.compute_capability}"
     if devices > limits.get("max_accelerators", devices):
         yield f"max_accelerators {devices}"
     if candidate.replicas <= limits.get("redundancy", 0):
@@ -148,7 +153,7 @@ def judge(arguments: tuple[str, int]) -> tuple[str, tuple[str, ...], float | Non
     ratio = None
     if isinstance(decided.problem, Problem):
         ratio = resimulated_ratio(spec, decided.problem, decided.decision, seed)
-    return "feasible", broken, ratio
+    return f"feasible, {decided.decision.candidate.precision.value}", broken, ratio
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import yaml
 
 GPUS = ("t4", "l4", "a10g", "a10", "a30", "l40s", "a100-sxm-40gb", "a100-sxm-80gb", "h100-sxm", "h200-sxm", "b200-sxm")
 EDGE = ("jetson-orin-nano-8gb-super", "jetson-orin-nx-16gb", "jetson-agx-orin-64gb")
-ONNX_PRECISIONS = ("fp16", "int8", "bf16", "fp32")
+ONNX_PRECISIONS = ("fp16", "int8", "bf16", "fp32", "fp8", "int4")
 LLM_PRECISIONS = ("bf16", "fp16", "fp8")
 CALIBRATION = "calibration.npz"
 PERCENTILES = ("p50", "p90", "p95", "p99")
@@ -71,7 +71,23 @@ def _onnx_spec(name: str, chance: random.Random, models: Sequence[OnnxChoice]) -
         workload["axes"] = {axis: {"p50": 24, "max": chance.choice((64, 128, 256))} for axis in model.axes}
     devices = EDGE if chance.random() < 0.15 else GPUS
     spec = _spec(name, chance, {"onnx": model.file}, {"latency": latency}, workload, devices, ONNX_PRECISIONS)
-    return {**spec, "quantization": {"calibration": CALIBRATION}}
+    spec["quantization"] = {"calibration": CALIBRATION}
+    if chance.random() < 0.3:
+        spec["build"] = _build(chance)
+    return spec
+
+
+def _build(chance: random.Random) -> dict[str, object]:
+    """One or two options of the engine builder."""
+    options: dict[str, object] = {
+        "optimization_level": chance.randint(0, 5),
+        "workspace": f"{chance.choice((64, 512, 4096))}MiB",
+        "version_compatible": True,
+        "hardware_compatibility": chance.choice(("none", "ampere_plus", "same_compute_capability")),
+        "weight_streaming": True,
+        "refit": True,
+    }
+    return {name: options[name] for name in sorted(chance.sample(sorted(options), chance.randint(1, 2)))}
 
 
 def _llm_spec(name: str, chance: random.Random, checkpoints: Sequence[str]) -> dict[str, object]:

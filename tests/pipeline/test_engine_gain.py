@@ -11,7 +11,8 @@ from infc.ir.plan import Plan
 from infc.ir.precision import Precision
 from infc.ir.problem import Problem
 from infc.pipeline.plan import of_onnx, plan_spec, profile_store
-from infc.pipeline.settle import Settled, Workshop, settle
+from infc.pipeline.settle import Settled, settle
+from infc.pipeline.workshop import Workshop
 from infc.plan import solve
 
 pytest.importorskip("tensorrt_rtx", reason="extra rtx is not installed")
@@ -39,6 +40,7 @@ def asked(folder: Path, edit: Edit, hardware: str) -> tuple[Problem, Workshop]:
         builder=LOCAL,
         build_timeout_s=600.0,
         promised_key=None,
+        keeps_pending=False,
         announce=quiet,
         progress=quiet,
     )
