@@ -1,6 +1,7 @@
 """Jobs and attestations as files: the same bytes for the same value, and nothing odd gets in."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -239,3 +240,35 @@ def test_a_job_folder_is_whole_and_written_once(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="not empty"):
         write_job(folder, job(), asked.model.path)
     assert [path.name for path in tmp_path.iterdir()] == ["job"]
+
+
+def leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The path of every value in a JSON document that holds no other."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from leaves(item, (*path, key))
+    if not isinstance(value, dict | list):
+        yield path
+
+
+def test_no_value_of_a_job_can_be_edited(tmp_path: Path) -> None:
+    """Whatever is changed by hand is noticed, but for how long the build may take and a minor format version.
+
+    The device of a TensorRT-RTX engine may be another of its compute capability: it is the same engine.
+    """
+    harmless = {("timeout_s",), ("format_version",), ("hardware_id",)}
+    folder = written(tmp_path)
+    text = (folder / "job.json").read_text()
+    paths = list(leaves(json.loads(text)))
+    assert len(paths) > 25
+    for path in paths:
+        document = json.loads(text)
+        holder = document
+        for step in path[:-1]:
+            holder = holder[step]
+        value = holder[path[-1]]
+        is_flag = isinstance(value, bool)
+        holder[path[-1]] = (not value) if is_flag else value + 1 if isinstance(value, int | float) else f"{value or 1}0"
+        (folder / "job.json").write_text(json.dumps(document))
+        opened, problems = open_job(folder)
+        assert (opened is not None) is (path in harmless), (path, problems)
