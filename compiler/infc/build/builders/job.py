@@ -56,7 +56,7 @@ class JobBuilder:
         place = self._folder / job.key
         finished = take_result(place / RESULT_FOLDER, place, job.key, out)
         if finished is not None:
-            report(f"{place.as_posix()} holds a result")
+            report(f"{_shown(place)} holds a result")
             return finished
         if self._folder.is_dir():
             sweep_stale(self._folder, time.time())
@@ -66,9 +66,9 @@ class JobBuilder:
             _, problems = open_job(place)
             if not problems:
                 raise
-            why = f"{place.as_posix()} is no job of this engine: {problems[0].message}"
+            why = f"{_shown(place)} is no job of this engine: {problems[0].message}"
             return Diagnostic(id=problems[0].id, message=why, notes=(str(error),), help="remove that folder")
-        report(f"wrote the job {place.as_posix()}")
+        report(f"wrote the job {_shown(place)}")
         return pending(job, place)
 
     def close(self) -> None:
@@ -84,6 +84,11 @@ def pending(job: BuildJob, place: Path) -> Diagnostic:
         id="build-pending",
         severity=Severity.NOTE,
         message=f"the {job.kind} engine {job.key[:12]} is still to be built, on a {job.hardware_id} with {tools}",
-        notes=(f"its job is {place.as_posix()}",),
+        notes=(f"its job is {_shown(place)}",),
         help=f"copy that folder to such a machine, run `{command}` in it, copy {RESULT_FOLDER}/ back and compile again",
     )
+
+
+def _shown(path: Path) -> str:
+    """A path as a user here would write it."""
+    return (path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path).as_posix()
