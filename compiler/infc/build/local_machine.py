@@ -12,9 +12,6 @@ from infc.diag import InternalError
 from infc.ir.engine_kind import EngineKind
 from infc.ir.job import BuildEnvironment
 
-NEED_GPU: tuple[EngineKind, ...] = ("tensorrt", "onnxruntime_cuda", "onnxruntime_tensorrt")
-"""Kinds that are built, or checked, on the GPU that runs them."""
-
 
 def local_environment(versions: Mapping[str, str]) -> BuildEnvironment:
     """This machine; `versions` are those of the packages that take part in a build."""
@@ -30,7 +27,7 @@ class BuildAbility:
     """Whether engines of a kind can be built here: `missing` says what stands in the way, None: nothing.
 
     `version` is that of the package that builds them (None: not installed), `compute_capabilities` the GPUs that they
-    can be for (none: the CPU).
+    can be for (none: the engine is for the CPU, or bound to no GPU).
     """
 
     kind: EngineKind
@@ -52,11 +49,11 @@ def _ability(kind: EngineKind, version: str | None, tool: Tool, environment: Bui
     missing = None
     if version is None:
         missing = f"{tool.package} is not installed: pip install 'infc[{tool.extra}]'"
-    elif kind in NEED_GPU and not here:
+    elif kind in LIBRARIES and LIBRARIES[kind].needs_gpu and not here:
         missing = "this machine has no NVIDIA GPU that its driver shows"
     return BuildAbility(
         kind=kind,
         version=version,
-        compute_capabilities=() if missing or kind == "onnxruntime" else ahead or here,
+        compute_capabilities=() if missing or kind.startswith("onnxruntime") else ahead or here,
         missing=missing,
     )

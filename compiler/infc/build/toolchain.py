@@ -33,6 +33,9 @@ TOOLS: Mapping[EngineKind, Tool] = {
 }
 
 
+_NAMES: Mapping[str, tuple[str, ...]] = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu")}
+
+
 def toolchain_for(kind: EngineKind) -> Mapping[str, str]:
     """Names and versions of what builds engines of this kind here, without importing it.
 
@@ -68,11 +71,13 @@ def with_machine(kind: EngineKind, versions: Mapping[str, str], machine: str) ->
 
 
 def installed_version(package: str) -> str | None:
-    """The version of an installed package; None when it is not there."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    """The version of an installed package, under any of the names it is published under; None when it is not there."""
+    for name in _NAMES.get(package, (package,)):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
 
 
 def _numbers(version: str) -> tuple[int, int]:

@@ -71,7 +71,7 @@ def worker_probe_schema() -> dict[str, object]:
         "compute_capabilities": {
             "type": "array",
             "items": capability,
-            "description": "GPUs that it builds for here; empty for engines of the CPU.",
+            "description": "GPUs that it builds for here; empty for engines of the CPU, or that are bound to no GPU.",
         },
         "missing": {"type": ["string", "null"], "description": "Why it cannot be built here; null: it can."},
     }

@@ -35,6 +35,8 @@ def render_probe_text(environment: BuildEnvironment, abilities: Iterable[BuildAb
             what = f"no   {ability.missing}"
         elif ability.compute_capabilities:
             what = f"yes  {ability.version}, for compute capability {', '.join(ability.compute_capabilities)}"
+        elif ability.kind in ("onnxruntime_cuda", "onnxruntime_tensorrt"):
+            what = f"yes  {ability.version}, for any GPU of the server: nothing is compiled before it loads"
         else:
             what = f"yes  {ability.version}, for the CPU"
         rows.append(f"  {ability.kind:<21} {what}")
