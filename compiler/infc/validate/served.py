@@ -67,6 +67,9 @@ def measure_served(
     for point in points:
         progress(f"batch {point.batch_size}: {point.seconds.value * 1e3:.3g} ms over {point.executions} executions")
     model = contract.model
+    environment = {"server": version, **environment_of(request, contract, is_realtime=is_realtime)}
+    if device is not None and request.endpoint is None:
+        environment["device"] = device.name
     return ServiceTimeProfile(
         model_digest=model.digest,
         precision=model.precision,
@@ -74,7 +77,7 @@ def measure_served(
         engine_kind=model.engine_kind,
         instances=model.instances,
         points=points,
-        environment={"server": version, **environment_of(request, contract, is_realtime=is_realtime)},
+        environment=environment,
         usage=usage,
     )
 

@@ -44,6 +44,7 @@ class ClosedLoop:
         self._wanted = 0
         self._outstanding = 0
         self._failure: str | None = None
+        self._is_closing = False
 
     def __enter__(self) -> Self:
         """Nothing is sent yet."""
@@ -53,7 +54,8 @@ class ClosedLoop:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Drop what is on its way."""
-        self._wanted = 0
+        with self._lock:
+            self._wanted, self._is_closing = 0, True
         self._channel.close()
 
     def hold(self, outstanding: int) -> None:
@@ -95,7 +97,7 @@ class ClosedLoop:
     def _on_answer(self, call: "grpc.Future") -> None:
         code = call.code()
         with self._lock:
-            if code.value[0] != 0 and self._wanted:
+            if code.value[0] != 0 and not self._is_closing:
                 self._failure = f"{code.name}: {call.details()}"
                 self._wanted = 0
             is_wanted = self._outstanding <= self._wanted
