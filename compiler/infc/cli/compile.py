@@ -70,7 +70,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Your own hardware and prices. Default: targets/ beside infc.lock, if any.",
 )
-@click.option("--format", "format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--format", "format", type=click.Choice(["text", "json", "html"]), default="text", show_default=True)
 def command(
     specs: tuple[Path, ...],
     output: Path,
@@ -103,6 +103,7 @@ def command(
       infc compile specs/encoder.infc.yaml
       infc compile specs/ --locked
       infc compile specs/encoder.infc.yaml --validate -o out
+      infc compile specs/ --format html > compile.html
       infc compile specs/ --builder ssh://ci@l4-box --builder ray://farm:10001
     """
     from infc.cli.check import find_specs
@@ -159,6 +160,10 @@ def command(
         from infc.report.compile_json import render_compile_json
 
         click.echo(render_compile_json(entries, exit_code=code))
+    elif format == "html":
+        from infc.report.compile_html import render_compile_html
+
+        click.echo(render_compile_html(entries))
     return code
 
 
