@@ -109,6 +109,17 @@ def test_a_job_that_fails_everywhere_says_where_it_was_tried(tmp_path: Path) -> 
     assert (problem.id, problem.notes) == ("builder-broke", ("smoke", f"tried {ATTEMPTS} times: on a, b, a"))
 
 
+def test_a_builder_that_is_gone_for_a_moment_is_asked_again(tmp_path: Path) -> None:
+    """It was there when the key was made, is away when the job is placed, and back after the pause."""
+    away = Diagnostic(id="builder-unreachable", message="no route to host")
+    answers: list[Diagnostic | None] = [None, None, away]
+    flaky = Place("flaky", refuses=lambda _target: answers.pop(0) if answers else None)
+    failures = [BROKE]
+    flaky.before = lambda: failures.pop() if failures else None
+    engine = built(asked(tmp_path), tmp_path / "cache", BuilderPool([flaky], backoff_s=0.01), [])
+    assert flaky.built == [engine.key]
+
+
 def test_a_refusal_of_the_library_is_final(tmp_path: Path) -> None:
     """It would be the same anywhere: one attempt, no other builder."""
     pytest.importorskip("tensorrt_rtx", reason="extra rtx is not installed")

@@ -19,6 +19,7 @@ ATTEMPTS = 3
 _POLL_S = 2.0
 _TELL_EVERY_S = 15.0
 _LONGEST_BACKOFF_S = 60.0
+_UNREACHABLE = "builder-unreachable"
 _FINAL = frozenset({"build-pending", "builder-interrupted"})
 """Diagnostics that trying again cannot change."""
 
@@ -102,7 +103,10 @@ class BuilderPool:
     def build(self, job: BuildJob, folder: Path, out: Path, report: Report) -> Attestation | Diagnostic:
         """Build on the least loaded builder; a failed one is given up for another, after a pause that doubles."""
         target = BuildTarget(kind=job.kind, hardware_id=job.hardware_id, compute_capability=job.compute_capability)
-        able = [index for index, builder in enumerate(self._builders) if _is_able(builder, target, job.toolchain)]
+        abilities = [_is_able(builder, target, job.toolchain) for builder in self._builders]
+        able = [index for index, ability in enumerate(abilities) if ability]
+        # Who cannot be reached now may be back after a pause, and refuses a job of other versions itself.
+        able = able or [index for index, ability in enumerate(abilities) if ability is None]
         if not able:
             return self._none_left(job)
         failures = dict.fromkeys(able, 0)
@@ -198,11 +202,15 @@ def _refusal(builder: Builder, target: BuildTarget) -> Diagnostic | None:
         return unreachable(builder.name, error)
 
 
-def _is_able(builder: Builder, target: BuildTarget, toolchain: Mapping[str, str]) -> bool:
+def _is_able(builder: Builder, target: BuildTarget, toolchain: Mapping[str, str]) -> bool | None:
+    """Whether a builder makes the target with these versions; None when it cannot be asked."""
     try:
-        return builder.refusal(target) is None and builder.toolchain(target) == toolchain
+        refusal = builder.refusal(target)
+        if refusal is not None:
+            return None if refusal.id == _UNREACHABLE else False
+        return builder.toolchain(target) == toolchain
     except ToolError:
-        return False
+        return None
 
 
 def _built(builder: Builder, job: BuildJob, folder: Path, out: Path, report: Report) -> Attestation | Diagnostic:
@@ -214,7 +222,7 @@ def _built(builder: Builder, job: BuildJob, folder: Path, out: Path, report: Rep
 
 def unreachable(name: str, error: ToolError) -> Diagnostic:
     """The diagnostic for a builder that cannot be used at all."""
-    return Diagnostic(id="builder-unreachable", message=f"{name}: {error}", help=error.help)
+    return Diagnostic(id=_UNREACHABLE, message=f"{name}: {error}", help=error.help)
 
 
 def _empty(folder: Path) -> None:
