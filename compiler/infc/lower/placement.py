@@ -26,7 +26,7 @@ FEW_WEIGHTS = 2**14
 """A matrix with fewer weights (32 KiB in FP16) gains nothing from INT4."""
 FP8_CHANNELS = 16
 FP8_FILTER = 32
-"""TensorRT has no FP8 convolution kernel below 16 channels or above 32 filter taps, and none for groups.
+"""TensorRT's FP8 convolutions gain nothing up to 16 channels, and have no kernel above 32 filter taps or for groups.
 
 Source: the exclusions of nvidia-modelopt 0.47 (`find_nodes_from_convs_to_exclude`); TensorRT release notes 10.12 for
 groups ("no optimized FP8 Convolutions for Group Convolutions and Depthwise Convolutions").
@@ -119,8 +119,8 @@ def _fp8_reason(node: onnx.NodeProto, weights: TensorProto) -> str | None:
         return None
     if g.int_attribute(node, "group", 1) > 1:
         return "TensorRT has no FP8 kernel for convolutions in groups"
-    if min(weights.dims[0], weights.dims[1]) < FP8_CHANNELS:
-        return f"TensorRT has no FP8 kernel below {FP8_CHANNELS} channels"
+    if min(weights.dims[0], weights.dims[1]) <= FP8_CHANNELS:
+        return f"FP8 gains nothing up to {FP8_CHANNELS} channels"
     if int(np.prod(weights.dims[2:])) > FP8_FILTER:
         return f"TensorRT has no FP8 kernel above {FP8_FILTER} filter taps"
     return None
