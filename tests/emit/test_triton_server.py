@@ -57,6 +57,8 @@ def variants(folder: Path) -> dict[str, Bundle]:
         "ort-delay": emitted(folder, "ort-delay", "onnxruntime", batching=delayed, instances=1),
         "ort-single": emitted(folder, "ort-single", "onnxruntime", batching=DynamicBatching(max_batch_size=1)),
         "ort-fixed": emitted(folder, "ort-fixed", "onnxruntime", model=FIXED, instances=1),
+        "ort-gpu-cuda": emitted(folder, "ort-gpu-cuda", "onnxruntime_cuda", instances=1, precision=Precision.FP16),
+        "ort-gpu-tensorrt": emitted(folder, "ort-gpu-tensorrt", "onnxruntime_tensorrt", instances=1),
         "trt": emitted(folder, "trt", "tensorrt", instances=1),
         "rtx": emitted(folder, "rtx", "tensorrt_rtx", instances=1),
     }
@@ -112,7 +114,10 @@ def test_every_variant_loads_and_answers(tmp_path: Path) -> None:
     with TritonServer(repository, workdir=tmp_path / "serve", model_control="explicit", extra_args=flags) as server:
         for name, bundle in bundles.items():
             written = config_of(bundle)
-            if name.startswith("ort"):
+            if name.startswith("ort-gpu"):
+                written = on_cpu(written)
+                server.load_model(name, written)
+            elif name.startswith("ort"):
                 server.load_model(name)
             else:
                 written = on_cpu(written, **{"infc.service_times_s": ",".join(["0.001"] * 8)})
