@@ -8,6 +8,7 @@ from infc.ir.interval import Basis, Interval
 from infc.ir.precision import Precision
 from infc.ir.service_time import ServiceTimeCurve, ServiceTimePoint, ServiceTimeProfile
 from infc.perf import Unsupported, device_memory, device_power, kernel_work, service_time
+from infc.resolve.targets import load_catalogue
 from tests.plan.problems import H100, L4, T4, gpu, network
 
 MODEL = network()
@@ -139,3 +140,14 @@ def test_power_runs_from_idle_to_the_cap() -> None:
     assert full is not None
     assert idle.value < full.value == 72.0
     assert full.high == 72.0
+
+
+def test_what_was_measured_in_one_power_mode_says_nothing_of_another() -> None:
+    """A Jetson at 15 W is not one at 25 W; a profile that names no mode holds for whatever is asked."""
+    orin = load_catalogue(None).find("jetson-orin-nx-16gb")
+    assert orin is not None
+    named = replace(profile({1: 0.004, 16: 0.02}), hardware_id=orin.id, environment={"power_mode": "15W"})
+    unnamed = replace(named, environment={})
+    assert curve(hardware=orin, measurements=(named,), power_mode="15W").basis is Basis.MEASURED
+    assert curve(hardware=orin, measurements=(named,), power_mode="25W").basis is Basis.ANALYTIC
+    assert curve(hardware=orin, measurements=(unnamed,), power_mode="25W").basis is Basis.MEASURED

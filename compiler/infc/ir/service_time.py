@@ -9,6 +9,9 @@ from infc.ir.interval import Basis, Interval
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 
+POWER_MODE = "power_mode"
+"""Key of a profile's environment for the power mode of a Jetson module, by its name in the catalogue."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServiceTimeCurve:
@@ -63,6 +66,10 @@ class ServiceTimeProfile:
     points: tuple[ServiceTimePoint, ...]
     environment: Mapping[str, str]
     usage: DeviceUsage | None = None
+
+    def is_of_mode(self, power_mode: str | None) -> bool:
+        """Whether it holds for a device in this power mode: it was measured in it, or on a device without modes."""
+        return self.environment.get(POWER_MODE, power_mode) == power_mode
 
 
 @dataclass(frozen=True, kw_only=True)

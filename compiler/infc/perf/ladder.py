@@ -64,7 +64,8 @@ def service_time(
         return Unsupported(reason=reason)
     fitted = coefficients() if fitted is None else fitted
     predict = _Predictor(work, hardware, power_mode, fitted, with_copies=with_copies)
-    own = [m for m in measurements if m.model_digest == model.digest and m.hardware_id == hardware.id]
+    here = [m for m in measurements if m.model_digest == model.digest and m.hardware_id == hardware.id]
+    own = [m for m in here if m.is_of_mode(power_mode)]
     correction = None if own else _correction(model, hardware, power_mode, neighbours, fitted)
     base = _best_base(predict, precision, axes, max_batch_size, own, instances, correction)
     return _curve(base, with_server=with_server)

@@ -106,8 +106,9 @@ class Site:
 
     @property
     def _measurements(self) -> tuple[ServiceTimeProfile, ...]:
-        """Service times of this model that were measured with the runtime that the spec chose."""
-        return tuple(m for m in self.problem.measurements if is_measured_for(self.problem.engine, m.engine_kind))
+        """Service times of this model that were measured with the runtime that the spec chose, in this power mode."""
+        chosen = (m for m in self.problem.measurements if is_measured_for(self.problem.engine, m.engine_kind))
+        return tuple(m for m in chosen if m.is_of_mode(self.power_mode))
 
     def _as_chosen(self, curve: ServiceTimeCurve) -> ServiceTimeCurve:
         """The curve of the runtime that the spec chose, where it was not measured here: a multiple of the predicted."""

@@ -17,12 +17,13 @@ from infc.ir.hardware import Hardware
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.ir.problem import AxisDistribution
-from infc.ir.service_time import ServiceTimeProfile
+from infc.ir.service_time import POWER_MODE, ServiceTimeProfile
 from infc.lower import Calibration, LoweringSettings, lower, settings_for
 from infc.resolve.store import ProfileStore
 from infc.validate.gpu.device import GpuDevice, find_gpus
 from infc.validate.gpu.identity import ids_of, is_device
 from infc.validate.gpu.nvml import driver_version
+from infc.validate.gpu.tegrastats import power_mode
 from infc.validate.gpu.watch import UNWATCHED, DeviceWatch, watch_device
 from infc.validate.instances import open_instances
 from infc.validate.service_time import Bench, Sweep, measure_service_times, processor_name
@@ -232,11 +233,12 @@ def _environment(task: CalibrationTask, engine: Engine) -> Mapping[str, str]:
     common = {**engine.facts.toolchain, "recipe": engine.recipe_digest[:12]}
     if task.device is None:
         return {**common, "device": processor_name(), "threads": str(task.sweep.threads)}
-    driver = driver_version(task.device)
+    driver, mode = driver_version(task.device), power_mode() if task.hardware.power_modes else None
     return {
         **common,
         "device": task.device.name,
         "compute_capability": task.device.compute_capability,
         "cuda": task.device.driver_cuda,
         **({} if driver is None else {"driver": driver}),
+        **({} if mode is None else {POWER_MODE: mode}),
     }

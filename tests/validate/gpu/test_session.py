@@ -1,6 +1,7 @@
 """Engines on a GPU, run against a stand-in for it: batches, contexts, times, errors, what is freed."""
 
 import doctest
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -192,12 +193,12 @@ def test_a_refused_engine_says_why(monkeypatch: pytest.MonkeyPatch, cuda: GpuCud
 
 def test_missing_packages_say_how_to_get_them(monkeypatch: pytest.MonkeyPatch, cuda: GpuCuda, engine: Engine) -> None:
     """Without cuda-bindings, and without the library that runs the engine."""
-    monkeypatch.setitem(__import__("sys").modules, "cuda.bindings.runtime", None)
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
     with pytest.raises(ToolError, match="cuda-bindings") as caught:
         find_gpus()
     assert "infc[gpu]" in str(caught.value.help)
     with machine_with_gpu(monkeypatch, cuda), pytest.MonkeyPatch.context() as patch:
-        patch.setitem(__import__("sys").modules, "tensorrt_rtx", None)
+        patch.setitem(sys.modules, "tensorrt_rtx", None)
         with pytest.raises(ToolError, match="tensorrt_rtx is not installed"):
             engine_session(engine)
 

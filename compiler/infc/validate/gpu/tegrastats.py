@@ -68,6 +68,25 @@ def _module_power_w(rails: dict[str, float]) -> float | None:
     return sum(parts) if parts else None
 
 
+def power_mode() -> str | None:
+    """The power mode of this Jetson as the catalogue names it; None where nvpmodel does not tell."""
+    binary = shutil.which("nvpmodel")
+    if binary is None:
+        return None
+    told = subprocess.run([binary, "-q"], capture_output=True, text=True, timeout=_ENDS_WITHIN_S, check=False)
+    return mode_from_text(told.stdout)
+
+
+def mode_from_text(text: str) -> str | None:
+    """The mode in what `nvpmodel -q` prints; boards name it with or without a prefix.
+
+    >>> mode_from_text("NV Power Mode: MODE_15W"), mode_from_text("NV Power Mode: MAXN_SUPER")
+    ('15W', 'MAXN_SUPER')
+    """
+    found = re.search(r"NV Power Mode: (?:MODE_)?(\w+)", text)
+    return None if found is None else found[1]
+
+
 class TegrastatsReader:
     """Runs `tegrastats` and gives its last line's reading."""
 
