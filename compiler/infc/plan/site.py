@@ -96,7 +96,7 @@ class Site:
                 self._measurements,
                 self.power_mode,
                 instances=instances,
-                neighbours=self.problem.neighbours,
+                neighbours=tuple(n for n in self.problem.neighbours if is_measured_for("auto", n.profile.engine_kind)),
                 work=self.work,
             )
             if isinstance(known, ServiceTimeCurve):
