@@ -18,11 +18,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import gpu_report_text
 import infc
 from infc.diag import Diagnostic, ToolError
+from infc.ir.engine_kind import EngineChoice
 from infc.ir.hardware import Hardware
 from infc.ir.precision import Precision
 from infc.perf import kernel_work, unsupported_reason
@@ -46,7 +47,7 @@ PACKAGES = ("tensorrt", "tensorrt_rtx", "cuda-bindings", "nvidia-ml-py", "onnxru
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to run. `budget_s` is per model and precision."""
+    """What to run. `budget_s` is per model and precision; `engine` None takes each spec's own runtime."""
 
     output: Path
     specs: tuple[str, ...]
@@ -54,6 +55,7 @@ class Settings:
     batch_sizes: tuple[int, ...]
     budget_s: float
     with_tests: bool
+    engine: EngineChoice | None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,6 +83,7 @@ def parsed(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--precisions", default=",".join(PRECISIONS))
     parser.add_argument("--batches", default=",".join(map(str, BATCH_SIZES)))
     parser.add_argument("--budget", type=float, default=20.0, metavar="SECONDS", help="per model and precision")
+    parser.add_argument("--engine", choices=get_args(EngineChoice), help="the runtime of all, such as torch")
     parser.add_argument("--no-tests", action="store_true", help="calibrate only")
     given = parser.parse_args(arguments)
     return Settings(
@@ -90,6 +93,7 @@ def parsed(arguments: Sequence[str] | None) -> Settings:
         batch_sizes=tuple(int(size) for size in given.batches.split(",")),
         budget_s=given.budget,
         with_tests=not given.no_tests,
+        engine=given.engine,
     )
 
 
@@ -203,6 +207,7 @@ def calibrated(
             threads=1,
             instances=1,
             budget_s=settings.budget_s,
+            engine=settings.engine,
         )
         yield one_model(name, precision, question, folder)
 

@@ -33,7 +33,8 @@ from infc.resolve.model import model_profile
 from infc.resolve.store import ProfileStore
 from infc.validate.accuracy import MeasureOptions, gate
 from infc.validate.accuracy.inference import open_session
-from infc.validate.gpu import GpuDevice, engine_session
+from infc.validate.gpu import GpuDevice
+from infc.validate.instances import open_instances
 
 EXAMPLE = Path(__file__).parents[2] / "specs" / "fashion-mnist"
 MODEL = EXAMPLE / "resnet8.onnx"
@@ -99,8 +100,9 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 def agreement(machine: Machine, engine: Engine) -> float:
     """The share of images to which the engine gives the class that the FP32 model gives them on the CPU."""
     pictures, _ = images()
-    session = engine_session(engine, machine.device)
-    assert not isinstance(session, Diagnostic), session
+    opened = open_instances(engine, 1, 1, machine.device)
+    assert not isinstance(opened, Diagnostic), opened
+    session = opened[0]
     names = [spec.name for spec in machine.model.outputs]
     feeds = {machine.model.inputs[0].name: pictures}
     (ours,) = session.run(names, feeds)

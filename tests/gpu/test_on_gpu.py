@@ -176,14 +176,20 @@ def test_onnxruntime_on_the_gpu_answers_as_the_model_does(
     assert share >= AGREEMENT[Precision.FP16]
 
 
-def test_a_torch_package_is_built_for_the_gpu(device: GpuDevice, hardware: Hardware, folder: Path) -> None:
-    """Where torch sees the GPU; its builder compares the answers with ONNX Runtime itself."""
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16], ids=lambda precision: precision.value)
+def test_a_torch_package_answers_as_the_model_does(
+    precision: Precision, device: GpuDevice, hardware: Hardware, folder: Path, record_property: Record
+) -> None:
+    """Where torch sees the GPU: compiled for it and run on it."""
     torch = pytest.importorskip("torch", reason="the extra `torch` is not installed")
     if not torch.cuda.is_available():
         pytest.skip("this torch sees no GPU")
-    engine = built(Machine(device=device, hardware=hardware, kind="torch_inductor", folder=folder), Precision.FP16)
+    compiled = Machine(device=device, hardware=hardware, kind="torch_inductor", folder=folder)
+    engine = built(compiled, precision)
     assert isinstance(engine, Engine), engine
-    assert engine.size_bytes > 0
+    share = agreement(compiled, engine)
+    record_property("agreement", share)
+    assert share >= AGREEMENT[precision]
 
 
 def test_what_tensorrt_rtx_does_on_a_gpu_outside_its_matrix(device: GpuDevice, record_property: Record) -> None:
