@@ -157,9 +157,10 @@ def _accuracy_reason(problem: Problem, hardware: Hardware, precision: Precision)
 
 
 def _evidence_words(evidence: AccuracyEvidence) -> str:
+    kept = f", {counted(len(evidence.kept), 'operator')} raised back" if evidence.kept else ""
     return (
         f"{evidence.metric} {evidence.value.value:.4g} (reference {evidence.reference:.4g}) on"
-        f" {counted(evidence.samples, 'sample')}, {evidence.verdict.value}"
+        f" {counted(evidence.samples, 'sample')}, {evidence.verdict.value}{kept}"
     )
 
 
