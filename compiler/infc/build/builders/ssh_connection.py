@@ -21,7 +21,7 @@ from infc.build.builder import Report
 from infc.build.builders.address import SshAddress
 from infc.build.process import Ended, Processes
 from infc.build.worker_archive import WORKER_NAME, worker_archive
-from infc.diag import Diagnostic
+from infc.diag import Diagnostic, ToolError
 
 NO_PYTHON, OLD_PYTHON, FULL, FAILED = 127, 9, 28, 255
 _SETTINGS = {
@@ -64,7 +64,14 @@ class SshConnection:
         return self._processes.is_closed
 
     def prepare(self) -> Ended:
-        """Put the packed worker into the user's cache there, once, and see that there is a Python for it."""
+        """Put the packed worker into the user's cache there, once, and see that there is a Python for it.
+
+        Raises ToolError when this machine has no ssh.
+        """
+        if shutil.which("ssh") is None:
+            raise ToolError(
+                f"{self._address.text} needs ssh, which is not installed here", help="install OpenSSH's client"
+            )
         with tempfile.TemporaryFile() as source:
             source.write(self._archive)
             source.seek(0)
