@@ -11,7 +11,16 @@ import pytest
 
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
-from infc.lower import Calibration, LoweringSettings, calibration_from_file, fallbacks, lower, settings_for
+from infc.lower import (
+    Calibration,
+    LoweringSettings,
+    calibration_from_file,
+    emulated,
+    fallbacks,
+    lower,
+    quantized_operators,
+    settings_for,
+)
 from infc.lower.recipe import recipe_digest
 from infc.resolve.onnx_analysis import analyse
 from tests.lower.models import answers
@@ -36,16 +45,18 @@ def calibration(profile: ModelProfile) -> Calibration:
     return data
 
 
-@pytest.mark.parametrize("precision", [Precision.FP32, Precision.FP16, Precision.INT8])
+@pytest.mark.parametrize(
+    "precision", [Precision.FP32, Precision.TF32, Precision.FP16, Precision.BF16, Precision.INT8, Precision.FP8]
+)
 def test_the_network_keeps_its_answers(
     precision: Precision, profile: ModelProfile, calibration: Calibration, tmp_path: Path
 ) -> None:
-    """Every precision that runs on the CPU agrees with the source on nearly every image."""
+    """Every precision agrees with the source on nearly every image, in the arithmetic of a GPU."""
     model, problems = lower(SOURCE, profile, precision, calibration, LoweringSettings(), tmp_path)
     assert problems == ()
     assert model is not None
     feeds = {"input": calibration.inputs["input"]}
-    got, want = answers(onnx.load(model.path), feeds)[0], answers(onnx.load(SOURCE), feeds)[0]
+    got, want = answers(emulated(onnx.load(model.path)), feeds)[0], answers(onnx.load(SOURCE), feeds)[0]
     assert float((got.argmax(1) == want.argmax(1)).mean()) >= 0.98
     assert model.source_digest == profile.digest
     assert model.precision is precision
@@ -93,6 +104,38 @@ def test_the_recipe_names_everything_that_decides_the_bytes(profile: ModelProfil
     assert base == recipe_digest(profile.digest, Precision.INT8, LoweringSettings(), calibration)
 
 
+def test_settings_that_do_not_matter_are_no_part_of_the_recipe(profile: ModelProfile, calibration: Calibration) -> None:
+    """FP8 has one dialect, INT4 needs no ranges, FP16 none of them; what matters to a precision tells recipes apart."""
+
+    def recipe(precision: Precision, **settings: object) -> str:
+        return recipe_digest(profile.digest, precision, LoweringSettings(**settings), calibration)  # type: ignore[arg-type]
+
+    every = {"dialect": "onnxruntime", "calibration_method": "entropy", "is_attention_quantized": False, "kept": ("a",)}
+    assert recipe(Precision.FP16, **every) == recipe(Precision.FP16)
+    assert recipe(Precision.FP8, dialect="onnxruntime") == recipe(Precision.FP8)
+    assert recipe(Precision.INT4, calibration_method="entropy") == recipe(Precision.INT4)
+    assert recipe(Precision.INT4, kept=("a",)) != recipe(Precision.INT4)
+    assert len({recipe(Precision.FP8), *(recipe(Precision.FP8, **{k: every[k]}) for k in list(every)[1:])}) == 4
+
+
+def test_an_exception_is_made_and_the_next_one_calibrates_no_more(
+    profile: ModelProfile, calibration: Calibration, tmp_path: Path
+) -> None:
+    """A kept operator has no Q/DQ in the file, the report names it, and ranges are calibrated once for a search."""
+    names = quantized_operators(SOURCE, profile, Precision.INT8, LoweringSettings())
+    first, _ = lower(SOURCE, profile, Precision.INT8, calibration, LoweringSettings(), tmp_path)
+    (ranges,) = (tmp_path / "ranges").iterdir()
+    model, problems = lower(SOURCE, profile, Precision.INT8, calibration, LoweringSettings(kept=names[:2]), tmp_path)
+    assert model is not None, problems
+    assert first is not None
+    assert model.recipe_digest != first.recipe_digest
+    assert list((tmp_path / "ranges").iterdir()) == [ranges]
+    report = next(report for report in model.passes if report.name == "quantize")
+    assert dict(report.kept) == dict.fromkeys(names[:2], "raised back to keep the accuracy")
+    again, _ = lower(SOURCE, profile, Precision.INT8, calibration, LoweringSettings(kept=names[:2]), tmp_path)
+    assert again == model
+
+
 def test_precisions_without_a_pass_are_refused(profile: ModelProfile, tmp_path: Path) -> None:
     """FP4 is not lowered; the message names what is."""
     model, (problem,) = lower(SOURCE, profile, Precision.FP4, None, LoweringSettings(), tmp_path)
@@ -110,9 +153,10 @@ from infc.resolve.onnx_analysis import analyse
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 profile = analyse(folder / "resnet8.onnx", "resnet8").profile
 data, _ = calibration_from_file(folder / "calibration-256.npz", profile.inputs, 32)
-for precision in (Precision.FP16, Precision.INT8):
+for precision in (Precision.FP16, Precision.BF16, Precision.INT8, Precision.FP8):
     for kind in ("gpu", "cpu"):
-        model, _ = lower(folder / "resnet8.onnx", profile, precision, data, settings_for(kind), out)
+        settings = settings_for(kind, method="entropy")
+        model, _ = lower(folder / "resnet8.onnx", profile, precision, data, settings, out)
         print(model.recipe_digest, model.digest)
 """
 
@@ -125,7 +169,7 @@ def test_the_same_inputs_give_the_same_bytes_in_any_process(tmp_path: Path) -> N
         command = [sys.executable, "-c", SCRIPT, str(FOLDER), str(tmp_path / f"out{index}")]
         outputs.append(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
     assert outputs[0] == outputs[1]
-    assert len(set(outputs[0].split())) == 6
+    assert len(set(outputs[0].split())) == 12
 
 
 def test_calibration_reads_stored_integers_through_mean_and_std(profile: ModelProfile) -> None:

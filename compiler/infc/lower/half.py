@@ -31,7 +31,7 @@ _SCALED = ("QuantizeLinear", "DequantizeLinear")
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Format:
+class Format:
     """A 16-bit float format."""
 
     name: str
@@ -39,9 +39,9 @@ class _Format:
     numpy_type: np.dtype[np.generic]
 
 
-FORMATS: Mapping[Precision, _Format] = {
-    Precision.FP16: _Format(name="fp16", onnx_type=TensorProto.FLOAT16, numpy_type=np.dtype(np.float16)),
-    Precision.BF16: _Format(name="bf16", onnx_type=TensorProto.BFLOAT16, numpy_type=np.dtype(ml_dtypes.bfloat16)),
+FORMATS: Mapping[Precision, Format] = {
+    Precision.FP16: Format(name="fp16", onnx_type=TensorProto.FLOAT16, numpy_type=np.dtype(np.float16)),
+    Precision.BF16: Format(name="bf16", onnx_type=TensorProto.BFLOAT16, numpy_type=np.dtype(ml_dtypes.bfloat16)),
 }
 
 
@@ -49,7 +49,7 @@ FORMATS: Mapping[Precision, _Format] = {
 class _Rewrite:
     """The graph under construction: where each source value lives in FP32 and in the low format."""
 
-    low: _Format
+    low: Format
     types: Mapping[str, int]
     weights: dict[str, TensorProto]
     masks: frozenset[str]
@@ -112,21 +112,29 @@ def remainder_to_fp16(model: onnx.ModelProto, context: PassContext) -> tuple[onn
 
 
 def _to_half(
-    model: onnx.ModelProto, context: PassContext, low: _Format
+    model: onnx.ModelProto, context: PassContext, low: Format
 ) -> tuple[onnx.ModelProto, PassReport] | Diagnostic:
     name = f"to-{low.name}"
     if any(tensor.data_type == low.onnx_type for tensor in model.graph.initializer):
         return model, PassReport(name=name, changed=0, notes=("already converted",))
-    model = g.copy(model)
     masks = mask_thresholds(model)
     kept = _kept_nodes(model, context, low, masks)
-    notes = region_notes(model, kept, "FP32")
-    rewrite = _Rewrite(
-        low=low, types=g.element_types(model), weights=g.initializers(model.graph), masks=frozenset(masks)
-    )
+    converted, changed = convert(model, kept, low, frozenset(masks))
+    return converted, PassReport(name=name, changed=changed, notes=region_notes(model, kept, "FP32"), kept=kept)
+
+
+def convert(
+    model: onnx.ModelProto, kept: Mapping[str, str], low: Format, masks: frozenset[str]
+) -> tuple[onnx.ModelProto, int]:
+    """The model in a 16-bit format but for the operators named in `kept`, and how many were converted.
+
+    Constants named in `masks` saturate where two of them still add up to a finite number.
+    """
+    model = g.copy(model)
+    rewrite = _Rewrite(low=low, types=g.element_types(model), weights=g.initializers(model.graph), masks=masks)
     outputs = {value.name for value in model.graph.output}
     if low.onnx_type == TensorProto.FLOAT16:
-        _round_scales(model, rewrite)
+        _round_scales(model, rewrite, kept)
     changed = 0
     for node in model.graph.node:
         if node.name in kept:
@@ -140,7 +148,7 @@ def _to_half(
             )
         )
     _assemble(model, rewrite)
-    return model, PassReport(name=name, changed=changed, notes=notes, kept=kept)
+    return model, changed
 
 
 def _append_kept(node: onnx.NodeProto, rewrite: _Rewrite) -> None:
@@ -176,7 +184,7 @@ def _append_low(node: onnx.NodeProto, rewrite: _Rewrite, outputs: set[str]) -> b
     return touches
 
 
-def _retype_attributes(node: onnx.NodeProto, low: _Format) -> None:
+def _retype_attributes(node: onnx.NodeProto, low: Format) -> None:
     for entry in node.attribute:
         if node.op_type == "Cast" and entry.name == "to" and entry.i == TensorProto.FLOAT:
             entry.i = low.onnx_type
@@ -184,7 +192,7 @@ def _retype_attributes(node: onnx.NodeProto, low: _Format) -> None:
             entry.t.CopyFrom(_rounded(entry.t, entry.t.name, low))
 
 
-def _rounded(tensor: TensorProto, name: str, low: _Format, limit: float = FP16_MAX) -> TensorProto:
+def _rounded(tensor: TensorProto, name: str, low: Format, limit: float = FP16_MAX) -> TensorProto:
     """The tensor in the low format: sentinels saturate, and a tiny positive scalar (an epsilon) never becomes zero."""
     values = numpy_helper.to_array(tensor).astype(np.float32)
     if low.onnx_type == TensorProto.FLOAT16:
@@ -194,13 +202,13 @@ def _rounded(tensor: TensorProto, name: str, low: _Format, limit: float = FP16_M
     return numpy_helper.from_array(values.astype(low.numpy_type), name)
 
 
-def _round_scales(model: onnx.ModelProto, rewrite: _Rewrite) -> None:
+def _round_scales(model: onnx.ModelProto, rewrite: _Rewrite, kept: Mapping[str, str]) -> None:
     """Give Q/DQ scales a value that FP16 holds, rounded up, and requantise the constants behind them to match.
 
     ONNX allows 16-bit scales from opset 19; the result is dequantised in FP16.
     """
     for node in model.graph.node:
-        if node.op_type not in _SCALED or node.input[1] not in rewrite.weights:
+        if node.op_type not in _SCALED or node.input[1] not in rewrite.weights or node.name in kept:
             continue
         name = f"{node.input[1]}__{rewrite.low.name}"
         scale = numpy_helper.to_array(rewrite.weights[node.input[1]]).astype(np.float32)
@@ -218,7 +226,7 @@ def _round_scales(model: onnx.ModelProto, rewrite: _Rewrite) -> None:
 
 
 def _kept_nodes(
-    model: onnx.ModelProto, context: PassContext, low: _Format, masks: Mapping[str, float]
+    model: onnx.ModelProto, context: PassContext, low: Format, masks: Mapping[str, float]
 ) -> dict[str, str]:
     """Operators that stay in FP32, with the reason, in graph order."""
     is_fp16 = low.onnx_type == TensorProto.FLOAT16
