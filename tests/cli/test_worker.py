@@ -9,7 +9,6 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from tests.build.build_requests import request
 
 from infc.build.cache import read_engine
 from infc.build.job_folder import job_from_request, write_job
@@ -19,6 +18,7 @@ from infc.cli.edge import guarded
 from infc.ir.precision import Precision
 from infc.lower import settings_for
 from infc.report.worker_json import worker_build_schema, worker_probe_schema
+from tests.build.build_requests import request
 
 pytest.importorskip("onnxruntime", reason="builds with the extra onnx")
 Run = Callable[..., tuple[int, str, str]]

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from click.testing import CliRunner
-from tests.build.build_requests import request
 
 from infc.build.job_folder import job_from_request, write_job
 from infc.cli import app
 from infc.ir.build_options import BuildOptions
 from infc.ir.precision import Precision
+from tests.build.build_requests import request
 
 
 def job(folder: Path, options: BuildOptions) -> Path:
