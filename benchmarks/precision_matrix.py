@@ -23,7 +23,7 @@ from infc.ir.plan import Plan
 from infc.ir.precision import Precision
 from infc.ir.problem import Problem
 from infc.ir.spec import OnnxModel, Spec
-from infc.lower import LoweringSettings, fallbacks, lower, quantized_operators, settings_for
+from infc.lower import LoweringSettings, lower, quantized_operators, settings_for
 from infc.pipeline.calibration_data import calibration_for
 from infc.pipeline.mixed_precision import find_exceptions
 from infc.pipeline.plan import of_onnx
@@ -100,7 +100,7 @@ def variants(example: Example, precision: Precision) -> Iterator[tuple[str, Lowe
     """The recipes of a precision that differ for this model, the fullest first."""
     base = settings_for("gpu", method=example.spec.quantization.method)
     seen: set[tuple[str, ...]] = set()
-    for settings in fallbacks(base, precision):
+    for settings in (base, replace(base, is_attention_quantized=False)):
         chosen = quantized_operators(example.source, example.problem.model, precision, settings)
         if seen and chosen in seen:
             continue

@@ -16,7 +16,6 @@ from infc.lower import (
     LoweringSettings,
     calibration_from_file,
     emulated,
-    fallbacks,
     lower,
     quantized_operators,
     settings_for,
@@ -95,7 +94,7 @@ def test_the_recipe_names_everything_that_decides_the_bytes(profile: ModelProfil
         recipe_digest("other", Precision.INT8, LoweringSettings(), calibration),
         recipe_digest(profile.digest, Precision.FP16, LoweringSettings(), calibration),
         recipe_digest(profile.digest, Precision.INT8, settings_for("cpu"), calibration),
-        recipe_digest(profile.digest, Precision.INT8, fallbacks(LoweringSettings(), Precision.INT8)[1], calibration),
+        recipe_digest(profile.digest, Precision.INT8, LoweringSettings(is_attention_quantized=False), calibration),
         recipe_digest(profile.digest, Precision.INT8, LoweringSettings(calibration_method="entropy"), calibration),
         recipe_digest(profile.digest, Precision.INT8, LoweringSettings(), Calibration(inputs={}, digest="x")),
     }

@@ -23,7 +23,7 @@ from infc.lower.passes import Pass, PassContext
 from infc.lower.placement import QUANTISED, place
 from infc.lower.quantize import quantize
 from infc.lower.recipe import read_cached, recipe_digest, store
-from infc.lower.settings import SUPPORTED, LoweringSettings, fallbacks, settings_for
+from infc.lower.settings import SUPPORTED, LoweringSettings, settings_for
 from infc.lower.verifier import checker_problem, source_problems, verify
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "calibration_from_dataset",
     "calibration_from_file",
     "emulated",
-    "fallbacks",
     "has_half_arithmetic",
     "lower",
     "quantized_operators",

@@ -51,17 +51,6 @@ def settings_for(kind: HardwareKind, *, method: CalibrationMethod = "minmax") ->
     return LoweringSettings(dialect="tensorrt", calibration_method=method, remainder=Precision.FP16)
 
 
-def fallbacks(settings: LoweringSettings, precision: Precision) -> tuple[LoweringSettings, ...]:
-    """The settings to try in order until the accuracy gate passes, the given ones first.
-
-    >>> [s.is_attention_quantized for s in fallbacks(LoweringSettings(), Precision.FP8)]
-    [True, False]
-    """
-    if precision not in (Precision.INT8, Precision.FP8) or not settings.is_attention_quantized:
-        return (settings,)
-    return (settings, replace(settings, is_attention_quantized=False))
-
-
 def relevant(settings: LoweringSettings, precision: Precision) -> LoweringSettings:
     """The settings with everything that does not matter to a precision at its default: what its identity is made of.
 

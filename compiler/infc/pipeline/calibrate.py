@@ -20,7 +20,6 @@ from infc.lower import (
     LoweringSettings,
     calibration_from_dataset,
     calibration_from_file,
-    fallbacks,
     settings_for,
 )
 from infc.lower.settings import CalibrationMethod
@@ -145,8 +144,7 @@ def _choices(
 ) -> tuple[LoweringSettings, ...]:
     """The ways to lower to a precision that may have been shown to keep its accuracy, the plain one first."""
     exceptions = [evidence.kept for evidence in proven if evidence.precision is precision]
-    variants = (replace(each, kept=kept) for kept in exceptions for each in fallbacks(base, precision))
-    return tuple(dict.fromkeys((base, *variants)))
+    return tuple(dict.fromkeys((base, *(replace(base, kept=kept) for kept in exceptions))))
 
 
 def _calibrated(task: CalibrationTask, store: ProfileStore, progress: Callable[[str], None]) -> Calibrated:

@@ -93,7 +93,10 @@ class Bench:
         if self.is_cpu:
             trial = self._built(trial, lowered)
             engine = trial.engine
-            return self._tested(trial, engine, settings.kept) if isinstance(engine, Engine) else trial
+            if not isinstance(engine, Engine):
+                return trial
+            tested = self._tested(trial, engine, settings.kept)
+            return self._tested(tested, lowered, settings.kept) if _is_not_here(tested) else tested
         return self._tested(trial, lowered, settings.kept)
 
     def finish(self, trial: Trial) -> Trial:
@@ -104,7 +107,7 @@ class Bench:
         if not isinstance(built.engine, Engine) or trial.evidence is None:
             return built
         tested = self._tested(built, built.engine, trial.evidence.kept)
-        if any(diagnostic.id == NOT_HERE for diagnostic in tested.diagnostics):
+        if _is_not_here(tested):
             self.shop.announce(f"the {built.engine.kind} engine cannot run here: the lowered model speaks for it")
             kept = tuple(diagnostic for diagnostic in tested.diagnostics if diagnostic.id != NOT_HERE)
             tested = replace(tested, diagnostics=kept)
@@ -172,6 +175,11 @@ class Bench:
             with contextlib.suppress(OSError):  # a read-only workspace: the next compile measures again
                 write_text_atomically(path, text_from_accuracy(evidence))
         return evidence, problems
+
+
+def _is_not_here(trial: Trial) -> bool:
+    """Whether the engine could not run on this machine."""
+    return any(diagnostic.id == NOT_HERE for diagnostic in trial.diagnostics)
 
 
 def _trial_name(subject: LoweredModel | Engine, dataset: Path, goal: AccuracyGoal, options: MeasureOptions) -> str:
