@@ -78,7 +78,7 @@ class KubernetesBuilder:
         if known is not None and known.driver_names:
             return None
         return Diagnostic(
-            id="builder-none",
+            id="builder-cannot",
             message=f"no builder for {target.hardware_id}: {self.name} cannot tell which nodes have it",
             help="name its driver_names in targets/builders/devices.yaml",
         )

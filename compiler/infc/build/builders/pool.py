@@ -20,11 +20,11 @@ _POLL_S = 2.0
 _TELL_EVERY_S = 15.0
 _LONGEST_BACKOFF_S = 60.0
 _UNREACHABLE = "builder-unreachable"
+_NONE = "builder-none"
+"""The one refusal that waiting may change: a cluster has no such node now."""
+
 _FINAL = frozenset({"build-pending", "builder-interrupted"})
 """Diagnostics that trying again cannot change."""
-
-_LASTING = frozenset({"builder-cannot", "build-needs-gpu", "build-capability-unsupported"})
-"""Refusals that waiting does not change: the machine has no such library or GPU."""
 
 
 @dataclass
@@ -71,7 +71,8 @@ class BuilderPool:
     def refusal(self, target: BuildTarget) -> Diagnostic | None:
         """None when a builder can make such an engine now, or within the time to wait; else what each one says.
 
-        A run waits once for each target, and not where waiting changes nothing.
+        A run waits once for each target, and only for a node of a cluster: a machine that is not there, or that lacks
+        the library, is told at once.
         """
         end_s = time.monotonic() + (0.0 if target in self._given_up else self._wait_s)
         is_told = False
@@ -79,8 +80,8 @@ class BuilderPool:
             refusals = [refusal for builder in self._builders if (refusal := _refusal(builder, target)) is not None]
             if len(refusals) < len(self._builders):
                 return None
-            is_hopeless = all(refusal.id in _LASTING for refusal in refusals)
-            left_s = 0.0 if is_hopeless else end_s - time.monotonic()
+            may_come = any(refusal.id == _NONE for refusal in refusals)
+            left_s = end_s - time.monotonic() if may_come else 0.0
             if left_s <= 0 or not self._paused(min(_POLL_S, left_s)):
                 self._given_up.add(target)
                 return self._no_builder(target, refusals)
@@ -179,7 +180,7 @@ class BuilderPool:
             return refusals[0]
         said = zip(self._builders, refusals, strict=True)
         return Diagnostic(
-            id="builder-none",
+            id=_NONE,
             message=f"no builder for {target.hardware_id}: none of {self.name} makes {target.kind} engines for it",
             notes=tuple(f"{builder.name}: {refusal.message}" for builder, refusal in said),
             help=next((refusal.help for refusal in refusals if refusal.help), None),
@@ -188,7 +189,7 @@ class BuilderPool:
     def _none_left(self, job: BuildJob) -> Diagnostic:
         versions = ", ".join(f"{name} {version}" for name, version in sorted(job.toolchain.items()))
         return Diagnostic(
-            id="builder-none",
+            id=_NONE,
             message=f"no builder for {job.hardware_id} with {versions} is left of {self.name}",
             notes=("the versions are part of the engine key: a builder with others makes another engine",),
             help="give the builders the same versions, or wait until the one that has them is back",
@@ -199,7 +200,7 @@ def _refusal(builder: Builder, target: BuildTarget) -> Diagnostic | None:
     try:
         return builder.refusal(target)
     except ToolError as error:
-        return unreachable(builder.name, error)
+        return unreachable(error)
 
 
 def _is_able(builder: Builder, target: BuildTarget, toolchain: Mapping[str, str]) -> bool | None:
@@ -217,12 +218,12 @@ def _built(builder: Builder, job: BuildJob, folder: Path, out: Path, report: Rep
     try:
         return builder.build(job, folder, out, lambda line: report(f"{builder.name}: {line}"))
     except ToolError as error:
-        return unreachable(builder.name, error)
+        return unreachable(error)
 
 
-def unreachable(name: str, error: ToolError) -> Diagnostic:
+def unreachable(error: ToolError) -> Diagnostic:
     """The diagnostic for a builder that cannot be used at all."""
-    return Diagnostic(id=_UNREACHABLE, message=f"{name}: {error}", help=error.help)
+    return Diagnostic(id=_UNREACHABLE, message=str(error), help=error.help)
 
 
 def _empty(folder: Path) -> None:

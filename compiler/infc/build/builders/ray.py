@@ -65,17 +65,19 @@ class RayBuilder:
         types = self._types(with_gpu=needs_gpu)
         if self._place(target, types) is not None or not needs_gpu:
             return None
-        wanted = self._devices.get(target.hardware_id)
-        there = ", ".join(sorted(types)) or "no node with an accelerator type and a GPU"
-        names = " or ".join(wanted.ray_types) if wanted else ""
-        missing = f"has no node of type {names}" if names else "is not known by a Ray accelerator type"
+        known = self._devices.get(target.hardware_id)
+        if known is None or not known.ray_types:
+            return Diagnostic(
+                id="builder-cannot",
+                message=f"no builder for {target.hardware_id}: {self.name} cannot tell which nodes have it",
+                help="name its ray_types in targets/builders/devices.yaml",
+            )
+        wanted = " or ".join(known.ray_types)
         return Diagnostic(
             id="builder-none",
-            message=f"no builder for {target.hardware_id}: {self.name} {missing}",
-            notes=(f"the cluster has {there}",),
-            help=f"start a node with that GPU (ray start --resources '{{\"{_TYPE}{wanted.ray_types[0]}\": 1}}')"
-            if wanted and wanted.ray_types
-            else "name its ray_types in targets/builders/devices.yaml",
+            message=f"no builder for {target.hardware_id}: {self.name} has no node of type {wanted}",
+            notes=(f"the cluster has {', '.join(sorted(types)) or 'no node with an accelerator type and a GPU'}",),
+            help=f"start a node with that GPU (ray start --resources '{{\"{_TYPE}{known.ray_types[0]}\": 1}}')",
         )
 
     def toolchain(self, target: BuildTarget) -> Mapping[str, str]:

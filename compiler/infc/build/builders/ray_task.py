@@ -1,6 +1,7 @@
 """What touches Ray: connecting, and the function that runs on its nodes."""
 
 import sys
+import warnings
 from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, TypeAlias
@@ -30,7 +31,9 @@ def connect(cluster: str, name: str) -> ModuleType:
         return module
     address = cluster if cluster == "auto" else f"ray://{cluster}"
     try:
-        ray.init(address=address, namespace="infc", log_to_driver=False, logging_level="ERROR")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray's client warns besides raising
+            ray.init(address=address, namespace="infc", log_to_driver=False, logging_level="ERROR")
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         ray.shutdown()  # or the next attempt hears that a connection is being made already
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
