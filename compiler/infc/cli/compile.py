@@ -244,10 +244,9 @@ def _validated(
     from infc.cli.load_progress import load_progress
     from infc.pipeline.validate import store_service_times
     from infc.validate.load.settings import LoadSettings
-    from infc.validate.session import ValidationRequest, has_gpu, validate_bundle
+    from infc.validate.session import ValidationRequest, must_be_rehearsed, validate_bundle
 
-    kind = compiled.settled.engine.kind
-    is_rehearsal = kind == "tensorrt" or (kind == "tensorrt_rtx" and not has_gpu())
+    is_rehearsal = must_be_rehearsed(compiled.folder)
     request = ValidationRequest(bundle=compiled.folder, settings=LoadSettings(), is_rehearsal=is_rehearsal)
     with load_progress() as progress:
         measurement = validate_bundle(request, progress=progress, announce=lambda line: click.echo(line, err=True))

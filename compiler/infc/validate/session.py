@@ -166,6 +166,12 @@ def has_gpu() -> bool:
     return any(Path(device).exists() for device in _GPU_DEVICES)
 
 
+def must_be_rehearsed(bundle: Path) -> bool:
+    """Whether the tritonserver that infc starts can only rehearse a bundle here: its GPU or its backend is missing."""
+    model = read_contract(bundle).model
+    return not model.is_cpu and (model.engine_kind not in OWN_BACKENDS or not has_gpu())
+
+
 def _require_servable(request: ValidationRequest, contract: ValidationContract) -> None:
     """Raise ToolError when the server that infc starts cannot run this bundle."""
     model, name = contract.model, request.bundle
