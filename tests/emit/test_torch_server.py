@@ -38,7 +38,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Engine]:
     """The sample model's file and its package, for 1 to 8 rows and 1 to 128 ids."""
     folder = tmp_path_factory.mktemp("package")
     source = samples.write_onnx(folder / "lookup.onnx")
-    digest = "sha256:" + hashlib.sha256(source.read_bytes()).hexdigest()
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
     model = LoweredModel(
         path=source, digest=digest, source_digest=digest, precision=Precision.FP32, recipe_digest="none", passes=()
     )

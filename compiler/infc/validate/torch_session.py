@@ -44,7 +44,7 @@ class TorchSession:
 
     @property
     def device_s(self) -> None:
-        """torch tells no device time of its own."""
+        """Torch tells no device time of its own."""
         return
 
     def run(self, names: list[str], feeds: "dict[str, Array]") -> "list[Array]":
