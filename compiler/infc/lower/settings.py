@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from infc.ir.engine_kind import EngineChoice
 from infc.ir.hardware import HardwareKind
 from infc.ir.precision import Precision
 
@@ -40,15 +41,19 @@ class LoweringSettings:
     kept: tuple[str, ...] = ()
 
 
-def settings_for(kind: HardwareKind, *, method: CalibrationMethod = "minmax") -> LoweringSettings:
-    """The settings that engines for this kind of hardware need.
+def settings_for(
+    kind: HardwareKind, *, method: CalibrationMethod = "minmax", choice: EngineChoice = "auto"
+) -> LoweringSettings:
+    """The settings that engines for this kind of hardware need, with the runtime that the spec chose.
 
     >>> settings_for("cpu").dialect, settings_for("gpu").remainder.value
     ('onnxruntime', 'fp16')
     """
     if kind == "cpu":
         return LoweringSettings(dialect="onnxruntime", calibration_method=method, remainder=Precision.FP32)
-    return LoweringSettings(dialect="tensorrt", calibration_method=method, remainder=Precision.FP16)
+    # Triton tells ONNX Runtime's TensorRT provider one precision besides FP32: INT8 leaves no room for FP16.
+    remainder = Precision.FP32 if choice == "onnxruntime" else Precision.FP16
+    return LoweringSettings(dialect="tensorrt", calibration_method=method, remainder=remainder)
 
 
 def relevant(settings: LoweringSettings, precision: Precision) -> LoweringSettings:

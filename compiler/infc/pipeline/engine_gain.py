@@ -136,7 +136,7 @@ def _plain_engine(problem: Problem, plan: Plan, quantised: EngineEvidence, shop:
     for known in built_engines(problem, hardware, precision, planned_axes(problem)):
         if (known.kind, known.max_batch_size) == (quantised.kind, quantised.max_batch_size):
             return None
-    settings = settings_for(hardware.kind, method=shop.spec.quantization.method)
+    settings = settings_for(hardware.kind, method=shop.spec.quantization.method, choice=problem.engine)
     cache = shop.loaded.workspace.cache
     shop.announce(f"comparing with {precision.value}: what {plan.candidate.precision.value} gains on {hardware.id}")
     lowered, _ = lower(shop.source, problem.model, precision, calibration, settings, cache / "lowered")

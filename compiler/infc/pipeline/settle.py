@@ -90,7 +90,7 @@ def _attempt(problem: Problem, plan: Plan, shop: Workshop) -> Trial:
     if has_errors(problems):
         return Trial(diagnostics=problems)
     bench = Bench(problem=problem, plan=plan, shop=shop, calibration=calibration)
-    settings = settings_for(hardware.kind, method=shop.spec.quantization.method)
+    settings = settings_for(hardware.kind, method=shop.spec.quantization.method, choice=problem.engine)
     shop.announce(f"lowering {problem.model.name} to {bench.precision.value}")
     trial = _remembered(bench, settings) or bench.look(settings)
     if trial.evidence is not None and trial.evidence.verdict is not Verdict.PASS and not has_errors(trial.diagnostics):
