@@ -214,7 +214,8 @@ def test_gpu_target_gets_a_tensorrt_engine(workspace: Path, monkeypatch: pytest.
     assert (gpu / "model_repository/fashion-mnist/1/model.plan").read_bytes()[:4] == b"vtrt"
     assert verify_bundle(gpu) == verify_bundle(cpu) == ()
     kinds = {str(block["target"]): block["engine"]["kind"] for block in lock_of(workspace)}  # type: ignore[index]
-    assert kinds == {"cpu": "onnxruntime", "t4": "tensorrt_rtx"}
+    assert kinds.pop("cpu") == "onnxruntime"
+    assert list(kinds.values()) == ["tensorrt_rtx"]
 
 
 @pytest.mark.slow

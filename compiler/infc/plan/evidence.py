@@ -1,6 +1,6 @@
 """What stored accuracy evidence says of a precision, judged against the goal as the spec states it now."""
 
-from infc.ir.accuracy import AccuracyEvidence, Verdict
+from infc.ir.accuracy import EMULATED, LOWERED, AccuracyEvidence, Verdict
 from infc.ir.hardware import Hardware
 from infc.ir.precision import Precision
 from infc.ir.problem import AccuracyGoal, AnyProblem, Problem
@@ -89,14 +89,15 @@ def passed_evidence(problem: AnyProblem, hardware: Hardware, precision: Precisio
     """Evidence that `precision` keeps the goal, None when it was never shown.
 
     One recipe must hold in all that was tested of it: an engine that misses the goal speaks against the lowered model
-    that it was built from.
+    that it was built from. Of several recipes the one with the fewest exceptions counts, of its evidence the engine's.
     """
     goal = problem.accuracy
     if goal is None:
         return None
     own = [(judge(e, goal), e) for e in own_evidence(problem, hardware, precision)]
     missed = {e.recipe_digest for verdict, e in own if verdict is not Verdict.PASS}
-    return next((e for verdict, e in own if verdict is Verdict.PASS and e.recipe_digest not in missed), None)
+    holding = [e for verdict, e in own if verdict is Verdict.PASS and e.recipe_digest not in missed]
+    return min(holding, key=lambda e: (len(e.kept), e.recipe_digest, e.subject in (LOWERED, EMULATED)), default=None)
 
 
 def kept_operators(problem: AnyProblem, hardware: Hardware, precision: Precision) -> tuple[str, ...]:
