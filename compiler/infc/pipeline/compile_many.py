@@ -5,6 +5,7 @@ cache; the next one builds only the others.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from infc.spec import LoadedSpec, load_spec
 
 FAILURE = 1
 _GRACE_S = 20.0
-"""How long threads may take to end after Ctrl-C; they look after every step and every batch."""
+"""How long the threads together may take to end after Ctrl-C; they look after every step and every batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +67,15 @@ def compile_many(
         for thread in threads:
             thread.start()
         yield from run.outcomes()
-    finally:
+    except BaseException:
         run.stop()
-        if any(thread.is_alive() for thread in threads):
-            options.builder.close()
+        options.builder.close()
+        raise
+    finally:
+        end_s = time.monotonic() + _GRACE_S
         for thread in threads:
-            thread.join(_GRACE_S)
+            if thread.is_alive():
+                thread.join(max(0.0, end_s - time.monotonic()))
 
 
 class _Run:
