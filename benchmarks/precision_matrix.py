@@ -3,7 +3,7 @@
 For each model (`make models` fetches the larger ones; those that are absent are left out) and each precision, infc
 lowers the model, measures its accuracy against the FP32 model on the spec's data (paired, with intervals), and builds
 an engine for one device of each compute capability, batches 1 to 32. What a builder refuses is listed in its own words.
-Writes results/precision_matrix.md and the table in docs/precision.md. Everything is kept in `--cache` under its own
+Writes results/precision_matrix.md and the summary in docs/precision.md. Everything is kept in `--cache` under its own
 key: a second run only writes the tables. Build times are those of the machine that built.
 """
 
@@ -320,6 +320,34 @@ def document(tables: Sequence[tuple[Example, list[Row]]]) -> str:
     return "\n".join(line.rstrip(" ") if not line.endswith("  ") else line for line in lines) + "\n"
 
 
+def summary(tables: Sequence[tuple[Example, list[Row]]]) -> str:
+    """One table for the documentation: accuracy, the engine for SM 8.9, and where there is none."""
+    lines = [
+        f"Batches 1 to {BATCH}, TensorRT-RTX engines; all five compute capabilities, the worst part of the data and the"
+        f" builder's words are in `benchmarks/results/{RESULTS.name}`.",
+        "",
+        "| model | precision | metric (95% interval) | drop | gate | on SM 8.9 | refused on SM |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for example, rows in tables:
+        lines += [f"| {example.problem.model.name} | {each.name} | {_summary_cells(each)} |" for each in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _summary_cells(row: Row) -> str:
+    if isinstance(row.lowered, Diagnostic):
+        return f"{_words(row.lowered)} | | | | every"
+    accuracy = " | |"
+    if isinstance(row.evidence, AccuracyEvidence):
+        value, drop = row.evidence.value, row.evidence.drop
+        accuracy = f"{row.evidence.metric} {value.value:.4f} ({value.low:.3f} to {value.high:.3f}) | {drop.value:.2%}"
+        accuracy += f" | {row.evidence.verdict.value}"
+    refused = [str(h.compute_capability) for h, built in row.engines if isinstance(built, Diagnostic)]
+    shown = next((built for h, built in row.engines if h.compute_capability == "8.9"), None)
+    cell = _engine_cell(shown).split("<br>")[0] if isinstance(shown, Built) else ""
+    return f"{accuracy} | {cell} | {', '.join(refused)}"
+
+
 def main() -> None:
     """Build the matrix and write it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -336,7 +364,7 @@ def main() -> None:
     page = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.is_file() else ""
     if BEGIN in page and END in page:
         head, tail = page.split(BEGIN)[0], page.split(END)[1]
-        DOCUMENT.write_text(f"{head}{BEGIN}\n\n{text}\n{END}{tail}", encoding="utf-8")
+        DOCUMENT.write_text(f"{head}{BEGIN}\n\n{summary(tables)}\n{END}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":
