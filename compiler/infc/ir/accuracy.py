@@ -17,7 +17,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class SliceDelta:
-    """The metric on one part of the data: a class (`class 7`) or another slice (`group night`, `shortest quarter`).
+    """The metric on one part of the data: a class (`class 7`) or another slice (`slice night`, `length 3 to 5`).
 
     `value` and `reference` are those of the lowered model and the reference on its `samples`; `drop` is relative. Its
     low bound is corrected for the number of slices that were looked at, so that a slice which is said to lose does; its

@@ -18,8 +18,6 @@ from infc.validate.accuracy.bootstrap import PairedIntervals
 from infc.validate.accuracy.dataset import LABEL_METRICS, MIN_SAMPLES, Dataset
 
 ARRAY = "slices"
-QUARTERS = ("shortest", "second shortest", "second longest", "longest")
-WEAKEST = ("weakest", "second weakest", "second strongest", "strongest")
 REPORTED = 8
 Rows: TypeAlias = npt.NDArray[np.intp]
 ScorePart: TypeAlias = Callable[[Rows, float], PairedIntervals | None]
@@ -116,15 +114,17 @@ def _by_value(values: Array, what: str) -> tuple[Part, ...]:
 
 
 def _quarters(sides: Sequence[Arrays]) -> tuple[Part, ...]:
+    """Quarters by size, named by the sizes they hold; equal sizes stay together, so there may be fewer."""
     measures = [_size(side) for side in sides]
     sizes = np.max([size for size, _ in measures], axis=0)
-    if len(np.unique(sizes)) < 2:
-        return ()
-    names = QUARTERS if measures[0][1] else WEAKEST
-    bounds = np.quantile(sizes, (0.25, 0.5, 0.75))
-    quarter = np.searchsorted(bounds, sizes, side="left")
-    what = "quarter" if measures[0][1] else "quarter of inputs"
-    return tuple(Part(name=f"{name} {what}", rows=np.flatnonzero(quarter == i)) for i, name in enumerate(names))
+    quarter = np.searchsorted(np.unique(np.quantile(sizes, (0.25, 0.5, 0.75))), sizes, side="left")
+    what, digits = ("length", "g") if measures[0][1] else ("magnitude", ".3g")
+    parts = []
+    for index in np.unique(quarter):
+        rows = np.flatnonzero(quarter == index)
+        least, most = (f"{size:{digits}}" for size in (sizes[rows].min(), sizes[rows].max()))
+        parts.append(Part(name=f"{what} {least}" + (f" to {most}" if most != least else ""), rows=rows))
+    return tuple(parts)
 
 
 def _size(side: Mapping[str, Array]) -> tuple[npt.NDArray[np.float64], bool]:
