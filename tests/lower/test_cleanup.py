@@ -51,6 +51,20 @@ def test_shape_arithmetic_on_fixed_sizes_is_folded(tmp_path: Path) -> None:
     assert np.array_equal(answers(before, feeds)[0], answers(after, feeds)[0])
 
 
+def test_transposed_weights_are_constants_again(tmp_path: Path) -> None:
+    """A Linear layer exported as a product with a Transpose of its weights has weights, whatever their size."""
+    graph = onnx.parser.parse_graph(
+        "g (float[n, 300] x) => (float[n, 400] y) { t = Transpose <perm = [1, 0]> (w)  y = MatMul (x, t) }"
+    )
+    weights = normal(400, 300)
+    graph.initializer.append(onnx.numpy_helper.from_array(weights, "w"))
+    before = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
+    after, report = fold_shapes(before, context_for(before, tmp_path))
+    assert report.changed == 1
+    assert [node.op_type for node in after.graph.node] == ["MatMul"]
+    assert np.array_equal(onnx.numpy_helper.to_array(after.graph.initializer[0]), weights.T)
+
+
 def test_the_shape_of_a_dynamic_value_is_left_alone(tmp_path: Path) -> None:
     """A Shape that depends on the batch is no constant."""
     before = model(

@@ -59,13 +59,17 @@ def _drop_unused_opsets(model: onnx.ModelProto) -> None:
 
 
 def fold_shapes(model: onnx.ModelProto, context: PassContext) -> tuple[onnx.ModelProto, PassReport]:
-    """Compute, once and for all, small values that depend on constants and on fixed dimensions only."""
+    """Compute, once and for all, small values that depend on constants and on fixed dimensions only.
+
+    Transposed weights are folded whatever their size: a product is recognised by the constant that it reads.
+    """
     model = g.copy(model)
     shapes = _static_shapes(model)
+    transposed = {node.input[0] for node in model.graph.node if node.op_type == "Transpose"}
     constants = {
         tensor.name: numpy_helper.to_array(tensor)
         for tensor in model.graph.initializer
-        if int(np.prod(tensor.dims)) <= MAX_FOLDED_ELEMENTS
+        if int(np.prod(tensor.dims)) <= MAX_FOLDED_ELEMENTS or tensor.name in transposed
     }
     kept: list[onnx.NodeProto] = []
     outputs = {output.name for output in model.graph.output}
@@ -100,9 +104,11 @@ def _folded(
     if not all(name == "" or name in constants for name in node.input):
         return None
     feeds = {name: constants[name] for name in node.input if name}
+    if node.op_type != "Transpose" and any(value.size > MAX_FOLDED_ELEMENTS for value in feeds.values()):
+        return None
     results = list(ReferenceEvaluator(node, opsets={"": version}).run(None, feeds))
     value = np.asarray(results[0])
-    return value if value.size <= MAX_FOLDED_ELEMENTS else None
+    return value if value.size <= MAX_FOLDED_ELEMENTS or node.op_type == "Transpose" else None
 
 
 def _static_shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:

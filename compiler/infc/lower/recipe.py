@@ -14,7 +14,7 @@ from infc.lower.arrays import Calibration
 from infc.lower.settings import LoweringSettings, relevant
 
 TOOLS = ("onnx", "onnx-ir", "onnxruntime", "numpy")
-PASSES_VERSION = 5
+PASSES_VERSION = 6
 """Raise it when a pass changes what it makes: it is part of every recipe digest."""
 
 
