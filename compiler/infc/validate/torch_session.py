@@ -54,6 +54,8 @@ class TorchSession:
             ToolError: the shapes are not those that it was compiled for, or the device fails.
         """
         torch = self._torch
+        # OpenMP counts threads for each calling thread: one that did not set it runs oneDNN on all cores, and spins.
+        torch.set_num_threads(1)
         try:
             with torch.inference_mode():
                 tensors = [torch.from_numpy(feeds[name].copy()).to(self._device) for name in self._inputs]

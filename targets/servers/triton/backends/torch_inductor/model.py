@@ -13,6 +13,8 @@ import os
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
+# One thread an instance, whichever thread of this process runs it: OpenMP reads this when torch is imported.
+os.environ["OMP_NUM_THREADS"] = "1"
 try:
     import torch
 
