@@ -20,7 +20,7 @@ _ONNXRUNTIME_CUDA = ((1.90, 1.27), (1.73, 1.26))
 _ONNXRUNTIME_TENSORRT = ((1.03, 1.10), (0.98, 1.07))
 _COMPILED = (0.63, 1.67)
 """torch.compile's time over that of PyTorch without it, at batches of hundreds."""
-_TORCH_ON_CPU = (2.0, 2.0)
+_TORCH_ON_CPU = (1.76, 1.51)
 
 
 def framework_ratio(batch_size: int) -> Interval:
