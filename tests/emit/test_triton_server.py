@@ -96,8 +96,11 @@ def normalised(config: object) -> dict[str, object]:
 def on_cpu(config: dict[str, object], **parameters: str) -> dict[str, object]:
     """The configuration with the instances on the CPU, which is all that a machine without a GPU can do."""
     groups = [{**group, "kind": "KIND_CPU"} for group in config["instance_group"]]  # type: ignore[attr-defined]
-    added = {name: {"string_value": value} for name, value in parameters.items()}
-    return {**config, "instance_group": groups, "parameters": {**config.get("parameters", {}), **added}}  # type: ignore[dict-item]
+    moved: dict[str, object] = {**config, "instance_group": groups}
+    if parameters:
+        added = {name: {"string_value": value} for name, value in parameters.items()}
+        moved["parameters"] = {**config.get("parameters", {}), **added}  # type: ignore[dict-item]
+    return moved
 
 
 def test_every_variant_loads_and_answers(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ class EngineEvidence:
     compared only at equal ones. `layer_types` counts layers by the data type of their outputs (`Half`, `Int8`, ...).
     `moved_bytes` are the activations that its layers read and write at the largest shapes, added up; None where the
     builder leaves a size open. `refusal` is why the builder made no engine of this precision, in words: then there are
-    no sizes and no layers, and it holds for every shape. Identity: model, precision, recipe, kind, compute capability, maximum elements.
+    no sizes and no layers, and it holds for every shape. Identity: model, precision, recipe, kind, compute capability,
+    maximum elements.
     """
 
     model_digest: str

@@ -72,8 +72,8 @@ BUILD: tuple[DiagnosticKind, ...] = (
         id="model-opset",
         title="Operator set cannot be raised",
         what="The precision needs a newer ONNX operator set than the model's, and the converter cannot raise it.",
-        why="Q/DQ nodes per channel exist from opset 13, with FP16 scales and FP8 from 19, INT4 in blocks from 21, BF16 "
-        "convolutions from 22.",
+        why="Q/DQ nodes per channel exist from opset 13, with FP16 scales and FP8 from 19, INT4 in blocks from 21, "
+        "BF16 convolutions from 22.",
         example="encoder cannot be raised from ONNX opset 11 to 19",
         fix="Export the model again with the named opset or a newer one.",
     ),
@@ -156,9 +156,9 @@ BUILD: tuple[DiagnosticKind, ...] = (
     DiagnosticKind(
         id="build-precision-ignored",
         title="Engine does not compute in the asked precision",
-        what="Most matrix operators that the model has in the asked type run in another one in the built engine, or the "
-        "model holds none in that type.",
-        why="Such an engine pays the accuracy and the conversions of a low precision and gains neither time nor memory.",
+        what="Most matrix operators that the model has in the asked type run in another one in the built engine, or "
+        "the model holds none in that type.",
+        why="Such an engine pays the accuracy and conversions of a low precision and gains neither time nor memory.",
         example="TensorRT-RTX did not build int8 for t4",
         fix="Allow another precision in constraints.precision, or a device with that arithmetic.",
     ),

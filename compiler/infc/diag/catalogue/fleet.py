@@ -6,10 +6,10 @@ FLEET: tuple[DiagnosticKind, ...] = (
     DiagnosticKind(
         id="builder-none",
         title="No builder for the device",
-        what="None of the builders that were named makes engines for this device, or none with the versions of the key.",
+        what="None of the named builders makes engines for this device, or none with the versions of the key.",
         why="An engine is tuned on the device that will run it; another device in its place would be a silent guess.",
         example="no builder for h100-sxm: ray://farm:10001 has no node of type H100",
-        fix="Name a builder that has the device (--builder, several times if need be), or wait longer (--builder-wait).",
+        fix="Name a builder that has the device (--builder, repeatable), or wait longer (--builder-wait).",
     ),
     DiagnosticKind(
         id="builder-interrupted",

@@ -63,8 +63,8 @@ VALIDATE: tuple[DiagnosticKind, ...] = (
     DiagnosticKind(
         id="calibrate-needs-bundle",
         title="No bundle to measure through Triton",
-        what="--through triton serves what infc compile emitted, and the output folder holds no bundle of this spec and "
-        "device.",
+        what="--through triton serves what infc compile emitted, and the output folder holds no bundle of this spec "
+        "and device.",
         why="Triton's own times are those of the emitted configuration, engine and backend.",
         example="dist holds no bundle of encoder for l4",
         fix="Run infc compile first, or name its output folder with -o.",
