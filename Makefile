@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check gpu models bench bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
+.PHONY: demo test check gpu models bench bench-precision bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -58,6 +58,9 @@ bench: $(STAMP)  ## Accuracy of predictions by model class, hardware and precisi
 	$(BIN)/python benchmarks/aic_case.py
 	$(BIN)/python benchmarks/plan_speed.py
 	$(BIN)/python benchmarks/plan_many.py
+
+bench-precision: $(STAMP)  ## Every precision of the example models, measured and built for every SM (half an hour on 2 cores).
+	$(BIN)/python benchmarks/precision_matrix.py
 
 bench-sim: $(STAMP)  ## Simulated against the real tritonserver; rewrites benchmarks/results/sim_vs_triton.md.
 	$(BIN)/python benchmarks/sim_vs_triton.py
