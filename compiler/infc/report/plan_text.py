@@ -77,7 +77,8 @@ def _plan(problem: AnyProblem, plan: Plan, review: Review, style: Style) -> Iter
     yield from cost_rows(estimate, style)
     yield ""
     yield from _list("why", plan.reasons, style)
-    yield from _list("without TensorRT", tuple(f"{r.settings}: {r.note}" for r in review.runtimes), style)
+    if review.runtimes:
+        yield from _list("without TensorRT", tuple(f"{r.settings}: {r.note}" for r in review.runtimes), style)
     yield from capacity_rows(problem, plan, style)
     if review.policy:
         from infc.report.plan_review import policy_rows
