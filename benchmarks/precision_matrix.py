@@ -111,7 +111,7 @@ def variants(example: Example, precision: Precision) -> Iterator[tuple[str, Lowe
 
 def row(example: Example, name: str, precision: Precision, settings: LoweringSettings, cache: Path) -> Row:
     """Lower, measure and build one recipe."""
-    calibration, problems = calibration_for(example.problem, example.loaded, example.spec)
+    calibration, problems = calibration_for(example.loaded, example.spec, example.problem.model.inputs)
     assert calibration is not None, problems
     lowered, found = lower(example.source, example.problem.model, precision, calibration, settings, cache / "lowered")
     if lowered is None:
@@ -126,7 +126,7 @@ def searched_row(example: Example, precision: Precision, cache: Path) -> Row | N
     problem = replace(example.problem, limits=limits, evidence=(), engines=())
     plan = solve(problem)
     assert isinstance(plan, Plan), plan.binding
-    calibration, _ = calibration_for(problem, example.loaded, example.spec)
+    calibration, _ = calibration_for(example.loaded, example.spec, problem.model.inputs)
     bench = Bench(problem=problem, plan=plan, shop=_workshop(example, cache), calibration=calibration)
     settings = settings_for("gpu", method=example.spec.quantization.method)
     plain = bench.look(settings)

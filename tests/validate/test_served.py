@@ -47,7 +47,7 @@ def test_every_wanted_batch_size_forms_and_is_timed(endpoint: str, tmp_path: Pat
     times = {point.batch_size: point.seconds.value for point in profile.points}
     assert {1, 4} <= set(times)
     assert 0.004 <= times[1] < times[4]
-    assert times[4] >= 0.007
+    assert times[4] >= 0.9 * 0.007
     assert profile.environment["server"] == "tritonserver 2.51.0"
     assert (profile.hardware_id, profile.engine_kind, profile.instances) == ("l4", "tensorrt", 1)
     assert profile.usage is None

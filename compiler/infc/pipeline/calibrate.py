@@ -18,11 +18,10 @@ from infc.ir.spec import OnnxModel
 from infc.lower import (
     Calibration,
     LoweringSettings,
-    calibration_from_dataset,
-    calibration_from_file,
     settings_for,
 )
 from infc.lower.settings import CalibrationMethod
+from infc.pipeline.calibration_data import calibration_for
 from infc.pipeline.plan import overlay_of, profile_store, resolve_loaded
 from infc.plan import solve
 from infc.plan.site import BATCH_SIZES
@@ -199,18 +198,10 @@ def _traffic_axes(question: CalibrationQuestion) -> dict[str, AxisDistribution]:
 def _calibration(
     question: CalibrationQuestion, model: ModelProfile
 ) -> tuple[Calibration | None, tuple[Diagnostic, ...]]:
-    """The spec's calibration data for quantised precisions; None when it has none."""
-    loaded, spec = question.loaded, question.loaded.spec if question.loaded else None
-    if loaded is None or spec is None:
+    """The spec's calibration data for quantised precisions; None when there is no spec, or when it has none."""
+    if question.loaded is None or question.loaded.spec is None:
         return None, ()
-    written = spec.quantization.calibration
-    if written is not None:
-        path = loaded.file(written)
-        return calibration_from_file(path, model.inputs, spec.quantization.samples, shown_as=written)
-    if spec.accuracy is not None:
-        dataset = spec.accuracy.dataset
-        return calibration_from_dataset(loaded.file(dataset), model.inputs, shown_as=dataset)
-    return None, ()
+    return calibration_for(question.loaded, question.loaded.spec, model.inputs)
 
 
 def _spec_engine(question: CalibrationQuestion) -> EngineChoice:

@@ -130,7 +130,7 @@ def _plain_engine(problem: Problem, plan: Plan, quantised: EngineEvidence, shop:
     work = kernel_work(problem.model, planned_axes(problem))
     allowed = allowed_precisions(problem, is_cpu=hardware.kind == "cpu")
     precision = next(iter(plain_precisions(problem, hardware, allowed, work)), None)
-    calibration, _ = calibration_for(problem, shop.loaded, shop.spec)
+    calibration, _ = calibration_for(shop.loaded, shop.spec, problem.model.inputs)
     if precision is None:
         return None
     for known in built_engines(problem, hardware, precision, planned_axes(problem)):

@@ -86,7 +86,7 @@ def settle(problem: Problem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
 def _attempt(problem: Problem, plan: Plan, shop: Workshop) -> Trial:
     """Try the planned precision: with the exceptions that are known to hold, or as a whole, or searching for them."""
     hardware = planned_hardware(problem, plan)
-    calibration, problems = calibration_for(problem, shop.loaded, shop.spec)
+    calibration, problems = calibration_for(shop.loaded, shop.spec, problem.model.inputs)
     if has_errors(problems):
         return Trial(diagnostics=problems)
     bench = Bench(problem=problem, plan=plan, shop=shop, calibration=calibration)

@@ -31,6 +31,8 @@ from infc.sim.trace_fit.rates import Trend, WindowRate, trend, window_rates
 from infc.sim.trace_fit.reference_queue import ReferenceQueue, reference_queue
 
 FEWEST_REQUESTS = 100
+RESOLUTION_S = 1e-9
+"""Times of a trace that are closer than this are one time: no clock tells them apart."""
 CONSTANT_CV = 0.1
 _MAX_CV = 20.0
 _MOST_SIMULATED = 1_000_000
@@ -115,10 +117,10 @@ def fit_arrivals(trace: TraceArrival, *, period_s: float = DAY_S) -> ArrivalFit:
     penalty for each fitted number. A rate that changes over `period_s` is considered when the trace covers a period.
 
     Raises:
-        ValueError: the trace has fewer than two different times.
+        ValueError: the trace has fewer than two different times (closer than a nanosecond is not different).
     """
     times_s = np.asarray(trace.timestamps_s, dtype=np.float64)
-    if len(times_s) < 2 or not times_s[-1] > 0.0:
+    if len(times_s) < 2 or times_s[-1] < RESOLUTION_S:
         raise ValueError("a fit needs at least two requests at different times")
     rate_rps = (len(times_s) - 1) / float(times_s[-1])
     course = find_course(times_s, period_s, (trace.starts_at_s or 0.0) % period_s)
