@@ -28,7 +28,7 @@ pytestmark = [
 SERVICE_S = 0.2
 NEAR_S = 0.09
 STALL_S = 0.5
-TRIES = 4
+TRIES = 8
 MODEL = "sleeper"
 UNAVAILABLE = 14
 
