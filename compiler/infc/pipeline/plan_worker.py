@@ -20,7 +20,10 @@ def main() -> None:
     """Serve the process that started this one."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else prints must not be taken for an answer
-    overlay, has_ladder = json.loads(sys.stdin.readline())
+    head = sys.stdin.readline()
+    if not head.endswith("\n"):
+        return  # the other process was interrupted before it had asked anything
+    overlay, has_ladder = json.loads(head)
     options = PlanOptions(overlay=None if overlay is None else Path(overlay), has_ladder=has_ladder)
     planner = SpecPlanner(overlay=options.overlay, has_ladder=options.has_ladder)
     serve(planner, PlanInputs(options), answers)
@@ -29,6 +32,8 @@ def main() -> None:
 def serve(planner: SpecPlanner, inputs: PlanInputs, answers: TextIO) -> None:
     """One answer for each line of standard input."""
     for line in sys.stdin:
+        if not line.endswith("\n"):
+            return
         loaded = load_spec(Path(json.loads(line)))
         states = [state_to_json(state) for state in inputs.files(loaded)]
         answer: dict[str, object]
