@@ -88,8 +88,10 @@ def command(
 
     For the best hardware, and for each of the spec's deploy.targets: the model is lowered to the planned precision,
     its accuracy is tested against the spec, the engine is built, and a Triton model repository is written to
-    DIR/<spec name> (DIR/<spec name>@<target> for the others). A precision that misses its accuracy is refused and the
-    plan made again. infc.lock gets one block for each. Outputs are replaced whole, or not at all.
+    DIR/<spec name> (DIR/<spec name>@<target> for the others). A quantised precision that misses its accuracy gets the
+    operators that lose most raised back. One that still misses, gains nothing over an unquantised engine or is refused
+    by the builder is left, and the plan made again. infc.lock gets one block for each. Outputs are replaced whole, or
+    not at all.
 
     Several specs are compiled in parallel. One that fails does not stop the others; the exit code is the worst of
     theirs. Finished engines are kept by key: after an interruption, the same command builds only what is missing.
