@@ -23,11 +23,29 @@ class DynamicBatching:
     has_prefetch: bool = True
 
 
+SpeculationMethod: TypeAlias = Literal["ngram", "mtp", "eagle3", "draft_model"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speculation:
+    """Speculative decoding: `tokens` drafted a step, each accepted with chance `acceptance` if those before it were.
+
+    `model` is the drafter (a folder or a repository), None where the method needs none.
+    """
+
+    method: SpeculationMethod
+    tokens: int
+    acceptance: float
+    model: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class ContinuousBatching:
     """Settings of vLLM's scheduler.
 
     `long_prefill_tokens` caps one prompt's share of a step (0: no cap). `kv_precision` None keeps the model's.
+    `max_model_len` is the longest request, prompt and output (0: the model's own context). `gpu_memory_utilization` is
+    the share of a device's memory that the server takes, None for its default.
     """
 
     max_num_seqs: int
@@ -36,11 +54,17 @@ class ContinuousBatching:
     has_chunked_prefill: bool = True
     long_prefill_tokens: int = 0
     kv_precision: Precision | None = None
+    max_model_len: int = 0
+    gpu_memory_utilization: float | None = None
+    speculation: Speculation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A point of the search space. `instances_per_gpu` is Triton's `count`; a replica is a whole server."""
+    """A point of the search space. `instances_per_gpu` is Triton's `count`; a replica is a whole server.
+
+    A replica of a language model takes `tensor_parallel * pipeline_parallel` devices.
+    """
 
     hardware_id: str
     server: ServerName
@@ -50,6 +74,12 @@ class Candidate:
     tensor_parallel: int = 1
     replicas: int = 1
     power_mode: str | None = None
+    pipeline_parallel: int = 1
+
+    @property
+    def devices(self) -> int:
+        """Devices of one replica."""
+        return self.tensor_parallel * self.pipeline_parallel
 
     @property
     def target(self) -> str:
@@ -62,7 +92,8 @@ class Candidate:
 
         The power mode follows the hardware (`jetson-orin-nx-16gb@25W`); `d` is left out at zero delay, `np` marks
         prefetch off. A language model's has its parallelism and vLLM's limits: `fp8/h100-sxm/tp2/s128/t8192`, with
-        `kv-fp8` where the cache is not in the model's own precision.
+        `pp2` where stages follow each other, `kv-fp8` where the cache is not in the model's own precision, and
+        `mtp2` where so many tokens are drafted a step.
         """
         hardware = self.hardware_id + (f"@{self.power_mode}" if self.power_mode else "")
         parts = [self.precision.value, hardware]
@@ -74,6 +105,12 @@ class Candidate:
                 if not b.has_prefetch:
                     parts.append("np")
             case ContinuousBatching() as c:
-                kv = [f"kv-{c.kv_precision.value}"] if c.kv_precision is not None else []
-                parts += [f"tp{self.tensor_parallel}", *kv, f"s{c.max_num_seqs}", f"t{c.max_num_batched_tokens}"]
+                parts.append(f"tp{self.tensor_parallel}")
+                if self.pipeline_parallel > 1:
+                    parts.append(f"pp{self.pipeline_parallel}")
+                if c.kv_precision is not None:
+                    parts.append(f"kv-{c.kv_precision.value}")
+                parts += [f"s{c.max_num_seqs}", f"t{c.max_num_batched_tokens}"]
+                if c.speculation is not None:
+                    parts.append(f"{c.speculation.method}{c.speculation.tokens}")
         return "/".join(parts)

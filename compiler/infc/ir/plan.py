@@ -74,7 +74,7 @@ class Plan:
     @property
     def accelerators(self) -> int:
         """Devices of the whole deployment."""
-        return self.candidate.replicas * self.candidate.tensor_parallel
+        return self.candidate.replicas * self.candidate.devices
 
 
 @dataclass(frozen=True, kw_only=True)

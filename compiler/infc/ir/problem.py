@@ -191,6 +191,21 @@ class TokenTraffic:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LlmSource:
+    """Where the model of a problem comes from: a repository of the hub, or a folder as the spec writes it.
+
+    Exactly one of `repo` and `checkpoint` is set. `served_name` is what clients ask for. `accuracy` is the figure that
+    the spec states of this model, None where it states none.
+    """
+
+    served_name: str
+    repo: str | None = None
+    revision: str | None = None
+    checkpoint: str | None = None
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class LlmProblem(BaseProblem):
     """A problem about a language model, to be served by continuous batching. Same problem, same plan, byte for byte.
 
@@ -198,6 +213,7 @@ class LlmProblem(BaseProblem):
     """
 
     model: "LlmProfile"
+    source: LlmSource
     ttft: tuple[LatencyTarget, ...]
     tpot: tuple[LatencyTarget, ...]
     e2e: tuple[LatencyTarget, ...]

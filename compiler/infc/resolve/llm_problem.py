@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from infc.diag import Diagnostic, Severity, has_errors
 from infc.ir.llm_profile import LlmProfile
-from infc.ir.problem import AxisDistribution, BaseProblem, LatencyTarget, LlmProblem, TokenTraffic
+from infc.ir.problem import AxisDistribution, BaseProblem, LatencyTarget, LlmProblem, LlmSource, TokenTraffic
 from infc.ir.spec import CheckpointModel, HuggingFaceModel, SizeDistribution, Spec
 from infc.resolve.hf_config import llm_profile
 from infc.resolve.hub_cache import cached_config, hub_folder
@@ -44,6 +44,7 @@ def llm_problem(
     return LlmProblem(
         **shared,
         model=model,
+        source=_source(loaded, spec),
         ttft=_targets(loaded, "ttft", spec.slo.ttft),
         tpot=_targets(loaded, "tpot", spec.slo.tpot),
         e2e=_targets(loaded, "e2e", spec.slo.e2e),
@@ -54,6 +55,16 @@ def llm_problem(
         ),
         step_times=store.step_times(model.digest),
     )
+
+
+def _source(loaded: LoadedSpec, spec: Spec) -> LlmSource:
+    match spec.model:
+        case CheckpointModel(checkpoint=written, name=name):
+            return LlmSource(served_name=name or loaded.name, checkpoint=written)
+        case HuggingFaceModel(huggingface=hub, name=name):
+            return LlmSource(served_name=name or loaded.name, repo=hub.repo, revision=hub.revision)
+        case _:
+            raise AssertionError("an ONNX model is no language model")
 
 
 def _of_hub(

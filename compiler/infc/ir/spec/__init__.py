@@ -6,6 +6,7 @@ from infc.ir.spec.deploy import Autoscale, Deploy, Jetson, Kubernetes
 from infc.ir.spec.model_source import CheckpointModel, HuggingFaceModel, HuggingFaceRepo, ModelSource, OnnxModel
 from infc.ir.spec.slo import Slo
 from infc.ir.spec.spec import Metadata, Spec
+from infc.ir.spec.vllm import Speculative, Vllm
 from infc.ir.spec.workload import (
     ArrivalSpec,
     BurstySpec,
@@ -38,6 +39,8 @@ __all__ = [
     "SizeDistribution",
     "Slo",
     "Spec",
+    "Speculative",
     "TraceSpec",
+    "Vllm",
     "Workload",
 ]

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from infc.ir.spec.base import Bytes, Fraction, Name, SpecModel
 from infc.ir.spec.constraints import HardwareIds
+from infc.ir.spec.vllm import Vllm
 
 ServerChoice: TypeAlias = Literal["auto", "triton", "vllm", "jetson"]
 _LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
@@ -98,3 +99,4 @@ class Deploy(SpecModel):
     )
     kubernetes: Kubernetes | None = Field(default=None, description="Emit Kubernetes manifests with these options.")
     jetson: Jetson | None = Field(default=None, description="Options of a Jetson bundle.")
+    vllm: Vllm | None = Field(default=None, description="Options of a vLLM server.")
