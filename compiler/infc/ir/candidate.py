@@ -45,7 +45,8 @@ class ContinuousBatching:
 
     `long_prefill_tokens` caps one prompt's share of a step (0: no cap). `kv_precision` None keeps the model's.
     `max_model_len` is the longest request, prompt and output (0: the model's own context). `gpu_memory_utilization` is
-    the share of a device's memory that the server takes, None for its default.
+    the share of a device's memory that the server takes, None for its default. `kv_cache_memory_bytes` is the size of
+    the KV cache where the server is told it outright: on a CPU, whose memory others use too.
     """
 
     max_num_seqs: int
@@ -56,6 +57,7 @@ class ContinuousBatching:
     kv_precision: Precision | None = None
     max_model_len: int = 0
     gpu_memory_utilization: float | None = None
+    kv_cache_memory_bytes: int | None = None
     speculation: Speculation | None = None
 
 

@@ -9,6 +9,7 @@ from infc.diag import Span
 from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.arrival import Arrival
 from infc.ir.build_options import DEFAULT_BUILD_OPTIONS, BuildOptions
+from infc.ir.candidate import SpeculationMethod
 from infc.ir.engine_evidence import EngineEvidence
 from infc.ir.engine_kind import EngineChoice
 from infc.ir.hardware import Hardware
@@ -206,10 +207,25 @@ class LlmSource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Drafter:
+    """What may draft tokens: a drafted one is accepted with chance `acceptance` if those before it were.
+
+    `model` is a folder or a repository, None where the method needs none. At most `most_tokens` are drafted a step.
+    """
+
+    method: SpeculationMethod
+    acceptance: float
+    most_tokens: int
+    model: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class LlmProblem(BaseProblem):
     """A problem about a language model, to be served by continuous batching. Same problem, same plan, byte for byte.
 
     At least one of `ttft`, `tpot` and `e2e` is not empty. `step_times` are stored profiles of this model.
+    `has_prefix_caching` is what the spec settles, None where it leaves it open; `drafter` what it offers for
+    speculative decoding.
     """
 
     model: "LlmProfile"
@@ -219,6 +235,8 @@ class LlmProblem(BaseProblem):
     e2e: tuple[LatencyTarget, ...]
     tokens: TokenTraffic
     step_times: "tuple[StepTimeProfile, ...]"
+    has_prefix_caching: bool | None = None
+    drafter: Drafter | None = None
 
 
 AnyProblem: TypeAlias = Problem | LlmProblem

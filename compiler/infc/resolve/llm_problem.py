@@ -6,7 +6,7 @@ from dataclasses import fields
 
 from infc.diag import Diagnostic, Severity, has_errors
 from infc.ir.llm_profile import LlmProfile
-from infc.ir.problem import AxisDistribution, BaseProblem, LatencyTarget, LlmProblem, LlmSource, TokenTraffic
+from infc.ir.problem import AxisDistribution, BaseProblem, Drafter, LatencyTarget, LlmProblem, LlmSource, TokenTraffic
 from infc.ir.spec import CheckpointModel, HuggingFaceModel, SizeDistribution, Spec
 from infc.resolve.hf_config import llm_profile
 from infc.resolve.hub_cache import cached_config, hub_folder
@@ -54,7 +54,16 @@ def llm_problem(
             shared_prefix=workload.shared_prefix or 0.0,
         ),
         step_times=store.step_times(model.digest),
+        has_prefix_caching=None if spec.deploy.vllm is None else spec.deploy.vllm.prefix_caching,
+        drafter=_drafter(spec),
     )
+
+
+def _drafter(spec: Spec) -> Drafter | None:
+    asked = None if spec.deploy.vllm is None else spec.deploy.vllm.speculative
+    if asked is None:
+        return None
+    return Drafter(method=asked.method, acceptance=asked.acceptance, most_tokens=asked.max_tokens, model=asked.model)
 
 
 def _source(loaded: LoadedSpec, spec: Spec) -> LlmSource:
