@@ -1,5 +1,7 @@
 """The key-value cache of a language model, counted as vLLM allocates it: pages of 16 tokens, shared by all layers.
 
+On a CPU pages hold 128 tokens.
+
 Source: vLLM 0.32, `v1/kv_cache_interface.py` and `v1/core/kv_cache_utils.py` (read; facts only).
 """
 
@@ -7,10 +9,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from infc.ir.hardware import HardwareKind
 from infc.ir.llm_profile import AttentionKind, AttentionShape, LlmProfile
 from infc.ir.precision import Precision
 
 BLOCK_TOKENS = 16
+CPU_BLOCK_TOKENS = 128
+"""Tokens of a page on a CPU; its kernels for a latent cache need the usual 16."""
 ELEMENT_BYTES: Mapping[Precision, float] = {
     Precision.FP32: 4.0,
     Precision.TF32: 4.0,
@@ -58,10 +63,23 @@ def kv_bytes_per_token(model: LlmProfile, kv_precision: Precision | None = None,
     return sum(each.layers * each.token_bytes for each in cache_layers(model, kv_precision, tensor_parallel))
 
 
+def block_tokens_of(model: LlmProfile, kind: HardwareKind) -> int:
+    """Tokens of a page of the cache on a kind of device.
+
+    Source: vLLM 0.32, `platforms/cpu.py`.
+    """
+    is_latent = any(group.attention.kind is AttentionKind.LATENT for group in model.groups)
+    return CPU_BLOCK_TOKENS if kind == "cpu" and not is_latent else BLOCK_TOKENS
+
+
 def sequence_cache_bytes(
-    model: LlmProfile, tokens: int, kv_precision: Precision | None = None, tensor_parallel: int = 1
+    model: LlmProfile,
+    tokens: int,
+    kv_precision: Precision | None = None,
+    tensor_parallel: int = 1,
+    block_tokens: int = BLOCK_TOKENS,
 ) -> float:
-    """Bytes of one device that a sequence of `tokens` tokens occupies, in whole pages.
+    """Bytes of one device that a sequence of `tokens` tokens occupies, in whole pages of `block_tokens`.
 
     Layers that cache alike form groups of equal size, and every group takes its pages from the same pool; a group that
     is not full wastes the rest of its pages, and recurrent layers make pages as large as one state.
@@ -74,7 +92,7 @@ def sequence_cache_bytes(
     size = _group_size([kind.layers for kind in (*growing, *states)])
     token_bytes = max(kind.token_bytes for kind in growing)
     largest_state = max((kind.state_bytes for kind in states), default=0.0)
-    block = BLOCK_TOKENS * max(1, math.ceil(largest_state / (BLOCK_TOKENS * token_bytes)))
+    block = block_tokens * max(1, math.ceil(largest_state / (block_tokens * token_bytes)))
     page_bytes = size * block * token_bytes
     pages = 0
     for kind in growing:

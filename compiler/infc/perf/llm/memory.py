@@ -10,7 +10,7 @@ from infc.ir.estimate import MemoryBreakdown
 from infc.ir.hardware import Hardware
 from infc.ir.llm_profile import AttentionKind, AttentionShape, FeedForwardShape, LayerPart, LlmProfile
 from infc.ir.precision import Precision
-from infc.perf.llm.cache import BLOCK_TOKENS, kv_bytes_per_token, sequence_cache_bytes
+from infc.perf.llm.cache import block_tokens_of, kv_bytes_per_token, sequence_cache_bytes
 from infc.perf.memory import CUDA_CONTEXT_BYTES, GIB, usable_memory_bytes
 
 DEFAULT_MEMORY_UTILIZATION = 0.92
@@ -31,6 +31,11 @@ some 30 to 50 layers; 24 MiB a full graph).
 """
 RUNTIME_BYTES = 0.5 * GIB
 """Libraries and work spaces outside PyTorch's pool, the CUDA context apart: 0.2 to 0.35 GiB logged on one device."""
+CPU_RUNTIME_BYTES = 2.4e9
+"""The three processes of a server on a CPU (API, engine, worker) besides weights and cache.
+
+Source: 0.6, 0.6 and 1.15 GB resident, measured with vLLM 0.32 and models of a few MB.
+"""
 COLLECTIVE_BYTES = 1.5 * GIB
 """NCCL's buffers and those of the custom all-reduce, on each of several devices.
 
@@ -115,19 +120,26 @@ def llm_memory(
     memory_utilization: float = DEFAULT_MEMORY_UTILIZATION,
     reserved_bytes: float | None = None,
     context_tokens: int | None = None,
+    cache_limit_bytes: float | None = None,
 ) -> LlmMemory:
     """Memory of one device, and the tokens that the rest of it can cache.
 
     `context_tokens` is the usual length of a sequence with its output: windows and recurrent states make the cost of a
     token depend on it. `reserved_bytes` is what a Jetson leaves to its system (None: infc's own assumption).
+    `cache_limit_bytes` is the most that the cache is given; one page of it stays empty (vLLM's null block).
     """
     weights = weight_bytes(model, precision, tensor_parallel)
     activations = activation_bytes(model, max_num_seqs, max_num_batched_tokens, tensor_parallel)
     runtime = runtime_bytes(model, hardware, tensor_parallel)
     budget = budget_bytes(hardware, memory_utilization, reserved_bytes)
     left = budget - weights - activations - runtime
+    block = block_tokens_of(model, hardware.kind)
+    used = left
+    if cache_limit_bytes is not None:
+        left = min(left, cache_limit_bytes)
+        used = left - sequence_cache_bytes(model, 1, kv_precision, tensor_parallel, block)
     context = context_tokens or min(TYPICAL_CONTEXT_TOKENS, model.max_context_tokens)
-    sequence = sequence_cache_bytes(model, context, kv_precision, tensor_parallel)
+    sequence = sequence_cache_bytes(model, context, kv_precision, tensor_parallel, block)
     return LlmMemory(
         breakdown=MemoryBreakdown(
             weights_bytes=weights,
@@ -135,7 +147,7 @@ def llm_memory(
             kv_cache_bytes=max(0.0, left),
             runtime_bytes=runtime,
         ),
-        kv_cache_tokens=_cached_tokens(model, left, context, sequence, kv_precision, tensor_parallel),
+        kv_cache_tokens=_cached_tokens(model, used, context, sequence, kv_precision, tensor_parallel, block),
         budget_bytes=budget,
     )
 
@@ -147,11 +159,12 @@ def _cached_tokens(
     sequence_bytes: float,
     kv_precision: Precision | None,
     tensor_parallel: int,
+    block: int,
 ) -> int:
     token_bytes = kv_bytes_per_token(model, kv_precision, tensor_parallel)
-    whole_blocks = -(-context // BLOCK_TOKENS) * BLOCK_TOKENS * token_bytes
+    whole_blocks = -(-context // block) * block * token_bytes
     if token_bytes and abs(sequence_bytes - whole_blocks) < 1.0:  # all layers cache alike: exact, as vLLM counts
-        return int(left_bytes // (BLOCK_TOKENS * token_bytes)) * BLOCK_TOKENS
+        return int(left_bytes // (block * token_bytes)) * block
     if not sequence_bytes:
         return model.max_context_tokens if left_bytes > 0 else 0
     return int(left_bytes / sequence_bytes * context)
@@ -175,7 +188,7 @@ def activation_bytes(
 def runtime_bytes(model: LlmProfile, hardware: Hardware, tensor_parallel: int = 1) -> float:
     """What a server takes besides weights, activations and cache: libraries, CUDA graphs, buffers between devices."""
     if hardware.kind == "cpu":
-        return RUNTIME_BYTES
+        return CPU_RUNTIME_BYTES
     graphs = GRAPH_BYTES + GRAPH_LAYER_BYTES * model.layers
     return RUNTIME_BYTES + graphs + (COLLECTIVE_BYTES if tensor_parallel > 1 else 0.0)
 

@@ -134,7 +134,7 @@ def _end(problem: LlmProblem, sized: LlmSized, sizer: LlmSizer, power: float) ->
     """A short draw at an end of the step times, or in the middle."""
     steps = spread(sized.site.known_steps(), power)
     rate = problem.traffic.peak_rps / sized.total
-    return sizer.loaders.short.run(rate, steps, sized.trial.batching, sized.trial.kv_cache_tokens)
+    return sizer.loaders.short.run(rate, replace(sized.trial.setup, steps=steps))
 
 
 def _settings(trial: Trial) -> tuple[int, int]:

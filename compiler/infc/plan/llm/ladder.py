@@ -210,9 +210,7 @@ class _Climber:
         """A short draw at an end of the step times, or in the middle."""
         return self._sizer.loaders.short.run(
             self._problem.traffic.peak_rps / replicas,
-            spread(step.site.known_steps(), power),
-            step.site.batching(step.sequences, self._budget),
-            step.site.memory(step.sequences, self._budget).kv_cache_tokens,
+            step.site.setup(step.sequences, self._budget, spread(step.site.known_steps(), power)),
         )
 
     def _fewest(self, step: _Step, least: int) -> int | None:

@@ -13,7 +13,7 @@ from infc.ir.problem import LatencyTarget, LlmProblem
 from infc.ir.step_time import StepTimeModel
 from infc.plan.llm.steady import Floats
 from infc.sim.arrivals import arrival_times_s, replayed_sizes
-from infc.sim.continuous_batching import TokenRequests, TokenResult, simulate
+from infc.sim.continuous_batching import BLOCK_TOKENS, TokenRequests, TokenResult, simulate
 from infc.sim.lengths import sample_lengths
 from infc.sim.percentile import rank_of
 
@@ -45,6 +45,20 @@ def reported_percentiles(problem: LlmProblem) -> tuple[float, ...]:
     """Every percentile that an estimate shows, ascending."""
     asked = {target.percentile for targets in targets_of(problem).values() for target in targets}
     return tuple(sorted({*STANDARD_PERCENTILES, *asked}))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """A replica as the simulator runs it: step times, scheduler settings, the cache and its blocks.
+
+    `has_async_scheduling` is vLLM's default on GPUs.
+    """
+
+    steps: StepTimeModel
+    batching: ContinuousBatching
+    kv_cache_tokens: int
+    block_tokens: int = BLOCK_TOKENS
+    has_async_scheduling: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -136,25 +150,28 @@ class TokenLoader:
         self._percentiles = reported_percentiles(problem)
         self.requests = _draw(problem, count, seed)
         self._unit = self.requests.arrivals_s
-        self._results: dict[tuple[float, StepTimeModel, ContinuousBatching, int], TokenLoad] = {}
+        self._results: dict[tuple[float, Setup], TokenLoad] = {}
         self.simulations = 0
 
-    def run(
-        self, rate_rps: float, steps: StepTimeModel, batching: ContinuousBatching, kv_cache_tokens: int
-    ) -> TokenLoad:
-        """One replica under `rate_rps`, scheduled asynchronously: vLLM's default on GPUs."""
-        key = (rate_rps, steps, batching, kv_cache_tokens)
+    def run(self, rate_rps: float, setup: Setup) -> TokenLoad:
+        """One replica under `rate_rps`."""
+        key = (rate_rps, setup)
         known = self._results.get(key)
         if known is None:
-            known = self._results[key] = self._simulate(rate_rps, steps, batching, kv_cache_tokens)
+            known = self._results[key] = self._simulate(rate_rps, setup)
         return known
 
-    def _simulate(
-        self, rate_rps: float, steps: StepTimeModel, batching: ContinuousBatching, kv_cache_tokens: int
-    ) -> TokenLoad:
+    def _simulate(self, rate_rps: float, setup: Setup) -> TokenLoad:
         self.simulations += 1
         requests = replace(self.requests, arrivals_s=self._unit / rate_rps)
-        result = simulate(requests, steps, batching, kv_cache_tokens, has_async_scheduling=True)
+        result = simulate(
+            requests,
+            setup.steps,
+            setup.batching,
+            setup.kv_cache_tokens,
+            block_tokens=setup.block_tokens,
+            has_async_scheduling=setup.has_async_scheduling,
+        )
         judged = slice(self._left_out, len(requests) - self._left_out)
         ttft, tpot, e2e = result.ttft_s[judged], result.tpot_s[judged], result.e2e_s[judged]
         return TokenLoad(

@@ -1,5 +1,6 @@
 """Where a replica of a language model can run: devices, precision, tensor parallelism, and what it does on average."""
 
+import math
 from dataclasses import dataclass, field
 
 from infc.ir.candidate import ContinuousBatching
@@ -10,13 +11,22 @@ from infc.ir.problem import HardwareOption, LlmProblem
 from infc.ir.step_time import StepTimeModel
 from infc.perf import Unsupported
 from infc.perf.llm import device_power_w, step_time
-from infc.perf.llm.memory import DEFAULT_MEMORY_UTILIZATION, LlmMemory, llm_memory, visible_memory_bytes
+from infc.perf.llm.cache import block_tokens_of, sequence_cache_bytes
+from infc.perf.llm.memory import (
+    DEFAULT_MEMORY_UTILIZATION,
+    LlmMemory,
+    budget_bytes,
+    llm_memory,
+    visible_memory_bytes,
+)
 from infc.plan.evidence import QUANTISED
+from infc.plan.llm.load import Setup
 
 TOKEN_BUDGETS = (2048, 8192, 1024, 4096, 16384)
 """Values of max_num_batched_tokens that are tried, the usual ones first. Source: vLLM's defaults are 2048 and 8192."""
 SEQUENCE_LIMITS = (8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 """Values of max_num_seqs that are considered."""
+_SHARES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +40,7 @@ class LlmSite:
     kv_precision: Precision | None
     tensor_parallel: int
     _steps: list[StepTimeModel | Unsupported] = field(default_factory=list, compare=False, repr=False)
-    _memories: dict[tuple[int, int], LlmMemory] = field(default_factory=dict, compare=False, repr=False)
+    _memories: dict[tuple[int, int, float | None], LlmMemory] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def hardware(self) -> Hardware:
@@ -81,9 +91,17 @@ class LlmSite:
         assert isinstance(steps, StepTimeModel)  # noqa: S101 - sites without were ruled out
         return steps
 
+    @property
+    def most_cached_tokens(self) -> int:
+        """What a replica can cache at most, with the fewest sequences and tokens a step that are considered."""
+        return self._memory(SEQUENCE_LIMITS[0], min(TOKEN_BUDGETS), None).kv_cache_tokens
+
     def memory(self, max_num_seqs: int, max_num_batched_tokens: int) -> LlmMemory:
         """Memory of one device of a replica, and how many tokens the replica can cache."""
-        key = (max_num_seqs, max_num_batched_tokens)
+        return self._memory(max_num_seqs, max_num_batched_tokens, self._cache_limit_bytes(max_num_seqs))
+
+    def _memory(self, max_num_seqs: int, max_num_batched_tokens: int, cache_limit_bytes: float | None) -> LlmMemory:
+        key = (max_num_seqs, max_num_batched_tokens, cache_limit_bytes)
         known = self._memories.get(key)
         if known is None:
             known = llm_memory(
@@ -94,9 +112,10 @@ class LlmSite:
                 kv_precision=self.kv_precision or native_kv_precision(self.problem),
                 max_num_seqs=max_num_seqs,
                 max_num_batched_tokens=max_num_batched_tokens,
-                memory_utilization=self._memory_utilization,
+                memory_utilization=self.memory_utilization,
                 reserved_bytes=self.problem.limits.reserved_bytes,
                 context_tokens=usual_tokens(self.problem),
+                cache_limit_bytes=cache_limit_bytes,
             )
             self._memories[key] = known
         return known
@@ -106,19 +125,83 @@ class LlmSite:
         return ContinuousBatching(
             max_num_seqs=max_num_seqs,
             max_num_batched_tokens=max_num_batched_tokens,
+            has_prefix_caching=has_prefix_caching(self.problem),
             kv_precision=self.kv_precision,
+            max_model_len=self.problem.tokens.longest,
+            gpu_memory_utilization=None if self.is_cpu else self.memory_utilization,
+            kv_cache_memory_bytes=self._kv_cache_memory_bytes(max_num_seqs, max_num_batched_tokens),
         )
+
+    def setup(self, max_num_seqs: int, max_num_batched_tokens: int, steps: StepTimeModel | None = None) -> Setup:
+        """A replica with these settings; `steps` None are those predicted here."""
+        return Setup(
+            steps=steps or self.known_steps(),
+            batching=self.batching(max_num_seqs, max_num_batched_tokens),
+            kv_cache_tokens=self.memory(max_num_seqs, max_num_batched_tokens).kv_cache_tokens,
+            block_tokens=self.block_tokens,
+            has_async_scheduling=not self.is_cpu,
+        )
+
+    def requests_that_fit(self, max_num_seqs: int, max_num_batched_tokens: int, tokens: int) -> int:
+        """How many requests of so many tokens, output included, the KV cache of a replica holds at once."""
+        held = self.memory(max_num_seqs, max_num_batched_tokens).breakdown.kv_cache_bytes
+        return int(held // self._sequence_bytes(tokens))
+
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the device is a CPU: its server is told the size of the cache, and schedules synchronously."""
+        return self.hardware.kind == "cpu"
+
+    @property
+    def block_tokens(self) -> int:
+        """Tokens of a block of the KV cache."""
+        return block_tokens_of(self.problem.model, self.hardware.kind)
 
     def power_w(self, utilization: float) -> Interval | None:
         """Power of one device that runs steps this share of the time."""
         return device_power_w(self.hardware, utilization, self.power_mode)
 
     @property
-    def _memory_utilization(self) -> float:
-        limit = self.problem.limits.max_memory_bytes
-        if limit is None:
-            return DEFAULT_MEMORY_UTILIZATION
-        return min(DEFAULT_MEMORY_UTILIZATION, limit / visible_memory_bytes(self.hardware))
+    def memory_utilization(self) -> float:
+        """The share of a device's memory that the server takes: vLLM's default unless less is left for it.
+
+        Less is left under `constraints.max_memory`, and where a small card or a Jetson needs more for its own. Cut to
+        a thousandth, as it is emitted.
+        """
+        visible, limit = visible_memory_bytes(self.hardware), self.problem.limits.max_memory_bytes
+        share = budget_bytes(self.hardware, DEFAULT_MEMORY_UTILIZATION, self.problem.limits.reserved_bytes) / visible
+        if limit is not None:
+            share = min(share, limit / visible)
+        return math.floor(share * _SHARES + 1e-6) / _SHARES
+
+    def _sequence_bytes(self, tokens: int) -> float:
+        return sequence_cache_bytes(
+            self.problem.model,
+            tokens,
+            self.kv_precision or native_kv_precision(self.problem),
+            self.tensor_parallel,
+            self.block_tokens,
+        )
+
+    def _cache_limit_bytes(self, max_num_seqs: int) -> float | None:
+        """What the cache of a CPU is given at most: room for every admitted request at its longest, and a null block.
+
+        Its memory is not the server's own, and more would never be used.
+        """
+        if not self.is_cpu:
+            return None
+        return max_num_seqs * self._sequence_bytes(self.problem.tokens.longest) + self._sequence_bytes(1)
+
+    def _kv_cache_memory_bytes(self, max_num_seqs: int, max_num_batched_tokens: int) -> int | None:
+        if not self.is_cpu:
+            return None
+        return int(self.memory(max_num_seqs, max_num_batched_tokens).breakdown.kv_cache_bytes)
+
+
+def has_prefix_caching(problem: LlmProblem) -> bool:
+    """Whether the cache of prompts that begin alike is kept: as the spec says, else where prompts share a prefix."""
+    asked = problem.has_prefix_caching
+    return problem.tokens.shared_prefix > 0.0 if asked is None else asked
 
 
 def native_precision(problem: LlmProblem) -> Precision:

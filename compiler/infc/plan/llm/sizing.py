@@ -11,7 +11,7 @@ from infc.ir.plan import Rejection
 from infc.ir.problem import LatencyTarget, LlmProblem
 from infc.perf import Unsupported
 from infc.plan.ceiling import Ceiling
-from infc.plan.llm.load import Metric, TokenLoad, TokenLoader, TokenLoaders, targets_of
+from infc.plan.llm.load import Metric, Setup, TokenLoad, TokenLoader, TokenLoaders, targets_of
 from infc.plan.llm.site import SEQUENCE_LIMITS, TOKEN_BUDGETS, LlmSite, sequence_limit
 from infc.plan.llm.steady import Floats, MeanWork, SteadyStates, alone_s, mean_work, steady_states
 from infc.plan.words import counted, duration_text, rate_text, size_text
@@ -43,10 +43,19 @@ _MOST_REPLICAS = 4096
 class Trial:
     """Settings of one replica, and what the worst draw of the traffic shows of them."""
 
-    batching: ContinuousBatching
-    kv_cache_tokens: int
+    setup: Setup
     load: TokenLoad
     ratio: float
+
+    @property
+    def batching(self) -> ContinuousBatching:
+        """The settings of the scheduler."""
+        return self.setup.batching
+
+    @property
+    def kv_cache_tokens(self) -> int:
+        """What the replica can cache."""
+        return self.setup.kv_cache_tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +156,7 @@ class LlmSizer:
     def most_sequences(self, site: LlmSite) -> float:
         """Sequences of mean length that the KV cache holds at once."""
         held = self.work(site).held_tokens
-        return max(site.memory(SEQUENCE_LIMITS[0], min(TOKEN_BUDGETS)).kv_cache_tokens / held, 1.0)
+        return max(site.most_cached_tokens / held, 1.0)
 
     def states(self, site: LlmSite) -> SteadyStates:
         """The site's replica at rising loads, on average."""
@@ -273,16 +282,15 @@ class LlmSizer:
         self, site: LlmSite, needed: int, max_num_seqs: int, budget: int, loaders: tuple[TokenLoader, ...]
     ) -> Trial | None:
         """These settings on each draw until one fails; the worst of them. None where a request does not fit."""
-        batching = site.batching(max_num_seqs, budget)
-        kv_cache_tokens = site.memory(max_num_seqs, budget).kv_cache_tokens
-        if kv_cache_tokens < self._problem.tokens.longest:
+        setup = site.setup(max_num_seqs, budget)
+        if setup.kv_cache_tokens < self._problem.tokens.longest:
             return None
         worst: Trial | None = None
         for loader in loaders:
-            load = loader.run(self._peak_rps / needed, site.known_steps(), batching, kv_cache_tokens)
+            load = loader.run(self._peak_rps / needed, setup)
             ratio = load.worst(self._problem).ratio
             if worst is None or ratio > worst.ratio:
-                worst = Trial(batching=batching, kv_cache_tokens=kv_cache_tokens, load=load, ratio=ratio)
+                worst = Trial(setup=setup, load=load, ratio=ratio)
             if ratio > SAFETY:
                 break
         if worst is not None and loaders == (self.loaders.quick,):
