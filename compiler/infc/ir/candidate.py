@@ -65,7 +65,8 @@ class ContinuousBatching:
 class Candidate:
     """A point of the search space. `instances_per_gpu` is Triton's `count`; a replica is a whole server.
 
-    A replica of a language model takes `tensor_parallel * pipeline_parallel` devices.
+    A replica of a language model takes `tensor_parallel * pipeline_parallel` devices. `model` is the name of the model
+    where the spec names several, else None.
     """
 
     hardware_id: str
@@ -77,6 +78,7 @@ class Candidate:
     replicas: int = 1
     power_mode: str | None = None
     pipeline_parallel: int = 1
+    model: str | None = None
 
     @property
     def devices(self) -> int:
@@ -95,7 +97,7 @@ class Candidate:
         The power mode follows the hardware (`jetson-orin-nx-16gb@25W`); `d` is left out at zero delay, `np` marks
         prefetch off. A language model's has its parallelism and vLLM's limits: `fp8/h100-sxm/tp2/s128/t8192`, with
         `pp2` where stages follow each other, `kv-fp8` where the cache is not in the model's own precision, and
-        `mtp2` where so many tokens are drafted a step.
+        `mtp2` where so many tokens are drafted a step. One of several models goes before it, with a colon.
         """
         hardware = self.hardware_id + (f"@{self.power_mode}" if self.power_mode else "")
         parts = [self.precision.value, hardware]
@@ -115,4 +117,4 @@ class Candidate:
                 parts += [f"s{c.max_num_seqs}", f"t{c.max_num_batched_tokens}"]
                 if c.speculation is not None:
                     parts.append(f"{c.speculation.method}{c.speculation.tokens}")
-        return "/".join(parts)
+        return (f"{self.model}:" if self.model else "") + "/".join(parts)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeAlias
 
 from infc.ir.candidate import Candidate
@@ -41,6 +42,32 @@ class RunnerUp:
     estimate: Estimate
 
 
+class ModelVerdict(StrEnum):
+    """What became of one of several models."""
+
+    CHOSEN = "chosen"
+    FEASIBLE = "feasible"
+    OUTBID = "outbid"
+    INFEASIBLE = "infeasible"
+    INACCURATE = "inaccurate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOption:
+    """One of the models that the spec names, as the plan saw it. `accuracy` is the stated figure.
+
+    `candidate` and `estimate` are of its best place where that was simulated (chosen or feasible). `words` say why it
+    was not chosen: outbid, its best possible value is no better than what was reached, so nothing more was looked at.
+    """
+
+    name: str
+    accuracy: float | None
+    verdict: ModelVerdict
+    words: str
+    candidate: Candidate | None = None
+    estimate: Estimate | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchSummary:
     """How the search went: why the choice is the best of all places, not only of those it looked at closely.
@@ -59,7 +86,10 @@ class SearchSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A feasible decision. `reasons` say why this one, in order of weight; `comments` go into what is emitted."""
+    """A feasible decision. `reasons` say why this one, in order of weight; `comments` go into what is emitted.
+
+    `models` are those that the spec names, in its order, where it names several; else empty.
+    """
 
     name: str
     spec_path: str
@@ -70,6 +100,7 @@ class Plan:
     rejections: tuple[Rejection, ...]
     runners_up: tuple[RunnerUp, ...]
     search: SearchSummary = SearchSummary()
+    models: tuple[ModelOption, ...] = ()
 
     @property
     def accelerators(self) -> int:
@@ -79,7 +110,10 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Infeasible:
-    """No candidate holds every constraint: which ones bind, every rejection, and the nearest feasible relaxations."""
+    """No candidate holds every constraint: which ones bind, every rejection, and the nearest feasible relaxations.
+
+    `models` are those that the spec names where it names several.
+    """
 
     name: str
     spec_path: str
@@ -87,6 +121,7 @@ class Infeasible:
     rejections: tuple[Rejection, ...]
     relaxations: tuple[Relaxation, ...]
     search: SearchSummary = SearchSummary()
+    models: tuple[ModelOption, ...] = ()
 
 
 Decision: TypeAlias = Plan | Infeasible

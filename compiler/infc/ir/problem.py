@@ -196,7 +196,8 @@ class LlmSource:
     """Where the model of a problem comes from: a repository of the hub, or a folder as the spec writes it.
 
     Exactly one of `repo` and `checkpoint` is set. `served_name` is what clients ask for. `accuracy` is the figure that
-    the spec states of this model, None where it states none.
+    the spec states of this model, None where it states none. `name` is that of a candidate among several models, None
+    where the spec names one model.
     """
 
     served_name: str
@@ -204,6 +205,7 @@ class LlmSource:
     revision: str | None = None
     checkpoint: str | None = None
     accuracy: float | None = None
+    name: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -225,7 +227,8 @@ class LlmProblem(BaseProblem):
 
     At least one of `ttft`, `tpot` and `e2e` is not empty. `step_times` are stored profiles of this model.
     `has_prefix_caching` is what the spec settles, None where it leaves it open; `drafter` what it offers for
-    speculative decoding.
+    speculative decoding. Where the spec names several models, `alternatives` are the problems of the others, equal in
+    all but the model, and `min_accuracy` is the least stated accuracy that will do (None: any).
     """
 
     model: "LlmProfile"
@@ -237,6 +240,8 @@ class LlmProblem(BaseProblem):
     step_times: "tuple[StepTimeProfile, ...]"
     has_prefix_caching: bool | None = None
     drafter: Drafter | None = None
+    alternatives: "tuple[LlmProblem, ...]" = ()
+    min_accuracy: float | None = None
 
 
 AnyProblem: TypeAlias = Problem | LlmProblem

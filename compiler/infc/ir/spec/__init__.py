@@ -3,7 +3,16 @@
 from infc.ir.spec.accuracy import AccuracySpec, QuantizationSpec
 from infc.ir.spec.constraints import Constraints, Pricing
 from infc.ir.spec.deploy import Autoscale, Deploy, Jetson, Kubernetes
-from infc.ir.spec.model_source import CheckpointModel, HuggingFaceModel, HuggingFaceRepo, ModelSource, OnnxModel
+from infc.ir.spec.model_source import (
+    CheckpointCandidate,
+    CheckpointModel,
+    FleetModel,
+    HuggingFaceCandidate,
+    HuggingFaceModel,
+    HuggingFaceRepo,
+    ModelSource,
+    OnnxModel,
+)
 from infc.ir.spec.slo import Slo
 from infc.ir.spec.spec import Metadata, Spec
 from infc.ir.spec.vllm import Speculative, Vllm
@@ -22,11 +31,14 @@ __all__ = [
     "ArrivalSpec",
     "Autoscale",
     "BurstySpec",
+    "CheckpointCandidate",
     "CheckpointModel",
     "Constraints",
     "Deploy",
     "DiurnalShape",
     "DiurnalSpec",
+    "FleetModel",
+    "HuggingFaceCandidate",
     "HuggingFaceModel",
     "HuggingFaceRepo",
     "Jetson",
