@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from infc.ir.step_time import StepTimeModel, StepTimePoint
-from infc.sim.step_fit import StepTimeFit, fit
+from infc.perf.llm.step_fit import StepTimeFit, fit
 from vllm_client import Answer, Ask, send_all
 from vllm_process import SERVED, VllmServer
 

@@ -44,10 +44,16 @@ profiles = st.builds(
             context_tokens=st.integers(0, 2**40),
             seconds=st.floats(1e-9, 1e6),
             samples=st.integers(1, 10**6),
+            prefill_seqs=st.integers(0, 64),
         ),
         max_size=4,
     ).map(tuple),
     environment=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=3),
+    overhead_s=st.none() | st.floats(0.0, 1.0),
+    sequence_overhead_s=st.none() | st.floats(0.0, 1.0),
+    request_s=st.none() | st.floats(0.0, 1.0),
+    kv_precision=st.none() | st.sampled_from(Precision),
+    pipeline_parallel=st.integers(1, 4),
 )
 
 

@@ -8,6 +8,15 @@ from infc.ir.precision import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
+class MeasuredRange:
+    """The largest steps that were measured: tokens of a step, decoding sequences, and tokens of context of one."""
+
+    tokens: int
+    sequences: int
+    context_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepTimeModel:
     """Seconds of one engine step on one replica (all its tensor-parallel devices together).
 
@@ -24,7 +33,7 @@ class StepTimeModel:
     `request_s` is what a request takes outside steps before its first token (API, tokeniser, detokeniser).
 
     `decode_spread` and `prefill_spread` are factors (>= 1): the true time of such a step lies within value/factor and
-    value*factor in 9 of 10 cases.
+    value*factor in 9 of 10 cases. `measured` is how far the measurements reach that the model was fitted to.
     """
 
     token_knots: tuple[int, ...]
@@ -39,13 +48,15 @@ class StepTimeModel:
     decode_spread: float = 1.0
     prefill_spread: float = 1.0
     basis: Basis = Basis.ANALYTIC
+    measured: MeasuredRange | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepTimePoint:
-    """One measured step: median seconds over `samples` steps of this shape.
+    """One measured step: usual seconds over `samples` steps of this shape.
 
-    `context_tokens` is the sum over all scheduled sequences of the tokens already in their cache.
+    `context_tokens` is the sum over all scheduled sequences of the tokens already in their cache. The `prefill_tokens`
+    are those of `prefill_seqs` prompts, of no more than one where the source does not tell.
     """
 
     prefill_tokens: int
@@ -53,13 +64,19 @@ class StepTimePoint:
     context_tokens: int
     seconds: float
     samples: int = 1
+    prefill_seqs: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepTimeProfile:
     """Measured steps of one model, precision and hardware; stored in `infc-profiles/`, read by the next plan.
 
-    `environment` names what ran: server, versions, device (no host name, no time).
+    `environment` names what ran: server, versions, device (no host name, no time). `kv_precision` None is a cache in 16
+    bits, or as the checkpoint fixes it.
+
+    What the server does around the steps, as its clients see it, None where that was not measured: `overhead_s` comes
+    with every step, `sequence_overhead_s` with every sequence of a step, and `request_s` with every request before its
+    first token.
     """
 
     model_digest: str
@@ -68,3 +85,8 @@ class StepTimeProfile:
     tensor_parallel: int
     points: tuple[StepTimePoint, ...]
     environment: Mapping[str, str]
+    overhead_s: float | None = None
+    sequence_overhead_s: float | None = None
+    request_s: float | None = None
+    kv_precision: Precision | None = None
+    pipeline_parallel: int = 1

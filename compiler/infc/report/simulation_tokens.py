@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
+from infc.perf.llm.step_fit import StepTimeFit
 from infc.sim.continuous_batching import TokenResult
 from infc.sim.percentile import percentiles
-from infc.sim.step_fit import StepTimeFit
 
 _PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
 _POOR_FIT = 0.1

@@ -18,8 +18,10 @@ from infc.ir.step_time import StepTimePoint, StepTimeProfile
 from infc.resolve.json_reader import JsonObject, ProfileFormatError, canonical_json, plain_number
 from infc.resolve.profile_json import FORMAT_VERSION, member, opened_profile
 
-POINT_COLUMNS = ("prefill_tokens", "decode_seqs", "context_tokens", "seconds", "samples")
+POINT_COLUMNS = ("prefill_tokens", "decode_seqs", "context_tokens", "seconds", "samples", "prefill_seqs")
 """One measured step shape is one row."""
+AROUND_STEPS = ("overhead_s", "sequence_overhead_s", "request_s")
+"""Seconds that the server adds to steps, to their sequences and to requests; null where it was not measured."""
 
 
 def text_from_llm(profile: LlmProfile) -> str:
@@ -183,10 +185,15 @@ def text_from_step_times(profile: StepTimeProfile) -> str:
             "precision": str(profile.precision),
             "hardware_id": profile.hardware_id,
             "tensor_parallel": profile.tensor_parallel,
+            "pipeline_parallel": profile.pipeline_parallel,
+            "kv_precision": None if profile.kv_precision is None else str(profile.kv_precision),
+            "overhead_s": _optional(profile.overhead_s),
+            "sequence_overhead_s": _optional(profile.sequence_overhead_s),
+            "request_s": _optional(profile.request_s),
             "environment": dict(profile.environment),
             "point_columns": list(POINT_COLUMNS),
             "points": [
-                [p.prefill_tokens, p.decode_seqs, p.context_tokens, plain_number(p.seconds), p.samples]
+                [p.prefill_tokens, p.decode_seqs, p.context_tokens, plain_number(p.seconds), p.samples, p.prefill_seqs]
                 for p in profile.points
             ],
         }
@@ -199,20 +206,26 @@ def step_times_from_text(text: str) -> StepTimeProfile:
     if fields.texts("point_columns") != POINT_COLUMNS:
         raise ProfileFormatError("profile.point_columns are not those of this version")
     environment = fields.nested("environment")
+    overhead_s, sequence_overhead_s, request_s = (_seconds(fields, key) for key in AROUND_STEPS)
     return StepTimeProfile(
         model_digest=fields.text("model_digest"),
         precision=member(Precision, fields.text("precision")),
         hardware_id=fields.text("hardware_id"),
         tensor_parallel=_size(fields, "tensor_parallel", smallest=1),
+        pipeline_parallel=_size(fields, "pipeline_parallel", smallest=1),
+        kv_precision=fields.optional("kv_precision", lambda key: member(Precision, fields.text(key))),
         points=tuple(map(_point_from_row, fields.items("points"))),
+        overhead_s=overhead_s,
+        sequence_overhead_s=sequence_overhead_s,
+        request_s=request_s,
         environment={key: environment.text(key) for key in environment.names()},
     )
 
 
 def _point_from_row(row: object) -> StepTimePoint:
     match row:
-        case [int(prefill), int(decode), int(context), int() | float() as seconds, int(samples)] if (
-            min(prefill, decode, context) >= 0 and 0 < seconds < float("inf") and samples > 0
+        case [int(prefill), int(decode), int(context), int() | float() as seconds, int(samples), int(prompts)] if (
+            min(prefill, decode, context, prompts) >= 0 and 0 < seconds < float("inf") and samples > 0
         ):
             return StepTimePoint(
                 prefill_tokens=prefill,
@@ -220,8 +233,20 @@ def _point_from_row(row: object) -> StepTimePoint:
                 context_tokens=context,
                 seconds=float(seconds),
                 samples=samples,
+                prefill_seqs=prompts,
             )
     raise ProfileFormatError(f"{str(row)[:80]} is not a row of points")
+
+
+def _seconds(fields: JsonObject, key: str) -> float | None:
+    value = fields.optional(key, fields.number)
+    if value is not None and value < 0:
+        raise ProfileFormatError(f"{key} is less than 0")
+    return value
+
+
+def _optional(value: float | None) -> int | float | None:
+    return None if value is None else plain_number(value)
 
 
 def _size(fields: JsonObject, key: str, smallest: int = 0) -> int:

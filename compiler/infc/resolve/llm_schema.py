@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from infc.ir.json_schema import object_schema
 from infc.ir.llm_profile import AttentionKind, LayerPart
 from infc.ir.precision import Precision
-from infc.resolve.llm_json import POINT_COLUMNS
+from infc.resolve.llm_json import AROUND_STEPS, POINT_COLUMNS
 
 _TEXT: Mapping[str, object] = {"type": "string"}
 _COUNT: Mapping[str, object] = {"type": "integer", "minimum": 0}
@@ -42,6 +42,9 @@ def step_time_properties() -> dict[str, object]:
         "precision": _PRECISION,
         "hardware_id": _TEXT,
         "tensor_parallel": _POSITIVE,
+        "pipeline_parallel": _POSITIVE,
+        "kv_precision": _nullable(_PRECISION),
+        **{key: _nullable({"type": "number", "minimum": 0}) for key in AROUND_STEPS},
         "environment": {"type": "object", "additionalProperties": _TEXT},
         "point_columns": {"const": list(POINT_COLUMNS)},
         "points": {

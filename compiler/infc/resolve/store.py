@@ -130,7 +130,7 @@ class ProfileStore:
         )
 
     def add_step_times(self, profile: "StepTimeProfile") -> Path:
-        """Commit measured step times; earlier ones of the same model, precision, device and parallelism go."""
+        """Commit measured step times; earlier ones of the same model, precisions, device and parallelism go."""
         from infc.resolve.llm_json import step_times_from_text, text_from_step_times
 
         stale = self._stale("step-time", profile, step_times_from_text, _step_time_identity)
@@ -325,7 +325,14 @@ def _llm_identity(profile: "LlmProfile") -> object:
 
 
 def _step_time_identity(profile: "StepTimeProfile") -> object:
-    return (profile.model_digest, profile.precision, profile.hardware_id, profile.tensor_parallel)
+    return (
+        profile.model_digest,
+        profile.precision,
+        profile.hardware_id,
+        profile.tensor_parallel,
+        profile.pipeline_parallel,
+        profile.kv_precision,
+    )
 
 
 def engine_identity(evidence: EngineEvidence) -> object:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from infc.ir.problem import AxisDistribution
+    from infc.perf.llm.step_fit import StepTimeFit
     from infc.resolve.step_profile import StepProfile
     from infc.sim.continuous_batching import TokenResult
-    from infc.sim.step_fit import StepTimeFit
 
     Integers = npt.NDArray[np.int64]
 
@@ -276,7 +276,7 @@ def _told() -> Iterator[None]:
 
 
 def _fitted(profile: StepProfile) -> StepTimeFit:
-    from infc.sim.step_fit import fit
+    from infc.perf.llm.step_fit import fit
 
     try:
         return fit(profile.points)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from infc.ir.step_time import StepTimePoint
+from infc.perf.llm.nonnegative import fit_nonnegative
+from infc.perf.llm.step_fit import MEAN_CONTEXT_NOTE, WHOLE_PROMPT_NOTE, fit, fit_step_times
 from infc.sim.continuous_batching import step_s
-from infc.sim.nonnegative import fit_nonnegative
-from infc.sim.step_fit import MEAN_CONTEXT_NOTE, WHOLE_PROMPT_NOTE, fit, fit_step_times
 
 Shape = tuple[int, int, int]
 """(decoding sequences, prompt tokens, mean context of a sequence)"""

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from infc.ir.interval import Basis
-from infc.ir.step_time import StepTimeModel, StepTimePoint
-from infc.sim.nonnegative import fit_nonnegative
+from infc.ir.step_time import MeasuredRange, StepTimeModel, StepTimePoint
+from infc.perf.llm.nonnegative import fit_nonnegative
 
 Matrix = npt.NDArray[np.float64]
 
@@ -110,6 +110,7 @@ class _Table:
     """The points by column, float64[points]."""
 
     prefill: Matrix
+    prompts: Matrix
     decode_seqs: Matrix
     context: Matrix
     prefill_context: Matrix
@@ -118,11 +119,9 @@ class _Table:
 
     @staticmethod
     def of(points: Sequence[StepTimePoint]) -> "_Table":
-        prefill, decode_seqs, context, seconds = (
-            np.asarray(column, dtype=np.float64)
-            for column in zip(
-                *((p.prefill_tokens, p.decode_seqs, p.context_tokens, p.seconds) for p in points), strict=True
-            )
+        rows = ((p.prefill_tokens, p.prefill_seqs, p.decode_seqs, p.context_tokens, p.seconds) for p in points)
+        prefill, prompts, decode_seqs, context, seconds = (
+            np.asarray(column, dtype=np.float64) for column in zip(*rows, strict=True)
         )
         is_pure_prefill = decode_seqs == 0
         cached = np.where(is_pure_prefill, context, 0.0)
@@ -131,6 +130,7 @@ class _Table:
             cached, notes = np.zeros_like(cached), (WHOLE_PROMPT_NOTE,)
         return _Table(
             prefill=prefill,
+            prompts=np.where(prefill > 0, np.maximum(prompts, 1.0), 0.0),
             decode_seqs=decode_seqs,
             context=np.where(is_pure_prefill, 0.0, context),
             prefill_context=cached,
@@ -152,15 +152,15 @@ class _Table:
 
     @property
     def sequences(self) -> Matrix:
-        """Sequences in a step; the prompt tokens are taken as one sequence's."""
-        return np.asarray(self.decode_seqs + np.minimum(self.prefill, 1.0), dtype=np.float64)
+        """Sequences in a step."""
+        return np.asarray(self.decode_seqs + self.prompts, dtype=np.float64)
 
     def features(self, knots: tuple[int, ...]) -> Matrix:
         """float64[points, 4 + segments]: constant, sequences, context, pairs, and the tokens by segment.
 
         Without knots the only segment is the tokens beyond one for each sequence.
         """
-        pairs = self.prefill * (self.prefill_context + self.prefill / 2)
+        pairs = self.prefill * (self.prefill_context + self.prefill / 2) / np.maximum(self.prompts, 1.0)
         if knots:
             tokens = [np.clip(self.tokens, a, b) - a for a, b in zip(knots, (*knots[1:-1], np.inf), strict=False)]
         else:
@@ -230,6 +230,11 @@ def _model(table: _Table, knots: tuple[int, ...], errors: Matrix) -> StepTimeMod
         decode_spread=_spread(errors[is_decode]),
         prefill_spread=_spread(errors[~is_decode]),
         basis=Basis.MEASURED,
+        measured=MeasuredRange(
+            tokens=int(table.tokens.max()),
+            sequences=int(table.decode_seqs.max()),
+            context_tokens=int((table.context / np.maximum(table.decode_seqs, 1.0)).max()),
+        ),
     )
 
 
