@@ -1,6 +1,6 @@
 """Keeps one server alive exactly as long as the process that asked for it. Run as a script, standard library only.
 
-    supervisor.py [--priority N] [--grace SECONDS] [--shared-memory PREFIX] COMMAND...
+    supervisor.py [--priority N] [--nice N] [--grace SECONDS] [--shared-memory PREFIX] COMMAND...
 
 The parent holds the other end of standard input: its closing, by intent or by any death of the parent (SIGKILL
 included), ends the server: SIGTERM, then SIGKILL after the grace, to the whole process group. Prints the server's pid
@@ -60,6 +60,17 @@ def _end(server: "subprocess.Popen[bytes]", grace_s: float) -> None:
     server.wait()
 
 
+def _be_nice(niceness: int) -> None:
+    """Take a priority (-20 to 19), where that is allowed: Linux weighs sessions first, so this session gets the same.
+
+    The server inherits it.
+    """
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
+        with open("/proc/self/autogroup", "w", encoding="ascii") as group:
+            group.write(str(niceness))
+
+
 def _remove_shared_memory(prefix: str) -> None:
     """Remove the regions that a killed server left behind."""
     for entry in os.scandir(_SHARED_MEMORY):
@@ -72,6 +83,7 @@ def main() -> int:
     """Run the command until it ends or the parent is gone; returns the command's exit code."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--priority", type=int)
+    parser.add_argument("--nice", type=int, default=0)
     parser.add_argument("--grace", type=float, default=8.0)
     parser.add_argument("--shared-memory")
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -80,6 +92,8 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: is_asked_to_end.set())
+    if options.nice:
+        _be_nice(options.nice)
     server = _start(options.command, options.priority)
     print(server.pid, flush=True)
     while server.poll() is None:
