@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import TypeAlias
 
-from infc.diag import Severity
-from infc.ir.spec import HuggingFaceModel, OnnxModel, SizeDistribution, Spec
+from infc.ir.spec import OnnxModel, SizeDistribution, Spec
 from infc.ir.spec.slo import TARGET_KEYS
 from infc.spec.arrival_checks import diurnal_has_one_shape
 from infc.spec.findings import Finding
+from infc.spec.model_checks import candidates_are_several, candidates_state_accuracy, revisions_are_pinned
 from infc.spec.money_checks import pricing_terms_apply, rollout_keeps_the_slo
 
 Check: TypeAlias = Callable[[Spec], Iterator[Finding]]
@@ -16,7 +16,6 @@ _TOKEN_TARGETS = ("ttft", "tpot", "e2e")
 _TOKEN_WORKLOAD = ("prompt_tokens", "output_tokens", "shared_prefix")
 _SIGNED_METRICS = frozenset({"cosine", "spearman", "pearson"})
 _CALIBRATED = frozenset({"int8", "fp8", "fp4"})
-_SHA_LENGTH = 40
 
 
 def has_a_target(spec: Spec) -> Iterator[Finding]:
@@ -241,23 +240,6 @@ def deploy_is_consistent(spec: Spec) -> Iterator[Finding]:
         )
 
 
-def revision_is_pinned(spec: Spec) -> Iterator[Finding]:
-    """A branch moves; a commit does not."""
-    if not isinstance(spec.model, HuggingFaceModel):
-        return
-    revision = spec.model.huggingface.revision
-    if revision is None or len(revision) != _SHA_LENGTH or set(revision) - set("0123456789abcdef"):
-        path = "model.huggingface.revision" if revision is not None else "model.huggingface"
-        yield Finding(
-            id="spec-unpinned-revision",
-            paths=(path,),
-            severity=Severity.WARNING,
-            message="the model's revision is not a commit: what is deployed may change under the lock",
-            help="write the full commit sha as `revision`",
-            is_about_key=revision is None,
-        )
-
-
 CHECKS: tuple[Check, ...] = (
     has_a_target,
     percentiles_rise,
@@ -273,7 +255,9 @@ CHECKS: tuple[Check, ...] = (
     deploy_is_consistent,
     pricing_terms_apply,
     rollout_keeps_the_slo,
-    revision_is_pinned,
+    revisions_are_pinned,
+    candidates_are_several,
+    candidates_state_accuracy,
 )
 
 

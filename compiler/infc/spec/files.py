@@ -7,7 +7,8 @@ from pathlib import Path
 
 from infc.diag import Diagnostic, Severity, Span
 from infc.diag.nearest import nearest
-from infc.ir.spec import CheckpointModel, OnnxModel, Spec, TraceSpec
+from infc.ir.spec import OnnxModel, Spec, TraceSpec
+from infc.spec.model_checks import checkpoints
 from infc.spec.source_map import SourceMap
 from infc.spec.trace import SUFFIXES
 from infc.spec.workspace import Workspace
@@ -28,11 +29,10 @@ class NamedFile:
 
 def named_files(spec: Spec) -> Iterator[NamedFile]:
     """Every file that the spec names."""
-    match spec.model:
-        case OnnxModel(onnx=value):
-            yield NamedFile(path="model.onnx", value=value, suffixes=(".onnx",))
-        case CheckpointModel(checkpoint=value):
-            yield NamedFile(path="model.checkpoint", value=value, is_folder=True)
+    if isinstance(spec.model, OnnxModel):
+        yield NamedFile(path="model.onnx", value=spec.model.onnx, suffixes=(".onnx",))
+    for path, value in checkpoints(spec):
+        yield NamedFile(path=path, value=value, is_folder=True)
     if spec.accuracy is not None:
         yield NamedFile(path="accuracy.dataset", value=spec.accuracy.dataset, suffixes=(".npz",))
     if spec.quantization.calibration is not None:

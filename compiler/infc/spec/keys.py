@@ -12,10 +12,12 @@ def known_keys(path: str) -> tuple[str, ...]:
 
     >>> known_keys("slo")
     ('latency', 'ttft', 'tpot', 'e2e', 'availability')
+    >>> known_keys("model.candidates[0].huggingface")
+    ('repo', 'revision')
     """
     models: list[type[SpecModel]] = [Spec]
     for segment in path.split(".") if path else ():
-        models = [child for model in models for child in _children(model, segment)]
+        models = [child for model in models for child in _children(model, segment.partition("[")[0])]
     return tuple(dict.fromkeys(key for model in models for key in _keys(model)))
 
 

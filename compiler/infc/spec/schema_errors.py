@@ -7,7 +7,7 @@ from pydantic_core import ErrorDetails
 
 from infc.diag import Diagnostic
 from infc.diag.nearest import did_you_mean
-from infc.ir.spec.model_source import SOURCE_KEYS
+from infc.ir.spec.model_source import CANDIDATE_KEYS, SOURCE_KEYS
 from infc.ir.spec.workload import ARRIVAL_KEYS
 from infc.spec.keys import homes_of, known_keys
 from infc.spec.source_map import SourceMap, child_path, parent_path
@@ -20,6 +20,7 @@ _MISSING_EXAMPLES: Mapping[str, str] = {
     "dataset": "dataset: data/pairs.npz",
     "metric": "metric: top1",
     "repo": "repo: Qwen/Qwen3-8B",
+    "name": "name: qwen3-8b",
     "cv": "cv: 2.5",
     "max": "max: 128",
 }
@@ -43,6 +44,7 @@ _TYPES: Mapping[str, tuple[str, str]] = {
 }
 _TAGGED: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "spec-model-source": ("model", SOURCE_KEYS, "write `model: {onnx: models/encoder.onnx}`"),
+    "spec-candidate-source": ("candidate", CANDIDATE_KEYS, "write `{name: qwen3-4b, checkpoint: models/qwen3-4b}`"),
     "spec-arrival": (
         "arrival",
         ARRIVAL_KEYS,
@@ -198,6 +200,11 @@ def _tagged(error: ErrorDetails, path: str, source: SourceMap) -> Diagnostic:
             help = f"write `model: {{onnx: {value}}}`"
         return _at(source, path, id, f"`{what}` cannot be {shown_value(value)}", help)
     present = [key for key in keys if key in value]
+    if id == "spec-candidate-source" and "onnx" in value:
+        span = source.key_span(child_path(path, "onnx"))
+        return Diagnostic(
+            id=id, message="an ONNX model cannot be one of several candidates", span=span, help="name language models"
+        )
     if len(present) > 1:
         second = child_path(path, present[1])
         message = f"`{what}` holds more than one of {_or(keys)}"

@@ -113,10 +113,18 @@ SPEC_FIELDS: tuple[DiagnosticKind, ...] = (
     DiagnosticKind(
         id="spec-model-source",
         title="No model, or more than one",
-        what="The model block names none or several of onnx, huggingface and checkpoint.",
+        what="The model block names none or several of onnx, huggingface, checkpoint and candidates.",
         why="A spec deploys one model.",
         example="model: {onnx: a.onnx, checkpoint: b}",
-        fix="Keep exactly one of onnx, huggingface and checkpoint.",
+        fix="Keep exactly one of onnx, huggingface, checkpoint and candidates (a list to choose from).",
+    ),
+    DiagnosticKind(
+        id="spec-candidate-source",
+        title="A candidate without a model, or with more than one",
+        what="An entry of model.candidates names none or both of huggingface and checkpoint, or an ONNX file.",
+        why="Each candidate is one language model: they are compared under the same token lengths and targets.",
+        example="candidates: [{name: encoder, onnx: encoder.onnx}, {name: qwen3-4b, checkpoint: qwen3-4b}]",
+        fix="Keep exactly one of huggingface and checkpoint in each entry.",
     ),
     DiagnosticKind(
         id="spec-arrival",

@@ -98,6 +98,22 @@ SPEC_RULES: tuple[DiagnosticKind, ...] = (
         fix="Raise max_replicas or lower min_replicas.",
     ),
     DiagnosticKind(
+        id="spec-candidates",
+        title="Too few candidates, or too many",
+        what="model.candidates holds fewer than two models, or more than sixteen.",
+        why="One model leaves no choice, and has a shorter way to be written; a plan of very many says little.",
+        example="model: {candidates: [{name: qwen3-8b, checkpoint: models/qwen3-8b}]}",
+        fix="Name one model as huggingface or checkpoint, or 2 to 16 as candidates.",
+    ),
+    DiagnosticKind(
+        id="spec-candidate-accuracy",
+        title="A least accuracy that no candidate is known to have",
+        what="model.min_accuracy is set, and a candidate states no accuracy, or all state less.",
+        why="The cheapest model would be taken without anyone knowing whether it is good enough.",
+        example="model: {min_accuracy: 0.7, candidates: [{name: a, checkpoint: a}, {name: b, checkpoint: b}]}",
+        fix="State the accuracy of every candidate, and a least accuracy that one of them has.",
+    ),
+    DiagnosticKind(
         id="spec-unpinned-revision",
         title="A model revision that can move",
         what="The revision of a Hugging Face model is absent, a branch or a tag.",

@@ -89,7 +89,7 @@ def _tag_by(keys: tuple[str, ...]) -> Callable[[object], str | None]:
 Candidate: TypeAlias = Annotated[
     Annotated[HuggingFaceCandidate, Tag("<huggingface>")] | Annotated[CheckpointCandidate, Tag("<checkpoint>")],
     Discriminator(
-        _tag_by(CANDIDATE_KEYS), custom_error_type="spec-fleet-source", custom_error_message="candidate source"
+        _tag_by(CANDIDATE_KEYS), custom_error_type="spec-candidate-source", custom_error_message="candidate source"
     ),
 ]
 
