@@ -1,0 +1,1 @@
+"""Language-model servers: load tests, calibration, accuracy of what they serve."""
