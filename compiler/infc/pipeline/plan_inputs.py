@@ -120,8 +120,8 @@ def state_from_json(document: list[Any]) -> FileState:
 
 
 def _named(loaded: LoadedSpec) -> Iterator[tuple[FileKind, str]]:
-    from infc.ir.spec import HuggingFaceModel
     from infc.spec.files import named_files
+    from infc.spec.model_checks import hub_models
 
     if loaded.spec is None:
         return
@@ -130,8 +130,7 @@ def _named(loaded: LoadedSpec) -> Iterator[tuple[FileKind, str]]:
         yield kind, named.value
         if not loaded.file(named.value).exists():
             yield "names", os.path.dirname(named.value) or "."  # what is alike in there is proposed
-    if isinstance(loaded.spec.model, HuggingFaceModel):
-        source = loaded.spec.model.huggingface
+    for _, source in hub_models(loaded.spec):
         yield "hub", f"{source.repo}@{source.revision or ''}"
 
 

@@ -2,49 +2,87 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from infc.diag import Diagnostic, Severity, has_errors
 from infc.ir.llm_profile import LlmProfile
 from infc.ir.problem import AxisDistribution, BaseProblem, Drafter, LatencyTarget, LlmProblem, LlmSource, TokenTraffic
-from infc.ir.spec import CheckpointModel, HuggingFaceModel, SizeDistribution, Spec
+from infc.ir.spec import (
+    CheckpointCandidate,
+    CheckpointModel,
+    FleetModel,
+    HuggingFaceCandidate,
+    HuggingFaceModel,
+    SizeDistribution,
+    Spec,
+)
 from infc.resolve.hf_config import llm_profile
 from infc.resolve.hub_cache import cached_config, hub_folder
 from infc.resolve.store import ProfileStore
 from infc.spec import LoadedSpec
 
 
-def language_model(
+def language_models(
     loaded: LoadedSpec, spec: Spec, store: ProfileStore
-) -> tuple[LlmProfile | None, tuple[Diagnostic, ...]]:
-    """The profile of the language model that a spec names, without the network.
+) -> tuple[tuple[tuple[LlmSource, LlmProfile], ...], tuple[Diagnostic, ...]]:
+    """The language models that a spec names, each with its profile, without the network; none with errors.
 
     A checkpoint's own config.json says it all. A hub repository is known from the stored profile of that name, else
     from the hub's local cache.
     """
+    found: list[tuple[LlmSource, LlmProfile]] = []
+    problems: list[Diagnostic] = []
+    for path, source in named_models(loaded, spec):
+        profile, said = _profile(loaded, path, source, store)
+        if profile is not None and not has_errors(said):
+            said = (*said, *_context_problems(loaded, spec, profile))
+        span = loaded.span(path)
+        problems += [problem if problem.span is not None else replace(problem, span=span) for problem in said]
+        if profile is not None:
+            found.append((source, profile))
+    problems = [*store.diagnostics, *dict.fromkeys(problems)]
+    return () if has_errors(problems) else tuple(found), tuple(problems)
+
+
+def named_models(loaded: LoadedSpec, spec: Spec) -> Iterator[tuple[str, LlmSource]]:
+    """Where each language model of a spec comes from, with the path in the spec that says so."""
+    served = spec.model.name or loaded.name
     match spec.model:
         case CheckpointModel(checkpoint=written):
-            profile, problems = llm_profile(loaded.file(written), loaded.name)
-        case HuggingFaceModel():
-            profile, problems = _of_hub(loaded, spec.model, store)
-        case _:
-            raise AssertionError("an ONNX model has no config.json")
-    if profile is None or has_errors(problems):
-        return None, problems
-    return profile, (*store.diagnostics, *problems, *_context_problems(loaded, spec, profile))
+            yield "model", LlmSource(served_name=served, checkpoint=written)
+        case HuggingFaceModel(huggingface=hub):
+            yield "model", LlmSource(served_name=served, repo=hub.repo, revision=hub.revision)
+        case FleetModel(candidates=candidates):
+            for index, candidate in enumerate(candidates):
+                named = LlmSource(served_name=served, name=candidate.name, accuracy=candidate.accuracy)
+                path = f"model.candidates[{index}]"
+                match candidate:
+                    case CheckpointCandidate(checkpoint=written):
+                        yield path, replace(named, checkpoint=written)
+                    case HuggingFaceCandidate(huggingface=hub):
+                        yield path, replace(named, repo=hub.repo, revision=hub.revision)
+
+
+def _profile(
+    loaded: LoadedSpec, path: str, source: LlmSource, store: ProfileStore
+) -> tuple[LlmProfile | None, tuple[Diagnostic, ...]]:
+    if source.checkpoint is not None:
+        return llm_profile(loaded.file(source.checkpoint), source.name or loaded.name)
+    assert source.repo is not None  # noqa: S101 - one of the two is set
+    return _of_hub(loaded, path, source.repo, source.revision, store)
 
 
 def llm_problem(
-    base: BaseProblem, loaded: LoadedSpec, spec: Spec, model: LlmProfile, store: ProfileStore
+    base: BaseProblem, loaded: LoadedSpec, spec: Spec, source: LlmSource, model: LlmProfile, store: ProfileStore
 ) -> LlmProblem:
-    """The problem of a valid spec; `base` holds what it shares with any other model's."""
+    """The problem of a valid spec about one of its models; `base` holds what it shares with any other model's."""
     workload = spec.workload
     assert workload.prompt_tokens is not None and workload.output_tokens is not None  # noqa: S101, PT018 - checked
     shared = {field.name: getattr(base, field.name) for field in fields(BaseProblem)}
     return LlmProblem(
         **shared,
         model=model,
-        source=_source(loaded, spec),
+        source=source,
         ttft=_targets(loaded, "ttft", spec.slo.ttft),
         tpot=_targets(loaded, "tpot", spec.slo.tpot),
         e2e=_targets(loaded, "e2e", spec.slo.e2e),
@@ -56,6 +94,7 @@ def llm_problem(
         step_times=store.step_times(model.digest),
         has_prefix_caching=None if spec.deploy.vllm is None else spec.deploy.vllm.prefix_caching,
         drafter=_drafter(spec),
+        min_accuracy=spec.model.min_accuracy if isinstance(spec.model, FleetModel) else None,
     )
 
 
@@ -66,20 +105,9 @@ def _drafter(spec: Spec) -> Drafter | None:
     return Drafter(method=asked.method, acceptance=asked.acceptance, most_tokens=asked.max_tokens, model=asked.model)
 
 
-def _source(loaded: LoadedSpec, spec: Spec) -> LlmSource:
-    match spec.model:
-        case CheckpointModel(checkpoint=written, name=name):
-            return LlmSource(served_name=name or loaded.name, checkpoint=written)
-        case HuggingFaceModel(huggingface=hub, name=name):
-            return LlmSource(served_name=name or loaded.name, repo=hub.repo, revision=hub.revision)
-        case _:
-            raise AssertionError("an ONNX model is no language model")
-
-
 def _of_hub(
-    loaded: LoadedSpec, model: HuggingFaceModel, store: ProfileStore
+    loaded: LoadedSpec, path: str, repo: str, revision: str | None, store: ProfileStore
 ) -> tuple[LlmProfile | None, tuple[Diagnostic, ...]]:
-    repo, revision = model.huggingface.repo, model.huggingface.revision
     name = hub_name(repo, revision)
     stored = store.llm_named(name)
     if stored is not None:
@@ -87,7 +115,7 @@ def _of_hub(
     hub = hub_folder(os.environ)
     config = cached_config(hub, repo, revision) if hub is not None else None
     if config is None:
-        return None, (_not_here(loaded, repo, revision),)
+        return None, (_not_here(loaded, path, repo, revision),)
     return llm_profile(config, name)
 
 
@@ -100,12 +128,12 @@ def hub_name(repo: str, revision: str | None) -> str:
     return f"{repo}@{revision}" if revision else repo
 
 
-def _not_here(loaded: LoadedSpec, repo: str, revision: str | None) -> Diagnostic:
+def _not_here(loaded: LoadedSpec, path: str, repo: str, revision: str | None) -> Diagnostic:
     at = f" --revision {revision}" if revision else ""
     return Diagnostic(
         id="plan-hub-model-missing",
         message=f"nothing on this machine says what {repo} looks like",
-        span=loaded.span("model.huggingface.repo"),
+        span=loaded.span(f"{path}.huggingface.repo"),
         notes=("a plan needs no weights, only config.json; infc does not fetch it",),
         help=f"run `hf download {repo} config.json{at}`, or put config.json into a folder of this repository and name"
         " the folder as `checkpoint:`",

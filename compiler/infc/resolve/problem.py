@@ -112,14 +112,16 @@ def _onnx_problem(
 def _llm_problem(
     loaded: LoadedSpec, spec: Spec, catalogue: Catalogue, store: ProfileStore
 ) -> tuple[LlmProblem | None, tuple[Diagnostic, ...]]:
-    from infc.resolve.llm_problem import language_model, llm_problem  # a plan of an ONNX model needs none of it
+    from infc.resolve.llm_problem import language_models, llm_problem  # a plan of an ONNX model needs none of it
 
-    model, problems = language_model(loaded, spec, store)
-    found = tuple(_placed(problems, loaded.span("model")))
-    if model is None or has_errors(found):
+    models, found = language_models(loaded, spec, store)
+    if not models:
         return None, found
-    base = _base_problem(loaded, spec, catalogue, store, model.digest)
-    return llm_problem(base, loaded, spec, model, store), found
+    first, *others = (
+        llm_problem(_base_problem(loaded, spec, catalogue, store, model.digest), loaded, spec, source, model, store)
+        for source, model in models
+    )
+    return replace(first, alternatives=tuple(others)), found
 
 
 def _problem(loaded: LoadedSpec, spec: Spec, model: ModelProfile, catalogue: Catalogue, store: ProfileStore) -> Problem:
@@ -178,6 +180,9 @@ def _restricted(problem: AnyProblem, catalogue: Catalogue, spec: Spec, name: str
     hardware = catalogue.find(name)
     assert hardware is not None  # noqa: S101 - names were checked before
     option = replace(priced_option(spec, catalogue, hardware), is_named_target=True)
+    if isinstance(problem, LlmProblem):
+        others = tuple(replace(other, options=(option,)) for other in problem.alternatives)
+        return replace(problem, options=(option,), alternatives=others)
     return replace(problem, options=(option,))
 
 
