@@ -26,7 +26,6 @@ from infc.ir.spec import OnnxModel, Spec
 from infc.lower import LoweringSettings, lower, quantized_operators, settings_for
 from infc.pipeline.calibration_data import calibration_for
 from infc.pipeline.mixed_precision import find_exceptions
-from infc.pipeline.plan import of_onnx
 from infc.pipeline.trial import Bench
 from infc.pipeline.workshop import Workshop
 from infc.plan import solve
@@ -93,7 +92,8 @@ def examples(specs: Path, names: Sequence[str], cache: Path) -> Iterator[Example
         store = ProfileStore(root=cache / "profiles", cache=cache)
         resolved, problems = resolve_problem(loaded, catalogue(), store)
         assert resolved is not None, problems
-        yield Example(loaded=loaded, spec=loaded.spec, problem=of_onnx(resolved.problem), source=source)
+        assert isinstance(resolved.problem, Problem)
+        yield Example(loaded=loaded, spec=loaded.spec, problem=resolved.problem, source=source)
 
 
 def variants(example: Example, precision: Precision) -> Iterator[tuple[str, LoweringSettings]]:

@@ -10,8 +10,9 @@ from infc.build import LOCAL
 from infc.ir.plan import Plan
 from infc.ir.precision import Precision
 from infc.ir.problem import Problem
-from infc.pipeline.plan import of_onnx, plan_spec, profile_store
-from infc.pipeline.settle import Settled, settle
+from infc.pipeline.plan import plan_spec, profile_store
+from infc.pipeline.settle import settle
+from infc.pipeline.settled import SettledOnnx
 from infc.pipeline.workshop import Workshop
 from infc.plan import solve
 
@@ -44,16 +45,18 @@ def asked(folder: Path, edit: Edit, hardware: str) -> tuple[Problem, Workshop]:
         announce=quiet,
         progress=quiet,
     )
-    return of_onnx(planned.decisions[0].problem), shop
+    problem = planned.decisions[0].problem
+    assert isinstance(problem, Problem)
+    return problem, shop
 
 
-def settled_from_int8(problem: Problem, shop: Workshop) -> Settled:
+def settled_from_int8(problem: Problem, shop: Workshop) -> SettledOnnx:
     """Settle from the plan that INT8 alone would have."""
     only = solve(replace(problem, limits=replace(problem.limits, precisions=(Precision.INT8,))))
     assert isinstance(only, Plan)
     assert only.candidate.precision is Precision.INT8
     result = settle(problem, only, shop)
-    assert isinstance(result, Settled)
+    assert isinstance(result, SettledOnnx)
     return result
 
 

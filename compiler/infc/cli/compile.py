@@ -186,6 +186,7 @@ def _show_diagnostics(diagnostics: tuple[Diagnostic, ...]) -> None:
 
 
 def _entry(compiled: CompiledTarget, path: Path) -> CompiledEntry:
+    from infc.pipeline.settled import SettledOnnx
     from infc.report.compiled import CompiledEntry
 
     settled = compiled.settled
@@ -196,10 +197,11 @@ def _entry(compiled: CompiledTarget, path: Path) -> CompiledEntry:
         change=compiled.change.kind,
         problem=settled.problem,
         plan=settled.plan,
-        lowered=settled.lowered,
-        engine=settled.engine,
+        lowered=settled.lowered if isinstance(settled, SettledOnnx) else settled.checkpoint,
+        engine=settled.engine if isinstance(settled, SettledOnnx) else None,
         evidence=settled.evidence,
         measurement=None,
+        files=compiled.files,
     )
 
 

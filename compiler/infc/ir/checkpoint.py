@@ -34,3 +34,8 @@ class Checkpoint:
     passes: tuple[PassReport, ...] = ()
     recipe_digest: str = ""
     toolchain: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether a bundle waits for weights: they are not in the folder, and no server fetches them."""
+        return self.folder is not None and not self.has_weights

@@ -5,12 +5,12 @@ import tomllib
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from infc.diag import Diagnostic, Span
 from infc.ir.accuracy import Verdict
-from infc.ir.candidate import ServerName
-from infc.ir.engine_kind import ENGINE_KINDS, EngineKind
+from infc.ir.candidate import ServerName, Speculation, SpeculationMethod
+from infc.ir.engine_kind import ENGINE_KINDS
 from infc.ir.interval import Basis
 from infc.ir.precision import Precision
 from infc.lock.table import Table, TableError
@@ -21,6 +21,7 @@ from infc.lock.values import (
     LockedAccuracy,
     LockedChoice,
     LockedEngine,
+    LockedKind,
     LockedPrediction,
     LockEntry,
 )
@@ -28,7 +29,8 @@ from infc.lock.values import (
 E = TypeVar("E", bound=Enum)
 T = TypeVar("T")
 SERVERS: Mapping[str, ServerName] = {"triton": "triton", "vllm": "vllm", "jetson": "jetson"}
-KINDS: Mapping[str, EngineKind] = {kind: kind for kind in ENGINE_KINDS}
+KINDS: Mapping[str, LockedKind] = {**{kind: kind for kind in ENGINE_KINDS}, "checkpoint": "checkpoint"}
+METHODS: Mapping[str, SpeculationMethod] = {method: method for method in get_args(SpeculationMethod)}
 _AT_LINE = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)")
 _ARTIFACT = re.compile(r"^\s*\[\[\s*artifact\s*\]\]")
@@ -110,12 +112,15 @@ def _inputs(table: Table) -> InputDigests:
         toolchain=table.text("toolchain"),
         profiles=table.texts("profiles"),
         catalogue=table.text("catalogue"),
+        tokenizer=table.optional_text("tokenizer"),
+        weights=table.optional_text("weights"),
     )
     table.finish()
     return inputs
 
 
 def _choice(table: Table) -> LockedChoice:
+    speculation = table.optional_table("speculation")
     choice = LockedChoice(
         server=_one_of(SERVERS, table, "server"),
         hardware=table.text("hardware"),
@@ -130,15 +135,44 @@ def _choice(table: Table) -> LockedChoice:
         max_num_seqs=table.optional_count("max_num_seqs"),
         max_num_batched_tokens=table.optional_count("max_num_batched_tokens"),
         replicas=table.count("replicas"),
+        pipeline_parallel=table.optional_count("pipeline_parallel") or 1,
+        max_model_len=table.optional_count("max_model_len", minimum=0),
+        kv_precision=_member(Precision, table, "kv_precision") if "kv_precision" in table.keys() else None,  # noqa: SIM118
+        gpu_memory_utilization=table.optional_number("gpu_memory_utilization"),
+        prefix_caching=table.optional_flag("prefix_caching"),
+        chunked_prefill=table.optional_flag("chunked_prefill"),
+        long_prefill_tokens=table.optional_count("long_prefill_tokens", minimum=0),
+        speculation=None if speculation is None else _speculation(speculation),
+        model=table.optional_text("model"),
+        revision=table.optional_text("revision"),
+        model_name=table.optional_text("model_name"),
     )
     table.finish()
     return choice
 
 
+def _speculation(table: Table) -> Speculation:
+    speculation = Speculation(
+        method=_one_of(METHODS, table, "method"),
+        tokens=table.count("tokens"),
+        acceptance=table.number("acceptance"),
+        model=table.optional_text("model"),
+    )
+    table.finish()
+    return speculation
+
+
+def _latencies(table: Table, prefix: str) -> Mapping[str, float]:
+    """Percentiles by label: `<prefix>p99_ms` and so on."""
+    keys = [key for key in table.keys() if key.startswith(prefix) and key.endswith("_ms")]  # noqa: SIM118 - no mapping
+    return {key.removeprefix(prefix).removesuffix("_ms"): table.number(key) for key in keys}
+
+
 def _predicted(table: Table) -> LockedPrediction:
-    labels = [key for key in table.keys() if key.endswith("_ms")]  # noqa: SIM118 - Table is no mapping
     predicted = LockedPrediction(
-        latency_ms={key.removesuffix("_ms"): table.number(key) for key in labels},
+        ttft_ms=_latencies(table, "ttft_"),
+        tpot_ms=_latencies(table, "tpot_"),
+        latency_ms=_latencies(table, ""),
         utilization=table.number("utilization"),
         throughput_rps=table.number("throughput_rps"),
         memory_gib=table.number("memory_gib"),
@@ -146,6 +180,9 @@ def _predicted(table: Table) -> LockedPrediction:
         usd_per_hour=table.optional_number("usd_per_hour"),
         usd_per_month=table.optional_number("usd_per_month"),
         usd_per_million_requests=table.optional_number("usd_per_million_requests"),
+        output_tokens_per_s=table.optional_number("output_tokens_per_s"),
+        kv_cache_tokens=table.optional_count("kv_cache_tokens", minimum=0),
+        usd_per_million_tokens=table.optional_number("usd_per_million_tokens"),
         basis=_member(Basis, table, "basis"),
     )
     table.finish()
@@ -170,11 +207,12 @@ def _accuracy(table: Table) -> LockedAccuracy:
 
 
 def _engine(table: Table) -> LockedEngine:
+    file = table.optional_text("file")
     engine = LockedEngine(
         kind=_one_of(KINDS, table, "kind"),
         inputs=table.text("inputs"),
         key=table.optional_text("key"),
-        file=_relative(table.text("file"), "file"),
+        file=None if file is None else _relative(file, "file"),
         is_pending=table.flag("pending"),
         toolchain=table.texts_by_name("toolchain"),
     )

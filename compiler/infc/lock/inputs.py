@@ -14,21 +14,29 @@ from pathlib import Path
 
 import infc
 from infc.ir.arrival import TraceArrival
-from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
+from infc.ir.candidate import Candidate, DynamicBatching
 from infc.ir.precision import Precision
 from infc.ir.price import Price
-from infc.ir.problem import HardwareOption, Problem
+from infc.ir.problem import AnyProblem, HardwareOption, LlmProblem
 from infc.ir.spec import Spec
 from infc.lock.values import InputDigests
-from infc.resolve.store import engine_name, measurement_name
+from infc.resolve.store import engine_name, measurement_name, step_time_name
 from infc.spec import LoadedSpec
 
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
+"""Endings of weight files of a checkpoint."""
 MISSING = "missing"
 """Stands for the digest of a file that the spec names, that is not here, and that no lock knows."""
 
 
 def input_digests(
-    loaded: LoadedSpec, problem: Problem, hardware_id: str, *, server: str, locked: InputDigests | None = None
+    loaded: LoadedSpec,
+    problem: AnyProblem,
+    hardware_id: str,
+    *,
+    server: str,
+    files: Mapping[str, str] | None = None,
+    locked: InputDigests | None = None,
 ) -> InputDigests:
     """The inputs of the plan of `problem` on one device.
 
@@ -37,6 +45,7 @@ def input_digests(
         problem: what `resolve` made of it.
         hardware_id: the device of the plan.
         server: name and version of the server that is emitted for, such as `triton 24.10`.
+        files: file -> `sha256:<hex>` of a language model's checkpoint folder; None where there is no such folder.
         locked: digests to keep for files that are absent here (data may be fetched only where it is needed).
     """
     if loaded.spec is None:
@@ -57,16 +66,19 @@ def input_digests(
         toolchain=f"infc {infc.__version__}, {server}",
         profiles=profile_names(problem, hardware_id),
         catalogue=digest_of(sorted((_option(option) for option in others), key=lambda row: str(row[0]))),
+        tokenizer=_tokenizer(loaded, files, locked),
+        weights=_weights(files, locked),
     )
 
 
 def engine_inputs(candidate: Candidate, inputs: InputDigests) -> str:
-    """Digest of what the engine of `candidate` is made from, as far as it is known before lowering and building.
+    """Digest of what the engine of an ONNX model is made from, as far as it is known before lowering and building.
 
     Equal digests mean the same engine as long as the builder's own version is the same: the model, its precision and
     how it is quantised, the shapes it must accept, and the device.
     """
     batching = candidate.batching
+    assert isinstance(batching, DynamicBatching)  # noqa: S101 - ONNX models are served by Triton
     is_quantised = candidate.precision not in (Precision.FP32, Precision.TF32, Precision.BF16, Precision.FP16)
     return digest_of(
         {
@@ -74,8 +86,24 @@ def engine_inputs(candidate: Candidate, inputs: InputDigests) -> str:
             "precision": candidate.precision.value,
             "calibration": (inputs.calibration or inputs.dataset) if is_quantised else None,
             "settings": inputs.build_settings,
-            "batch_sizes": plain(batching) if isinstance(batching, ContinuousBatching) else _batch_sizes(batching),
+            "batch_sizes": _batch_sizes(batching),
             "device": [candidate.hardware_id, candidate.power_mode, candidate.server, candidate.tensor_parallel],
+        }
+    )
+
+
+def checkpoint_inputs(candidate: Candidate, inputs: InputDigests) -> str:
+    """Digest of what the checkpoint of a language model is made from, as far as it is known before it is quantised."""
+    is_quantised = candidate.precision not in (Precision.FP32, Precision.TF32, Precision.BF16, Precision.FP16)
+    return digest_of(
+        {
+            "model": inputs.model,
+            "tokenizer": inputs.tokenizer,
+            "weights": inputs.weights,
+            "precision": candidate.precision.value,
+            "calibration": (inputs.calibration or inputs.dataset) if is_quantised else None,
+            "settings": inputs.build_settings if is_quantised else None,
+            "device": candidate.hardware_id if is_quantised else None,
         }
     )
 
@@ -84,14 +112,16 @@ def _batch_sizes(batching: DynamicBatching) -> list[int]:
     return sorted({batching.max_batch_size, *batching.preferred_batch_sizes})
 
 
-def profile_names(problem: Problem, hardware_id: str) -> tuple[str, ...]:
+def profile_names(problem: AnyProblem, hardware_id: str) -> tuple[str, ...]:
     """File names of the stored figures that a plan on this device rests on; they carry a digest of their content.
 
     They are service times of this model, or where it has none there, those of other models; and what builders reported
-    of its engines for the device's compute capability.
+    of its engines for the device's compute capability. Of a language model they are its step times.
 
     Accuracy evidence is not listed: it follows from model, data and toolchain, which are inputs themselves.
     """
+    if isinstance(problem, LlmProblem):
+        return tuple(sorted(step_time_name(p) for p in problem.step_times if p.hardware_id == hardware_id))
     used = [m for m in problem.measurements if m.hardware_id == hardware_id]
     used = used or [n.profile for n in problem.neighbours if n.profile.hardware_id == hardware_id]
     capabilities = {o.hardware.compute_capability for o in problem.options if o.hardware.id == hardware_id}
@@ -131,7 +161,29 @@ def _option(option: HardwareOption) -> list[object]:
     return [option.hardware.id, plain(option.hardware), plain(option.price), plain(option.reserved)]
 
 
-def _named_files(spec: Spec, problem: Problem) -> dict[str, str]:
+def _tokenizer(loaded: LoadedSpec, files: Mapping[str, str] | None, locked: InputDigests | None) -> str | None:
+    """Digest of what turns text into tokens: every file of the checkpoint but config and weights, and the template."""
+    if files is None:
+        return None
+    found = {name: digest for name, digest in files.items() if name != "config.json" and not _is_weight(name)}
+    vllm = loaded.spec.deploy.vllm if loaded.spec is not None else None
+    if vllm is not None and vllm.chat_template is not None:
+        found["deploy.vllm.chat_template"] = _file_digest(loaded.file(vllm.chat_template), None)
+    return digest_of(found) if found else locked.tokenizer if locked is not None else None
+
+
+def _weights(files: Mapping[str, str] | None, locked: InputDigests | None) -> str | None:
+    if files is None:
+        return None
+    found = {name: digest for name, digest in files.items() if _is_weight(name)}
+    return digest_of(found) if found else (locked.weights if locked is not None else None) or MISSING
+
+
+def _is_weight(name: str) -> bool:
+    return name.endswith(WEIGHT_SUFFIXES)
+
+
+def _named_files(spec: Spec, problem: AnyProblem) -> dict[str, str]:
     named = {}
     if spec.accuracy is not None:
         named["dataset"] = spec.accuracy.dataset

@@ -1,11 +1,10 @@
 """The JSON Schema of infc.lock, as TOML parses it."""
 
 from infc.ir.accuracy import Verdict
-from infc.ir.engine_kind import ENGINE_KINDS
 from infc.ir.interval import Basis
 from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
-from infc.lock.document import SERVERS
+from infc.lock.document import KINDS, METHODS, SERVERS
 from infc.lock.values import VERSION
 
 _TEXT: dict[str, object] = {"type": "string"}
@@ -67,8 +66,10 @@ def _inputs() -> dict[str, object]:
                 "description": "Stored measurements; others make the entry outdated, not stale.",
             },
             "catalogue": {**_DIGEST, "description": "Other devices considered; a change makes it outdated, not stale."},
+            "tokenizer": {**_DIGEST, "description": "Tokeniser and chat template of a language model."},
+            "weights": {**_DIGEST, "description": "Weight files of a language model."},
         },
-        optional=("dataset", "calibration", "trace", "price"),
+        optional=("dataset", "calibration", "trace", "price", "tokenizer", "weights"),
     )
 
 
@@ -88,6 +89,17 @@ def _choice() -> dict[str, object]:
             "max_num_seqs": _COUNT,
             "max_num_batched_tokens": _COUNT,
             "replicas": _COUNT,
+            "pipeline_parallel": _COUNT,
+            "max_model_len": {"type": "integer", "minimum": 0, "description": "0: the model's own context."},
+            "kv_precision": {"enum": [precision.value for precision in Precision]},
+            "gpu_memory_utilization": _NUMBER,
+            "prefix_caching": {"type": "boolean"},
+            "chunked_prefill": {"type": "boolean"},
+            "long_prefill_tokens": {"type": "integer", "minimum": 0},
+            "speculation": _speculation(),
+            "model": {**_TEXT, "description": "The repository or folder that was chosen, as the spec names it."},
+            "revision": _TEXT,
+            "model_name": {**_TEXT, "description": "Its name among several models."},
         },
         optional=(
             "power_mode",
@@ -97,7 +109,25 @@ def _choice() -> dict[str, object]:
             "prefetch",
             "max_num_seqs",
             "max_num_batched_tokens",
+            "pipeline_parallel",
+            "max_model_len",
+            "kv_precision",
+            "gpu_memory_utilization",
+            "prefix_caching",
+            "chunked_prefill",
+            "long_prefill_tokens",
+            "speculation",
+            "model",
+            "revision",
+            "model_name",
         ),
+    )
+
+
+def _speculation() -> dict[str, object]:
+    return object_schema(
+        {"method": {"enum": list(METHODS)}, "tokens": _COUNT, "acceptance": _NUMBER, "model": _TEXT},
+        optional=("model",),
     )
 
 
@@ -111,11 +141,22 @@ def _predicted() -> dict[str, object]:
             "usd_per_hour": _NUMBER,
             "usd_per_month": _NUMBER,
             "usd_per_million_requests": _NUMBER,
+            "output_tokens_per_s": _NUMBER,
+            "kv_cache_tokens": {"type": "integer", "minimum": 0, "description": "What one replica's KV cache holds."},
+            "usd_per_million_tokens": _NUMBER,
             "basis": {"enum": [basis.value for basis in Basis]},
         },
-        optional=("power_w", "usd_per_hour", "usd_per_month", "usd_per_million_requests"),
+        optional=(
+            "power_w",
+            "usd_per_hour",
+            "usd_per_month",
+            "usd_per_million_requests",
+            "output_tokens_per_s",
+            "kv_cache_tokens",
+            "usd_per_million_tokens",
+        ),
     )
-    return {**fixed, "patternProperties": {"^(mean|p[0-9.]+)_ms$": _NUMBER}}
+    return {**fixed, "patternProperties": {"^((ttft|tpot)_)?(mean|p[0-9.]+)_ms$": _NUMBER}}
 
 
 def _accuracy() -> dict[str, object]:
@@ -144,12 +185,15 @@ def _accuracy() -> dict[str, object]:
 def _engine() -> dict[str, object]:
     return object_schema(
         {
-            "kind": {"enum": list(ENGINE_KINDS)},
+            "kind": {
+                "enum": list(KINDS),
+                "description": "What the server loads: an engine, or a language model's checkpoint.",
+            },
             "inputs": {**_DIGEST, "description": "What the engine is made from, known before it is built."},
             "key": {**_TEXT, "description": "Hash of the build inputs; absent until it is built."},
-            "file": {**_TEXT, "description": "Its place in the bundle."},
+            "file": {**_TEXT, "description": "Its place in the bundle; absent where the server fetches it."},
             "pending": {"type": "boolean"},
             "toolchain": {"type": "object", "additionalProperties": _TEXT},
         },
-        optional=("key", "toolchain"),
+        optional=("key", "file", "toolchain"),
     )

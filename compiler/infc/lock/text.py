@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from infc.ir.candidate import Speculation
 from infc.lock.values import VERSION, InputDigests, Lock, LockedChoice, LockedPrediction, LockEntry
 
 Scalar: TypeAlias = str | int | bool | Sequence[str] | Sequence[int]
@@ -31,6 +32,8 @@ def _block(entry: LockEntry) -> Iterator[str]:
     yield from _lines({"name": entry.name, "target": entry.target, "spec": entry.spec, "profile": entry.profile})
     yield from _table("inputs", _inputs(entry.inputs))
     yield from _table("choice", _choice(entry.choice))
+    if entry.choice.speculation is not None:
+        yield from _table("choice.speculation", _speculation(entry.choice.speculation))
     yield from _table("predicted", _predicted(entry.predicted))
     if entry.accuracy is not None:
         accuracy = entry.accuracy
@@ -81,6 +84,8 @@ def _inputs(inputs: InputDigests) -> dict[str, Scalar | None]:
         "toolchain": inputs.toolchain,
         "profiles": inputs.profiles,
         "catalogue": inputs.catalogue,
+        "tokenizer": inputs.tokenizer,
+        "weights": inputs.weights,
     }
 
 
@@ -99,12 +104,33 @@ def _choice(choice: LockedChoice) -> dict[str, Scalar | None]:
         "max_num_seqs": choice.max_num_seqs,
         "max_num_batched_tokens": choice.max_num_batched_tokens,
         "replicas": choice.replicas,
+        "pipeline_parallel": choice.pipeline_parallel if choice.pipeline_parallel > 1 else None,
+        "max_model_len": choice.max_model_len,
+        "kv_precision": choice.kv_precision.value if choice.kv_precision is not None else None,
+        "gpu_memory_utilization": fixed(choice.gpu_memory_utilization, 4),
+        "prefix_caching": choice.prefix_caching,
+        "chunked_prefill": choice.chunked_prefill,
+        "long_prefill_tokens": choice.long_prefill_tokens,
+        "model": choice.model,
+        "revision": choice.revision,
+        "model_name": choice.model_name,
+    }
+
+
+def _speculation(speculation: Speculation) -> dict[str, Scalar | None]:
+    return {
+        "method": speculation.method,
+        "tokens": speculation.tokens,
+        "acceptance": fixed(speculation.acceptance, 4),
+        "model": speculation.model,
     }
 
 
 def _predicted(predicted: LockedPrediction) -> dict[str, Scalar | None]:
     return {
-        **{f"{label}_ms": fixed(value, 3) for label, value in sorted(predicted.latency_ms.items(), key=latency_order)},
+        **_latencies("", predicted.latency_ms),
+        **_latencies("ttft_", predicted.ttft_ms),
+        **_latencies("tpot_", predicted.tpot_ms),
         "utilization": fixed(predicted.utilization, 4),
         "throughput_rps": fixed(predicted.throughput_rps, 1),
         "memory_gib": fixed(predicted.memory_gib, 3),
@@ -112,8 +138,15 @@ def _predicted(predicted: LockedPrediction) -> dict[str, Scalar | None]:
         "usd_per_hour": fixed(predicted.usd_per_hour, 4),
         "usd_per_month": fixed(predicted.usd_per_month, 2),
         "usd_per_million_requests": fixed(predicted.usd_per_million_requests, 4),
+        "output_tokens_per_s": fixed(predicted.output_tokens_per_s, 1),
+        "kv_cache_tokens": predicted.kv_cache_tokens,
+        "usd_per_million_tokens": fixed(predicted.usd_per_million_tokens, 4),
         "basis": predicted.basis.value,
     }
+
+
+def _latencies(prefix: str, values_ms: Mapping[str, float]) -> dict[str, Scalar | None]:
+    return {f"{prefix}{label}_ms": fixed(value, 3) for label, value in sorted(values_ms.items(), key=latency_order)}
 
 
 def latency_order(item: tuple[str, float]) -> tuple[float, str]:

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field, fields
 from typing import Literal, TypeAlias
 
 from infc.ir.accuracy import Verdict
-from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching, ServerName
+from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching, ServerName, Speculation
 from infc.ir.engine_kind import EngineKind
 from infc.ir.interval import Basis
 from infc.ir.precision import Precision
 
 Cell: TypeAlias = str | float | int | bool | tuple[int, ...] | None
 """A value that a diff shows: old -> new."""
+
+LockedKind: TypeAlias = EngineKind | Literal["checkpoint"]
+"""What a server loads: an engine of some kind, or the checkpoint of a language model."""
 
 VERSION = 1
 
@@ -22,9 +25,11 @@ class InputDigests:
 
     Digests are `sha256:<hex>`. `dataset`, `calibration` and `trace` are None where the spec names no such file.
     `build_settings` is of the parts of the spec that engines depend on (axes, quantisation), which `spec` holds too.
-    `price` and `toolchain` are readable text. `profiles` are names of stored measurements on this device, `catalogue`
-    is the digest of the other devices that were considered: a change of these two makes an entry outdated (another
-    plan may be better now), not stale (the plan is no longer what the inputs say).
+    Of a language model `model` is its config, `tokenizer` its tokeniser and chat template, `weights` its weight files;
+    those two are None for other models and for those that the server itself fetches from a hub, whose repository and
+    revision are part of `spec`. `price` and `toolchain` are readable text. `profiles` are names of stored measurements
+    on this device, `catalogue` is the digest of the other devices that were considered: a change of these two makes an
+    entry outdated (another plan may be better now), not stale (the plan is no longer what the inputs say).
     """
 
     spec: str
@@ -38,6 +43,8 @@ class InputDigests:
     toolchain: str
     profiles: tuple[str, ...]
     catalogue: str
+    tokenizer: str | None = None
+    weights: str | None = None
 
     def changed(self, current: "InputDigests") -> tuple[str, ...]:
         """Names of the inputs that differ and make an entry stale."""
@@ -54,7 +61,12 @@ ADVISORY_INPUTS = ("profiles", "catalogue")
 
 @dataclass(frozen=True, kw_only=True)
 class LockedChoice:
-    """The decision. Batching fields are None where they do not apply to the server."""
+    """The decision. Fields of batching are None where they do not apply to the server.
+
+    Of a language model, `model` is the repository or the folder that was chosen, as the spec names it, `revision` the
+    commit, branch or tag of a repository, `model_name` its name among several. `max_model_len` 0 is the model's own
+    context.
+    """
 
     server: ServerName
     hardware: str
@@ -69,13 +81,32 @@ class LockedChoice:
     max_num_seqs: int | None
     max_num_batched_tokens: int | None
     replicas: int
+    pipeline_parallel: int = 1
+    max_model_len: int | None = None
+    kv_precision: Precision | None = None
+    gpu_memory_utilization: float | None = None
+    prefix_caching: bool | None = None
+    chunked_prefill: bool | None = None
+    long_prefill_tokens: int | None = None
+    speculation: Speculation | None = None
+    model: str | None = None
+    revision: str | None = None
+    model_name: str | None = None
 
     def candidate(self) -> Candidate:
         """The choice as the planner's value."""
         batching: DynamicBatching | ContinuousBatching
         if self.max_num_seqs is not None and self.max_num_batched_tokens is not None:
             batching = ContinuousBatching(
-                max_num_seqs=self.max_num_seqs, max_num_batched_tokens=self.max_num_batched_tokens
+                max_num_seqs=self.max_num_seqs,
+                max_num_batched_tokens=self.max_num_batched_tokens,
+                has_prefix_caching=self.prefix_caching is not False,
+                has_chunked_prefill=self.chunked_prefill is not False,
+                long_prefill_tokens=self.long_prefill_tokens or 0,
+                kv_precision=self.kv_precision,
+                max_model_len=self.max_model_len or 0,
+                gpu_memory_utilization=self.gpu_memory_utilization,
+                speculation=self.speculation,
             )
         else:
             batching = DynamicBatching(
@@ -93,12 +124,18 @@ class LockedChoice:
             tensor_parallel=self.tensor_parallel,
             replicas=self.replicas,
             power_mode=self.power_mode,
+            pipeline_parallel=self.pipeline_parallel,
+            model=self.model_name,
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class LockedPrediction:
-    """What the plan predicted at the peak, in the units of the file. `latency_ms` maps "mean", "p50"... to values."""
+    """What the plan predicted at the peak, in the units of the file.
+
+    `latency_ms` (end to end), `ttft_ms` and `tpot_ms` map "mean", "p50"... to values; the latter two, the rate of
+    tokens, the size of one replica's KV cache and the price of a million generated tokens are a language model's.
+    """
 
     latency_ms: Mapping[str, float]
     utilization: float
@@ -109,6 +146,11 @@ class LockedPrediction:
     usd_per_month: float | None
     usd_per_million_requests: float | None
     basis: Basis
+    ttft_ms: Mapping[str, float] = field(default_factory=dict)
+    tpot_ms: Mapping[str, float] = field(default_factory=dict)
+    output_tokens_per_s: float | None = None
+    kv_cache_tokens: int | None = None
+    usd_per_million_tokens: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,13 +178,14 @@ class LockedEngine:
     """The engine by its key, the hash of its build inputs (engine bytes do not repeat), and its place in the bundle.
 
     `inputs` is the digest of what an engine is made from, known before it is built; `key` is None until then.
-    `toolchain` maps the tools that built it to versions; empty while `is_pending`.
+    `toolchain` maps the tools that built it to versions; empty while `is_pending`. `file` is its place in the bundle:
+    the folder of a checkpoint, None where the server fetches it.
     """
 
-    kind: EngineKind
+    kind: LockedKind
     inputs: str
     key: str | None
-    file: str
+    file: str | None
     is_pending: bool
     toolchain: Mapping[str, str]
 

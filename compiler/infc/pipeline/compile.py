@@ -12,38 +12,31 @@ from pathlib import Path
 from infc.build import LOCAL, TIMEOUT_S
 from infc.build.builder import Builder
 from infc.diag import Diagnostic, has_errors
-from infc.emit.manifest import bundle_digests
-from infc.emit.triton import default_release, emit
 from infc.emit.write import write_bundle
 from infc.ir.accuracy import Verdict
 from infc.ir.bundle import Bundle
 from infc.ir.plan import Decision, Infeasible, Plan
 from infc.ir.problem import AnyProblem, Problem
-from infc.lock import EntryDiff, Lock, LockEntry, diff_entries, entry_from, holds, input_digests, read_lock, update_lock
+from infc.lock import EntryDiff, Lock, LockEntry, diff_entries, holds, read_lock, update_lock
+from infc.pipeline.bundles import add_profile, bundle_of, entry_of
 from infc.pipeline.plan import (
     PlannedSpec,
     PlannedTarget,
     locked_digest_from,
-    of_onnx,
-    only_planned,
     overlay_of,
     plan_spec,
     profile_store,
-    spec_path_in_workspace,
 )
 from infc.pipeline.policies import Policies, policy_diagnostics
-from infc.pipeline.settle import Settled, Unsettled, settle
+from infc.pipeline.settle import settle
+from infc.pipeline.settle_llm import settle_llm
+from infc.pipeline.settled import Settled, Unsettled
 from infc.pipeline.workshop import Announce, ProgressBar, Workshop
 from infc.plan.evidence import has_doubt
-from infc.report.plan_json import render_plan_json
-from infc.report.planned import PlannedEntry
 from infc.resolve.problem import market_options
 from infc.resolve.store import ProfileStore
 from infc.resolve.targets import Catalogue, load_catalogue
-from infc.spec import LoadedSpec, load_spec
-from infc.validate.contract import CONTRACT_NAME, SAMPLES_NAME, contract_from
-from infc.validate.contract_json import to_json
-from infc.validate.samples import request_samples
+from infc.spec import LoadedSpec
 
 
 def _quiet(_line: str) -> None:
@@ -76,13 +69,17 @@ class CompileOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class CompiledTarget:
-    """One bundle on disk. `target` is None for the free choice; `change` is how its lock entry differs from before."""
+    """One bundle on disk, with its `files`.
+
+    `target` is None for the free choice; `change` is how its lock entry differs from before.
+    """
 
     target: str | None
     settled: Settled
     folder: Path
     entry: LockEntry
     change: EntryDiff
+    files: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,10 +136,6 @@ def compile_spec(path: Path, options: CompileOptions) -> CompiledSpec:
     Raises:
         ToolError: a package, a tool or the file system is missing or refuses.
     """
-    loaded = load_spec(path)
-    refusal = only_planned(loaded)
-    if refusal is not None:
-        return refused_spec(loaded, refusal)
     loaded_lock, lock_problems = read_lock(_lock_path(path))
     planned = plan_spec(
         path,
@@ -221,17 +214,17 @@ def _drafts(
     for decided in planned.decisions:
         shop = _workshop(planned.loaded, decided, store, catalogue, lock, options)
         assert isinstance(decided.decision, Plan)  # noqa: S101 - infeasible specs were stopped before
-        result = settle(of_onnx(decided.problem), decided.decision, shop)
+        result = _settled(decided.problem, decided.decision, shop)
         diagnostics += [d for d in result.diagnostics if d not in diagnostics]
         if isinstance(result, Unsettled):
             unsettled.append(result)
             continue
-        bundle, problems = _bundle(planned.loaded, decided, result)
+        bundle, problems = bundle_of(planned.loaded, decided.target, result)
         diagnostics += problems
         if bundle is None:
             continue
         folder = options.output / (bundle.name if decided.target is None else f"{bundle.name}@{decided.target}")
-        entry = _entry(planned.loaded, result, bundle, store, lock)
+        entry = entry_of(planned.loaded, result, bundle, store, lock)
         draft = _Draft(target=decided.target, settled=result, bundle=bundle, folder=folder, entry=entry)
         same = next((i for i, known in enumerate(drafts) if known.entry.address == entry.address), None)
         if same is None:
@@ -241,6 +234,12 @@ def _drafts(
             options.announce(f"{decided.target} is the free choice already: one bundle serves both")
             drafts[same] = replace(draft, target=None, folder=drafts[same].folder)
     return drafts, unsettled, tuple(diagnostics)
+
+
+def _settled(problem: AnyProblem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
+    if isinstance(problem, Problem):
+        return settle(problem, plan, shop)
+    return settle_llm(problem, plan, shop)
 
 
 def _workshop(
@@ -268,66 +267,6 @@ def _workshop(
         keeps_pending=locked is not None and options.is_locked and locked.engine.is_pending,
         announce=options.announce,
         progress=options.progress,
-    )
-
-
-def _bundle(
-    loaded: LoadedSpec, decided: PlannedTarget, settled: Settled
-) -> tuple[Bundle | None, tuple[Diagnostic, ...]]:
-    """The Triton bundle with what `infc validate` needs to judge it; no path in it leaves the workspace."""
-    spec_path = spec_path_in_workspace(loaded)
-    problem = replace(settled.problem, spec_path=spec_path)
-    plan = replace(settled.plan, spec_path=spec_path)
-    bundle, problems = emit(problem, plan, settled.engine, plan_json=_plan_json(problem, plan, decided.target))
-    if bundle is None:
-        return None, problems
-    extra: dict[str, bytes] = {CONTRACT_NAME: to_json(contract_from(problem, plan, settled.engine.kind))}
-    samples = _samples(loaded, problem)
-    if samples is not None:
-        extra[SAMPLES_NAME] = samples
-    return replace(bundle, files=dict(sorted({**bundle.files, **extra}.items()))), problems
-
-
-def _plan_json(problem: Problem, plan: Plan, target: str | None) -> bytes:
-    entry = PlannedEntry(
-        name=plan.name,
-        path=plan.spec_path,
-        target=target,
-        status="feasible",
-        problem=problem,
-        decision=plan,
-        changes=(),
-        diagnostics=(),
-    )
-    return (render_plan_json([entry]) + "\n").encode()
-
-
-def _samples(loaded: LoadedSpec, problem: Problem) -> bytes | None:
-    if problem.accuracy is None:
-        return None
-    return request_samples(loaded.file(problem.accuracy.dataset), problem.model)
-
-
-def _entry(loaded: LoadedSpec, settled: Settled, bundle: Bundle, store: ProfileStore, lock: Lock) -> LockEntry:
-    release = default_release()
-    hardware_id = settled.plan.candidate.hardware_id
-    known = lock.find(bundle.name, bundle.target)
-    profile = store.model_path(settled.problem.model)
-    return entry_from(
-        spec=spec_path_in_workspace(loaded),
-        profile=profile.relative_to(loaded.workspace.root).as_posix(),
-        inputs=input_digests(
-            loaded,
-            settled.problem,
-            hardware_id,
-            server=f"triton {release.release}",
-            locked=known.inputs if known else None,
-        ),
-        plan=settled.plan,
-        engine=settled.engine,
-        bundle=bundle,
-        digests=bundle_digests(bundle),
-        accuracy=settled.evidence,
     )
 
 
@@ -363,7 +302,8 @@ def _written(
     """Write profiles, bundles, then the lock; each step is atomic, and the lock never names what is not there."""
     problems: list[Diagnostic] = []
     if not options.is_locked:
-        store.add_model(drafts[0].settled.problem.model)
+        for draft in drafts:
+            add_profile(draft.settled.problem, store)
     for draft in drafts:
         problems += write_bundle(draft.bundle, draft.folder)
     if not problems and not options.is_locked:
@@ -380,6 +320,7 @@ def _written(
             folder=draft.folder,
             entry=draft.entry,
             change=diff_entries(lock.find(*draft.entry.address), draft.entry),
+            files=tuple(sorted(draft.bundle.files)),
         )
         for draft in drafts
     )

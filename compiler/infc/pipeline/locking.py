@@ -7,9 +7,8 @@ from pathlib import Path
 
 from infc.diag import Diagnostic, has_errors
 from infc.ir.hardware import Hardware
-from infc.ir.model_profile import ModelProfile
 from infc.ir.plan import Infeasible, Plan
-from infc.ir.problem import Problem
+from infc.ir.problem import AnyProblem, LlmProblem
 from infc.lock import (
     CurrentArtifact,
     EntryStatus,
@@ -18,19 +17,24 @@ from infc.lock import (
     LockEntry,
     check,
     diff_entries,
-    input_digests,
     merge,
     read_lock,
     update_lock,
 )
-from infc.lock.entry import as_written, engine_file, locked_accuracy, locked_choice, locked_prediction
+from infc.lock.entry import (
+    as_written,
+    engine_file,
+    locked_accuracy,
+    locked_choice,
+    locked_prediction,
+    pending_checkpoint,
+)
 from infc.lock.inputs import engine_inputs
 from infc.lock.values import LockedAccuracy, LockedEngine
+from infc.pipeline.bundles import add_profile, inputs_of, profile_of
 from infc.pipeline.plan import (
     PlannedSpec,
     locked_digest_from,
-    of_onnx,
-    only_planned,
     plan_loaded,
     profile_store,
     resolve_loaded,
@@ -55,7 +59,7 @@ class CheckedLock:
 
 @dataclass(frozen=True, kw_only=True)
 class Relocked:
-    """A lock before and after planning: `after` is what would be written, with the profiles of `models`.
+    """A lock before and after planning: `after` is what would be written, with the profiles of `problems`' models.
 
     `infeasible` names deployments without a plan.
     """
@@ -64,7 +68,7 @@ class Relocked:
     before: Lock
     after: Lock
     infeasible: tuple[str, ...]
-    models: tuple[ModelProfile, ...]
+    problems: tuple[AnyProblem, ...]
     diagnostics: tuple[Diagnostic, ...]
 
     @property
@@ -106,10 +110,6 @@ def check_lock(workspace: Workspace, specs: Sequence[Path] | None) -> CheckedLoc
     found: list[Diagnostic] = []
     all_loaded = [load_spec(spec) for spec in (specs_of_workspace(workspace) if specs is None else specs)]
     for loaded in all_loaded:
-        refusal = only_planned(loaded)
-        if refusal is not None:
-            found += [] if specs is None else [refusal]
-            continue
         resolved, _, diagnostics = resolve_loaded(loaded, catalogues, locked_digest=locked_digest_from(lock))
         found += diagnostics
         if resolved is not None:
@@ -135,26 +135,25 @@ def relock(workspace: Workspace, specs: Sequence[Path] | None, *, upgrade: froze
     before = checked.lock or Lock()
     if has_errors(checked.diagnostics):
         return Relocked(
-            path=checked.path, before=before, after=before, infeasible=(), models=(), diagnostics=checked.diagnostics
+            path=checked.path, before=before, after=before, infeasible=(), problems=(), diagnostics=checked.diagnostics
         )
     paths = specs_of_workspace(workspace) if specs is None else specs
     removed = [(s.name, s.target) for s in checked.statuses if s.status == "orphan" and s.target is not None]
     entries: list[LockEntry] = []
     infeasible: list[str] = []
-    models: dict[str, ModelProfile] = {}
+    problems: dict[str, AnyProblem] = {}
     found = list(checked.diagnostics)
     catalogues: Catalogues = {}
     for path in paths:
         loaded = load_spec(path)
-        if only_planned(loaded) is not None or not _needs_plan(loaded, checked.statuses, upgrade):
+        if not _needs_plan(loaded, checked.statuses, upgrade):
             continue
         planned = plan_loaded(loaded, catalogues, locked_digest=locked_digest_from(before))
         found += planned.diagnostics
         fresh, without_plan = planned_entries(planned, before)
         infeasible += without_plan
         if not without_plan:
-            used = [of_onnx(decided.problem).model for decided in planned.decisions]
-            models |= {model.digest: model for model in used}
+            problems |= {decided.problem.model.digest: decided.problem for decided in planned.decisions}
             kept = {entry.address for entry in fresh}
             removed += [entry.address for entry in _entries_of(before, loaded) if entry.address not in kept]
             entries += fresh
@@ -163,7 +162,7 @@ def relock(workspace: Workspace, specs: Sequence[Path] | None, *, upgrade: froze
         before=before,
         after=merge(before, entries, removed),
         infeasible=tuple(infeasible),
-        models=tuple(models.values()),
+        problems=tuple(problems.values()),
         diagnostics=tuple(dict.fromkeys(found)),
     )
 
@@ -171,8 +170,8 @@ def relock(workspace: Workspace, specs: Sequence[Path] | None, *, upgrade: froze
 def write_relocked(workspace: Workspace, relocked: Relocked) -> tuple[Diagnostic, ...]:
     """Write what `relock` found, merged into the lock as it is on disk now, and the model profiles that it names."""
     store = profile_store(workspace)
-    for model in relocked.models:
-        store.add_model(model)
+    for problem in relocked.problems:
+        add_profile(problem, store)
     after = {entry.address: entry for entry in relocked.after.entries}
     changed = [entry for address, entry in after.items() if relocked.before.find(*address) != entry]
     removed = [entry.address for entry in relocked.before.entries if entry.address not in after]
@@ -188,7 +187,7 @@ def planned_entries(planned: PlannedSpec, before: Lock) -> tuple[list[LockEntry]
         if isinstance(decided.decision, Infeasible):
             infeasible.append(f"{loaded.name} @ {decided.target}" if decided.target else loaded.name)
             continue
-        entry = _planned_entry(loaded, of_onnx(decided.problem), decided.decision, before)
+        entry = _planned_entry(loaded, decided.problem, decided.decision, before)
         # A target that is also the free choice is one deployment: its own plan, restricted to it, is kept.
         entries[entry.address] = entry
     return list(entries.values()), infeasible
@@ -222,8 +221,7 @@ def _current(loaded: LoadedSpec, resolved: Resolved, lock: Lock) -> Iterator[Cur
         yield CurrentArtifact(name=loaded.name, spec=spec, target=None, inputs=None)
         return
     for entry in entries:
-        problem = _problem_of(resolved, entry.choice.hardware)
-        inputs = input_digests(loaded, problem, entry.choice.hardware, server=_server(), locked=entry.inputs)
+        inputs = inputs_of(loaded, _problem_of(resolved, entry), entry.choice.hardware, entry)
         yield CurrentArtifact(name=loaded.name, spec=spec, target=entry.target, inputs=inputs)
     for own in resolved.targets.values():
         hardware = own.options[0].hardware.id
@@ -231,23 +229,27 @@ def _current(loaded: LoadedSpec, resolved: Resolved, lock: Lock) -> Iterator[Cur
             yield CurrentArtifact(name=loaded.name, spec=spec, target=hardware, inputs=None)
 
 
-def _problem_of(resolved: Resolved, hardware_id: str) -> Problem:
+def _problem_of(resolved: Resolved, entry: LockEntry) -> AnyProblem:
     """The problem that decided a locked device: its own where `deploy.targets` names it, else the free choice."""
-    own = (p for p in resolved.targets.values() if p.options[0].hardware.id == hardware_id)
-    return of_onnx(next(own, resolved.problem))
+    own = (p for p in resolved.targets.values() if p.options[0].hardware.id == entry.choice.hardware)
+    problem = next(own, resolved.problem)
+    if not isinstance(problem, LlmProblem):
+        return problem
+    models = (problem, *problem.alternatives)
+    return next((each for each in models if each.source.name == entry.choice.model_name), problem)
 
 
-def _planned_entry(loaded: LoadedSpec, problem: Problem, plan: Plan, before: Lock) -> LockEntry:
+def _planned_entry(loaded: LoadedSpec, problem: AnyProblem, plan: Plan, before: Lock) -> LockEntry:
     candidate = plan.candidate
     old = before.find(loaded.name, candidate.target)
-    inputs = input_digests(loaded, problem, candidate.hardware_id, server=_server(), locked=old.inputs if old else None)
+    inputs = inputs_of(loaded, problem, candidate.hardware_id, old)
     entry = LockEntry(
         name=loaded.name,
         target=candidate.target,
         spec=spec_path_in_workspace(loaded),
-        profile=_profile(loaded, problem),
+        profile=profile_of(loaded, problem, profile_store(loaded.workspace)),
         inputs=inputs,
-        choice=locked_choice(candidate),
+        choice=locked_choice(problem, candidate),
         predicted=locked_prediction(plan.estimate),
         accuracy=_accuracy(problem, plan),
         engine=_engine(problem, plan, inputs, old),
@@ -263,29 +265,21 @@ def _advisory_from(fresh: LockEntry, old: LockEntry) -> InputDigests:
     return replace(old.inputs, profiles=fresh.inputs.profiles, catalogue=fresh.inputs.catalogue)
 
 
-def _profile(loaded: LoadedSpec, problem: Problem) -> str:
-    path = profile_store(loaded.workspace).model_path(problem.model)
-    return path.relative_to(loaded.workspace.root).as_posix()
-
-
-def _server() -> str:
-    from infc.emit.release import default_release
-
-    return f"triton {default_release().release}"
-
-
 def _entries_of(lock: Lock, loaded: LoadedSpec) -> tuple[LockEntry, ...]:
     return tuple(entry for entry in lock.of_spec(spec_path_in_workspace(loaded)) if entry.name == loaded.name)
 
 
-def _accuracy(problem: Problem, plan: Plan) -> LockedAccuracy | None:
+def _accuracy(problem: AnyProblem, plan: Plan) -> LockedAccuracy | None:
     from infc.plan.evidence import passed_evidence
 
     evidence = passed_evidence(problem, _hardware(problem, plan), plan.candidate.precision)
     return locked_accuracy(evidence) if evidence else None
 
 
-def _engine(problem: Problem, plan: Plan, inputs: InputDigests, old: LockEntry | None) -> LockedEngine:
+def _engine(problem: AnyProblem, plan: Plan, inputs: InputDigests, old: LockEntry | None) -> LockedEngine:
+    if isinstance(problem, LlmProblem):
+        fresh = pending_checkpoint(problem, plan.candidate, inputs)
+        return old.engine if old is not None and old.engine.inputs == fresh.inputs else fresh
     digest = engine_inputs(plan.candidate, inputs)
     if old is not None and old.engine.inputs == digest:
         return old.engine
@@ -297,7 +291,7 @@ def _engine(problem: Problem, plan: Plan, inputs: InputDigests, old: LockEntry |
     )
 
 
-def _hardware(problem: Problem, plan: Plan) -> Hardware:
+def _hardware(problem: AnyProblem, plan: Plan) -> Hardware:
     return next(o.hardware for o in problem.options if o.hardware.id == plan.candidate.hardware_id)
 
 
@@ -307,7 +301,7 @@ def planned_changes(planned: PlannedSpec, lock: Lock) -> Mapping[str | None, tup
 
     rows: dict[str | None, tuple[Mapping[str, str], ...]] = {}
     for decided in planned.decisions if lock.entries else ():
-        if isinstance(decided.decision, Plan) and isinstance(decided.problem, Problem):
+        if isinstance(decided.decision, Plan):
             fresh = _planned_entry(planned.loaded, decided.problem, decided.decision, lock)
             rows[decided.target] = change_rows(diff_entries(lock.find(*fresh.address), fresh))
     return rows

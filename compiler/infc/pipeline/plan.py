@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from infc.diag import Diagnostic, InternalError, has_errors
+from infc.diag import Diagnostic, has_errors
 from infc.ir.plan import Decision, Plan
-from infc.ir.problem import AnyProblem, Problem
+from infc.ir.problem import AnyProblem
 from infc.ir.spec import OnnxModel
 from infc.plan import solve
 from infc.resolve.problem import Resolved, market_options, resolve_problem
@@ -158,13 +158,6 @@ def only_planned(loaded: LoadedSpec) -> Diagnostic | None:
         notes=("there is no vLLM deployment to build, to lock or to validate yet",),
         help=f"run `infc plan {loaded.path.as_posix()}`, and leave this spec out here",
     )
-
-
-def of_onnx(problem: AnyProblem) -> Problem:
-    """The problem of a spec that is compiled or locked: `only_planned` has refused every other."""
-    if not isinstance(problem, Problem):
-        raise InternalError(f"{problem.name} is a language model, which is only planned")
-    return problem
 
 
 def locked_digest_from(lock: "Lock | None") -> LockedDigest:

@@ -1,18 +1,19 @@
 """From a decision to an accepted engine: lower, build, test the accuracy; a failed precision sends the plan back."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from infc.diag import Diagnostic, InternalError, Severity, has_errors
 from infc.ir.accuracy import AccuracyEvidence, Verdict
-from infc.ir.engine import Engine, LoweredModel, PendingEngine
 from infc.ir.plan import Infeasible, Plan
-from infc.ir.problem import Problem
+from infc.ir.problem import AnyProblem, Problem
 from infc.lower import settings_for
 from infc.lower.settings import LoweringSettings
 from infc.pipeline.calibration_data import calibration_for
 from infc.pipeline.engine_gain import engine_reasons, known_engines, with_refusal
 from infc.pipeline.engines import planned_hardware
 from infc.pipeline.mixed_precision import find_exceptions, search_notes
+from infc.pipeline.settled import SettledOnnx, Unsettled
 from infc.pipeline.trial import Bench, Trial
 from infc.pipeline.workshop import Workshop
 from infc.plan import solve
@@ -20,29 +21,7 @@ from infc.plan.evidence import QUANTISED, has_doubt, passed_evidence
 from infc.resolve.problem import stored_evidence
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settled:
-    """A plan whose precision was lowered, built and held against the accuracy goal (`evidence` is None without one)."""
-
-    problem: Problem
-    plan: Plan
-    lowered: LoweredModel
-    engine: Engine | PendingEngine
-    evidence: AccuracyEvidence | None
-    diagnostics: tuple[Diagnostic, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unsettled:
-    """Why there is no engine: the plan became infeasible, the evidence is inconclusive, or a stage has errors."""
-
-    problem: Problem
-    decision: Plan | Infeasible
-    verdict: Verdict | None
-    diagnostics: tuple[Diagnostic, ...]
-
-
-def settle(problem: Problem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
+def settle(problem: Problem, plan: Plan, shop: Workshop) -> SettledOnnx | Unsettled:
     """Take the plan to an accepted engine, planning again without a precision that is not shown to keep its accuracy.
 
     Evidence is stored as soon as a precision is settled, so that the next plan knows it. The final plan is the one that
@@ -55,19 +34,18 @@ def settle(problem: Problem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
         engines = known_engines(problem, plan, attempt.built, shop)
         if has_errors(attempt.diagnostics):
             recipe = "" if attempt.lowered is None else attempt.lowered.recipe_digest
-            refused = with_refusal(problem, plan, recipe, attempt.diagnostics, shop)
-            if refused is None:
+            without = with_refusal(problem, plan, recipe, attempt.diagnostics, shop)
+            if without is None:
                 return Unsettled(problem=problem, decision=plan, verdict=None, diagnostics=attempt.diagnostics)
-            engines = refused
-        problem = replace(problem, evidence=_known_evidence(problem, attempt, shop), engines=engines)
-        decision = solve(problem, shop.market) if shop.market else solve(problem)
+            engines = without
+        problem = replace(problem, evidence=known_evidence(problem, attempt.measured, shop), engines=engines)
+        decision = planned_again(problem, plan, shop, is_accepted=attempt.is_accepted)
         if isinstance(decision, Infeasible):
-            verdict = Verdict.INCONCLUSIVE if has_doubt(problem) else Verdict.FAIL
-            return Unsettled(problem=problem, decision=decision, verdict=verdict, diagnostics=tuple(notes))
-        if attempt.is_accepted and decision.candidate == plan.candidate:
+            return refused(problem, decision, notes)
+        if decision.candidate == plan.candidate:
             assert attempt.lowered is not None  # noqa: S101 - an accepted attempt has both
             assert attempt.engine is not None  # noqa: S101
-            return Settled(
+            return SettledOnnx(
                 problem=problem,
                 plan=decision,
                 lowered=attempt.lowered,
@@ -75,12 +53,35 @@ def settle(problem: Problem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
                 evidence=attempt.evidence,
                 diagnostics=tuple(notes),
             )
-        if decision.candidate == plan.candidate:
-            raise InternalError(f"{plan.candidate.label} was refused, and planned again")
-        shop.announce(f"planned again: {decision.candidate.label} in place of {plan.candidate.label}")
         for reason in engine_reasons(decision, plan):
             shop.announce(reason)
         plan = decision
+
+
+def planned_again(problem: AnyProblem, plan: Plan, shop: Workshop, *, is_accepted: bool) -> Plan | Infeasible:
+    """The plan that follows from what was found out about `plan`: another one, said aloud, unless that is accepted."""
+    decision = solve(problem, shop.market) if shop.market else solve(problem)
+    if isinstance(decision, Infeasible):
+        return decision
+    if decision.candidate != plan.candidate:
+        shop.announce(f"planned again: {decision.candidate.label} in place of {plan.candidate.label}")
+    elif not is_accepted:
+        raise InternalError(f"{plan.candidate.label} was refused, and planned again")
+    return decision
+
+
+def refused(problem: AnyProblem, decision: Infeasible, notes: Sequence[Diagnostic]) -> Unsettled:
+    """No plan is left: some precision missed its accuracy, or could not be shown to keep it."""
+    verdict = Verdict.INCONCLUSIVE if has_doubt(problem) else Verdict.FAIL
+    return Unsettled(problem=problem, decision=decision, verdict=verdict, diagnostics=tuple(notes))
+
+
+def known_evidence(
+    problem: AnyProblem, measured: Sequence[AccuracyEvidence], shop: Workshop
+) -> tuple[AccuracyEvidence, ...]:
+    """All evidence on the spec's dataset, what was just measured included."""
+    stored = stored_evidence(shop.loaded, shop.spec, shop.store.accuracy(problem.model.digest))
+    return stored + tuple(e for e in measured if e not in stored)
 
 
 def _attempt(problem: Problem, plan: Plan, shop: Workshop) -> Trial:
@@ -114,10 +115,3 @@ def _remembered(bench: Bench, settings: LoweringSettings) -> Trial | None:
     if trial.evidence is None or not trial.holds:
         return None
     return replace(trial, measured=tuple(replace(e, search=e.search or known.search) for e in trial.measured))
-
-
-def _known_evidence(problem: Problem, attempt: Trial, shop: Workshop) -> tuple[AccuracyEvidence, ...]:
-    """All evidence on the spec's dataset, what was just measured included."""
-    stored = stored_evidence(shop.loaded, shop.spec, shop.store.accuracy(problem.model.digest))
-    fresh = tuple(e for e in attempt.measured if e not in stored)
-    return stored + fresh

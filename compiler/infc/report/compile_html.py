@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One bundle as the page shows it. `state` is ok, or uncertain where the engine is pending."""
+    """One bundle as the page shows it. `state` is ok, or uncertain where something is pending."""
 
     title: str
     state: str
@@ -43,13 +43,12 @@ def render_compile_html(entries: Sequence[CompiledEntry]) -> str:
 def _section(entry: CompiledEntry) -> Section:
     from markupsafe import Markup
 
-    is_built = isinstance(entry.engine, Engine)
     _, _, details = render_compile_text(entry, color=False).partition("\n\n")
     layers = engine_layers_html(entry.engine.facts) if isinstance(entry.engine, Engine) else ""
     return Section(
         title=entry.plan.name + (f" for {entry.target}" if entry.target else ""),
-        state="ok" if is_built else "uncertain",
-        verdict="compiled" if is_built else "engine pending",
+        state="uncertain" if entry.pending else "ok",
+        verdict=f"{entry.pending} pending" if entry.pending else "compiled",
         text=f"  folder      {entry.folder}\n{details}",
         layers=Markup(layers),  # noqa: S704 - made of escaped texts
     )

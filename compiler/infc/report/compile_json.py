@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from infc.ir.checkpoint import Checkpoint
 from infc.ir.engine import Engine, LoweredModel, PendingEngine
 from infc.report.accuracy_json import accuracy_json
+from infc.report.compile_checkpoint import checkpoint_json
 from infc.report.compiled import CompiledEntry
 from infc.report.measurement_json import measurement_document
 from infc.report.plan_json import decision_json
@@ -34,16 +36,18 @@ def _bundle(entry: CompiledEntry) -> dict[str, Any]:
         **{key: decision_json(entry.plan)[key] for key in ("decision", "estimate")},
         "lowered": _lowered(entry.lowered),
         "accuracy": None if entry.evidence is None else accuracy_json(entry.evidence),
-        "engine": _engine(entry.engine),
+        "engine": None if entry.engine is None else _engine(entry.engine),
+        "checkpoint": checkpoint_json(entry.lowered) if isinstance(entry.lowered, Checkpoint) else None,
+        "files": list(entry.files),
         "measurement": None if entry.measurement is None else measurement_document(entry.measurement),
     }
 
 
-def _lowered(lowered: LoweredModel) -> dict[str, Any]:
+def _lowered(lowered: LoweredModel | Checkpoint) -> dict[str, Any]:
     return {
         "precision": lowered.precision.value,
         "digest": lowered.digest,
-        "recipe": lowered.recipe_digest,
+        "recipe": lowered.recipe_digest or None,
         "passes": [{"name": p.name, "changed": p.changed, "notes": list(p.notes)} for p in lowered.passes],
     }
 

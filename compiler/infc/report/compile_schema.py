@@ -40,7 +40,12 @@ def _bundle() -> dict[str, Any]:
             "estimate": estimate_schema(),
             "lowered": _lowered(),
             "accuracy": nullable(accuracy_schema()),
-            "engine": {"anyOf": [_engine(), _pending_engine()]},
+            "engine": {
+                "anyOf": [_engine(), _pending_engine(), {"type": "null"}],
+                "description": "Null for a language model: its server loads the checkpoint.",
+            },
+            "checkpoint": nullable(_checkpoint()),
+            "files": {"type": "array", "items": _TEXT, "description": "What the bundle holds."},
             "measurement": nullable({k: v for k, v in measurement_schema().items() if not k.startswith("$")}),
         }
     )
@@ -52,8 +57,28 @@ def _lowered() -> dict[str, Any]:
         {
             "precision": {"enum": [precision.value for precision in Precision]},
             "digest": _SHA256,
-            "recipe": _SHA256,
+            "recipe": {
+                "type": ["string", "null"],
+                "pattern": "^[0-9a-f]{64}$",
+                "description": "Null where a checkpoint is served as it is.",
+            },
             "passes": {"type": "array", "items": each},
+        }
+    )
+
+
+def _checkpoint() -> dict[str, Any]:
+    digest = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
+    optional = {"type": ["string", "null"]}
+    return object_schema(
+        {
+            "folder": {**optional, "description": "Where the bundle holds it; null where the server fetches it."},
+            "repo": optional,
+            "revision": optional,
+            "pending": {"type": "boolean", "description": "Whether the bundle waits for the weights."},
+            "quantization": {**optional, "description": "What the server converts the weights to when it loads them."},
+            "files": {"type": "object", "additionalProperties": digest},
+            "toolchain": {"type": "object", "additionalProperties": _TEXT},
         }
     )
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 
+from infc.ir.checkpoint import Checkpoint
 from infc.ir.engine import Engine, LoweredModel, PendingEngine
 from infc.plan.words import duration_text
 from infc.report.accuracy_text import accuracy_rows
+from infc.report.compile_checkpoint import bundle_rows, checkpoint_rows
 from infc.report.compiled import CompiledEntry
 from infc.report.engine_layers import layers_sentences
 from infc.report.layout import Style, row, style_for, wrapped_row
 from infc.report.plan_text import headline
+from infc.report.plan_tokens import latency_rows
 
 _MEBIBYTE = 2.0**20
+_WAITS = {"engine": "compiled, its engine is pending", "weights": "compiled, its weights are pending"}
 
 
 def render_compile_text(entry: CompiledEntry, *, color: bool) -> str:
@@ -20,18 +24,23 @@ def render_compile_text(entry: CompiledEntry, *, color: bool) -> str:
 
 def _block(entry: CompiledEntry, style: Style) -> Iterator[str]:
     title = style("bold", entry.plan.name) + (f" for {style('bold', entry.target)}" if entry.target else "")
-    is_pending = isinstance(entry.engine, PendingEngine)
-    done = style("yellow", "compiled, its engine is pending") if is_pending else style("green", "compiled")
+    done = style("yellow", _WAITS[entry.pending]) if entry.pending else style("green", "compiled")
     yield f"{title}: {done}  {style('dim', entry.folder)}"
     yield ""
     yield from wrapped_row("plan", headline(entry.plan.candidate), style)
-    yield from wrapped_row("lowered", _lowered_words(entry.lowered), style)
+    if isinstance(entry.lowered, Checkpoint):
+        yield from checkpoint_rows(entry.lowered, style)
+    else:
+        yield from wrapped_row("lowered", _lowered_words(entry.lowered), style)
     if entry.evidence is not None:
         yield from accuracy_rows(entry.evidence, style)
-    yield from wrapped_row("engine", _engine_words(entry.engine), style)
-    for index, sentence in enumerate(_layers(entry.engine)):
-        yield from wrapped_row("" if index else "layers", sentence, style)
-    yield row("predicted", _predicted_words(entry), style)
+    if entry.engine is not None:
+        yield from wrapped_row("engine", _engine_words(entry.engine), style)
+        for index, sentence in enumerate(_layers(entry.engine)):
+            yield from wrapped_row("" if index else "layers", sentence, style)
+    else:
+        yield from bundle_rows(entry, style)
+    yield from wrapped_row("predicted", _predicted_words(entry), style)
     yield row("infc.lock", entry.change, style)
 
 
@@ -56,10 +65,9 @@ def _engine_words(engine: Engine | PendingEngine) -> str:
 
 
 def _predicted_words(entry: CompiledEntry) -> str:
-    estimate = entry.plan.estimate
-    limits = {target.label: target.limit_s for target in entry.problem.latency}
-    shown = [label for label in estimate.e2e_s if label in limits]
     cells = [
-        f"{label} {duration_text(estimate.e2e_s[label].value)} (SLO {duration_text(limits[label])})" for label in shown
+        f"{latency.label} {duration_text(latency.value.value)} (SLO {duration_text(latency.limit_s)})"
+        for latency in latency_rows(entry.problem, entry.plan.estimate, only_promised=True)
+        if latency.limit_s is not None
     ]
-    return f"{', '.join(cells)}; {estimate.basis.value}"
+    return f"{', '.join(cells)}; {entry.plan.estimate.basis.value}"

@@ -1,29 +1,43 @@
 """What the reports of a compile are made of: one entry per bundle."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from infc.ir.accuracy import AccuracyEvidence
+from infc.ir.checkpoint import Checkpoint
 from infc.ir.engine import Engine, LoweredModel, PendingEngine
+from infc.ir.llm_measurement import LlmMeasurement
 from infc.ir.measurement import Measurement
 from infc.ir.plan import Plan
-from infc.ir.problem import Problem
+from infc.ir.problem import AnyProblem
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompiledEntry:
     """One bundle on disk.
 
-    `folder` is as the user named the output; `change` is added, changed, rebuilt or unchanged against the lock before.
-    `measurement` is there when the bundle was validated.
+    `folder` is as the user named the output, `files` are what it holds; `change` is added, changed, rebuilt or
+    unchanged against the lock before. `lowered` is the model in the planned precision; `engine` is None for a language
+    model, whose server loads the checkpoint itself. `measurement` is there when the bundle was validated.
     """
 
     path: str
     target: str | None
     folder: str
     change: str
-    problem: Problem
+    problem: AnyProblem
     plan: Plan
-    lowered: LoweredModel
-    engine: Engine | PendingEngine
+    lowered: LoweredModel | Checkpoint
+    engine: Engine | PendingEngine | None
     evidence: AccuracyEvidence | None
-    measurement: Measurement | None
+    measurement: Measurement | LlmMeasurement | None
+    files: tuple[str, ...] = ()
+
+    @property
+    def pending(self) -> Literal["engine", "weights"] | None:
+        """What the bundle still waits for; None when it is complete."""
+        if isinstance(self.engine, PendingEngine):
+            return "engine"
+        if isinstance(self.lowered, Checkpoint) and self.lowered.is_pending:
+            return "weights"
+        return None

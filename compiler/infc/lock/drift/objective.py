@@ -1,0 +1,195 @@
+"""The SLO and the locked prediction against the latencies that a server counted, as far as its buckets can tell."""
+
+import math
+from collections.abc import Iterator, Mapping
+
+from infc.ir.llm_measurement import TokenMetric
+from infc.ir.problem import LatencyTarget, LlmProblem
+from infc.lock.drift.values import DriftItem, DriftVerdict, ObjectiveItem, Observed, Window
+from infc.lock.values import LockedPrediction
+from infc.serve.histogram import Histogram
+from infc.validate.statistics import percentile_ranks
+
+CONFIDENCE = 0.95
+PREDICTION_TOLERANCE = 0.25
+"""How much slower than predicted a server may be before that is drift: about what calibrated predictions are held to
+(TTFT p99 within 20%), and some."""
+
+_METRICS: Mapping[TokenMetric, str] = {
+    "ttft": "vllm:time_to_first_token_seconds",
+    "tpot": "vllm:request_time_per_output_token_seconds",
+    "e2e": "vllm:e2e_request_latency_seconds",
+}
+_FAMILIES: Mapping[TokenMetric, str] = {
+    "ttft": "time_to_first_token",
+    "tpot": "inter_token_latency",
+    "e2e": "request_latency",
+}
+"""Names of vLLM's `--custom-histogram-buckets` that the metrics follow."""
+
+
+def objective_items(problem: LlmProblem, predicted: LockedPrediction, window: Window) -> tuple[ObjectiveItem, ...]:
+    """Every target of the spec against the window."""
+    return tuple(
+        _judged(metric, target, _predicted_s(predicted, metric, target.label), _counted(metric, window))
+        for metric, targets in _targets(problem).items()
+        for target in targets
+    )
+
+
+def prediction_items(problem: LlmProblem, predicted: LockedPrediction, window: Window) -> tuple[DriftItem, ...]:
+    """The mean and every percentile of the spec against the locked prediction: is the server slower than predicted?
+
+    Predictions are made at the peak, so that a server under less load may be faster; slower it may not be.
+    """
+    return tuple(
+        item
+        for metric, targets in _targets(problem).items()
+        for item in _predictions(metric, [target.percentile for target in targets], predicted, _counted(metric, window))
+    )
+
+
+def _targets(problem: LlmProblem) -> Mapping[TokenMetric, tuple[LatencyTarget, ...]]:
+    return {"ttft": problem.ttft, "tpot": problem.tpot, "e2e": problem.e2e}
+
+
+def _counted(metric: TokenMetric, window: Window) -> Histogram | None:
+    """The latencies of the window; those of requests with one token are left out of TPOT, which they do not have."""
+    found = counted_since(_METRICS[metric], window)
+    if metric != "tpot" or found is None:
+        return found
+    # vLLM counts a TPOT of 0 for each request that has no second token.
+    lengths = counted_since("vllm:request_generation_tokens", window)
+    single = min(lengths.counted_at_most(1.0)[0], found.counts[0]) if lengths is not None else 0.0
+    return Histogram(
+        edges=found.edges, counts=tuple(count - single for count in found.counts), sum=found.sum, count=found.count - single
+    )
+
+
+def counted_since(name: str, window: Window) -> Histogram | None:
+    """A histogram of the window; None where the server does not have it.
+
+    Raises:
+        ToolError: the server restarted within the window.
+    """
+    last = window.last.histogram(name)
+    first = window.first.histogram(name) if window.first is not None else None
+    return last.minus(first) if last is not None and first is not None else last
+
+
+def _judged(
+    metric: TokenMetric, target: LatencyTarget, predicted_s: float | None, counted: Histogram | None
+) -> ObjectiveItem:
+    requests = 0 if counted is None else int(counted.count)
+    low_s = high_s = None
+    fewest = most = 0
+    verdict, note = Observed.CANNOT_TELL, "the server does not count it" if counted is None else "no request finished"
+    if counted is not None and requests:
+        low_s, high_s = percentile_bounds(counted, target.percentile)
+        fewest, most = (int(each) for each in counted.counted_at_most(target.limit_s))
+        verdict, note = _verdict(metric, target, counted)
+    return ObjectiveItem(
+        metric=metric,
+        label=target.label,
+        limit_s=target.limit_s,
+        predicted_s=predicted_s,
+        low_s=low_s,
+        high_s=high_s,
+        requests=requests,
+        fewest_within=fewest,
+        most_within=most,
+        confidence=CONFIDENCE,
+        verdict=verdict,
+        note=note,
+    )
+
+
+def percentile_bounds(counted: Histogram, percentile: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """What encloses a percentile of the distribution behind the counted values: by rank, then by bucket.
+
+    The lower bound is the low edge of one bucket, the upper one the high edge of another; infinite where the values
+    are too few to bound it. Values are taken as independent.
+    """
+    ranks = percentile_ranks(int(counted.count), percentile, confidence)
+    low = 0.0 if ranks.low is None else counted.rank_bounds(ranks.low)[0]
+    high = math.inf if ranks.high is None else counted.rank_bounds(ranks.high)[1]
+    return low, high
+
+
+def _verdict(metric: TokenMetric, target: LatencyTarget, counted: Histogram) -> tuple[Observed, str]:
+    """Met where the upper rank surely kept the limit, missed where the lower rank surely broke it."""
+    ranks = percentile_ranks(int(counted.count), target.percentile, CONFIDENCE)
+    fewest, most = counted.counted_at_most(target.limit_s)
+    if ranks.high is not None and fewest >= ranks.high:
+        return Observed.MET, ""
+    if ranks.low is not None and most < ranks.low:
+        return Observed.MISSED, ""
+    if fewest != most:
+        return Observed.CANNOT_TELL, (
+            f"the limit lies inside a bucket: put it on an edge with --custom-histogram-buckets ({_FAMILIES[metric]})"
+        )
+    return Observed.CANNOT_TELL, "too few requests to be sure"
+
+
+def _predictions(
+    metric: TokenMetric, percentiles: list[float], predicted: LockedPrediction, counted: Histogram | None
+) -> Iterator[DriftItem]:
+    for percentile in dict.fromkeys((50.0, *percentiles)):
+        label = f"p{percentile:g}"
+        expected_s = _predicted_s(predicted, metric, label)
+        if expected_s is None:
+            continue
+        if counted is None or not counted.count:
+            yield _prediction(metric, label, expected_s, None, DriftVerdict.NOT_VISIBLE, "no request finished")
+            continue
+        low_s, high_s = percentile_bounds(counted, percentile)
+        if low_s > expected_s * (1 + PREDICTION_TOLERANCE):
+            yield _prediction(metric, label, expected_s, (low_s, high_s), DriftVerdict.DRIFTED, "slower than predicted")
+        elif high_s <= expected_s * (1 + PREDICTION_TOLERANCE):
+            yield _prediction(metric, label, expected_s, (low_s, high_s), DriftVerdict.SAME, "")
+        else:
+            note = "the prediction lies within the bounds of what was counted"
+            if expected_s < low_s:
+                note = "slower than predicted by less than is sure"
+            yield _prediction(metric, label, expected_s, (low_s, high_s), DriftVerdict.SAME, note)
+
+
+def _prediction(
+    metric: TokenMetric,
+    label: str,
+    expected_s: float,
+    bounds: tuple[float, float] | None,
+    verdict: DriftVerdict,
+    note: str,
+) -> DriftItem:
+    low_ms, high_ms = (None, None) if bounds is None else (bounds[0] * 1e3, bounds[1] * 1e3)
+    return DriftItem(
+        id=f"predicted-{metric}-{label}",
+        area="prediction",
+        name=f"{metric} {label}",
+        expected=expected_s * 1e3,
+        observed=None if bounds is None else words_of_bounds(low_ms or 0.0, high_ms or math.inf),
+        verdict=verdict,
+        source=_METRICS[metric],
+        unit="ms",
+        low=low_ms,
+        high=None if high_ms is None or math.isinf(high_ms) else high_ms,
+        note=note,
+    )
+
+
+def _predicted_s(predicted: LockedPrediction, metric: TokenMetric, label: str) -> float | None:
+    by_label = {"ttft": predicted.ttft_ms, "tpot": predicted.tpot_ms, "e2e": predicted.latency_ms}.get(metric, {})
+    value = by_label.get(label)
+    return None if value is None else value / 1e3
+
+
+def words_of_bounds(low: float, high: float) -> str:
+    """`40 to 60`; `over 40` where nothing bounds it above.
+
+    >>> words_of_bounds(40.0, 60.0), words_of_bounds(40.0, math.inf), words_of_bounds(0.0, math.inf)
+    ('40 to 60', 'over 40', 'not bounded')
+    """
+    if math.isinf(high):
+        return f"over {low:g}" if low > 0 else "not bounded"
+    return f"{low:g} to {high:g}"

@@ -1,0 +1,89 @@
+"""From a decision on a language model to an accepted checkpoint: quantise, test, plan again where that fails."""
+
+from dataclasses import dataclass, replace
+
+from infc.diag import Diagnostic, Severity, has_errors
+from infc.ir.accuracy import AccuracyEvidence, Verdict
+from infc.ir.checkpoint import Checkpoint
+from infc.ir.plan import Infeasible, Plan
+from infc.ir.problem import AccuracyGoal, LlmProblem
+from infc.pipeline.checkpoints import source_checkpoint
+from infc.pipeline.settle import known_evidence, planned_again, refused
+from infc.pipeline.settled import SettledLlm, Unsettled
+from infc.pipeline.workshop import Workshop
+from infc.plan.evidence import is_for
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Attempt:
+    """A planned precision and what came of it."""
+
+    checkpoint: Checkpoint | None = None
+    evidence: AccuracyEvidence | None = None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether there is a checkpoint, and nothing speaks against it."""
+        return self.checkpoint is not None and (self.evidence is None or self.evidence.verdict is Verdict.PASS)
+
+
+def settle_llm(problem: LlmProblem, plan: Plan, shop: Workshop) -> SettledLlm | Unsettled:
+    """Take the plan to an accepted checkpoint, planning again without a precision that does not keep its accuracy.
+
+    As for an engine: evidence is stored as soon as it is there, and compiling again changes nothing.
+    """
+    notes: list[Diagnostic] = []
+    while True:
+        attempt = _attempt(problem, plan, shop)
+        if has_errors(attempt.diagnostics):
+            return Unsettled(problem=problem, decision=plan, verdict=None, diagnostics=attempt.diagnostics)
+        notes += [d for d in attempt.diagnostics if d.severity is not Severity.ERROR and d not in notes]
+        measured = () if attempt.evidence is None else (attempt.evidence,)
+        problem = replace(problem, evidence=known_evidence(problem, measured, shop))
+        decision = planned_again(problem, plan, shop, is_accepted=attempt.is_accepted)
+        if isinstance(decision, Infeasible):
+            return refused(problem, decision, notes)
+        if decision.candidate == plan.candidate and attempt.checkpoint is not None:
+            return SettledLlm(
+                problem=problem,
+                plan=decision,
+                checkpoint=attempt.checkpoint,
+                evidence=attempt.evidence,
+                diagnostics=tuple(notes),
+            )
+        plan = decision
+
+
+def _attempt(problem: LlmProblem, plan: Plan, shop: Workshop) -> _Attempt:
+    """The checkpoint in the planned precision, held against the accuracy goal where it was quantised here."""
+    from infc.lower.llm import lower_checkpoint
+    from infc.validate.llm_accuracy import judge_checkpoint
+
+    source, problems = source_checkpoint(shop.loaded, problem)
+    if source is None or source.is_pending:
+        return _Attempt(checkpoint=source, diagnostics=problems)
+    lowered, more = lower_checkpoint(
+        source, problem, plan, shop.spec.quantization, shop.cache / "checkpoints", shop.announce
+    )
+    problems = (*problems, *more)
+    goal = problem.accuracy
+    if lowered is None or lowered.digest == source.digest or goal is None or has_errors(problems):
+        return _Attempt(checkpoint=lowered, diagnostics=problems)
+    known = _known(problem, lowered, goal)
+    if known is not None:
+        shop.announce(f"accuracy of {lowered.precision.value} is known: {known.verdict.value}")
+        return _Attempt(checkpoint=lowered, evidence=known, diagnostics=problems)
+    evidence, more = judge_checkpoint(problem, source, lowered, goal, shop.loaded.file(goal.dataset))
+    if evidence is not None and not shop.is_read_only:
+        shop.store.add_accuracy(evidence)
+    return _Attempt(checkpoint=lowered, evidence=evidence, diagnostics=(*problems, *more))
+
+
+def _known(problem: LlmProblem, lowered: Checkpoint, goal: AccuracyGoal) -> AccuracyEvidence | None:
+    """Stored evidence on the same recipe, data and goal."""
+    for known in problem.evidence:
+        identity = (known.recipe_digest, known.precision, known.metric)
+        if identity == (lowered.recipe_digest, lowered.precision, goal.metric) and is_for(known, goal):
+            return known
+    return None
