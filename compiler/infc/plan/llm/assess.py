@@ -33,6 +33,7 @@ def candidate_of(sized: LlmSized) -> Candidate:
         tensor_parallel=site.tensor_parallel,
         replicas=sized.total,
         power_mode=site.power_mode,
+        model=site.problem.source.name,
     )
 
 

@@ -16,7 +16,7 @@ from infc.plan.llm.space import sites
 from infc.plan.words import objective_text
 
 Found: TypeAlias = FoundAt[LlmSite, LlmSized]
-_REACH = 1.3
+REACH = 1.3
 """A place that costs more than this many times the best one is no alternative worth simulating."""
 
 
@@ -40,11 +40,11 @@ def search(problem: LlmProblem, wanted: int, loaders: TokenLoaders, *, is_quick:
     """
     sizer = LlmSizer(problem, loaders)
     every, rejected = sites(problem)
-    contest = _Sites(problem, sizer)
-    ranking = best_first(contest, every, rejected, wanted, _REACH)
+    contest = Sites(problem, sizer)
+    ranking = best_first(contest, every, rejected, wanted, REACH)
     while not is_quick and ranking.found and not ranking.found[0].sized.is_full:
         sizer.confirm(ranking.found[0].sized)
-        ranking = best_first(contest, every, rejected, wanted, _REACH)
+        ranking = best_first(contest, every, rejected, wanted, REACH)
     return LlmOutcome(found=ranking.found, rejections=ranking.rejections, summary=ranking.summary, sizer=sizer)
 
 
@@ -53,7 +53,7 @@ def ceiling(problem: LlmProblem, site: LlmSite) -> Ceiling | None:
     return hard_ceiling(problem, site.option, site.power_cap_w, devices=site.tensor_parallel)
 
 
-class _Sites:
+class Sites:
     """The contest of a language model's sites."""
 
     def __init__(self, problem: LlmProblem, sizer: LlmSizer) -> None:

@@ -21,17 +21,20 @@ def solve_llm(problem: LlmProblem, market: Market = tuple, *, scale: float = 1.0
     """
     loaders = TokenLoaders(problem, scale=scale)
     outcome = search(problem, wanted=1 + RUNNERS_UP, loaders=loaders)
-    return _plan(problem, outcome) if outcome.found else _infeasible(problem, outcome, loaders, market)
+    return plan_of(problem, outcome) if outcome.found else infeasible_of(problem, outcome, loaders, market)
 
 
-def _plan(problem: LlmProblem, outcome: LlmOutcome) -> Plan:
+def plan_of(problem: LlmProblem, outcome: LlmOutcome, runners_up: tuple[RunnerUp, ...] | None = None) -> Plan:
+    """The plan for the best of what a search has found; `runners_up` replaces those that it found besides."""
     best, *others = outcome.found
     sizer = outcome.sizer
     sized = best.sized
     estimate = assess(problem, sized, sizer, is_chosen=True)
-    runners_up = tuple(
-        RunnerUp(candidate=candidate_of(other.sized), estimate=assess(problem, other.sized, sizer)) for other in others
-    )
+    if runners_up is None:
+        runners_up = tuple(
+            RunnerUp(candidate=candidate_of(other.sized), estimate=assess(problem, other.sized, sizer))
+            for other in others
+        )
     return Plan(
         name=problem.name,
         spec_path=problem.spec_path,
@@ -45,7 +48,10 @@ def _plan(problem: LlmProblem, outcome: LlmOutcome) -> Plan:
     )
 
 
-def _infeasible(problem: LlmProblem, outcome: LlmOutcome, loaders: TokenLoaders, market: Market) -> Infeasible:
+def infeasible_of(
+    problem: LlmProblem, outcome: LlmOutcome, loaders: TokenLoaders, market: Market
+) -> Infeasible:
+    """What stands in the way of a problem for which a search has found nothing."""
     from infc.plan.llm.relax import best_site, looser_slo  # most specs are feasible
     from infc.plan.relax import binding_constraints, relaxations
 
