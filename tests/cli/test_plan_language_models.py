@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 from infc.cli import app
-from infc.cli.edge import guarded
 from infc.report.plan_schema import plan_schema
 
 ROOT = Path(__file__).parents[2]
@@ -115,24 +114,3 @@ def test_requests_beyond_the_context_are_refused_on_their_line(spec: Path) -> No
     assert code == 1
     assert "plan-context-exceeded" in errors
     assert "chat.infc.yaml:5" in errors
-
-
-@pytest.mark.parametrize("command", [("compile",), ("lock",), ("lock", "--check"), ("validate",)])
-def test_a_language_model_is_not_compiled_locked_or_validated(
-    spec: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Exit 1 with a diagnostic that says what to do, and nothing written."""
-    monkeypatch.chdir(spec.parent)
-    before = sorted(spec.parent.iterdir())
-    assert guarded(app, usage_error=64, args=[*command, spec.name]) == 1
-    assert "plan-only-language-model" in capsys.readouterr().err
-    assert sorted(spec.parent.iterdir()) == before
-
-
-def test_a_workspace_with_a_language_model_can_be_locked(
-    spec: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """`infc lock --check` without a SPEC passes over what is only planned."""
-    monkeypatch.chdir(spec.parent)
-    assert guarded(app, usage_error=64, args=["lock", "--check"]) == 0
-    assert "plan-only-language-model" not in capsys.readouterr().err

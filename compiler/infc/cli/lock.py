@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infc.cli.edge import FAILURE, LOCK_STALE, OK, SLO_NOT_MET, SPEC_INVALID
+from infc.cli.edge import LOCK_STALE, OK, SLO_NOT_MET, SPEC_INVALID
 
 if TYPE_CHECKING:
     from infc.diag import Diagnostic
@@ -90,7 +90,7 @@ def _check(specs: tuple[Path, ...], format: str) -> int:
     if any(one.lock is None for one in checked):
         return LOCK_STALE
     if any(_is_invalid(one) for one in checked):
-        return _error_code(diagnostics)
+        return SPEC_INVALID
     return LOCK_STALE if any(s.status in FAILING for one in checked for s in one.statuses) else OK
 
 
@@ -122,19 +122,11 @@ def refusal(relocked: "list[Relocked]") -> int:
     if any(d.id.startswith("lock-") and d.id != "lock-duplicate-name" for one in relocked for d in one.diagnostics):
         return LOCK_STALE
     if any(one.has_errors for one in relocked):
-        return _error_code(tuple(d for one in relocked for d in one.diagnostics))
+        return SPEC_INVALID
     infeasible = [name for one in relocked for name in one.infeasible]
     for name in infeasible:
         click.echo(f"error: {name} has no plan that meets its SLO; `infc plan` says why", err=True)
     return SLO_NOT_MET if infeasible else OK
-
-
-def _error_code(diagnostics: "tuple[Diagnostic, ...]") -> int:
-    """1 where valid specs are merely of a kind that is not locked, else 5."""
-    from infc.diag import has_errors
-
-    errors = [diagnostic for diagnostic in diagnostics if has_errors((diagnostic,))]
-    return FAILURE if all(error.id == "plan-only-language-model" for error in errors) else SPEC_INVALID
 
 
 def _is_invalid(checked: "CheckedLock") -> bool:

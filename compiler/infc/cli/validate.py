@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infc.cli.edge import FAILURE, INCONCLUSIVE, OK, SLO_NOT_MET
+from infc.cli.edge import INCONCLUSIVE, OK, SLO_NOT_MET
 from infc.ir.quantity import QuantityError, parse_duration_s, parse_rate_rps
 
 if TYPE_CHECKING:
@@ -167,15 +167,11 @@ def _find_bundle(subject: Path, output: Path) -> Path:
 
 def _spec_name(path: Path) -> str:
     from infc.diag import DiagnosticError
-    from infc.pipeline.plan import only_planned
     from infc.spec import load_spec
 
     loaded = load_spec(path)
     if loaded.spec is None:
         raise DiagnosticError(loaded.diagnostics)
-    refusal = only_planned(loaded)
-    if refusal is not None:
-        raise DiagnosticError((refusal,), exit_code=FAILURE)
     return loaded.name
 
 

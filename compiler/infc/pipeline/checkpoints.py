@@ -9,12 +9,12 @@ from infc.spec import LoadedSpec
 
 
 def source_checkpoint(loaded: LoadedSpec, problem: LlmProblem) -> tuple[Checkpoint | None, tuple[Diagnostic, ...]]:
-    """The unquantised checkpoint, with a warning where its weights are not here or its revision is not pinned."""
+    """The checkpoint before it is quantised, with a warning where its weights are not here."""
     from infc.lower.llm import hub_checkpoint, local_checkpoint
 
     source = problem.source
     if source.checkpoint is None:
-        return hub_checkpoint(problem), () if source.revision else (_unpinned(loaded, problem),)
+        return hub_checkpoint(problem), ()
     checkpoint, problems = local_checkpoint(loaded.file(source.checkpoint), problem)
     if checkpoint is not None and checkpoint.is_pending:
         problems = (*problems, _without_weights(loaded, source.checkpoint))
@@ -31,20 +31,10 @@ def checkpoint_files(loaded: LoadedSpec, problem: LlmProblem) -> Mapping[str, st
 
 def _without_weights(loaded: LoadedSpec, written: str) -> Diagnostic:
     return Diagnostic(
-        id="compile-weights-missing",
+        id="build-weights-missing",
         severity=Severity.WARNING,
         message=f"{written} holds no weights: the bundle is complete but for them",
         span=loaded.span("model.checkpoint"),
         notes=("the server does not start without; infc.lock marks the deployment as pending",),
         help=f"put the checkpoint's *.safetensors (and its tokeniser) beside {written}/config.json and compile again",
-    )
-
-
-def _unpinned(loaded: LoadedSpec, problem: LlmProblem) -> Diagnostic:
-    return Diagnostic(
-        id="compile-hub-unpinned",
-        severity=Severity.WARNING,
-        message=f"{problem.source.repo} is not pinned: the server fetches what its main branch holds when it starts",
-        span=loaded.span("model"),
-        help="name the commit as `revision:`; the same files are then served, and locked, every time",
     )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from infc.diag import Diagnostic, has_errors
 from infc.ir.plan import Decision, Plan
 from infc.ir.problem import AnyProblem
-from infc.ir.spec import OnnxModel
 from infc.plan import solve
 from infc.resolve.problem import Resolved, market_options, resolve_problem
 from infc.resolve.store import ProfileStore
@@ -145,19 +144,6 @@ def resolve_loaded(
     resolved, found = resolve_problem(loaded, catalogue, store, locked_digest=digest)
     diagnostics = tuple(dict.fromkeys((*loaded.diagnostics, *catalogue.diagnostics, *found, *store.diagnostics)))
     return (None if has_errors(diagnostics) else resolved), catalogue, diagnostics
-
-
-def only_planned(loaded: LoadedSpec) -> Diagnostic | None:
-    """Why a spec is not compiled, locked or validated: it is valid and about a language model."""
-    if loaded.spec is None or isinstance(loaded.spec.model, OnnxModel):
-        return None
-    return Diagnostic(
-        id="plan-only-language-model",
-        message=f"{loaded.name} is a language model, which this version plans but does not compile",
-        span=loaded.span("model"),
-        notes=("there is no vLLM deployment to build, to lock or to validate yet",),
-        help=f"run `infc plan {loaded.path.as_posix()}`, and leave this spec out here",
-    )
 
 
 def locked_digest_from(lock: "Lock | None") -> LockedDigest:

@@ -9,24 +9,19 @@ from infc.diag import Severity
 from infc.ir.spec import OnnxModel, Spec
 from infc.spec.findings import Finding
 
-_DEPLOY: tuple[tuple[str, str], ...] = (
-    ("kubernetes", "`kubernetes` has no effect in this version: no Kubernetes manifests are emitted"),
-    ("jetson", "no Jetson bundle is emitted in this version: of `jetson` only power_mode and reserved_memory count"),
-)
-
 
 def deferred(spec: Spec) -> Iterator[Finding]:
     """Warnings for what is checked and carried, but has no effect in this version."""
-    if not isinstance(spec.model, OnnxModel):
-        if spec.accuracy is not None:
-            yield _warning("accuracy", "`accuracy` of a language model is not measured in this version")
-        if spec.quantization.calibration is not None:
-            yield _warning("quantization", "`quantization` has no effect on a language model in this version")
-    for key, what in _DEPLOY:
-        if getattr(spec.deploy, key) is not None:
-            yield _warning(f"deploy.{key}", what)
-    if spec.model.name is not None:
-        yield _warning("model.name", "`name` has no effect in this version: the model is served under the spec's name")
+    if isinstance(spec.model, OnnxModel):
+        if spec.deploy.kubernetes is not None:
+            what = "`kubernetes` of an ONNX model has no effect in this version: no manifests are emitted for Triton"
+            yield _warning("deploy.kubernetes", what)
+        if spec.model.name is not None:
+            what = "`name` of an ONNX model has no effect in this version: it is served under the spec's name"
+            yield _warning("model.name", what)
+    if spec.deploy.jetson is not None:
+        what = "no Jetson bundle is emitted in this version: of `jetson` only power_mode and reserved_memory count"
+        yield _warning("deploy.jetson", what)
 
 
 def _warning(path: str, message: str) -> Finding:

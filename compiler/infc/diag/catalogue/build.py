@@ -210,4 +210,14 @@ BUILD: tuple[DiagnosticKind, ...] = (
         example="the TensorRT-RTX builder for l4 was ended by signal 9",
         fix="Run it again; if it repeats, give it more memory, lower max batch size or choose another precision.",
     ),
+    DiagnosticKind(
+        id="build-weights-missing",
+        title="A checkpoint without weights",
+        what="The folder that `model.checkpoint` names holds a config, but no weight files.",
+        why="A plan needs none, and neither does what is emitted around them; but no server starts without. The bundle "
+        "is written without them, and infc.lock marks the deployment as pending.",
+        example="model: {checkpoint: qwen3-8b}   # a folder that holds config.json alone",
+        fix="Put the weights (*.safetensors) and the tokeniser into the folder, or name the hub's repository and "
+        "revision, and compile again.",
+    ),
 )

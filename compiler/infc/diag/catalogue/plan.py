@@ -38,15 +38,6 @@ PLAN: tuple[DiagnosticKind, ...] = (
         fix="Lower workload.prompt_tokens.max or workload.output_tokens.max, as the help says.",
     ),
     DiagnosticKind(
-        id="plan-only-language-model",
-        title="language models are planned, not compiled",
-        what="The command compiles, locks or validates a deployment, and the spec's model is a language model.",
-        why="This version plans language models (infc plan) but emits no vLLM deployment: there is nothing to lock "
-        "or to validate.",
-        example="infc compile specs/chat.infc.yaml   # model: {checkpoint: qwen3}",
-        fix="Use `infc plan`; run the command on specs of ONNX models.",
-    ),
-    DiagnosticKind(
         id="plan-axis-missing",
         title="a dynamic axis has no size",
         what="The model has a dynamic axis, besides the batch, for which workload.axes gives no sizes.",
