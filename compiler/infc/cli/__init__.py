@@ -24,6 +24,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("worker", "Build one engine job here, or say what this machine can build."),
     ("lock", "Write or check infc.lock."),
     ("diff", "Compare two locks, or the lock with what a plan would lock now."),
+    ("drift", "Compare a running vLLM server with infc.lock and its spec."),
     ("targets", "List and show the hardware catalogue and its prices."),
     ("schema", "Print the JSON Schema of a file format."),
     ("explain", "Explain a diagnostic id."),

@@ -221,7 +221,7 @@ def _current(loaded: LoadedSpec, resolved: Resolved, lock: Lock) -> Iterator[Cur
         yield CurrentArtifact(name=loaded.name, spec=spec, target=None, inputs=None)
         return
     for entry in entries:
-        inputs = inputs_of(loaded, _problem_of(resolved, entry), entry.choice.hardware, entry)
+        inputs = inputs_of(loaded, problem_of(resolved, entry), entry.choice.hardware, entry)
         yield CurrentArtifact(name=loaded.name, spec=spec, target=entry.target, inputs=inputs)
     for own in resolved.targets.values():
         hardware = own.options[0].hardware.id
@@ -229,7 +229,7 @@ def _current(loaded: LoadedSpec, resolved: Resolved, lock: Lock) -> Iterator[Cur
             yield CurrentArtifact(name=loaded.name, spec=spec, target=hardware, inputs=None)
 
 
-def _problem_of(resolved: Resolved, entry: LockEntry) -> AnyProblem:
+def problem_of(resolved: Resolved, entry: LockEntry) -> AnyProblem:
     """The problem that decided a locked device: its own where `deploy.targets` names it, else the free choice."""
     own = (p for p in resolved.targets.values() if p.options[0].hardware.id == entry.choice.hardware)
     problem = next(own, resolved.problem)

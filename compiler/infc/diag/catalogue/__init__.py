@@ -2,6 +2,7 @@
 
 from infc.diag.catalogue.accuracy import ACCURACY
 from infc.diag.catalogue.build import BUILD
+from infc.diag.catalogue.drift import DRIFT
 from infc.diag.catalogue.fleet import FLEET
 from infc.diag.catalogue.jobs import JOBS
 from infc.diag.catalogue.lock import LOCK
@@ -23,6 +24,7 @@ CATALOGUE: tuple[DiagnosticKind, ...] = (
     *FLEET,
     *LOCK,
     *VALIDATE,
+    *DRIFT,
 )
 
 

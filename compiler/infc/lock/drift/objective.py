@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
+from statistics import NormalDist
 
 from infc.ir.llm_measurement import TokenMetric
 from infc.ir.problem import LatencyTarget, LlmProblem
@@ -62,7 +63,10 @@ def _counted(metric: TokenMetric, window: Window) -> Histogram | None:
     lengths = counted_since("vllm:request_generation_tokens", window)
     single = min(lengths.counted_at_most(1.0)[0], found.counts[0]) if lengths is not None else 0.0
     return Histogram(
-        edges=found.edges, counts=tuple(count - single for count in found.counts), sum=found.sum, count=found.count - single
+        edges=found.edges,
+        counts=tuple(count - single for count in found.counts),
+        sum=found.sum,
+        count=found.count - single,
     )
 
 
@@ -116,6 +120,25 @@ def percentile_bounds(counted: Histogram, percentile: float, confidence: float =
     return low, high
 
 
+def mean_bounds(counted: Histogram, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """What encloses the mean behind the counted values: theirs, which is exact, and its sampling error.
+
+    Their spread is that of the buckets' middles (a value past the last edge stands on it), and values are taken as
+    independent.
+
+    >>> low, high = mean_bounds(Histogram(edges=(1.0, 3.0, math.inf), counts=(50, 100, 100), sum=125.0, count=100))
+    >>> round(low, 2), round(high, 2)
+    (1.1, 1.4)
+    """
+    edges = (*counted.edges[:-1], counted.edges[-2] if len(counted.edges) > 1 else 0.0)
+    middles = [(max(low, 0.0) + high) / 2 for low, high in zip((0.0, *edges), edges, strict=False)]
+    rises = [high - low for low, high in zip((0.0, *counted.counts), counted.counts, strict=False)]
+    center = sum(middle * rise for middle, rise in zip(middles, rises, strict=True)) / counted.count
+    spread = sum(rise * (middle - center) ** 2 for middle, rise in zip(middles, rises, strict=True)) / counted.count
+    half = NormalDist().inv_cdf(0.5 + confidence / 2) * math.sqrt(spread / counted.count)
+    return max(0.0, counted.mean - half), counted.mean + half
+
+
 def _verdict(metric: TokenMetric, target: LatencyTarget, counted: Histogram) -> tuple[Observed, str]:
     """Met where the upper rank surely kept the limit, missed where the lower rank surely broke it."""
     ranks = percentile_ranks(int(counted.count), target.percentile, CONFIDENCE)
@@ -134,41 +157,35 @@ def _verdict(metric: TokenMetric, target: LatencyTarget, counted: Histogram) -> 
 def _predictions(
     metric: TokenMetric, percentiles: list[float], predicted: LockedPrediction, counted: Histogram | None
 ) -> Iterator[DriftItem]:
-    for percentile in dict.fromkeys((50.0, *percentiles)):
-        label = f"p{percentile:g}"
+    for percentile in (None, *dict.fromkeys((50.0, *percentiles))):
+        label = "mean" if percentile is None else f"p{percentile:g}"
         expected_s = _predicted_s(predicted, metric, label)
         if expected_s is None:
             continue
         if counted is None or not counted.count:
-            yield _prediction(metric, label, expected_s, None, DriftVerdict.NOT_VISIBLE, "no request finished")
-            continue
-        low_s, high_s = percentile_bounds(counted, percentile)
-        if low_s > expected_s * (1 + PREDICTION_TOLERANCE):
-            yield _prediction(metric, label, expected_s, (low_s, high_s), DriftVerdict.DRIFTED, "slower than predicted")
-        elif high_s <= expected_s * (1 + PREDICTION_TOLERANCE):
-            yield _prediction(metric, label, expected_s, (low_s, high_s), DriftVerdict.SAME, "")
+            bounds = None
         else:
-            note = "the prediction lies within the bounds of what was counted"
-            if expected_s < low_s:
-                note = "slower than predicted by less than is sure"
-            yield _prediction(metric, label, expected_s, (low_s, high_s), DriftVerdict.SAME, note)
+            bounds = mean_bounds(counted) if percentile is None else percentile_bounds(counted, percentile)
+        yield _prediction(metric, label, expected_s, bounds)
 
 
-def _prediction(
-    metric: TokenMetric,
-    label: str,
-    expected_s: float,
-    bounds: tuple[float, float] | None,
-    verdict: DriftVerdict,
-    note: str,
-) -> DriftItem:
+def _prediction(metric: TokenMetric, label: str, expected_s: float, bounds: tuple[float, float] | None) -> DriftItem:
+    slowest_s = expected_s * (1 + PREDICTION_TOLERANCE)
+    if bounds is None:
+        verdict, note = DriftVerdict.NOT_VISIBLE, "no request finished"
+    elif bounds[0] > slowest_s:
+        verdict, note = DriftVerdict.DRIFTED, "slower than predicted"
+    elif bounds[1] <= slowest_s:
+        verdict, note = DriftVerdict.SAME, ""
+    else:
+        verdict, note = DriftVerdict.NOT_VISIBLE, "what was counted can be either"
     low_ms, high_ms = (None, None) if bounds is None else (bounds[0] * 1e3, bounds[1] * 1e3)
     return DriftItem(
         id=f"predicted-{metric}-{label}",
         area="prediction",
         name=f"{metric} {label}",
         expected=expected_s * 1e3,
-        observed=None if bounds is None else words_of_bounds(low_ms or 0.0, high_ms or math.inf),
+        observed=None if low_ms is None or high_ms is None else words_of_bounds(low_ms, high_ms),
         verdict=verdict,
         source=_METRICS[metric],
         unit="ms",

@@ -1,0 +1,177 @@
+"""`infc drift` for people: the verdict, what drifted, the SLO, what a plan would be now, what cannot be seen."""
+
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from infc.lock.drift import DriftItem, DriftReport, DriftVerdict, ObjectiveItem, Observed, ObservedPlan
+from infc.lock.drift.values import DriftArea
+from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, style_for, table, wrapped_row
+
+_HEADLINES = {
+    "same": ("green", "nothing drifted"),
+    "drifted": ("red", "drifted"),
+    "slo-missed": ("red", "the SLO is missed"),
+    "cannot-tell": ("yellow", "nothing drifted as far as can be seen; whether the SLO holds cannot be told"),
+}
+_COLORS = {
+    DriftVerdict.SAME: "green",
+    DriftVerdict.DRIFTED: "red",
+    DriftVerdict.NOT_VISIBLE: "yellow",
+    Observed.MET: "green",
+    Observed.MISSED: "red",
+    Observed.CANNOT_TELL: "yellow",
+}
+_AREAS: tuple[tuple[DriftArea, str], ...] = (
+    ("deployment", "what runs"),
+    ("workload", "what it is asked"),
+    ("prediction", "predicted and seen"),
+)
+_MAX_CELL = 30
+
+
+def render_drift_text(report: DriftReport, *, detailed: bool = False, color: bool = False) -> str:
+    """The report as text, without a final newline. Without `detailed`, items that agree are counted, not listed."""
+    style = style_for(color=color)
+    kind, words = _HEADLINES[report.verdict]
+    lines = [
+        f"{report.name} @ {report.target}: {style(kind, words)}",
+        f"{INDENT}{report.server} at {report.endpoint}, {_observed(report)}",
+    ]
+    for area, title in _AREAS:
+        lines += _area(report.of_area(area), title, style, detailed=detailed)
+    if report.objectives:
+        lines += ["", heading("objectives", style), *_objectives(report.objectives, style)]
+    if report.plan is not None:
+        lines += ["", heading("the plan no longer fits what the server is asked", style), *_plan(report.plan, style)]
+    lines += ["", *_summary(report, style, detailed=detailed)]
+    return "\n".join(lines)
+
+
+def _observed(report: DriftReport) -> str:
+    requests = f"{report.requests} request{'' if report.requests == 1 else 's'} finished"
+    if report.is_since_start:
+        ago = "" if report.duration_s is None else f" {_span(report.duration_s)} ago"
+        return f"{requests} since it started{ago}"
+    return f"{requests} in {report.duration_s or 0.0:.0f} s"
+
+
+def _span(seconds: float) -> str:
+    """`45 s`, `12 min`, `5 h`, `3 days`.
+
+    >>> _span(45), _span(720), _span(18000), _span(259200)
+    ('45 s', '12 min', '5 h', '3 days')
+    """
+    for limit, unit, word in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {word}"
+    return f"{seconds / 86400:.0f} days"
+
+
+def _area(items: Sequence[DriftItem], title: str, style: Style, *, detailed: bool) -> Iterator[str]:
+    shown = [item for item in items if detailed or item.verdict is DriftVerdict.DRIFTED]
+    if not shown:
+        return
+    rows = [["", "expected", "seen", "verdict"]]
+    rows += [
+        [
+            item.name,
+            _cell(item.expected, item.unit),
+            "-" if item.observed is None else _cell(item.observed, item.unit),
+            style(_COLORS[item.verdict], item.verdict.value),
+        ]
+        for item in shown
+    ]
+    yield ""
+    yield heading(title, style)
+    yield from table(rows)
+    notes = {f"{item.name}: {item.note}": None for item in shown if item.note and item.verdict is DriftVerdict.DRIFTED}
+    yield from bullets(list(notes))
+
+
+def _cell(value: object, unit: str) -> str:
+    text = {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+    if isinstance(value, float):
+        text = f"{value:.4g}"
+    words = text if not unit else f"{text}{unit}" if unit.startswith("/") else f"{text} {unit}"
+    return textwrap.shorten(words, _MAX_CELL, placeholder="...") if len(words) > _MAX_CELL else words
+
+
+def _objectives(objectives: Sequence[ObjectiveItem], style: Style) -> Iterator[str]:
+    rows = [["", "limit", "predicted", f"seen ({objectives[0].confidence:.0%})", "within the limit", "verdict"]]
+    for each in objectives:
+        rows.append(
+            [
+                f"{each.metric} {each.label}",
+                f"{_ms(each.limit_s)} ms",
+                "-" if each.predicted_s is None else f"{_ms(each.predicted_s)} ms",
+                _range(each),
+                _within(each),
+                style(_COLORS[each.verdict], each.verdict.value),
+            ]
+        )
+    yield from table(rows)
+    yield from bullets(
+        list(dict.fromkeys(f"{each.metric} {each.label}: {each.note}" for each in objectives if each.note))
+    )
+
+
+def _range(each: ObjectiveItem) -> str:
+    if each.low_s is None or each.high_s is None:
+        return "-"
+    if math.isinf(each.high_s):
+        return f"over {_ms(each.low_s)} ms" if each.low_s else "not bounded"
+    return f"{_ms(each.low_s)} to {_ms(each.high_s)} ms"
+
+
+def _within(each: ObjectiveItem) -> str:
+    if not each.requests:
+        return "-"
+    if each.fewest_within == each.most_within:
+        return f"{each.fewest_within} of {each.requests}"
+    return f"{each.fewest_within} to {each.most_within} of {each.requests}"
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:.4g}"
+
+
+def _plan(plan: ObservedPlan, style: Style) -> Iterator[str]:
+    seen = "; ".join(f"{name} {value}" for name, value in plan.workload.items())
+    yield from wrapped_row("workload", seen, style)
+    locked = _choice(plan.locked_candidate, plan.locked_replicas, plan.locked_usd_per_month)
+    yield from wrapped_row("locked", locked, style)
+    if plan.candidate is None:
+        yield from wrapped_row("plan now", plan.choice, style)
+    else:
+        yield from wrapped_row("plan now", _choice(plan.candidate, plan.replicas, plan.usd_per_month), style)
+        if plan.candidate == plan.locked_candidate and plan.replicas == plan.locked_replicas:
+            yield from wrapped_row("", "what is locked still is the best, but its margins are other ones", style)
+
+
+def _choice(candidate: str, replicas: int | None, usd_per_month: float | None) -> str:
+    count = f"{replicas} replica{'' if replicas == 1 else 's'}"
+    cost = "" if usd_per_month is None else f", ${usd_per_month:,.0f} a month"
+    return f"{candidate}, {count}{cost}"
+
+
+def _summary(report: DriftReport, style: Style, *, detailed: bool) -> Iterator[str]:
+    counts = {verdict: sum(item.verdict is verdict for item in report.items) for verdict in DriftVerdict}
+    yield INDENT + ", ".join(f"{count} {verdict.value}" for verdict, count in counts.items() if count)
+    hidden = [item for item in report.items if item.verdict is DriftVerdict.NOT_VISIBLE]
+    reasons: dict[str, list[str]] = {}
+    for item in hidden:
+        reasons.setdefault(item.note, []).append(item.name)
+    if hidden:
+        yield f"{INDENT}{style('dim', 'not visible:')}"
+        yield from bullets([f"{', '.join(names)}: {note}" for note, names in reasons.items()])
+    for note in report.notes:
+        yield from textwrap.wrap(f"note: {note}", WIDTH, initial_indent=INDENT, subsequent_indent=INDENT * 2)
+    if report.plan is not None:
+        words = "help: put what is seen into the spec's workload, and `infc plan` it"
+        yield from textwrap.wrap(words, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT * 2)
+    elif any(item.area == "deployment" for item in report.drifted):
+        words = "help: deploy the bundle of infc.lock again, or lock what is meant to run with `infc compile`"
+        yield from textwrap.wrap(words, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT * 2)
+    if not detailed and counts[DriftVerdict.SAME]:
+        yield f"{INDENT}{style('dim', '--detailed lists what agrees, too')}"
