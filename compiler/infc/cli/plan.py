@@ -168,11 +168,11 @@ def _rendered(entries: "list[PlannedEntry]", format: str, *, color: bool) -> str
 
 def _explain(planned: "list[PlannedSpec]", label: str, out: Path | None) -> int:
     from infc.cli.terminal import has_color
-    from infc.plan.why import why
+    from infc.pipeline.plan import why_of
     from infc.report.plan_text import render_why_text
 
     answers = [
-        answer for spec in planned for decided in spec.decisions if (answer := why(decided.problem, label)) is not None
+        answer for spec in planned for decided in spec.decisions if (answer := why_of(decided, label)) is not None
     ]
     if not answers:
         shown = ", ".join(

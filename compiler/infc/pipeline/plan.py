@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from infc.diag import Diagnostic, has_errors
 from infc.ir.plan import Decision, Plan
-from infc.ir.problem import AnyProblem
+from infc.ir.problem import AnyProblem, LlmProblem
 from infc.plan import solve
 from infc.resolve.problem import Resolved, market_options, resolve_problem
 from infc.resolve.store import ProfileStore
@@ -17,6 +17,7 @@ from infc.spec import LoadedSpec, Workspace, load_spec
 if TYPE_CHECKING:
     from infc.lock import Lock
     from infc.plan.curve_book import CurveBook
+    from infc.plan.why import Why
 
 PlanStatus: TypeAlias = Literal["feasible", "infeasible", "invalid"]
 LockedDigest: TypeAlias = Callable[[LoadedSpec], str | None]
@@ -25,11 +26,16 @@ LockedDigest: TypeAlias = Callable[[LoadedSpec], str | None]
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedTarget:
-    """One decision: the free choice (`target` None), or the one restricted to a hardware id of `deploy.targets`."""
+    """One decision: the free choice (`target` None), or the one restricted to a hardware id of `deploy.targets`.
+
+    Where the spec names several models, `problem` is that of the chosen one (of the first where nothing is feasible),
+    and `models` are those of all of them; else `models` is empty.
+    """
 
     target: str | None
     problem: AnyProblem
     decision: Decision
+    models: tuple[LlmProblem, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,18 +118,31 @@ def plan_loaded(
         from infc.plan.curve_book import CurveBook
 
         book = books.setdefault(id(catalogue), CurveBook())  # `catalogues` keeps it alive
-    decisions = [
-        PlannedTarget(
-            target=None,
-            problem=resolved.problem,
-            decision=solve(resolved.problem, lambda: market_options(spec, catalogue), book),
-        )
-    ]
-    decisions += [
-        PlannedTarget(target=name, problem=problem, decision=solve(problem, book=book))
-        for name, problem in resolved.targets.items()
-    ]
+    free = solve(resolved.problem, lambda: market_options(spec, catalogue), book)
+    decisions = [_planned(None, resolved.problem, free)]
+    decisions += [_planned(name, problem, solve(problem, book=book)) for name, problem in resolved.targets.items()]
     return PlannedSpec(loaded=loaded, decisions=tuple(decisions), diagnostics=diagnostics)
+
+
+def _planned(target: str | None, problem: AnyProblem, decision: Decision) -> PlannedTarget:
+    """A decision with the problem that it answers: of several models, the chosen one's."""
+    if not isinstance(problem, LlmProblem) or not problem.alternatives:
+        return PlannedTarget(target=target, problem=problem, decision=decision)
+    from infc.plan.llm.fleet import chosen_model, models_of  # most specs name one model
+
+    chosen = chosen_model(problem, decision)
+    return PlannedTarget(target=target, problem=chosen, decision=decision, models=models_of(problem))
+
+
+def why_of(decided: PlannedTarget, label: str) -> "Why | None":
+    """What is known of a candidate of a decision: of the chosen model, or of that whose name goes before a colon."""
+    if decided.models:
+        from infc.plan.llm.fleet import why_model
+
+        return why_model(decided.models, decided.problem, label)
+    from infc.plan.why import why
+
+    return why(decided.problem, label)
 
 
 def resolve_loaded(

@@ -26,6 +26,10 @@ def solve(problem: AnyProblem, market: Market = tuple, book: "CurveBook | None" 
     only. `book` shares service times between problems about the same model and catalogue. Deterministic, and
     independent of the order of the options.
     """
+    if isinstance(problem, LlmProblem) and problem.alternatives:
+        from infc.plan.llm.fleet import solve_fleet  # most specs name one model
+
+        return solve_fleet(problem, market)
     if isinstance(problem, LlmProblem):
         from infc.plan.llm.solve import solve_llm  # a plan of an ONNX model needs none of it
 
