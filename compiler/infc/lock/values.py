@@ -85,6 +85,7 @@ class LockedChoice:
     max_model_len: int | None = None
     kv_precision: Precision | None = None
     gpu_memory_utilization: float | None = None
+    kv_cache_memory_bytes: int | None = None
     prefix_caching: bool | None = None
     chunked_prefill: bool | None = None
     long_prefill_tokens: int | None = None
@@ -106,6 +107,7 @@ class LockedChoice:
                 kv_precision=self.kv_precision,
                 max_model_len=self.max_model_len or 0,
                 gpu_memory_utilization=self.gpu_memory_utilization,
+                kv_cache_memory_bytes=self.kv_cache_memory_bytes,
                 speculation=self.speculation,
             )
         else:

@@ -75,6 +75,8 @@ def _limits(entry: CompiledEntry, batching: ContinuousBatching) -> Iterator[str]
         yield f"KV cache for {tokens.kv_cache_tokens:,} tokens"
     if batching.gpu_memory_utilization is not None:
         yield f"{batching.gpu_memory_utilization:.0%} of the device's memory"
+    if batching.kv_cache_memory_bytes is not None:
+        yield f"{batching.kv_cache_memory_bytes / 2**20:.4g} MiB of KV cache"
     if batching.long_prefill_tokens:
         yield f"at most {batching.long_prefill_tokens} tokens of one prompt a step"
     if not batching.has_chunked_prefill:
