@@ -5,9 +5,9 @@ Run by hand: `python tiny_llama.py OUT [STEPS]`, with torch 2.13, transformers 5
 `OUT/answers.jsonl` (held-out text and line completions to judge accuracy on), `OUT/calibration.jsonl` (texts to
 quantise with). The default 1500 steps take about twelve minutes of one core.
 
-The text is the source of the standard library of the interpreter that runs this (licence: PSF-2.0). Modules are split by
-a hash of their name: one in ten is held out, and nothing of it is trained on or calibrated with. The same interpreter and
-library versions give the same files.
+The text is the source of the standard library of the interpreter that runs this (licence: PSF-2.0). Modules are split
+by a hash of their name: one in ten is held out, and nothing of it is trained on or calibrated with. The same
+interpreter and library versions give the same files.
 """
 
 import ast
@@ -27,16 +27,8 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 THREADS = 1
 VOCABULARY, POSITIONS = 2048, 2048
 BATCH, WINDOW, STEPS, WARM_UP_STEPS, PEAK_RATE = 8, 256, 1500, 60, 5e-3
-LEFT_OUT = (
-    "site-packages",
-    "test",
-    "tests",
-    "idlelib",
-    "lib2to3",
-    "turtledemo",
-    "__pycache__",
-    "ensurepip",
-    "encodings",
+LEFT_OUT = frozenset(
+    ("site-packages", "test", "tests", "idlelib", "lib2to3", "turtledemo", "__pycache__", "ensurepip", "encodings")
 )
 TEXT_ROWS, ANSWER_ROWS, CALIBRATION_ROWS = 240, 240, 128
 TEXT_LETTERS = (160, 900)
@@ -76,7 +68,7 @@ def library_modules() -> Iterator[tuple[str, str]]:
     root = Path(sysconfig.get_paths()["stdlib"])
     for path in sorted(root.rglob("*.py")):
         relative = path.relative_to(root)
-        if not set(relative.parts) & set(LEFT_OUT):
+        if not set(relative.parts) & LEFT_OUT:
             try:
                 yield relative.as_posix(), path.read_text(encoding="utf-8").expandtabs(4)
             except UnicodeDecodeError:
@@ -128,7 +120,7 @@ def conversations(modules: dict[str, str]) -> list[str]:
 
 def token_stream(tokenizer: PreTrainedTokenizerFast, documents: list[str]) -> torch.Tensor:
     """All documents after one another in a seeded order, each between BEGIN and END: int64[tokens]."""
-    shuffled = random.Random(0).sample(documents, len(documents))
+    shuffled = random.Random(0).sample(documents, len(documents))  # noqa: S311
     rows = tokenizer(shuffled, verbose=False)["input_ids"]
     return torch.tensor([token for row in rows for token in (*row, tokenizer.eos_token_id)])
 
@@ -184,7 +176,7 @@ def passages(modules: dict[str, str], count: int) -> list[str]:
                 if len(passage) <= longest:
                     found.append(passage.strip("\n"))
                 passage = ""
-    return random.Random(0).sample(found, min(count, len(found)))
+    return random.Random(0).sample(found, min(count, len(found)))  # noqa: S311
 
 
 def completions(training: dict[str, str], held_out: dict[str, str]) -> list[dict[str, str]]:
@@ -203,7 +195,7 @@ def completions(training: dict[str, str], held_out: dict[str, str]) -> list[dict
                 indent = line[: len(line) - len(line.lstrip())]
                 context = "\n".join(lines[number - CONTEXT_LINES : number])
                 found.append({"prompt": f"{context}\n{indent}{first}", "answer": rest.strip()})
-    return random.Random(0).sample(found, min(ANSWER_ROWS, len(found)))
+    return random.Random(0).sample(found, min(ANSWER_ROWS, len(found)))  # noqa: S311
 
 
 def write_rows(path: Path, rows: list[dict[str, str]]) -> None:

@@ -6,6 +6,12 @@ from typing import TypeAlias
 
 from infc.ir.spec import OnnxModel, SizeDistribution, Spec
 from infc.ir.spec.slo import TARGET_KEYS
+from infc.spec.accuracy_checks import (
+    accuracy_has_a_bound,
+    metric_fits_the_model,
+    quantization_fits_the_model,
+    quantization_has_data,
+)
 from infc.spec.arrival_checks import diurnal_has_one_shape
 from infc.spec.findings import Finding
 from infc.spec.model_checks import candidates_are_several, candidates_state_accuracy, revisions_are_pinned
@@ -14,8 +20,6 @@ from infc.spec.money_checks import pricing_terms_apply, rollout_keeps_the_slo
 Check: TypeAlias = Callable[[Spec], Iterator[Finding]]
 _TOKEN_TARGETS = ("ttft", "tpot", "e2e")
 _TOKEN_WORKLOAD = ("prompt_tokens", "output_tokens", "shared_prefix")
-_SIGNED_METRICS = frozenset({"cosine", "spearman", "pearson"})
-_CALIBRATED = frozenset({"int8", "fp8", "fp4"})
 
 
 def has_a_target(spec: Spec) -> Iterator[Finding]:
@@ -145,53 +149,6 @@ def llm_has_token_counts(spec: Spec) -> Iterator[Finding]:
             )
 
 
-def accuracy_has_a_bound(spec: Spec) -> Iterator[Finding]:
-    """An accuracy goal says what is enough, within what its metric can be."""
-    goal = spec.accuracy
-    if goal is None:
-        return
-    if goal.floor is None and goal.max_drop is None and goal.max_slice_drop is None:
-        yield Finding(
-            id="spec-accuracy-bound",
-            paths=("accuracy",),
-            message="the accuracy goal has no bound",
-            label="has no `floor`, `max_drop` or `max_slice_drop`",
-            help="add `max_drop: 1%`, or a floor such as `floor: 0.80`",
-            is_about_key=True,
-        )
-    low = -1.0 if goal.metric in _SIGNED_METRICS else 0.0
-    if goal.floor is not None and not goal.metric.startswith("python:") and not low <= goal.floor <= 1:
-        yield Finding(
-            id="spec-range",
-            paths=("accuracy.floor", "accuracy.metric"),
-            message=f"{goal.metric} is never {goal.floor:g}",
-            label=f"{goal.metric} is from {low:g} to 1",
-            help=f"write {goal.floor:g}% for a percentage"
-            if 1 < goal.floor <= 100
-            else f"write a number from {low:g} to 1",
-        )
-    if not 0.5 <= goal.confidence < 1:
-        yield Finding(
-            id="spec-range",
-            paths=("accuracy.confidence",),
-            message="the confidence of a verdict is from 50% to below 100%",
-            help="write 95%",
-        )
-
-
-def quantization_has_data(spec: Spec) -> Iterator[Finding]:
-    """A spec that allows only quantised precisions needs data to find their scales."""
-    allowed = spec.constraints.precision or ()
-    has_data = spec.accuracy is not None or spec.quantization.calibration is not None
-    if allowed and not has_data and isinstance(spec.model, OnnxModel) and all(p in _CALIBRATED for p in allowed):
-        yield Finding(
-            id="spec-calibration-missing",
-            paths=("constraints.precision", "quantization", "accuracy"),
-            message=f"{', '.join(allowed)} cannot be calibrated: the spec names no data",
-            help="add `quantization: {calibration: data/inputs.npz}` or an accuracy dataset, or allow fp16",
-        )
-
-
 def lists_hold_each_once(spec: Spec) -> Iterator[Finding]:
     """A list of names holds each once."""
     lists = {
@@ -249,7 +206,9 @@ CHECKS: tuple[Check, ...] = (
     keys_fit_the_model,
     llm_has_token_counts,
     accuracy_has_a_bound,
+    metric_fits_the_model,
     quantization_has_data,
+    quantization_fits_the_model,
     lists_hold_each_once,
     replicas_can_be_lost,
     deploy_is_consistent,

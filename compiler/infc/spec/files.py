@@ -33,10 +33,11 @@ def named_files(spec: Spec) -> Iterator[NamedFile]:
         yield NamedFile(path="model.onnx", value=spec.model.onnx, suffixes=(".onnx",))
     for path, value in checkpoints(spec):
         yield NamedFile(path=path, value=value, is_folder=True)
+    data = (".npz",) if isinstance(spec.model, OnnxModel) else (".jsonl",)
     if spec.accuracy is not None:
-        yield NamedFile(path="accuracy.dataset", value=spec.accuracy.dataset, suffixes=(".npz",))
+        yield NamedFile(path="accuracy.dataset", value=spec.accuracy.dataset, suffixes=data)
     if spec.quantization.calibration is not None:
-        yield NamedFile(path="quantization.calibration", value=spec.quantization.calibration, suffixes=(".npz",))
+        yield NamedFile(path="quantization.calibration", value=spec.quantization.calibration, suffixes=data)
     if isinstance(spec.workload.arrival, TraceSpec):
         value = spec.workload.arrival.trace
         yield NamedFile(path="workload.arrival.trace", value=value, suffixes=SUFFIXES, is_locked=False)
