@@ -85,6 +85,8 @@ class TokenEstimate:
     `ttft_s`, `tpot_s` and `itl_s` have the keys of `Estimate.e2e_s`. `output_tokens_per_s` is what all replicas can
     sustain. `kv_cache_utilization` is the mean share of the KV cache in use, `kv_cache_tokens` what one replica's
     cache holds, `running_sequences` the mean number in a step of one replica, `preemptions` per request.
+    `usual_requests` and `longest_requests` are how many requests of the usual length (the medians of prompt and output)
+    and of the longest one replica's cache holds at once.
     """
 
     ttft_s: Mapping[str, Interval]
@@ -95,6 +97,8 @@ class TokenEstimate:
     kv_cache_tokens: int
     running_sequences: float
     preemptions: float
+    usual_requests: int = 0
+    longest_requests: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,7 +68,7 @@ def rollout(problem: BaseProblem, plan: Plan) -> Rollout:
         surge, unavailable = 1, 0
     else:
         surge, unavailable = 0, 1
-    cost = None if price is None else surge * plan.candidate.tensor_parallel * price.usd_per_hour
+    cost = None if price is None else surge * plan.candidate.devices * price.usd_per_hour
     return Rollout(
         max_surge=surge,
         max_unavailable=unavailable,
@@ -80,7 +80,7 @@ def rollout(problem: BaseProblem, plan: Plan) -> Rollout:
 
 def _has_spare_device(problem: BaseProblem, plan: Plan, option: HardwareOption | None) -> bool:
     """Whether one more replica can be had for minutes: rented by the hour, and within the limits."""
-    limits, each = problem.limits, plan.candidate.tensor_parallel
+    limits, each = problem.limits, plan.candidate.devices
     if option is None or option.hardware.kind in ("jetson", "cpu"):
         return False
     if option.price is not None and option.price.commitment in KEPT:
@@ -126,7 +126,7 @@ def redundancy_usd_per_month(problem: BaseProblem, plan: Plan, redundancy: int) 
     option = option_of(problem, plan.candidate.hardware_id)
     if option is None or option.price is None:
         return None
-    needed, devices = needed_replicas(problem, plan), plan.candidate.tensor_parallel
+    needed, devices = needed_replicas(problem, plan), plan.candidate.devices
     energy = plan.estimate.energy
     power = None if energy is None else energy.power_w.value / plan.accelerators
 

@@ -3,7 +3,7 @@
 from infc.ir.accuracy import EMULATED, LOWERED, AccuracyEvidence, Verdict
 from infc.ir.hardware import Hardware
 from infc.ir.precision import Precision
-from infc.ir.problem import AccuracyGoal, AnyProblem, Problem
+from infc.ir.problem import AccuracyGoal, AnyProblem, LlmProblem, Problem
 
 QUANTISED = frozenset({Precision.INT8, Precision.FP8, Precision.INT4, Precision.FP4})
 """Precisions that need calibration data and are not taken unless they gain something."""
@@ -58,7 +58,12 @@ def own_evidence(problem: AnyProblem, hardware: Hardware, precision: Precision) 
 
 
 def _is_subject(subject: str, problem: AnyProblem, *, is_cpu: bool) -> bool:
-    """Whether what was tested is what would run: the engine itself on a CPU, what a GPU engine is built from."""
+    """Whether what was tested is what would run: the engine itself on a CPU, what a GPU engine is built from.
+
+    A language model has one lowered checkpoint for every device.
+    """
+    if isinstance(problem, LlmProblem):
+        return True
     is_torch = isinstance(problem, Problem) and problem.engine == "torch"
     if is_cpu:
         return subject == ("torch_inductor" if is_torch else "onnxruntime")

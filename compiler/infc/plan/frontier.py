@@ -35,6 +35,7 @@ class FrontierPoint:
     broken: tuple[str, ...]
     is_chosen: bool = False
     is_efficient: bool = False
+    pipeline_parallel: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +123,7 @@ def _chosen(plan: Plan, judged: Judged) -> FrontierPoint:
         hardware_id=plan.candidate.hardware_id,
         precision=plan.candidate.precision,
         tensor_parallel=plan.candidate.tensor_parallel,
+        pipeline_parallel=plan.candidate.pipeline_parallel,
         replicas=plan.candidate.replicas,
         usd_per_month=None if cost is None else cost.usd_per_month,
         judged_s=latency_s(plan.estimate, judged).value,
@@ -146,5 +148,11 @@ def _cost_then_latency(point: FrontierPoint) -> tuple[float, float]:
     return (point.usd_per_month or 0.0, point.judged_s)
 
 
-def _identity(point: FrontierPoint) -> tuple[str, str, int, int]:
-    return (point.hardware_id, point.precision.value, point.tensor_parallel, point.replicas)
+def _identity(point: FrontierPoint) -> tuple[str, str, int, int, int]:
+    return (
+        point.hardware_id,
+        point.precision.value,
+        point.tensor_parallel,
+        point.pipeline_parallel,
+        point.replicas,
+    )

@@ -87,11 +87,11 @@ def _repriced(problem: BaseProblem, locked: Locked, option: HardwareOption) -> f
     candidate = locked.candidate
     redundancy = min(problem.limits.redundancy, candidate.replicas - 1)
     fixed = replace(problem, limits=replace(problem.limits, redundancy=redundancy))
-    devices = candidate.replicas * candidate.tensor_parallel
+    devices = candidate.replicas * candidate.devices
     return usd_per_hour(
         fixed,
         option,
         candidate.replicas - redundancy,
-        devices=candidate.tensor_parallel,
+        devices=candidate.devices,
         power_w=None if locked.power_w is None else locked.power_w / devices,
     )

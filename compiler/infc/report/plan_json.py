@@ -10,7 +10,7 @@ from infc.ir.plan import Decision, Infeasible, Plan, Rejection, Relaxation, Runn
 from infc.report.json_values import Json, interval_json, number, optional
 from infc.report.plan_money_json import capacity_json, cost_json, energy_json
 from infc.report.plan_review_json import review_json
-from infc.report.plan_tokens import percentiles_json, tokens_json
+from infc.report.plan_tokens import percentiles_json, serving_json, tokens_json
 from infc.report.planned import PlannedEntry
 
 FORMAT_VERSION = "1.0"
@@ -95,6 +95,7 @@ def _candidate(candidate: Candidate) -> dict[str, Json]:
         "server": candidate.server,
         "precision": candidate.precision.value,
         "tensor_parallel": candidate.tensor_parallel if continuous else None,
+        "pipeline_parallel": candidate.pipeline_parallel if continuous else None,
         "instances_per_gpu": candidate.instances_per_gpu if dynamic else None,
         "max_batch_size": dynamic.max_batch_size if dynamic else None,
         "max_queue_delay_us": round(dynamic.max_queue_delay_s * 1e6) if dynamic else None,
@@ -102,8 +103,9 @@ def _candidate(candidate: Candidate) -> dict[str, Json]:
         "max_num_seqs": continuous.max_num_seqs if continuous else None,
         "max_num_batched_tokens": continuous.max_num_batched_tokens if continuous else None,
         "kv_precision": continuous.kv_precision.value if continuous and continuous.kv_precision else None,
+        "vllm": serving_json(continuous) if continuous else None,
         "replicas": candidate.replicas,
-        "accelerators": candidate.replicas * candidate.tensor_parallel,
+        "accelerators": candidate.replicas * candidate.devices,
     }
 
 

@@ -3,7 +3,7 @@
 from typing import Any, get_args
 
 from infc.diag import Severity
-from infc.ir.candidate import ServerName
+from infc.ir.candidate import ServerName, SpeculationMethod
 from infc.ir.interval import Basis
 from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
@@ -111,6 +111,7 @@ def decision_schema() -> dict[str, Any]:
             "server": {"enum": list(get_args(ServerName))},
             "precision": {"enum": [precision.value for precision in Precision]},
             "tensor_parallel": count,
+            "pipeline_parallel": count,
             "instances_per_gpu": count,
             "max_batch_size": count,
             "max_queue_delay_us": count,
@@ -121,6 +122,7 @@ def decision_schema() -> dict[str, Any]:
                 "anyOf": [{"enum": [precision.value for precision in Precision]}, {"type": "null"}],
                 "description": "Of the KV cache; null is the model's own.",
             },
+            "vllm": nullable(_serving_schema()),
             "replicas": {"type": "integer", "minimum": 1},
             "accelerators": {"type": "integer", "minimum": 1},
         }
@@ -167,6 +169,29 @@ def _tokens_schema() -> dict[str, Any]:
             "kv_cache_utilization": _NUMBER,
             "running_sequences": {**_NUMBER, "description": "Mean number in a step of one replica."},
             "preemptions_per_request": _NUMBER,
+            "usual_requests_that_fit": {**_COUNT, "description": "In one replica's cache at once, at the medians."},
+            "longest_requests_that_fit": {**_COUNT, "description": "The same of the longest request."},
+        }
+    )
+
+
+def _serving_schema() -> dict[str, Any]:
+    drafted = object_schema(
+        {
+            "method": {"enum": list(get_args(SpeculationMethod))},
+            "tokens": {"type": "integer", "minimum": 1},
+            "acceptance": {"type": "number", "minimum": 0, "maximum": 1},
+            "model": {"type": ["string", "null"]},
+        }
+    )
+    return object_schema(
+        {
+            "max_model_len": {"type": "integer", "minimum": 1},
+            "gpu_memory_utilization": {"type": ["number", "null"], "description": "Null on a CPU."},
+            "kv_cache_memory_bytes": {"type": ["integer", "null"], "description": "Told outright on a CPU."},
+            "prefix_caching": {"type": "boolean"},
+            "chunked_prefill": {"type": "boolean"},
+            "speculation": nullable(drafted),
         }
     )
 

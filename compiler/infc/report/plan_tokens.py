@@ -48,9 +48,14 @@ def latency_rows(problem: AnyProblem, estimate: Estimate, *, only_promised: bool
 def batching_words(candidate: Candidate, batching: ContinuousBatching) -> list[str]:
     """Parallelism and limits of the scheduler, for the headline."""
     parts = [f"tensor parallel {candidate.tensor_parallel}"] if candidate.tensor_parallel > 1 else []
+    if candidate.pipeline_parallel > 1:
+        parts.append(f"pipeline parallel {candidate.pipeline_parallel}")
     if batching.kv_precision is not None:
         parts.append(f"KV cache {batching.kv_precision.value}")
-    return [*parts, f"{batching.max_num_seqs} sequences", f"{batching.max_num_batched_tokens} tokens a step"]
+    parts += [f"{batching.max_num_seqs} sequences", f"{batching.max_num_batched_tokens} tokens a step"]
+    if batching.speculation is not None:
+        parts.append(f"{batching.speculation.tokens} drafted by {batching.speculation.method}")
+    return parts
 
 
 def load_words(problem: AnyProblem, estimate: Estimate, tokens: TokenEstimate) -> str:
@@ -68,7 +73,8 @@ def memory_words(estimate: Estimate, tokens: TokenEstimate) -> str:
     return (
         f"{memory.total_bytes / GIB:.3g} GiB per device: weights {memory.weights_bytes / GIB:.2f}, activations"
         f" {memory.activations_bytes / GIB:.2f}, runtime {memory.runtime_bytes / GIB:.2f}, KV cache"
-        f" {memory.kv_cache_bytes / GIB:.2f} ({tokens.kv_cache_tokens:,} tokens a replica)"
+        f" {memory.kv_cache_bytes / GIB:.2f} ({tokens.kv_cache_tokens:,} tokens a replica:"
+        f" {counted(tokens.usual_requests, 'request')} of usual length, {tokens.longest_requests:,} of the longest)"
     )
 
 
@@ -104,9 +110,29 @@ def _tails(problem: LlmProblem, estimate: Estimate) -> list[LatencyRow]:
 def devices_words(candidate: Candidate) -> str:
     """`8 x h100-sxm`, or `4 replicas of 2 x h100-sxm`."""
     device = candidate.hardware_id + (f" in mode {candidate.power_mode}" if candidate.power_mode else "")
-    if candidate.tensor_parallel == 1:
+    if candidate.devices == 1:
         return f"{candidate.replicas} x {device}"
-    return f"{counted(candidate.replicas, 'replica')} of {candidate.tensor_parallel} x {device}"
+    return f"{counted(candidate.replicas, 'replica')} of {candidate.devices} x {device}"
+
+
+def serving_json(batching: ContinuousBatching) -> dict[str, Json]:
+    """The settings of a vLLM server beside the limits of its scheduler."""
+    drafted = batching.speculation
+    return {
+        "max_model_len": batching.max_model_len,
+        "gpu_memory_utilization": batching.gpu_memory_utilization,
+        "kv_cache_memory_bytes": batching.kv_cache_memory_bytes,
+        "prefix_caching": batching.has_prefix_caching,
+        "chunked_prefill": batching.has_chunked_prefill,
+        "speculation": None
+        if drafted is None
+        else {
+            "method": drafted.method,
+            "tokens": drafted.tokens,
+            "acceptance": number(drafted.acceptance),
+            "model": drafted.model,
+        },
+    }
 
 
 def percentiles_json(seconds: Mapping[str, Interval]) -> dict[str, Json]:
@@ -123,4 +149,6 @@ def tokens_json(tokens: TokenEstimate) -> dict[str, Json]:
         "kv_cache_utilization": number(tokens.kv_cache_utilization),
         "running_sequences": number(tokens.running_sequences),
         "preemptions_per_request": number(tokens.preemptions),
+        "usual_requests_that_fit": tokens.usual_requests,
+        "longest_requests_that_fit": tokens.longest_requests,
     }

@@ -185,7 +185,8 @@ def test_a_lower_power_mode_slows_a_jetson() -> None:
     ("name", "hardware", "precision", "devices", "reason"),
     [
         ("llama-3.1-8b", "t4", Precision.BF16, 1, "BF16 needs 8.0"),
-        ("llama-3.1-8b", "a100-sxm-80gb", Precision.FP8, 1, "FP8 needs 8.9"),
+        ("llama-3.1-8b", "jetson-xavier-nx-8gb", Precision.FP8, 1, "FP8 weights need 7.5"),
+        ("llama-3.1-8b", "b200-sxm", Precision.INT8, 1, "no INT8 kernels"),
         ("llama-3.1-8b", "h100-sxm", Precision.FP4, 1, "FP4 needs 10.0"),
         ("llama-3.1-8b", "jetson-xavier-nx-8gb", Precision.INT4, 1, "INT4 weights need 7.5"),
         ("gpt-oss-120b", "t4", Precision.FP4, 1, "FP4 weights need 8.0"),

@@ -137,16 +137,18 @@ def test_a_model_that_does_not_fit_one_device_is_divided() -> None:
     assert rejections["fp16/t4/tp1"].constraint == "memory"
 
 
-def test_a_lower_precision_is_only_taken_where_the_spec_names_it_or_evidence_passed_it() -> None:
-    """By default the checkpoint's own precision; FP8 when named, or when a test of it is stored."""
+def test_a_lower_precision_is_only_taken_where_the_spec_names_it_or_a_goal_judges_it() -> None:
+    """By default the checkpoint's own precision; FP8 when named, and every one that runs where accuracy has a goal."""
     labels = {site.precision for site in sites(problem())[0]}
     assert labels == {Precision.BF16}
     named = problem(limits=replace(LIMITS, precisions=(Precision.FP8,)), origins={"constraints.precision": Origin.USER})
     assert {site.precision for site in sites(named)[0]} == {Precision.FP8}
     assert any(site.kv_precision is Precision.FP8 for site in sites(named)[0])
     goal = AccuracyGoal(dataset="d.npz", metric="top1", floor=0.5, max_drop=None, confidence=0.95)
-    shown = problem(accuracy=goal, evidence=(_evidence(Verdict.PASS),))
-    assert {site.precision for site in sites(shown)[0]} == {Precision.BF16, Precision.FP8}
+    judged = {site.precision for site in sites(problem(accuracy=goal))[0]}
+    assert judged == {Precision.BF16, Precision.FP8, Precision.INT8, Precision.INT4}
+    failed = problem(accuracy=goal, evidence=(_evidence(Verdict.FAIL),))
+    assert {site.precision for site in sites(failed)[0]} == judged - {Precision.FP8}
     refused = replace(named, accuracy=goal, evidence=(_evidence(Verdict.FAIL),))
     found, rejected = sites(refused)
     assert found == ()

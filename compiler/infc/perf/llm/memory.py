@@ -11,6 +11,7 @@ from infc.ir.hardware import Hardware
 from infc.ir.llm_profile import AttentionKind, AttentionShape, FeedForwardShape, LayerPart, LlmProfile
 from infc.ir.precision import Precision
 from infc.perf.llm.cache import block_tokens_of, kv_bytes_per_token, sequence_cache_bytes
+from infc.perf.llm.stages import stage_models
 from infc.perf.memory import CUDA_CONTEXT_BYTES, GIB, usable_memory_bytes
 
 DEFAULT_MEMORY_UTILIZATION = 0.92
@@ -121,35 +122,41 @@ def llm_memory(
     reserved_bytes: float | None = None,
     context_tokens: int | None = None,
     cache_limit_bytes: float | None = None,
+    pipeline_parallel: int = 1,
 ) -> LlmMemory:
     """Memory of one device, and the tokens that the rest of it can cache.
 
     `context_tokens` is the usual length of a sequence with its output: windows and recurrent states make the cost of a
     token depend on it. `reserved_bytes` is what a Jetson leaves to its system (None: infc's own assumption).
-    `cache_limit_bytes` is the most that the cache is given; one page of it stays empty (vLLM's null block).
+    `cache_limit_bytes` is the most that the cache is given; one page of it stays empty (vLLM's null block). Of several
+    pipeline stages it is the one that caches the fewest tokens: every stage has as many blocks.
     """
-    weights = weight_bytes(model, precision, tensor_parallel)
-    activations = activation_bytes(model, max_num_seqs, max_num_batched_tokens, tensor_parallel)
-    runtime = runtime_bytes(model, hardware, tensor_parallel)
     budget = budget_bytes(hardware, memory_utilization, reserved_bytes)
-    left = budget - weights - activations - runtime
-    block = block_tokens_of(model, hardware.kind)
-    used = left
-    if cache_limit_bytes is not None:
-        left = min(left, cache_limit_bytes)
-        used = left - sequence_cache_bytes(model, 1, kv_precision, tensor_parallel, block)
     context = context_tokens or min(TYPICAL_CONTEXT_TOKENS, model.max_context_tokens)
-    sequence = sequence_cache_bytes(model, context, kv_precision, tensor_parallel, block)
-    return LlmMemory(
-        breakdown=MemoryBreakdown(
-            weights_bytes=weights,
-            activations_bytes=activations,
-            kv_cache_bytes=max(0.0, left),
-            runtime_bytes=runtime,
-        ),
-        kv_cache_tokens=_cached_tokens(model, used, context, sequence, kv_precision, tensor_parallel, block),
-        budget_bytes=budget,
-    )
+    block = block_tokens_of(model, hardware.kind)
+    found: list[LlmMemory] = []
+    for stage in stage_models(model, pipeline_parallel):
+        weights = weight_bytes(stage, precision, tensor_parallel)
+        activations = activation_bytes(stage, max_num_seqs, max_num_batched_tokens, tensor_parallel)
+        runtime = runtime_bytes(stage, hardware, tensor_parallel * pipeline_parallel)
+        used = left = budget - weights - activations - runtime
+        if cache_limit_bytes is not None:
+            left = min(left, cache_limit_bytes)
+            used = left - sequence_cache_bytes(stage, 1, kv_precision, tensor_parallel, block)
+        sequence = sequence_cache_bytes(stage, context, kv_precision, tensor_parallel, block)
+        found.append(
+            LlmMemory(
+                breakdown=MemoryBreakdown(
+                    weights_bytes=weights,
+                    activations_bytes=activations,
+                    kv_cache_bytes=max(0.0, left),
+                    runtime_bytes=runtime,
+                ),
+                kv_cache_tokens=_cached_tokens(stage, used, context, sequence, kv_precision, tensor_parallel, block),
+                budget_bytes=budget,
+            )
+        )
+    return min(found, key=lambda memory: memory.kv_cache_tokens)
 
 
 def _cached_tokens(

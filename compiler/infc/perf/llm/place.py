@@ -1,5 +1,6 @@
 """What a language model gets of a device: its limits, the precisions it can run, the links between devices."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -27,6 +28,8 @@ Source: AWQ and GPTQ checkpoints keep a 16-bit scale for 128 weights; NVFP4 keep
 """
 _WEIGHT_ONLY_CAPABILITY = (7, 5)
 _FP4_WEIGHT_ONLY_CAPABILITY = (8, 0)
+_NO_INT8_CAPABILITY = (10, 0)
+_BLOCKED = (Precision.FP8, Precision.INT4)
 _PCIE_LANE_BYTES_PER_S = {"3.0": 0.985e9, "4.0": 1.969e9, "5.0": 3.938e9, "6.0": 7.563e9}
 _DEFAULT_LINK_BYTES_PER_S = 16 * 1.969e9
 FASTEST_SLOT_BYTES_PER_S = 130e9
@@ -90,7 +93,7 @@ def place_of(
         link_bytes_per_s=link_speed(hardware),
         precision=precision,
         dense_precision=dense_precision(model, limits.peak_flops, precision),
-        is_weight_only=is_weight_only(model, precision),
+        is_weight_only=is_weight_only(model, precision, limits.peak_flops),
         is_block_scaled=is_block_scaled(model, precision),
         cache_bytes=ACTIVATION_BYTES,
     )
@@ -121,34 +124,50 @@ def whole_device(hardware: Hardware, power_mode: str | None) -> DeviceLimits:
 
 
 def unsupported(
-    model: LlmProfile, hardware: Hardware, precision: Precision, tensor_parallel: int
+    model: LlmProfile,
+    hardware: Hardware,
+    precision: Precision,
+    tensor_parallel: int = 1,
+    pipeline_parallel: int = 1,
 ) -> Unsupported | None:
-    """Why there is no step time of this model there; None when there is one.
-
-    Source: vLLM's table of quantisation methods by compute capability (AWQ and GPTQ from 7.5, FP8 from 8.9, NVFP4
-    arithmetic from 10.0, MXFP4 weights with 16-bit arithmetic from 8.0).
-    """
-    reason = _device_reason(model, hardware, precision) or _parallel_reason(model, hardware, tensor_parallel)
+    """Why there is no step time of this model there; None when there is one."""
+    reason = (
+        precision_reason(model, hardware, precision)
+        or _parallel_reason(model, hardware, tensor_parallel)
+        or _pipeline_reason(model, hardware, pipeline_parallel)
+    )
     return Unsupported(reason=reason) if reason is not None else None
 
 
-def _device_reason(model: LlmProfile, hardware: Hardware, precision: Precision) -> str | None:
+def precision_reason(model: LlmProfile, hardware: Hardware, precision: Precision) -> str | None:
+    """Why vLLM does not run weights of this precision on the device; None when it does.
+
+    Source: vLLM 0.32, `get_min_capability` of its quantisation schemes and the pages on INT8 and FP8: INT4 (AWQ, GPTQ,
+    compressed-tensors) and FP8 as weights alone from 7.5, FP8 arithmetic from 8.9, INT8 arithmetic from 7.5 and not
+    from 10.0 on, NVFP4 arithmetic from 10.0, four-bit floating-point weights with 16-bit arithmetic from 8.0.
+    """
     if hardware.kind == "other":
         return f"infc has no performance model for {hardware.vendor} accelerators; they are listed to compare prices"
     if hardware.kind == "cpu":
         if precision in hardware.peak_flops or precision is Precision.BF16:
             return None
         return f"vLLM has no {precision.value.upper()} kernels for {hardware.name}; it runs FP32, BF16 and INT8 there"
-    if precision is Precision.INT4:
+    if precision is Precision.INT4 or (precision is Precision.FP8 and precision not in hardware.peak_flops):
         return _weight_only_reason(hardware, precision, _WEIGHT_ONLY_CAPABILITY)
     if precision is Precision.FP4 and is_weight_only(model, precision):
         return _weight_only_reason(hardware, precision, _FP4_WEIGHT_ONLY_CAPABILITY)
+    if precision is Precision.INT8 and _capability(hardware) >= _NO_INT8_CAPABILITY:
+        return f"vLLM has no INT8 kernels for compute capability {hardware.compute_capability}; FP8 takes its place"
     return unsupported_reason(hardware, precision)
 
 
+def _capability(hardware: Hardware) -> tuple[int, int]:
+    major, _, minor = (hardware.compute_capability or "0.0").partition(".")
+    return int(major), int(minor or 0)
+
+
 def _weight_only_reason(hardware: Hardware, precision: Precision, needed: tuple[int, int]) -> str | None:
-    capability = tuple(int(part) for part in (hardware.compute_capability or "0.0").split("."))
-    if capability >= needed:
+    if _capability(hardware) >= needed:
         return None
     return (
         f"{hardware.name} has compute capability {hardware.compute_capability};"
@@ -157,27 +176,59 @@ def _weight_only_reason(hardware: Hardware, precision: Precision, needed: tuple[
 
 
 def _parallel_reason(model: LlmProfile, hardware: Hardware, tensor_parallel: int) -> str | None:
+    """Why the layers cannot be divided over so many devices; None when they can.
+
+    Source: vLLM 0.32 refuses query heads that do not divide, and asserts the same of key-value heads (or that they are
+    copied evenly), of the width of feed-forward parts, and of the blocks of FP8 and INT4 weights that share a scale.
+    """
     if tensor_parallel not in TENSOR_PARALLEL:
         return f"a model is divided over 1, 2, 4 or 8 devices, not {tensor_parallel}"
     if tensor_parallel > 1 and hardware.kind in ("jetson", "cpu"):
         return f"{hardware.name} is one device; a model cannot be divided over {tensor_parallel} of them"
+    stored = model.quantization
     for group in model.groups:
-        mixer = group.attention
+        mixer, width = group.attention, group.feed_forward.intermediate
         if mixer.kind is not AttentionKind.LINEAR and mixer.query_heads % tensor_parallel:
             return f"{mixer.query_heads} attention heads cannot be divided over {tensor_parallel} devices"
-        if group.feed_forward.intermediate % tensor_parallel:
+        if mixer.kind is AttentionKind.GROUPED and max(mixer.kv_heads, tensor_parallel) % min(
+            mixer.kv_heads, tensor_parallel
+        ):
+            return f"{mixer.kv_heads} key-value heads cannot be divided over {tensor_parallel} devices"
+        if width % tensor_parallel:
+            return f"a feed-forward width of {width} cannot be divided over {tensor_parallel} devices"
+        part = LayerPart.EXPERTS if group.feed_forward.experts else LayerPart.DENSE
+        if stored is None or stored.weight_precision not in _BLOCKED or part in stored.unquantized:
+            continue
+        block = stored.group_size or 1
+        block = math.isqrt(block) if stored.weight_precision is Precision.FP8 else block  # square blocks
+        if (width // tensor_parallel) % block:
             return (
-                f"a feed-forward width of {group.feed_forward.intermediate}"
-                f" cannot be divided over {tensor_parallel} devices"
+                f"a feed-forward width of {width} divided by {tensor_parallel} is no multiple of the {block} weights"
+                " that share a scale"
             )
     return None
 
 
-def is_weight_only(model: LlmProfile, precision: Precision) -> bool:
+def _pipeline_reason(model: LlmProfile, hardware: Hardware, pipeline_parallel: int) -> str | None:
+    if pipeline_parallel == 1:
+        return None
+    if hardware.kind in ("jetson", "cpu"):
+        return f"{hardware.name} is one device; a model cannot be divided over {pipeline_parallel} of them"
+    if pipeline_parallel > model.layers:
+        return f"{model.layers} layers make no {pipeline_parallel} stages"
+    return None
+
+
+def is_weight_only(
+    model: LlmProfile, precision: Precision, peak_flops: Mapping[Precision, float] | None = None
+) -> bool:
     """Whether weights are widened to 16 bits before they are multiplied.
 
-    Always for INT4; for FP4 where the checkpoint leaves activations in 16 bits (MXFP4).
+    Always for INT4; for FP4 where the checkpoint leaves activations in 16 bits (MXFP4), for FP8 where the device has no
+    FP8 arithmetic.
     """
+    if precision is Precision.FP8:
+        return peak_flops is not None and Precision.FP8 not in peak_flops
     stored = model.quantization
     return precision is Precision.INT4 or (
         precision is Precision.FP4

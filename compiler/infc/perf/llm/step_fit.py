@@ -59,8 +59,8 @@ def fit(points: Sequence[StepTimePoint]) -> StepTimeFit:
     """Fit a step-time model to measured steps, in relative error. Same points, same model.
 
     Each point counts as one, whatever its samples; outliers among many points count less. Outside the measured range
-    the last slope goes on. `context_tokens` is meant as the sum over the sequences; where reading it as their mean fits
-    far better, it is read so, and a note says it.
+    the last slope goes on, or the mean one where that is steeper. `context_tokens` is meant as the sum over the
+    sequences; where reading it as their mean fits far better, it is read so, and a note says it.
 
     Raises:
         ValueError: no point only decodes, or none has prefill tokens; a time that is not positive.
@@ -214,6 +214,10 @@ def _model(table: _Table, knots: tuple[int, ...], errors: Matrix) -> StepTimeMod
     constant, sequence_s, context_s, pair_s, *slopes = _solve(table.features(knots), table.seconds).tolist()
     if knots:
         rises = [slope * (b - a) for slope, a, b in zip(slopes, knots, knots[1:], strict=False)]
+        mean = sum(rises) / (knots[-1] - knots[0])
+        if slopes[-1] < mean:  # a last segment that happens to be flat must not make any number of tokens free
+            rises.append(mean * knots[-1])
+            knots = (*knots, 2 * knots[-1])
         token_s = tuple(float(each) for each in np.cumsum([0.0, *rises]))
     else:
         # A token that is not its sequence's first costs the slope; so a first one costs sequence_s in all.

@@ -30,6 +30,7 @@ from infc.perf.llm.kernels import (
     width_share,
 )
 from infc.perf.llm.place import WEIGHT_BYTES, Place, is_quantizing, place_of, unsupported
+from infc.perf.llm.stages import hop_of, pipelined, stage_models
 from infc.perf.llm.work import ExpertWork, LlmWork, llm_work
 from infc.perf.support import Unsupported
 
@@ -48,14 +49,18 @@ def step_time(
     power_mode: str | None = None,
     engine: Engine = "vllm",
     link_bytes_per_s: float | None = None,
+    pipeline_parallel: int = 1,
 ) -> StepTimeModel | Unsupported:
     """Seconds of a step of `model` with weights in `precision` on `tensor_parallel` devices.
 
+    With `pipeline_parallel` stages, each on so many devices, it is the time of a batch through all of them while as
+    many batches follow each other: see `pipelined`.
+
     `kv_precision` None keeps the cache in 16 bits. `link_bytes_per_s` is what one device sends to another, one
     direction; None takes it from the data sheet. `measurements` of the same model, precision, device and number of
-    devices correct the result; others are ignored.
+    devices (in one stage) correct the result; others are ignored.
     """
-    refused = unsupported(model, hardware, precision, tensor_parallel)
+    refused = unsupported(model, hardware, precision, tensor_parallel, pipeline_parallel)
     if refused is not None:
         return refused
     place = place_of(model, hardware, precision, tensor_parallel=tensor_parallel, power_mode=power_mode)
@@ -64,9 +69,16 @@ def step_time(
     if kv_precision is not None:
         place = replace(place, cache_bytes=WEIGHT_BYTES[kv_precision])
     known = coefficients()
-    steps = analytic_step_time(llm_work(model, tensor_parallel), place, known.kernels(hardware), known.engines[engine])
+    kernels, server = known.kernels(hardware), known.engines[engine]
+    stages = [
+        analytic_step_time(llm_work(stage, tensor_parallel), place, kernels, server)
+        for stage in stage_models(model, pipeline_parallel)
+    ]
     spread = known.spread_of(hardware)
-    steps = replace(steps, decode_spread=spread.decode, prefill_spread=spread.prefill)
+    steps = replace(stages[0], decode_spread=spread.decode, prefill_spread=spread.prefill)
+    if pipeline_parallel > 1:
+        hop = hop_of(hardware, tensor_parallel * pipeline_parallel)
+        return pipelined(stages, hop, model.hidden, decode_spread=spread.decode, prefill_spread=spread.prefill)
     points = [
         point
         for profile in measurements

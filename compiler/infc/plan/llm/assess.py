@@ -14,7 +14,7 @@ from infc.plan.cost import cost_estimate
 from infc.plan.energy import energy_estimate, needed_range
 from infc.plan.llm.load import Metric, TokenLoad, reported_percentiles
 from infc.plan.llm.objective import mean_device_power_w
-from infc.plan.llm.site import TOKEN_BUDGETS, LlmSite
+from infc.plan.llm.site import TOKEN_BUDGETS, LlmSite, usual_tokens
 from infc.plan.llm.sizing import UTILIZATION_LIMIT, LlmSized, LlmSizer, Trial
 from infc.plan.llm.steady import steady_states
 
@@ -31,6 +31,7 @@ def candidate_of(sized: LlmSized) -> Candidate:
         precision=site.precision,
         batching=sized.trial.batching,
         tensor_parallel=site.tensor_parallel,
+        pipeline_parallel=site.pipeline_parallel,
         replicas=sized.total,
         power_mode=site.power_mode,
         model=site.problem.source.name,
@@ -55,7 +56,7 @@ def assess(problem: LlmProblem, sized: LlmSized, sizer: LlmSizer, *, is_chosen: 
     mean_power = mean_device_power_w(problem, site, sized)
     throughput = _throughput(site, sizer, sized.total)
     outputs = float(sizer.loaders.quick.requests.output_tokens.mean())
-    devices = site.tensor_parallel
+    devices = site.devices
     return Estimate(
         e2e_s=metrics["e2e"],
         throughput_rps=throughput,
@@ -95,6 +96,8 @@ def assess(problem: LlmProblem, sized: LlmSized, sizer: LlmSizer, *, is_chosen: 
             kv_cache_tokens=trial.kv_cache_tokens,
             running_sequences=value.running,
             preemptions=value.preemptions,
+            usual_requests=site.requests_that_fit(*_settings(trial), usual_tokens(problem)),
+            longest_requests=site.requests_that_fit(*_settings(trial), problem.tokens.longest),
         ),
     )
 
@@ -164,6 +167,7 @@ def _throughput(site: LlmSite, sizer: LlmSizer, replicas: int) -> Interval:
 
     def most(power: float) -> float:
         states = steady_states(work, spread(steps, power))
-        return replicas * states.largest_rate_rps(sequences=sizer.most_sequences(site), tokens=max(TOKEN_BUDGETS))
+        batches = replicas * site.pipeline_parallel
+        return batches * states.largest_rate_rps(sequences=sizer.most_sequences(site), tokens=max(TOKEN_BUDGETS))
 
     return Interval(value=most(0.0), low=most(1.0), high=most(-1.0))

@@ -1,4 +1,4 @@
-"""Why this deployment of a language model: sentences for the reviewer, and what the emitted settings rest on."""
+"""Why this deployment of a language model: sentences for the reviewer."""
 
 import math
 from collections.abc import Sequence
@@ -7,10 +7,11 @@ from infc.ir.estimate import Estimate
 from infc.ir.interval import Basis
 from infc.ir.plan import Rejection, RunnerUp
 from infc.ir.problem import LlmProblem
+from infc.perf.llm.stages import HOST_DEVICES, PIPELINE_SPREAD
 from infc.plan.capacity_words import LOW_UTILIZATION
-from infc.plan.evidence import passed_evidence
-from infc.plan.llm.load import TokenLoad, targets_of
-from infc.plan.llm.site import LlmSite, native_precision
+from infc.plan.llm.load import targets_of
+from infc.plan.llm.precision_words import cache_precision_reason, precision_reason
+from infc.plan.llm.site import LlmSite
 from infc.plan.llm.sizing import SAFETY, LlmSized, LlmSizer, Trial
 from infc.plan.objective_reason import objective_reason
 from infc.plan.words import counted, duration_text, rate_text
@@ -39,48 +40,11 @@ def reasons(
         _average_reason(problem, sized, sizer),
         _parallel_reason(sized),
         _slo_reason(problem, estimate, sizer),
-        _precision_reason(problem, sized),
+        precision_reason(problem, sized, sizer),
+        cache_precision_reason(problem, sized),
         _utilization_reason(sized, estimate, problem),
-        _carried_reason(),
     ]
     return tuple(sentence for sentence in said if sentence)
-
-
-def comments(problem: LlmProblem, sized: LlmSized, sizer: LlmSizer) -> tuple[str, ...]:
-    """What the emitted scheduler settings rest on, one sentence each."""
-    batching, load = sized.trial.batching, sized.trial.load
-    running = f"a replica served {load.running:.3g} requests at once on average, {load.most_running} at most"
-    if load.most_running >= batching.max_num_seqs:
-        running += "; the limit holds others back so that those keep their pace"
-    said = [f"max_num_seqs {batching.max_num_seqs}: {running} (simulated)."]
-    said.append(_budget_comment(problem, sized, sizer))
-    preempted = "none was preempted" if load.preemptions == 0 else f"{load.preemptions:.2g} preemptions a request"
-    cached = f"{sized.trial.kv_cache_tokens:,} tokens a replica, {load.kv_cache_utilization:.0%} in use on average"
-    said.append(f"KV cache: {cached}; {preempted}. max_model_len {problem.tokens.longest}.")
-    return tuple(said)
-
-
-def _budget_comment(problem: LlmProblem, sized: LlmSized, sizer: LlmSizer) -> str:
-    """The token budget against the other ones that were simulated for as many replicas."""
-    batching = sized.trial.batching
-    chosen = batching.max_num_batched_tokens
-    words = f"max_num_batched_tokens {chosen}"
-    quick = {t.batching.max_num_batched_tokens: t for t in sizer.compared(sized.site, sized.needed)}
-    if len(quick) < 2 or chosen not in quick:
-        return f"{words}: {_tails(problem, sized.trial.load)} (simulated)."
-    tails = [f"{_tails(problem, trial.load)} with {budget}" for budget, trial in sorted(quick.items())]
-    return f"{words}: {'; '.join(tails)} (short runs)."
-
-
-def _tails(problem: LlmProblem, load: TokenLoad) -> str:
-    """The highest percentile of each metric that the spec limits."""
-    parts = []
-    for metric, targets in targets_of(problem).items():
-        if targets:
-            parts.append(
-                f"{metric} {targets[-1].label} {duration_text(load.percentile_s(metric, targets[-1].percentile))}"
-            )
-    return ", ".join(parts)
 
 
 def _replica_reason(problem: LlmProblem, sized: LlmSized, sizer: LlmSizer) -> str:
@@ -117,7 +81,7 @@ def _average_reason(problem: LlmProblem, sized: LlmSized, sizer: LlmSizer) -> st
     count = average_replicas(problem, sized.site, sizer)
     if count >= sized.needed:
         return ""
-    devices = count * sized.site.tensor_parallel
+    devices = count * sized.site.devices
     words = f"by averages (rate / capacity) {counted(devices, 'device')} would do, but"
     trial: Trial | None = sizer.quick_trial(sized.site, count)
     if trial is None:
@@ -130,8 +94,27 @@ def _average_reason(problem: LlmProblem, sized: LlmSized, sizer: LlmSizer) -> st
 
 
 def _parallel_reason(sized: LlmSized) -> str:
-    devices = sized.site.tensor_parallel
-    return "" if devices == 1 else f"each replica divides the model over {devices} devices (tensor parallel)"
+    """How a replica is divided, and that replicas are the data parallelism."""
+    site = sized.site
+    words = ""
+    if site.pipeline_parallel > 1:
+        each = "1 device" if site.tensor_parallel == 1 else f"{site.tensor_parallel} devices (tensor parallel)"
+        words = (
+            f"each replica is a pipeline of {site.pipeline_parallel} stages of {each}, for no allowed device holds the"
+            " model in the largest group that its heads and one host allow"
+        )
+        if site.devices > HOST_DEVICES:
+            words += f"; over {math.ceil(site.devices / HOST_DEVICES)} hosts, taken to be joined by 100 Gbit/s"
+        words += (
+            f"; its intervals are {PIPELINE_SPREAD:g} times as wide, for no pipeline was measured and vLLM does not"
+            " even out the batches that follow each other"
+        )
+    elif site.tensor_parallel > 1:
+        words = f"each replica divides the model over {site.tensor_parallel} devices (tensor parallel)"
+    if sized.total == 1:
+        return words
+    apart = f"the {sized.total} replicas are data parallel: whole servers that share the requests"
+    return f"{words}; {apart}" if words else apart
 
 
 def _slo_reason(problem: LlmProblem, estimate: Estimate, sizer: LlmSizer) -> str:
@@ -155,22 +138,6 @@ def _slo_reason(problem: LlmProblem, estimate: Estimate, sizer: LlmSizer) -> str
     return words
 
 
-def _precision_reason(problem: LlmProblem, sized: LlmSized) -> str:
-    site = sized.site
-    if site.precision is native_precision(problem) and site.kv_precision is None:
-        return ""
-    words = f"{site.precision.value}: the checkpoint is {native_precision(problem).value}"
-    if site.kv_precision is not None:
-        words += f", and its KV cache is kept in {site.kv_precision.value}"
-    if not site.is_lowered:
-        return words
-    evidence = passed_evidence(problem, site.hardware, site.precision)
-    if evidence is not None:
-        measured = f"{evidence.metric} {evidence.value.value:.4g} against {evidence.reference:.4g}"
-        return f"{words}; {measured}, {evidence.verdict.value}"
-    return f"{words}; constraints.precision allows it, and no accuracy evidence is stored"
-
-
 def _utilization_reason(sized: LlmSized, estimate: Estimate, problem: LlmProblem) -> str:
     share = problem.traffic.peak_rps / estimate.throughput_rps.value
     if share >= LOW_UTILIZATION:
@@ -179,7 +146,3 @@ def _utilization_reason(sized: LlmSized, estimate: Estimate, problem: LlmProblem
     if sized.needed > 1:
         return words + "; the SLO, not the load, sets their count"
     return words + ("; one replica would carry it, the rest is redundancy" if sized.total > 1 else "")
-
-
-def _carried_reason() -> str:
-    return "a vLLM deployment is not emitted by this version: the plan is"

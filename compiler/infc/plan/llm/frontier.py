@@ -45,7 +45,7 @@ def points(problem: LlmProblem, judged: Judged) -> Iterator[FrontierPoint]:
 
 
 def _least(problem: LlmProblem, site: LlmSite, sizer: LlmSizer) -> float:
-    cost = least_usd_per_hour(problem, site.option, sizer.fewest(site), devices=site.tensor_parallel)
+    cost = least_usd_per_hour(problem, site.option, sizer.fewest(site), devices=site.devices)
     return math.inf if cost is None else cost
 
 
@@ -54,14 +54,15 @@ def _point(problem: LlmProblem, judged: Judged, site: LlmSite, needed: int, size
     if trial is None or judged.metric == "latency":
         return None
     total = needed + problem.limits.redundancy
-    hourly = usd_per_hour(problem, site.option, needed, devices=site.tensor_parallel)
+    hourly = usd_per_hour(problem, site.option, needed, devices=site.devices)
     return FrontierPoint(
         candidate=site.label,
         hardware_id=site.hardware.id,
         precision=site.precision,
         tensor_parallel=site.tensor_parallel,
+        pipeline_parallel=site.pipeline_parallel,
         replicas=total,
         usd_per_month=None if hourly is None else hourly * HOURS_PER_MONTH,
         judged_s=trial.load.percentile_s(judged.metric, judged.target.percentile),
-        broken=broken_limits(problem.limits, total * site.tensor_parallel, hourly, site.power_cap_w),
+        broken=broken_limits(problem.limits, total * site.devices, hourly, site.power_cap_w),
     )

@@ -20,14 +20,13 @@ from infc.plan.evidence import passed_evidence, refusing_evidence
 from infc.plan.ladder import Rung
 from infc.plan.llm.assess import spread
 from infc.plan.llm.load import TokenLoad, TokenLoaders, targets_of
-from infc.plan.llm.site import LlmSite, native_precision
+from infc.plan.llm.site import SIXTEEN, LlmSite, own_precision
 from infc.plan.llm.sizing import SAFETY, UTILIZATION_LIMIT, LlmSizer
 from infc.plan.llm.space import TENSOR_PARALLEL
 from infc.plan.words import month_text
 
 _MANY = 64
 """Times the replicas that the load asks for: more would not shorten the latency."""
-_SIXTEEN = (Precision.BF16, Precision.FP16)
 _LOWER = (Precision.FP8, Precision.INT8)
 """Precisions below the checkpoint's that a plan may leave out, the one with less risk first."""
 
@@ -70,10 +69,10 @@ class _Climber:
     def steps(self) -> Iterator[_Step]:
         """From one sequence at a time to the plan's settings, one thing at a time."""
         chosen, batching = self._plan.candidate, self._batching
-        base = self._own_precision()
+        base = own_precision(self._problem, self._option.hardware)
         devices = self._fewest_devices(base)
         site = self._site(base, devices, None)
-        words = f"{base.value}, {_devices(devices)}"
+        words = f"{base.value}, {_devices(site.devices)}"
         yield _Step(name="one at a time", words=words, site=site, sequences=1)
         sequences = batching.max_num_seqs
         yield _Step(name="batching", words=f"up to {sequences} sequences", site=site, sequences=sequences)
@@ -85,7 +84,7 @@ class _Climber:
             yield _Step(name="cache", words=batching.kv_precision.value, site=site, sequences=sequences)
         if chosen.tensor_parallel != devices:
             site = self._site(chosen.precision, chosen.tensor_parallel, batching.kv_precision)
-            words = _devices(chosen.tensor_parallel)
+            words = _devices(chosen.devices)
             yield _Step(name="tensor parallel", words=words, site=site, sequences=sequences)
 
     def rung(self, step: _Step, replicas: int | None = None, *, is_taken: bool = True) -> Rung:
@@ -134,8 +133,8 @@ class _Climber:
 
     def left_out(self, rungs: list[Rung]) -> Iterator[Rung]:
         """The quantised precision that the plan does not use: what it would have bought."""
-        chosen, base = self._plan.candidate, self._own_precision()
-        if chosen.precision is not base or base not in _SIXTEEN:
+        chosen, base = self._plan.candidate, own_precision(self._problem, self._option.hardware)
+        if chosen.precision is not base or base not in SIXTEEN:
             return
         for lower in _LOWER:
             site = self._site(lower, chosen.tensor_parallel, self._batching.kv_precision)
@@ -158,13 +157,6 @@ class _Climber:
         if passed_evidence(self._problem, self._option.hardware, lower) is None:
             return f"{saved}, but nothing shows that it keeps the accuracy; constraints.precision would allow it"
         return f"{saved} on this device, but is not better under the objective"
-
-    def _own_precision(self) -> Precision:
-        """The checkpoint's, or the other 16-bit format where the device lacks it."""
-        native = native_precision(self._problem)
-        if native not in _SIXTEEN:
-            return native
-        return next((p for p in (native, *_SIXTEEN) if p in self._option.hardware.peak_flops), native)
 
     def _fewest_devices(self, precision: Precision) -> int:
         """The smallest group of devices that holds the model and the longest request; the plan's where none does."""
@@ -189,6 +181,7 @@ class _Climber:
             precision=precision,
             kv_precision=kv_precision,
             tensor_parallel=devices,
+            pipeline_parallel=self._plan.candidate.pipeline_parallel,
         )
 
     def _carrying(self, step: _Step) -> int:
@@ -239,7 +232,7 @@ class _Climber:
     def _usd_per_month(self, site: LlmSite, replicas: int) -> float | None:
         """Cost of so many replicas, none of them redundant; owned devices at full power."""
         alone = replace(self._problem, limits=replace(self._problem.limits, redundancy=0))
-        hourly = usd_per_hour(alone, self._option, replicas, devices=site.tensor_parallel)
+        hourly = usd_per_hour(alone, self._option, replicas, devices=site.devices)
         return None if hourly is None else hourly * HOURS_PER_MONTH
 
     def _per_million(self, usd_per_month: float | None) -> float | None:

@@ -51,7 +51,8 @@ def reported_percentiles(problem: LlmProblem) -> tuple[float, ...]:
 class Setup:
     """A replica as the simulator runs it: step times, scheduler settings, the cache and its blocks.
 
-    `has_async_scheduling` is vLLM's default on GPUs.
+    `has_async_scheduling` is vLLM's default on GPUs. Of `stages` pipeline stages as many batches follow each other: the
+    replica is simulated as so many servers, each with its share of the requests, of the places and of the cache.
     """
 
     steps: StepTimeModel
@@ -59,6 +60,7 @@ class Setup:
     kv_cache_tokens: int
     block_tokens: int = BLOCK_TOKENS
     has_async_scheduling: bool = True
+    stages: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -163,12 +165,14 @@ class TokenLoader:
 
     def _simulate(self, rate_rps: float, setup: Setup) -> TokenLoad:
         self.simulations += 1
-        requests = replace(self.requests, arrivals_s=self._unit / rate_rps)
+        stages, batching = setup.stages, setup.batching
+        requests = replace(self.requests, arrivals_s=self._unit / rate_rps * stages)
+        longest = int((requests.prompt_tokens + requests.output_tokens).max())
         result = simulate(
             requests,
             setup.steps,
-            setup.batching,
-            setup.kv_cache_tokens,
+            replace(batching, max_num_seqs=-(-batching.max_num_seqs // stages)),
+            max(setup.kv_cache_tokens // stages, min(longest + setup.block_tokens, setup.kv_cache_tokens)),
             block_tokens=setup.block_tokens,
             has_async_scheduling=setup.has_async_scheduling,
         )
@@ -179,8 +183,9 @@ class TokenLoader:
             by_request={"ttft": ttft, "tpot": np.nan_to_num(tpot), "e2e": e2e},
             result=result,
             percentiles=self._percentiles,
-            running=result.running_sequences,
-            most_running=_most_at_once(requests.arrivals_s + result.queue_s, requests.arrivals_s + result.e2e_s),
+            running=result.running_sequences * stages,
+            most_running=stages
+            * _most_at_once(requests.arrivals_s + result.queue_s, requests.arrivals_s + result.e2e_s),
             kv_cache_utilization=result.kv_cache_utilization,
             preemptions=result.preemptions / len(requests),
             utilization=result.utilization,

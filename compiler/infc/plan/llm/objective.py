@@ -24,8 +24,8 @@ def bound(problem: LlmProblem, site: LlmSite, sizer: LlmSizer) -> float:
     needed = sizer.fewest(site)
     match problem.objective:
         case "cost":
-            cost = least_usd_per_hour(problem, site.option, needed, devices=site.tensor_parallel)
-            return float(needed * site.tensor_parallel) if cost is None else cost
+            cost = least_usd_per_hour(problem, site.option, needed, devices=site.devices)
+            return float(needed * site.devices) if cost is None else cost
         case "energy":
             return _least_power_w(problem, site, needed, sizer) * _handicap(site)
         case "latency":
@@ -38,11 +38,11 @@ def achieved(problem: LlmProblem, site: LlmSite, sized: LlmSized) -> float:
         case "cost":
             power = mean_device_power_w(problem, site, sized)
             drawn = None if power is None else power.value
-            cost = usd_per_hour(problem, site.option, sized.needed, devices=site.tensor_parallel, power_w=drawn)
-            return float(sized.needed * site.tensor_parallel) if cost is None else cost
+            cost = usd_per_hour(problem, site.option, sized.needed, devices=site.devices, power_w=drawn)
+            return float(sized.needed * site.devices) if cost is None else cost
         case "energy":
             power = site.power_w(sized.trial.load.utilization)
-            total = sized.total * site.tensor_parallel
+            total = sized.total * site.devices
             return float("inf") if power is None else power.value * total * _handicap(site)
         case "latency":
             metric, target = judged(problem)
@@ -66,7 +66,7 @@ def judged(problem: LlmProblem) -> tuple[Metric, float]:
 
 def tie_break(site: LlmSite, sized: LlmSized) -> tuple[int, float, bool, str]:
     """Order among equals: the checkpoint's own precision first, then the most room under the SLO, then the name."""
-    return (int(site.is_lowered), round(sized.trial.ratio, 6), site.tensor_parallel > 1, site.label)
+    return (int(site.is_lowered), round(sized.trial.ratio, 6), site.devices > 1, site.label)
 
 
 def _least_latency_s(problem: LlmProblem, site: LlmSite, sizer: LlmSizer) -> float:
@@ -83,7 +83,7 @@ def _least_power_w(problem: LlmProblem, site: LlmSite, needed: int, sizer: LlmSi
         return float("inf")
     total = needed + problem.limits.redundancy
     busy = min(float(total), problem.traffic.peak_rps / sizer.capacity_rps(site))
-    return (total * idle.value + busy * (full.value - idle.value)) * site.tensor_parallel
+    return (total * idle.value + busy * (full.value - idle.value)) * site.devices
 
 
 def _handicap(site: LlmSite) -> float:

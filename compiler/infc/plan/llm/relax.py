@@ -25,7 +25,7 @@ def best_site(problem: LlmProblem, loaders: TokenLoaders) -> Best | None:
     if not found:
         return None
     sized, site = found[0].sized, found[0].place
-    devices, cap_w = site.tensor_parallel, site.power_cap_w
+    devices, cap_w = site.devices, site.power_cap_w
     return Best(
         label=candidate_of(sized).label,
         hardware_id=site.hardware.id,

@@ -50,7 +50,7 @@ def search(problem: LlmProblem, wanted: int, loaders: TokenLoaders, *, is_quick:
 
 def ceiling(problem: LlmProblem, site: LlmSite) -> Ceiling | None:
     """The most replicas that the hard constraints allow at the site; None when nothing limits them."""
-    return hard_ceiling(problem, site.option, site.power_cap_w, devices=site.tensor_parallel)
+    return hard_ceiling(problem, site.option, site.power_cap_w, devices=site.devices)
 
 
 class Sites:
@@ -75,7 +75,7 @@ class Sites:
         return bound(self._problem, site, self._sizer)
 
     def size(self, site: LlmSite, worst: float | None, *, is_contender: bool) -> LlmSized | Rejection:
-        devices = site.tensor_parallel
+        devices = site.devices
         hard = tighter_ceiling(self._problem, site.option, ceiling(self._problem, site), worst, devices=devices)
         return self._sizer.size(site, hard)
 

@@ -19,6 +19,8 @@ from infc.perf.llm.memory import (
     llm_memory,
     visible_memory_bytes,
 )
+from infc.perf.llm.place import unsupported
+from infc.perf.llm.stages import stage_models
 from infc.plan.evidence import QUANTISED
 from infc.plan.llm.load import Setup
 
@@ -26,12 +28,18 @@ TOKEN_BUDGETS = (2048, 8192, 1024, 4096, 16384)
 """Values of max_num_batched_tokens that are tried, the usual ones first. Source: vLLM's defaults are 2048 and 8192."""
 SEQUENCE_LIMITS = (8, 16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 """Values of max_num_seqs that are considered."""
+WIDE = (Precision.FP32, Precision.TF32, Precision.BF16, Precision.FP16)
+"""Precisions of a checkpoint that is not quantised."""
+SIXTEEN = (Precision.BF16, Precision.FP16)
 _SHARES = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
 class LlmSite:
-    """`tensor_parallel` devices at one precision of weights and KV cache; step times and memory are remembered."""
+    """A replica's devices at one precision of weights and KV cache; step times and memory are remembered.
+
+    `pipeline_parallel` stages follow each other, each on `tensor_parallel` devices.
+    """
 
     problem: LlmProblem
     option: HardwareOption
@@ -39,6 +47,7 @@ class LlmSite:
     precision: Precision
     kv_precision: Precision | None
     tensor_parallel: int
+    pipeline_parallel: int = 1
     _steps: list[StepTimeModel | Unsupported] = field(default_factory=list, compare=False, repr=False)
     _memories: dict[tuple[int, int, float | None], LlmMemory] = field(default_factory=dict, compare=False, repr=False)
 
@@ -52,7 +61,13 @@ class LlmSite:
         """`bf16/h100-sxm/tp2`: the start of the label of every candidate here."""
         mode = f"@{self.power_mode}" if self.power_mode else ""
         kv = f"/kv-{self.kv_precision.value}" if self.kv_precision is not None else ""
-        return f"{self.precision.value}/{self.hardware.id}{mode}/tp{self.tensor_parallel}{kv}"
+        stages = f"/pp{self.pipeline_parallel}" if self.pipeline_parallel > 1 else ""
+        return f"{self.precision.value}/{self.hardware.id}{mode}/tp{self.tensor_parallel}{stages}{kv}"
+
+    @property
+    def devices(self) -> int:
+        """Devices of one replica."""
+        return self.tensor_parallel * self.pipeline_parallel
 
     @property
     def is_lowered(self) -> bool:
@@ -81,6 +96,7 @@ class LlmSite:
                     kv_precision=self.kv_precision or native_kv_precision(self.problem),
                     measurements=self.problem.step_times,
                     power_mode=self.power_mode,
+                    pipeline_parallel=self.pipeline_parallel,
                 )
             )
         return self._steps[0]
@@ -90,6 +106,17 @@ class LlmSite:
         steps = self.steps()
         assert isinstance(steps, StepTimeModel)  # noqa: S101 - sites without were ruled out
         return steps
+
+    @property
+    def is_supported(self) -> bool:
+        """Whether vLLM runs the model here at all, memory apart."""
+        model, hardware = self.problem.model, self.hardware
+        return unsupported(model, hardware, self.precision, self.tensor_parallel, self.pipeline_parallel) is None
+
+    @property
+    def holds_longest(self) -> bool:
+        """Whether the weights leave room for the longest request."""
+        return self.most_cached_tokens >= self.problem.tokens.longest
 
     @property
     def most_cached_tokens(self) -> int:
@@ -116,6 +143,7 @@ class LlmSite:
                 reserved_bytes=self.problem.limits.reserved_bytes,
                 context_tokens=usual_tokens(self.problem),
                 cache_limit_bytes=cache_limit_bytes,
+                pipeline_parallel=self.pipeline_parallel,
             )
             self._memories[key] = known
         return known
@@ -140,6 +168,7 @@ class LlmSite:
             kv_cache_tokens=self.memory(max_num_seqs, max_num_batched_tokens).kv_cache_tokens,
             block_tokens=self.block_tokens,
             has_async_scheduling=not self.is_cpu,
+            stages=self.pipeline_parallel,
         )
 
     def requests_that_fit(self, max_num_seqs: int, max_num_batched_tokens: int, tokens: int) -> int:
@@ -175,12 +204,16 @@ class LlmSite:
         return math.floor(share * _SHARES + 1e-6) / _SHARES
 
     def _sequence_bytes(self, tokens: int) -> float:
-        return sequence_cache_bytes(
-            self.problem.model,
-            tokens,
-            self.kv_precision or native_kv_precision(self.problem),
-            self.tensor_parallel,
-            self.block_tokens,
+        """What a request of so many tokens takes of the cache of one device; of a pipeline, in the fullest stage."""
+        return max(
+            sequence_cache_bytes(
+                stage,
+                tokens,
+                self.kv_precision or native_kv_precision(self.problem),
+                self.tensor_parallel,
+                self.block_tokens,
+            )
+            for stage in stage_models(self.problem.model, self.pipeline_parallel)
         )
 
     def _cache_limit_bytes(self, max_num_seqs: int) -> float | None:
@@ -208,6 +241,15 @@ def native_precision(problem: LlmProblem) -> Precision:
     """The precision of the checkpoint's weights."""
     stored = problem.model.quantization
     return problem.model.dtype if stored is None else stored.weight_precision
+
+
+def own_precision(problem: LlmProblem, hardware: Hardware) -> Precision:
+    """What the checkpoint runs in on a device: as it is, or the other 16-bit format where the device lacks its own."""
+    native = native_precision(problem)
+    if native not in WIDE:
+        return native
+    preferred = (native, *SIXTEEN) if native in SIXTEEN else SIXTEEN
+    return next((p for p in preferred if p in hardware.peak_flops), native)
 
 
 def native_kv_precision(problem: LlmProblem) -> Precision | None:

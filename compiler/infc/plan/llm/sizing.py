@@ -145,21 +145,22 @@ class LlmSizer:
 
     def capacity_rps(self, site: LlmSite) -> float:
         """Requests per second that one replica sustains when its batches fill as its memory lets them."""
-        return self.states(site).largest_rate_rps(sequences=self.most_sequences(site), tokens=max(TOKEN_BUDGETS))
+        each = self.states(site).largest_rate_rps(sequences=self.most_sequences(site), tokens=max(TOKEN_BUDGETS))
+        return site.pipeline_parallel * each
 
     def mean_rate_rps(self, site: LlmSite) -> float:
         """The rate at which the mean step reaches a target: what a capacity by averages would promise."""
-        return self.states(site).largest_rate_rps(
+        return site.pipeline_parallel * self.states(site).largest_rate_rps(
             step_limit_s=self._step_limit_s(site), sequences=self.most_sequences(site), tokens=max(TOKEN_BUDGETS)
         )
 
     def most_sequences(self, site: LlmSite) -> float:
-        """Sequences of mean length that the KV cache holds at once."""
+        """Sequences of mean length that the KV cache holds at once, in one of the batches of a pipeline."""
         held = self.work(site).held_tokens
-        return max(site.most_cached_tokens / held, 1.0)
+        return max(site.most_cached_tokens / site.pipeline_parallel / held, 1.0)
 
     def states(self, site: LlmSite) -> SteadyStates:
-        """The site's replica at rising loads, on average."""
+        """The site's replica at rising loads, on average; of a pipeline, one of the batches that follow each other."""
         known = self._states.get(site.label)
         if known is None:
             known = self._states[site.label] = steady_states(self.work(site), site.known_steps())
@@ -193,7 +194,7 @@ class LlmSizer:
     def _memory_rejection(self, site: LlmSite) -> Rejection | None:
         memory = site.memory(SEQUENCE_LIMITS[0], min(TOKEN_BUDGETS))
         longest = self._problem.tokens.longest
-        if memory.kv_cache_tokens >= longest:
+        if site.holds_longest:
             return None
         weights = size_text(memory.breakdown.weights_bytes)
         room = (
@@ -333,16 +334,16 @@ class LlmSizer:
 
     def _free_sequences(self, site: LlmSite) -> int:
         """A limit on sequences that the KV cache can hold: more would only be preempted."""
-        most = self.most_sequences(site)
+        most = site.pipeline_parallel * self.most_sequences(site)
         return max((limit for limit in SEQUENCE_LIMITS if limit <= most), default=SEQUENCE_LIMITS[0])
 
     def _slower_admission(self, site: LlmSite, needed: int, free: int) -> Iterator[int]:
         """Limits on sequences whose full steps keep the TPOT and still carry the load: requests wait for a place."""
         states = self.states(site)
         holds = states.step_s <= self._step_limit_s(site)
-        carries = states.rate_rps >= self._peak_rps / needed / _BUSIEST
-        most = float(states.sequences[holds].max(initial=0.0))
-        least = float(states.sequences[holds & carries].min(initial=np.inf))
+        carries = states.rate_rps >= self._batch_rps(site, needed) / _BUSIEST
+        most = float(states.sequences[holds].max(initial=0.0)) * site.pipeline_parallel
+        least = float(states.sequences[holds & carries].min(initial=np.inf)) * site.pipeline_parallel
         yield from [limit for limit in reversed(SEQUENCE_LIMITS) if least <= limit <= most and limit < free][:2]
 
     def _fewest_holding(self, site: LlmSite, low: int, most: int) -> int | None:
@@ -372,6 +373,10 @@ class LlmSizer:
                 failed = middle
         return high
 
+    def _batch_rps(self, site: LlmSite, needed: int) -> float:
+        """Requests per second that one of the batches of a replica takes at the peak."""
+        return self._peak_rps / needed / site.pipeline_parallel
+
     def _promising(self, site: LlmSite, failed: int) -> int:
         """More replicas than those that `failed`: as many as bring the mean step down by the factor of the miss."""
         trial = self.quick_trial(site, failed)
@@ -379,11 +384,11 @@ class LlmSizer:
         if trial is None or trial.load.worst(self._problem).metric == "ttft":
             return grown
         states = self.states(site)
-        step_s = float(np.interp(self._peak_rps / failed, states.rate_rps, states.step_s))
+        step_s = float(np.interp(self._batch_rps(site, failed), states.rate_rps, states.step_s))
         rate = states.largest_rate_rps(step_limit_s=step_s * SAFETY / (trial.ratio * self._excess))
         if rate <= 0.0:
             return grown
-        return max(failed + 1, math.ceil(self._peak_rps / rate))
+        return max(failed + 1, math.ceil(self._peak_rps / (site.pipeline_parallel * rate)))
 
     def _full_trial(self, site: LlmSite, needed: int) -> Trial | None:
         """The settings of the short draw on the full ones; the limit on sequences cut to what is used."""

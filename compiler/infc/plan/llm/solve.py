@@ -5,7 +5,8 @@ from dataclasses import replace
 from infc.ir.plan import Decision, Infeasible, Plan, RunnerUp
 from infc.ir.problem import LlmProblem
 from infc.plan.llm.assess import assess, candidate_of
-from infc.plan.llm.explain import comments, reasons
+from infc.plan.llm.comments import comments
+from infc.plan.llm.explain import reasons
 from infc.plan.llm.load import TokenLoaders
 from infc.plan.llm.search import LlmOutcome, search
 from infc.plan.relax import Market
@@ -48,9 +49,7 @@ def plan_of(problem: LlmProblem, outcome: LlmOutcome, runners_up: tuple[RunnerUp
     )
 
 
-def infeasible_of(
-    problem: LlmProblem, outcome: LlmOutcome, loaders: TokenLoaders, market: Market
-) -> Infeasible:
+def infeasible_of(problem: LlmProblem, outcome: LlmOutcome, loaders: TokenLoaders, market: Market) -> Infeasible:
     """What stands in the way of a problem for which a search has found nothing."""
     from infc.plan.llm.relax import best_site, looser_slo  # most specs are feasible
     from infc.plan.relax import binding_constraints, relaxations

@@ -1,26 +1,31 @@
-"""The search space of a language model: devices, precisions of weights and cache, tensor parallelism."""
+"""The search space of a language model: devices, precisions of weights and cache, parallelism."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from infc.ir.hardware import Hardware
 from infc.ir.plan import Rejection
 from infc.ir.precision import Precision
 from infc.ir.problem import LlmProblem, Origin
+from infc.perf.llm.place import precision_reason
 from infc.plan.devices import accuracy_refusal, is_price_needed, no_mode, ruled_out
-from infc.plan.evidence import QUANTISED, passed_evidence
-from infc.plan.llm.site import LlmSite, native_kv_precision, native_precision
+from infc.plan.evidence import QUANTISED
+from infc.plan.llm.site import WIDE, LlmSite, native_kv_precision, native_precision, own_precision
 from infc.plan.site import power_modes
 
 TENSOR_PARALLEL = (1, 2, 4, 8)
 """Devices of one replica: what one host has."""
-_WIDE = (Precision.FP32, Precision.TF32, Precision.BF16, Precision.FP16)
-_SIXTEEN = (Precision.BF16, Precision.FP16)
+PIPELINE_STAGES = (2, 3, 4, 6, 8, 12, 16)
+"""Numbers of pipeline stages that are considered where no host holds the model."""
+_PIPELINES = 2
+"""Of those that hold the model, the fewest so many."""
 
 
 def sites(problem: LlmProblem) -> tuple[tuple[LlmSite, ...], tuple[Rejection, ...]]:
     """Every site by ascending label, and the rejections of those that need no model of performance to be ruled out.
 
-    The order of `problem.options` and of the precisions does not matter.
+    Pipelines are among them only where no allowed device holds the model in the largest group that one host has. The
+    order of `problem.options` and of the precisions does not matter.
     """
     needs_price = is_price_needed(problem)
     found: list[LlmSite] = []
@@ -52,37 +57,52 @@ def sites(problem: LlmProblem) -> tuple[tuple[LlmSite, ...], tuple[Rejection, ..
                 for devices in _parallel_sizes(hardware)
                 for kv_precision in _kv_precisions(problem, hardware)
             ]
+    if not any(site.is_supported and site.holds_longest for site in found):
+        found += _pipelines(found)
     return tuple(sorted(found, key=lambda s: s.label)), tuple(rejected)
 
 
-def _precisions(problem: LlmProblem, hardware: Hardware) -> Sequence[Precision]:
-    """The allowed precisions; by default the checkpoint's own, and those that accuracy evidence has passed.
+def _pipelines(found: Sequence[LlmSite]) -> Iterator[LlmSite]:
+    """Pipelines of the largest groups that the heads allow: the fewest stages that hold the model, and some more."""
+    largest: dict[tuple[str, str | None, Precision, Precision | None], LlmSite] = {}
+    for site in found:
+        key = (site.hardware.id, site.power_mode, site.precision, site.kv_precision)
+        known = largest.get(key)
+        is_larger = known is None or site.tensor_parallel > known.tensor_parallel
+        if is_larger and site.hardware.kind == "gpu" and site.is_supported:
+            largest[key] = site
+    for site in largest.values():
+        longer = (replace_stages(site, stages) for stages in PIPELINE_STAGES)
+        yield from [each for each in longer if each.is_supported and each.holds_longest][:_PIPELINES]
 
-    A 16-bit checkpoint runs in the other 16-bit format where the device lacks its own. A precision that the spec does
-    not name and nobody has tested is not taken: what it does to the model's answers is not known.
+
+def replace_stages(site: LlmSite, stages: int) -> LlmSite:
+    """The site with so many pipeline stages, each as large as its group of devices was."""
+    return replace(site, pipeline_parallel=stages, _steps=[], _memories={})
+
+
+def _precisions(problem: LlmProblem, hardware: Hardware) -> Sequence[Precision]:
+    """The allowed precisions; by default the checkpoint's own, and the lower ones that an accuracy goal will judge.
+
+    A 16-bit checkpoint runs in the other 16-bit format where the device lacks its own. Without a goal a precision that
+    the spec does not name is not taken: what it does to the model's answers would never be known. With one, compile
+    measures what the plan takes, and plans again without what missed.
     """
     if problem.origins.get("constraints.precision") is not Origin.DEFAULT:
         return sorted(set(problem.limits.precisions))
-    wanted = {_own_precision(problem, hardware)}
-    wanted |= {p for p in QUANTISED if passed_evidence(problem, hardware, p) is not None}
+    wanted = {own_precision(problem, hardware)}
+    if problem.accuracy is not None and native_precision(problem) in WIDE:
+        wanted |= {p for p in QUANTISED if precision_reason(problem.model, hardware, p) is None}
     return sorted(wanted.intersection(problem.limits.precisions))
-
-
-def _own_precision(problem: LlmProblem, hardware: Hardware) -> Precision:
-    native = native_precision(problem)
-    if native not in _WIDE:
-        return native
-    preferred = (native, *_SIXTEEN) if native in _SIXTEEN else _SIXTEEN
-    return next((p for p in preferred if p in hardware.peak_flops), native)
 
 
 def _refusal(problem: LlmProblem, hardware: Hardware, precision: Precision) -> Rejection | None:
     native = native_precision(problem)
-    if native not in _WIDE and precision is not native:
+    if native not in WIDE and precision is not native:
         return Rejection(
             candidate=f"{precision.value}/{hardware.id}",
             constraint="precision-support",
-            predicted=f"the checkpoint is quantised to {native.value}; infc does not convert it",
+            predicted=f"the checkpoint is quantised to {native.value} and stays as it is",
             limit="",
         )
     return accuracy_refusal(problem, hardware, precision)

@@ -98,7 +98,7 @@ def _answer(problem: LlmProblem, label: str, sized: LlmSized, sizer: LlmSizer) -
     site = sized.site
     estimate = assess(problem, sized, sizer, is_chosen=True)
     checks = [*_slo_checks(problem, sized), _memory_check(sized, estimate)]
-    checks += limit_checks(problem, sized.total * site.tensor_parallel, estimate, site.power_cap_w)
+    checks += limit_checks(problem, sized.total * site.devices, estimate, site.power_cap_w)
     return Why(
         label=label,
         checks=tuple(checks),

@@ -124,6 +124,7 @@ def _labels(placed: Sequence[tuple[FrontierPoint, float, float]]) -> tuple[Label
     found: list[Label] = []
     for point, x, y in wanted[:_NAMED]:
         device = point.hardware_id + (f" tp{point.tensor_parallel}" if point.tensor_parallel > 1 else "")
+        device += f" pp{point.pipeline_parallel}" if point.pipeline_parallel > 1 else ""
         text = f"{point.replicas} x {device}" if point.is_chosen else device
         is_left = x + 10 + _CHARACTER * len(text) > _RIGHT
         label = Label(x=x - 10 if is_left else x + 10, y=y + 4, text=text, is_left=is_left)
