@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from infc.ir.arrival import (
@@ -125,6 +125,7 @@ def test_of_a_long_trace_the_busiest_part_is_replayed() -> None:
 
 
 @given(st.lists(st.floats(0.0, 100.0), min_size=2, max_size=30), st.integers(1, 80))
+@example([0.0, 5e-324], 1)
 def test_replayed_sizes_belong_to_the_replayed_times(gaps_s: list[float], count: int) -> None:
     """Whatever part of a trace is replayed, how often: rows are successive, times ascend from 0."""
     times_s = np.cumsum(gaps_s) - gaps_s[0]

@@ -8,6 +8,8 @@ import numpy.typing as npt
 from infc.ir.arrival import Arrival, BurstyArrival, ConstantArrival, DiurnalArrival, PoissonArrival, TraceArrival
 
 Times: TypeAlias = npt.NDArray[np.float64]
+RESOLUTION_S = 1e-9
+"""Times of a trace that are closer than this are one time: no clock tells them apart."""
 
 
 def arrival_times_s(arrival: Arrival, rate_rps: float, count: int, seed: int) -> Times:
@@ -102,6 +104,6 @@ def _replayed(trace: TraceArrival, rate_rps: float, count: int) -> Times:
     timestamps_s = np.asarray(trace.timestamps_s, dtype=np.float64)
     length = len(timestamps_s)
     span_s = float(timestamps_s[-1] - timestamps_s[0])
-    period_s = span_s * length / (length - 1) if span_s > 0.0 else 1.0
+    period_s = span_s * length / (length - 1) if span_s > RESOLUTION_S else 1.0
     looped = timestamps_s[rows] - timestamps_s[rows[0]] + period_s * (np.arange(count) // length)
     return np.asarray(looped * (length / rate_rps / period_s), dtype=np.float64)

@@ -15,7 +15,7 @@ from infc.ir.arrival import (
     PoissonArrival,
     TraceArrival,
 )
-from infc.sim.arrivals import Times, arrival_times_s
+from infc.sim.arrivals import RESOLUTION_S, Times, arrival_times_s
 from infc.sim.percentile import percentiles
 from infc.sim.trace_fit.course import Course, find_course
 from infc.sim.trace_fit.gamma import log_likelihood
@@ -31,8 +31,6 @@ from infc.sim.trace_fit.rates import Trend, WindowRate, trend, window_rates
 from infc.sim.trace_fit.reference_queue import ReferenceQueue, reference_queue
 
 FEWEST_REQUESTS = 100
-RESOLUTION_S = 1e-9
-"""Times of a trace that are closer than this are one time: no clock tells them apart."""
 CONSTANT_CV = 0.1
 _MAX_CV = 20.0
 _MOST_SIMULATED = 1_000_000
