@@ -8,6 +8,7 @@ from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
 from infc.ir.estimate import Estimate
 from infc.ir.plan import Decision, Infeasible, Plan, Rejection, Relaxation, RunnerUp, SearchSummary
 from infc.report.json_values import Json, interval_json, number, optional
+from infc.report.plan_models import models_json
 from infc.report.plan_money_json import capacity_json, cost_json, energy_json
 from infc.report.plan_review_json import review_json
 from infc.report.plan_tokens import percentiles_json, serving_json, tokens_json
@@ -48,6 +49,7 @@ def decision_json(decision: Decision) -> dict[str, Json]:
                 "estimate": _estimate(decision.estimate),
                 "reasons": list(decision.reasons),
                 "comments": list(decision.comments),
+                "models": models_json(decision.models),
                 "runners_up": [_runner_up(r) for r in decision.runners_up],
                 "rejected": [_rejection(r) for r in decision.rejections],
                 "binding": [],
@@ -60,6 +62,7 @@ def decision_json(decision: Decision) -> dict[str, Json]:
                 "estimate": None,
                 "reasons": [],
                 "comments": [],
+                "models": models_json(decision.models),
                 "runners_up": [],
                 "rejected": [_rejection(r) for r in decision.rejections],
                 "binding": list(decision.binding),
@@ -72,7 +75,7 @@ def _entry(entry: PlannedEntry) -> dict[str, Json]:
     head: dict[str, Json] = {"name": entry.name, "path": entry.path, "target": entry.target, "status": entry.status}
     if entry.decision is None:
         empty: dict[str, Json] = {
-            key: [] for key in ("reasons", "comments", "runners_up", "rejected", "binding", "relaxations")
+            key: [] for key in ("reasons", "comments", "models", "runners_up", "rejected", "binding", "relaxations")
         }
         body: dict[str, Json] = {"decision": None, "estimate": None, **empty, "search": None}
     else:
@@ -90,6 +93,7 @@ def _candidate(candidate: Candidate) -> dict[str, Json]:
     continuous = candidate.batching if isinstance(candidate.batching, ContinuousBatching) else None
     return {
         "candidate": candidate.label,
+        "model": candidate.model,
         "hardware": candidate.hardware_id,
         "power_mode": candidate.power_mode,
         "server": candidate.server,

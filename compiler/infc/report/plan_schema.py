@@ -7,6 +7,7 @@ from infc.ir.candidate import ServerName, SpeculationMethod
 from infc.ir.interval import Basis
 from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
+from infc.report.plan_models import models_schema
 from infc.report.plan_money_schema import capacity_schema, cost_schema, energy_schema
 from infc.report.plan_review_json import review_schemas
 
@@ -56,6 +57,7 @@ def _entry() -> dict[str, Any]:
             "estimate": nullable(estimate_schema()),
             "reasons": {**_TEXTS, "description": "Why this one, in order of weight."},
             "comments": {**_TEXTS, "description": "What the emitted scheduler settings rest on."},
+            "models": models_schema(),
             "runners_up": {
                 "type": "array",
                 "items": object_schema({"decision": decision_schema(), "estimate": estimate_schema()}),
@@ -106,6 +108,7 @@ def decision_schema() -> dict[str, Any]:
     return object_schema(
         {
             "candidate": {**_TEXT, "description": "The label that --why takes."},
+            "model": {"type": ["string", "null"], "description": "Of several that the spec names."},
             "hardware": _TEXT,
             "power_mode": {"type": ["string", "null"]},
             "server": {"enum": list(get_args(ServerName))},
