@@ -14,6 +14,7 @@ from infc.plan.ladder import Rung, ladder_sentences
 from infc.plan.words import duration_text, money_text, rate_text
 from infc.report.charts.frontier import FrontierChart, frontier_chart
 from infc.report.charts.interval_bars import IntervalBars, IntervalRow, interval_bars, state_of
+from infc.report.plan_models import model_rows
 from infc.report.plan_review import policy_words, savings_words
 from infc.report.plan_text import headline
 from infc.report.planned import PlannedEntry
@@ -100,6 +101,7 @@ class Section:
     ladder: LadderPart | None
     capacity: tuple[str, ...]
     search: str
+    models: tuple[tuple[str, ...], ...] = ()
 
 
 def render_plan_html(entries: Sequence[PlannedEntry]) -> str:
@@ -201,6 +203,7 @@ def _planned(entry: PlannedEntry, plan: Plan, title: str, anchor: str) -> Sectio
         ladder=_ladder(entry),
         capacity=() if entry.problem is None else capacity_sentences(entry.problem, plan),
         search=_search(plan.search),
+        models=tuple(model_rows(plan.models)) if plan.models else (),
     )
 
 

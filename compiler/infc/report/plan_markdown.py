@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from infc.ir.plan import Infeasible, Plan
 from infc.plan.capacity_words import capacity_sentences
 from infc.plan.words import duration_text, figure_text, money_text, month_text
+from infc.report.plan_models import model_rows
 from infc.report.plan_tokens import latency_rows
 from infc.report.planned import PlannedEntry
 from infc.report.review import NOTHING
@@ -62,7 +63,7 @@ def markdown_details(entry: PlannedEntry) -> list[str]:
         case Plan() as plan:
             capacity = () if entry.problem is None else capacity_sentences(entry.problem, plan)
             said = [f"- {_escaped(s)}" for s in (*plan.reasons, *capacity, *plan.comments)]
-            return ["", f"**{title}**", "", *said, *_review(entry)]
+            return ["", f"**{title}**", "", *_models(plan), *said, *_review(entry)]
         case Infeasible() as infeasible:
             rows = [
                 f"- `{r.path}` from {_escaped(r.current)} to {_escaped(r.needed)} (`{r.candidate}`)"
@@ -71,6 +72,15 @@ def markdown_details(entry: PlannedEntry) -> list[str]:
             return ["", f"**{title}**: any one of these changes makes it feasible", "", *rows] if rows else []
         case None:
             return []
+
+
+def _models(plan: Plan) -> list[str]:
+    """The models that the spec names as a table; nothing where it names one."""
+    if not plan.models:
+        return []
+    head, *rows = model_rows(plan.models)
+    lines = [f"| {' | '.join(_escaped(cell) for cell in cells)} |" for cells in (head, *rows)]
+    return [lines[0], "|" + "---|" * len(head), *lines[1:], ""]
 
 
 def _review(entry: PlannedEntry) -> Sequence[str]:

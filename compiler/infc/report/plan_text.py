@@ -11,6 +11,7 @@ from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp, SearchSummary
 from infc.ir.problem import AnyProblem, LlmProblem
 from infc.plan.words import counted, duration_text, figure_text, money_text, rate_text
 from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, row, style_for, table, wrapped_row
+from infc.report.plan_models import model_rows
 from infc.report.plan_money import capacity_rows, cost_rows, energy_rows
 from infc.report.plan_tokens import (
     batching_words,
@@ -76,6 +77,10 @@ def _plan(problem: AnyProblem, plan: Plan, review: Review, style: Style) -> Iter
     yield from energy_rows(problem, estimate, style)
     yield from cost_rows(estimate, style)
     yield ""
+    if plan.models:
+        yield heading("models", style)
+        yield from table(model_rows(plan.models))
+        yield ""
     yield from _list("why", plan.reasons, style)
     if review.runtimes:
         yield from _list("without TensorRT", tuple(f"{r.settings}: {r.note}" for r in review.runtimes), style)
@@ -103,6 +108,9 @@ def _infeasible(decision: Infeasible, style: Style) -> Iterator[str]:
     yield ""
     yield row("binding", style("red", ", ".join(decision.binding) or "no single constraint"), style)
     yield ""
+    if decision.models:
+        yield from _list("models", tuple(f"{model.name}: {model.words}" for model in decision.models), style)
+        yield ""
     if decision.relaxations:
         yield heading("any one of these changes makes it feasible", style)
         rows = [
