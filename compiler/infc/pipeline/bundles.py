@@ -95,7 +95,7 @@ def _triton_server() -> str:
 
 
 def _vllm_server() -> str:
-    from infc.emit.vllm import default_release
+    from infc.emit.vllm.release import default_release
 
     return f"vllm {default_release().version}"
 

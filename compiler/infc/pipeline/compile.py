@@ -214,7 +214,7 @@ def _drafts(
     for decided in planned.decisions:
         shop = _workshop(planned.loaded, decided, store, catalogue, lock, options)
         assert isinstance(decided.decision, Plan)  # noqa: S101 - infeasible specs were stopped before
-        result = _settled(decided.problem, decided.decision, shop)
+        result = _settled(decided, decided.decision, shop)
         diagnostics += [d for d in result.diagnostics if d not in diagnostics]
         if isinstance(result, Unsettled):
             unsettled.append(result)
@@ -236,10 +236,10 @@ def _drafts(
     return drafts, unsettled, tuple(diagnostics)
 
 
-def _settled(problem: AnyProblem, plan: Plan, shop: Workshop) -> Settled | Unsettled:
-    if isinstance(problem, Problem):
-        return settle(problem, plan, shop)
-    return settle_llm(problem, plan, shop)
+def _settled(decided: PlannedTarget, plan: Plan, shop: Workshop) -> Settled | Unsettled:
+    if isinstance(decided.problem, Problem):
+        return settle(decided.problem, plan, shop)
+    return settle_llm(decided.problem, plan, shop, decided.models)
 
 
 def _workshop(
@@ -302,8 +302,8 @@ def _written(
     """Write profiles, bundles, then the lock; each step is atomic, and the lock never names what is not there."""
     problems: list[Diagnostic] = []
     if not options.is_locked:
-        for draft in drafts:
-            add_profile(draft.settled.problem, store)
+        for problem in planned.problems:
+            add_profile(problem, store)
     for draft in drafts:
         problems += write_bundle(draft.bundle, draft.folder)
     if not problems and not options.is_locked:

@@ -153,7 +153,7 @@ def relock(workspace: Workspace, specs: Sequence[Path] | None, *, upgrade: froze
         fresh, without_plan = planned_entries(planned, before)
         infeasible += without_plan
         if not without_plan:
-            problems |= {decided.problem.model.digest: decided.problem for decided in planned.decisions}
+            problems |= {problem.model.digest: problem for problem in planned.problems}
             kept = {entry.address for entry in fresh}
             removed += [entry.address for entry in _entries_of(before, loaded) if entry.address not in kept]
             entries += fresh

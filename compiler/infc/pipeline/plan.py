@@ -54,6 +54,12 @@ class PlannedSpec:
         return "feasible" if all(isinstance(d.decision, Plan) for d in self.decisions) else "infeasible"
 
     @property
+    def problems(self) -> tuple[AnyProblem, ...]:
+        """The problem of each model that was considered, once."""
+        each = [problem for decided in self.decisions for problem in decided.models or (decided.problem,)]
+        return tuple({problem.model.digest: problem for problem in each}.values())
+
+    @property
     def is_spec_invalid(self) -> bool:
         """Whether the spec itself is wrong; False when it is valid and only cannot be planned."""
         return self.loaded.spec is None or any(not d.id.startswith("plan-") for d in self.errors)

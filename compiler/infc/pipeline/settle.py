@@ -41,7 +41,7 @@ def settle(problem: Problem, plan: Plan, shop: Workshop) -> SettledOnnx | Unsett
         problem = replace(problem, evidence=known_evidence(problem, attempt.measured, shop), engines=engines)
         decision = planned_again(problem, plan, shop, is_accepted=attempt.is_accepted)
         if isinstance(decision, Infeasible):
-            return refused(problem, decision, notes)
+            return refused((problem,), decision, notes)
         if decision.candidate == plan.candidate:
             assert attempt.lowered is not None  # noqa: S101 - an accepted attempt has both
             assert attempt.engine is not None  # noqa: S101
@@ -70,10 +70,10 @@ def planned_again(problem: AnyProblem, plan: Plan, shop: Workshop, *, is_accepte
     return decision
 
 
-def refused(problem: AnyProblem, decision: Infeasible, notes: Sequence[Diagnostic]) -> Unsettled:
-    """No plan is left: some precision missed its accuracy, or could not be shown to keep it."""
-    verdict = Verdict.INCONCLUSIVE if has_doubt(problem) else Verdict.FAIL
-    return Unsettled(problem=problem, decision=decision, verdict=verdict, diagnostics=tuple(notes))
+def refused(problems: Sequence[AnyProblem], decision: Infeasible, notes: Sequence[Diagnostic]) -> Unsettled:
+    """No plan is left: some precision (of each model) missed its accuracy, or could not be shown to keep it."""
+    verdict = Verdict.INCONCLUSIVE if any(map(has_doubt, problems)) else Verdict.FAIL
+    return Unsettled(problem=problems[0], decision=decision, verdict=verdict, diagnostics=tuple(notes))
 
 
 def known_evidence(

@@ -12,6 +12,7 @@ from infc.pipeline.settle import known_evidence, planned_again, refused
 from infc.pipeline.settled import SettledLlm, Unsettled
 from infc.pipeline.workshop import Workshop
 from infc.plan.evidence import is_for
+from infc.plan.llm.fleet import chosen_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +29,13 @@ class _Attempt:
         return self.checkpoint is not None and (self.evidence is None or self.evidence.verdict is Verdict.PASS)
 
 
-def settle_llm(problem: LlmProblem, plan: Plan, shop: Workshop) -> SettledLlm | Unsettled:
+def settle_llm(
+    problem: LlmProblem, plan: Plan, shop: Workshop, models: tuple[LlmProblem, ...] = ()
+) -> SettledLlm | Unsettled:
     """Take the plan to an accepted checkpoint, planning again without a precision that does not keep its accuracy.
 
-    As for an engine: evidence is stored as soon as it is there, and compiling again changes nothing.
+    As for an engine: evidence is stored as soon as it is there, and compiling again changes nothing. `problem` is that
+    of the model that was chosen, `models` are those of all that the spec names, where it names several.
     """
     notes: list[Diagnostic] = []
     while True:
@@ -41,9 +45,11 @@ def settle_llm(problem: LlmProblem, plan: Plan, shop: Workshop) -> SettledLlm | 
         notes += [d for d in attempt.diagnostics if d.severity is not Severity.ERROR and d not in notes]
         measured = () if attempt.evidence is None else (attempt.evidence,)
         problem = replace(problem, evidence=known_evidence(problem, measured, shop))
-        decision = planned_again(problem, plan, shop, is_accepted=attempt.is_accepted)
+        models = tuple(problem if each.source == problem.source else each for each in models or (problem,))
+        family = replace(models[0], alternatives=models[1:])
+        decision = planned_again(family, plan, shop, is_accepted=attempt.is_accepted)
         if isinstance(decision, Infeasible):
-            return refused(problem, decision, notes)
+            return refused(models, decision, notes)
         if decision.candidate == plan.candidate and attempt.checkpoint is not None:
             return SettledLlm(
                 problem=problem,
@@ -52,7 +58,7 @@ def settle_llm(problem: LlmProblem, plan: Plan, shop: Workshop) -> SettledLlm | 
                 evidence=attempt.evidence,
                 diagnostics=tuple(notes),
             )
-        plan = decision
+        plan, problem = decision, chosen_model(family, decision)
 
 
 def _attempt(problem: LlmProblem, plan: Plan, shop: Workshop) -> _Attempt:
