@@ -8,12 +8,12 @@ import tempfile
 from pathlib import Path
 
 from infc.build.builder import Report
-from infc.build.process import Processes
 from infc.build.torch_target import CPU_LEVEL
 from infc.build.torch_worker import REFUSED
 from infc.diag import Diagnostic
 from infc.ir.engine import EngineFacts, EngineLayer
 from infc.ir.job import BuildJob
+from infc.lower.process import Processes
 
 
 def build_torch(

@@ -15,7 +15,6 @@ from infc.build.job_folder import WORKER_KINDS, OpenJob, request_from_job, toolc
 from infc.build.job_json import JOB_NAME
 from infc.build.local_machine import local_environment
 from infc.build.onnxruntime_engine import build_onnxruntime
-from infc.build.process import Ended, Processes
 from infc.build.result import attest, write_result
 from infc.build.support import can_build
 from infc.build.toolchain import MACHINE, toolchain_for
@@ -24,6 +23,7 @@ from infc.build.worker_archive import WORKER_NAME, write_worker
 from infc.diag import Diagnostic
 from infc.ir.engine_kind import ENGINE_NAMES
 from infc.ir.job import Attestation, BuildJob
+from infc.lower.process import Ended, Processes
 
 BUILT, UNACCEPTABLE, REFUSED, TIMED_OUT = 0, 2, 3, 124
 """Exit codes of the standalone worker."""

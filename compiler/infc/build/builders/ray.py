@@ -21,11 +21,11 @@ from infc.build.content import file_digest
 from infc.build.job_folder import OpenJob
 from infc.build.job_json import JOB_NAME, LIBRARIES_NAME
 from infc.build.libraries import LIBRARIES, libraries_json
-from infc.build.process import Ended
 from infc.build.result import attest
 from infc.build.worker_archive import WORKER_NAME, worker_archive
 from infc.diag import Diagnostic, ToolError
 from infc.ir.job import Attestation, BuildJob
+from infc.lower.process import Ended
 
 if TYPE_CHECKING:
     from ray import ObjectRef

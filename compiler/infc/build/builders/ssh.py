@@ -25,13 +25,13 @@ from infc.build.content import file_digest
 from infc.build.job_folder import OpenJob
 from infc.build.job_json import JOB_NAME, LIBRARIES_NAME, RESULT_NAME, environment_from_json
 from infc.build.libraries import LIBRARIES, libraries_json
-from infc.build.process import Ended
 from infc.build.result import attest
 from infc.build.strict_json import FieldProblem, Fields
 from infc.build.toolchain import TOOLS
 from infc.diag import Diagnostic, DiagnosticError, ToolError
 from infc.ir.engine_kind import ENGINE_NAMES
 from infc.ir.job import Attestation, BuildEnvironment, BuildJob
+from infc.lower.process import Ended
 
 RECONNECTS = 4
 """How often a lost connection is made again while a build runs."""

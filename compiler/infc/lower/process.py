@@ -1,14 +1,15 @@
-"""Running the processes of a builder: their progress lines are passed on, and none outlives infc."""
+"""Running the processes that lower and build: their progress lines are passed on, and none outlives infc."""
 
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TypeAlias
 
-from infc.build.builder import Report
+Report: TypeAlias = Callable[[str], None]
+"""Takes one line of progress."""
 
 _GRACE_S = 10.0
 _LAST_LINES = 20
@@ -23,7 +24,7 @@ class Ended:
 
 
 class Processes:
-    """The processes that one builder runs now. Threads may share it."""
+    """The processes that one stage runs now. Threads may share it."""
 
     def __init__(self) -> None:
         self._running: set[subprocess.Popen[bytes]] = set()
