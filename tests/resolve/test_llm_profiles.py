@@ -53,7 +53,6 @@ profiles = st.builds(
     sequence_overhead_s=st.none() | st.floats(0.0, 1.0),
     request_s=st.none() | st.floats(0.0, 1.0),
     kv_precision=st.none() | st.sampled_from(Precision),
-    pipeline_parallel=st.integers(1, 4),
 )
 
 

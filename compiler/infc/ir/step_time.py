@@ -89,4 +89,3 @@ class StepTimeProfile:
     sequence_overhead_s: float | None = None
     request_s: float | None = None
     kv_precision: Precision | None = None
-    pipeline_parallel: int = 1

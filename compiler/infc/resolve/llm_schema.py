@@ -42,7 +42,6 @@ def step_time_properties() -> dict[str, object]:
         "precision": _PRECISION,
         "hardware_id": _TEXT,
         "tensor_parallel": _POSITIVE,
-        "pipeline_parallel": _POSITIVE,
         "kv_precision": _nullable(_PRECISION),
         **{key: _nullable({"type": "number", "minimum": 0}) for key in AROUND_STEPS},
         "environment": {"type": "object", "additionalProperties": _TEXT},

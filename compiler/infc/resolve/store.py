@@ -330,7 +330,6 @@ def _step_time_identity(profile: "StepTimeProfile") -> object:
         profile.precision,
         profile.hardware_id,
         profile.tensor_parallel,
-        profile.pipeline_parallel,
         profile.kv_precision,
     )
 

@@ -208,8 +208,8 @@ def test_mxfp4_runs_where_only_its_weights_are_four_bits() -> None:
     assert steps("gpt-oss-120b", "h100-sxm", Precision.FP4, 2).token_s[0] > 0
 
 
-def test_measured_steps_correct_the_model_and_narrow_it() -> None:
-    """Twenty points of a server that is a third slower move all predictions most of the way there."""
+def test_measured_steps_replace_the_model_and_narrow_it() -> None:
+    """Sixteen points of a server that is a third slower move all predictions there, and what comes around them."""
     profile, place = model("llama-3.1-8b"), device("l4")
     before = steps("llama-3.1-8b", "l4", Precision.FP8)
     points = [
@@ -236,15 +236,20 @@ def test_measured_steps_correct_the_model_and_narrow_it() -> None:
         tensor_parallel=1,
         points=tuple(points),
         environment={},
+        overhead_s=1e-4,
+        request_s=0.25,
     )
     after = step_time(profile, place, Precision.FP8, measurements=(measured,))
     assert isinstance(after, StepTimeModel)
-    assert after.basis is Basis.CALIBRATED
+    assert (after.basis, after.request_s) == (Basis.MEASURED, 0.25)
     assert after.decode_spread < before.decode_spread
     assert decode_s(after, 16, 512) == pytest.approx(1.33 * decode_s(before, 16, 512), rel=0.05)
     assert prefill_s(after, 1024) == pytest.approx(1.33 * prefill_s(before, 1024), rel=0.05)
-    elsewhere = replace(measured, hardware_id="l40s")
-    assert step_time(profile, place, Precision.FP8, measurements=(elsewhere,)) == before
+    few = step_time(profile, place, Precision.FP8, measurements=(replace(measured, points=measured.points[:6]),))
+    assert isinstance(few, StepTimeModel)
+    assert (few.basis, few.measured) == (Basis.CALIBRATED, None)
+    for other in (replace(measured, hardware_id="l40s"), replace(measured, kv_precision=Precision.FP8)):
+        assert step_time(profile, place, Precision.FP8, measurements=(other,)) == before
 
 
 def test_power_lies_between_idle_and_the_cap() -> None:

@@ -16,7 +16,6 @@ from infc.ir.precision import Precision
 from infc.ir.step_time import StepTimeModel, StepTimeProfile
 from infc.perf.llm.attention import AttentionTimes
 from infc.perf.llm.coefficients import Engine, EngineCoefficients, KernelCoefficients, coefficients
-from infc.perf.llm.correction import corrected
 from infc.perf.llm.kernels import (
     Array,
     all_reduce_bytes,
@@ -29,6 +28,7 @@ from infc.perf.llm.kernels import (
     routed_bytes,
     width_share,
 )
+from infc.perf.llm.measured import measured_step_time, profiles_of
 from infc.perf.llm.place import WEIGHT_BYTES, Place, is_quantizing, place_of, unsupported
 from infc.perf.llm.stages import hop_of, pipelined, stage_models
 from infc.perf.llm.work import ExpertWork, LlmWork, llm_work
@@ -57,8 +57,8 @@ def step_time(
     many batches follow each other: see `pipelined`.
 
     `kv_precision` None keeps the cache in 16 bits. `link_bytes_per_s` is what one device sends to another, one
-    direction; None takes it from the data sheet. `measurements` of the same model, precision, device and number of
-    devices (in one stage) correct the result; others are ignored.
+    direction; None takes it from the data sheet. `measurements` of the same model, precisions, device and number of
+    devices (in one stage) correct or replace the result: see `measured_step_time`. Others are ignored.
     """
     refused = unsupported(model, hardware, precision, tensor_parallel, pipeline_parallel)
     if refused is not None:
@@ -69,7 +69,7 @@ def step_time(
     if kv_precision is not None:
         place = replace(place, cache_bytes=WEIGHT_BYTES[kv_precision])
     known = coefficients()
-    kernels, server = known.kernels(hardware), known.engines[engine]
+    kernels, server = known.kernels(hardware), known.server(engine, hardware)
     stages = [
         analytic_step_time(llm_work(stage, tensor_parallel), place, kernels, server)
         for stage in stage_models(model, pipeline_parallel)
@@ -79,16 +79,10 @@ def step_time(
     if pipeline_parallel > 1:
         hop = hop_of(hardware, tensor_parallel * pipeline_parallel)
         return pipelined(stages, hop, model.hidden, decode_spread=spread.decode, prefill_spread=spread.prefill)
-    points = [
-        point
-        for profile in measurements
-        if profile.model_digest == model.digest
-        and profile.precision is precision
-        and profile.hardware_id == hardware.id
-        and profile.tensor_parallel == tensor_parallel
-        for point in profile.points
-    ]
-    return corrected(steps, points) if points else steps
+    own = profiles_of(
+        measurements, model, precision, hardware.id, tensor_parallel=tensor_parallel, kv_precision=kv_precision
+    )
+    return measured_step_time(steps, own)
 
 
 def analytic_step_time(

@@ -7,6 +7,7 @@ from infc.ir.estimate import Estimate
 from infc.ir.interval import Basis
 from infc.ir.plan import Rejection, RunnerUp
 from infc.ir.problem import LlmProblem
+from infc.perf.llm.measured import outside_measured
 from infc.perf.llm.stages import HOST_DEVICES, PIPELINE_SPREAD
 from infc.plan.capacity_words import LOW_UTILIZATION
 from infc.plan.llm.load import targets_of
@@ -40,6 +41,7 @@ def reasons(
         _average_reason(problem, sized, sizer),
         _parallel_reason(sized),
         _slo_reason(problem, estimate, sizer),
+        _unmeasured_reason(problem, sized),
         precision_reason(problem, sized, sizer),
         cache_precision_reason(problem, sized),
         _utilization_reason(sized, estimate, problem),
@@ -136,6 +138,12 @@ def _slo_reason(problem: LlmProblem, estimate: Estimate, sizer: LlmSizer) -> str
         remedy = "" if estimate.basis is Basis.MEASURED else "; measured step times would narrow it"
         words += f"; the 90% interval of {' and '.join(crossing)} crosses the limit{remedy}"
     return words
+
+
+def _unmeasured_reason(problem: LlmProblem, sized: LlmSized) -> str:
+    """What of the deployment lies outside the stored measurement that its step times come from."""
+    beyond = outside_measured(sized.site.known_steps(), sized.trial.batching, problem.tokens.longest)
+    return "" if beyond is None else f"step times were measured, but go beyond it here: {beyond}"
 
 
 def _utilization_reason(sized: LlmSized, estimate: Estimate, problem: LlmProblem) -> str:
