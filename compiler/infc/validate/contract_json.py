@@ -37,11 +37,11 @@ def to_json(contract: ValidationContract) -> bytes:
         },
         "replicas": contract.replicas,
         "latency_limits_s": {target.label: float(target.limit_s) for target in contract.latency},
-        "traffic": _traffic_to_json(contract.traffic),
-        "predicted_e2e_s": {label: _interval_to_json(value) for label, value in contract.predicted_s.items()},
+        "traffic": traffic_to_json(contract.traffic),
+        "predicted_e2e_s": {label: interval_to_json(value) for label, value in contract.predicted_s.items()},
         "service_time": {
             "basis": contract.service_time.basis.value,
-            "seconds": [_interval_to_json(value) for value in contract.service_time.seconds],
+            "seconds": [interval_to_json(value) for value in contract.service_time.seconds],
         },
     }
     return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
@@ -89,44 +89,47 @@ def _contract(document: Mapping[str, Any]) -> ValidationContract:
             LatencyTarget(percentile=float(label.removeprefix("p")), limit_s=float(limit_s))
             for label, limit_s in document["latency_limits_s"].items()
         ),
-        traffic=_traffic_from_json(document["traffic"]),
-        predicted_s={label: _interval_from_json(value) for label, value in document["predicted_e2e_s"].items()},
+        traffic=traffic_from_json(document["traffic"]),
+        predicted_s={label: interval_from_json(value) for label, value in document["predicted_e2e_s"].items()},
         service_time=ServiceTimeCurve(
-            seconds=tuple(_interval_from_json(value) for value in curve["seconds"]), basis=Basis(curve["basis"])
+            seconds=tuple(interval_from_json(value) for value in curve["seconds"]), basis=Basis(curve["basis"])
         ),
     )
 
 
-def _traffic_to_json(traffic: Traffic) -> dict[str, Any]:
+def traffic_to_json(traffic: Traffic) -> dict[str, Any]:
+    """Rates in requests per second, arrivals by kind, axes by name."""
     return {
         "arrival": _arrival_to_json(traffic.arrival),
         "rate_rps": float(traffic.rate_rps),
         "peak_rps": float(traffic.peak_rps),
         "hourly": None if traffic.hourly is None else [float(value) for value in traffic.hourly],
-        "axes": {
-            name: {
-                "percentiles": {f"{p:g}": size for p, size in sorted(axis.percentiles.items())},
-                "maximum": axis.maximum,
-            }
-            for name, axis in sorted(traffic.axes.items())
-        },
+        "axes": {name: sizes_to_json(axis) for name, axis in sorted(traffic.axes.items())},
     }
 
 
-def _traffic_from_json(document: Mapping[str, Any]) -> Traffic:
+def traffic_from_json(document: Mapping[str, Any]) -> Traffic:
+    """The reverse of `traffic_to_json`."""
     hourly = document["hourly"]
     return Traffic(
         arrival=_arrival_from_json(document["arrival"]),
         rate_rps=float(document["rate_rps"]),
         peak_rps=float(document["peak_rps"]),
         hourly=None if hourly is None else tuple(float(value) for value in hourly),
-        axes={
-            name: AxisDistribution(
-                percentiles={float(p): int(size) for p, size in axis["percentiles"].items()},
-                maximum=int(axis["maximum"]),
-            )
-            for name, axis in document["axes"].items()
-        },
+        axes={name: sizes_from_json(axis) for name, axis in document["axes"].items()},
+    )
+
+
+def sizes_to_json(sizes: AxisDistribution) -> dict[str, Any]:
+    """Sizes by percentile, and the largest."""
+    return {"percentiles": {f"{p:g}": size for p, size in sorted(sizes.percentiles.items())}, "maximum": sizes.maximum}
+
+
+def sizes_from_json(document: Mapping[str, Any]) -> AxisDistribution:
+    """The reverse of `sizes_to_json`."""
+    return AxisDistribution(
+        percentiles={float(p): int(size) for p, size in document["percentiles"].items()},
+        maximum=int(document["maximum"]),
     )
 
 
@@ -178,9 +181,11 @@ def _arrival_from_json(document: Mapping[str, Any]) -> Arrival:
             raise ValueError(f"arrival {kind!r} is not known")
 
 
-def _interval_to_json(interval: Interval) -> dict[str, float]:
+def interval_to_json(interval: Interval) -> dict[str, float]:
+    """Value and bounds."""
     return {"value": float(interval.value), "low": float(interval.low), "high": float(interval.high)}
 
 
-def _interval_from_json(document: Mapping[str, Any]) -> Interval:
+def interval_from_json(document: Mapping[str, Any]) -> Interval:
+    """The reverse of `interval_to_json`."""
     return Interval(value=float(document["value"]), low=float(document["low"]), high=float(document["high"]))
