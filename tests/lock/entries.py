@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from infc.ir.accuracy import Verdict
+from infc.ir.candidate import Speculation
 from infc.ir.interval import Basis
 from infc.ir.precision import Precision
 from infc.lock.entry import as_written
@@ -101,3 +102,54 @@ def entry(name: str = "encoder", target: str = "l4", **changes: object) -> LockE
         files={f"model_repository/{name}/config.pbtxt": digest("1"), "launch.sh": digest("2")},
     )
     return as_written(replace(base, **changes))  # type: ignore[arg-type]
+
+
+def llm_entry(name: str = "chat", target: str = "h100-sxm", **changes: object) -> LockEntry:
+    """A vLLM deployment with everything that such a choice can hold."""
+    own = entry(
+        name,
+        target,
+        inputs=inputs(toolchain="infc 0.1.0, vllm 0.32.0", tokenizer=digest("3"), weights=digest("4"), profiles=()),
+        choice=choice(
+            server="vllm",
+            hardware="h100-sxm",
+            precision=Precision.FP8,
+            tensor_parallel=2,
+            instances_per_gpu=1,
+            max_batch_size=None,
+            max_queue_delay_us=None,
+            preferred_batch_sizes=(),
+            prefetch=None,
+            max_num_seqs=128,
+            max_num_batched_tokens=8192,
+            pipeline_parallel=2,
+            max_model_len=7200,
+            kv_precision=Precision.FP8,
+            gpu_memory_utilization=0.92,
+            kv_cache_memory_bytes=1 << 30,
+            prefix_caching=False,
+            chunked_prefill=True,
+            long_prefill_tokens=2048,
+            speculation=Speculation(method="eagle3", tokens=3, acceptance=0.7, model="drafters/eagle"),
+            model="Qwen/Qwen3-8B",
+            revision="9" * 40,
+            model_name="qwen3-8b",
+        ),
+        predicted=prediction(
+            ttft_ms={"mean": 80.0, "p99": 320.5},
+            tpot_ms={"mean": 9.0, "p99": 21.25},
+            output_tokens_per_s=5120.0,
+            kv_cache_tokens=411520,
+            usd_per_million_tokens=0.824,
+        ),
+        engine=LockedEngine(
+            kind="checkpoint",
+            inputs=digest("f"),
+            key="cd" * 32,
+            file="model",
+            is_pending=False,
+            toolchain={"llmcompressor": "0.12.0"},
+        ),
+        files={"serve.yaml": digest("5")},
+    )
+    return as_written(replace(own, **changes))  # type: ignore[arg-type]

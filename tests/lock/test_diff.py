@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from syrupy.assertion import SnapshotAssertion
 
 from infc.ir.precision import Precision
 from infc.lock import CurrentArtifact, Lock, check, diff_locks, holds, merge
 from infc.lock.values import LockedEngine
+from infc.report.diff_text import render_diff_text
 
-from .entries import choice, digest, entry, inputs, prediction
+from .entries import choice, digest, entry, inputs, llm_entry, prediction
 
 OLD = merge(Lock(), [entry("a"), entry("b"), entry("c"), entry("d")])
 
@@ -117,3 +119,14 @@ def test_locked_compile_holds_what_the_lock_says_and_fills_what_it_leaves_open()
         entry("another"),
     ):
         assert not holds(other, compiled)
+
+
+def test_a_language_model_is_compared_by_its_limits(snapshot: SnapshotAssertion) -> None:
+    """Sequences, tokens, cache, drafting and token latencies, in the words of a review; then one that is new."""
+    old = llm_entry()
+    choice_now = replace(old.choice, max_num_seqs=64, kv_precision=None, speculation=None, revision="8" * 40)
+    predicted = prediction(ttft_ms={"p99": 410.0}, tpot_ms={"p99": 18.0}, kv_cache_tokens=205760)
+    new = llm_entry(choice=choice_now, predicted=predicted, engine=replace(old.engine, key="ef" * 32))
+    diffs = diff_locks(Lock(entries=(old,)), merge(Lock(), [new, llm_entry("search")]))
+    assert [diff.kind for diff in diffs] == ["rebuilt", "added"]
+    assert render_diff_text(diffs) == snapshot

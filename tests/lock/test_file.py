@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +16,10 @@ from syrupy.assertion import SnapshotAssertion
 from infc.ir.precision import Precision
 from infc.lock import Lock, merge, read_lock, update_lock, write_lock
 from infc.lock.document import lock_from_text
+from infc.lock.schema import lock_schema
 from infc.lock.text import quoted, text_from_lock
 
-from .entries import choice, digest, entry, inputs, prediction
+from .entries import choice, digest, entry, inputs, llm_entry, prediction
 
 
 def lock_of(*names: str) -> Lock:
@@ -56,6 +59,25 @@ def test_locked_choice_is_a_candidate_again() -> None:
         max_batch_size=None, max_queue_delay_us=None, prefetch=None, max_num_seqs=8, max_num_batched_tokens=99
     )
     assert served.candidate().label == "fp16/l4/tp1/s8/t99"
+
+
+def test_a_language_model_survives_and_is_a_candidate_again(snapshot: SnapshotAssertion) -> None:
+    """Parallelism, limits, speculation, token latencies; the label is the one that `infc plan --why` takes."""
+    locked = llm_entry()
+    text = text_from_lock(Lock(entries=(locked,)))
+    again, problems = lock_from_text(text, "infc.lock")
+    assert problems == ()
+    assert again == Lock(entries=(locked,))
+    assert locked.choice.candidate().label == "qwen3-8b:fp8/h100-sxm/tp2/pp2/kv-fp8/s128/t8192/eagle33"
+    assert text == snapshot
+    jsonschema.validate(tomllib.loads(text), lock_schema())
+
+
+def test_a_fetched_model_has_no_place_in_the_bundle() -> None:
+    """The server fetches it: neither weights nor tokeniser are inputs, and there is no file."""
+    hub = llm_entry(inputs=inputs(), engine=replace(llm_entry().engine, file=None, toolchain={}))
+    again, _ = lock_from_text(text_from_lock(Lock(entries=(hub,))), "infc.lock")
+    assert again == Lock(entries=(hub,))
 
 
 TEXT = text_from_lock(lock_of("encoder", "detector"))

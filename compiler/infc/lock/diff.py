@@ -108,7 +108,11 @@ def _field_changes(old: LockEntry | None, new: LockEntry | None) -> Iterator[Fie
 def _cells(entry: LockEntry) -> Iterator[tuple[str, Cell]]:
     yield "spec", entry.spec
     yield from _values("choice", entry.choice)
-    yield from ((f"predicted.{label}_ms", value) for label, value in entry.predicted.latency_ms.items())
+    if entry.choice.speculation is not None:
+        yield from _values("choice.speculation", entry.choice.speculation)
+    predicted = entry.predicted
+    for prefix, values_ms in (("", predicted.latency_ms), ("ttft_", predicted.ttft_ms), ("tpot_", predicted.tpot_ms)):
+        yield from ((f"predicted.{prefix}{label}_ms", value) for label, value in values_ms.items())
     yield from _values("predicted", entry.predicted)
     if entry.accuracy is not None:
         yield from _values("accuracy", entry.accuracy)
@@ -123,7 +127,8 @@ def _cells(entry: LockEntry) -> Iterator[tuple[str, Cell]]:
 def _values(table: str, value: object) -> Iterator[tuple[str, Cell]]:
     for field in dataclasses.fields(value):  # type: ignore[arg-type]
         cell = getattr(value, field.name)
-        if not isinstance(cell, Mapping) and cell is not None and cell != ():
+        is_cell = not isinstance(cell, Mapping) and not dataclasses.is_dataclass(cell)
+        if is_cell and cell is not None and cell != ():
             yield f"{table}.{field.name}", getattr(cell, "value", cell)
 
 

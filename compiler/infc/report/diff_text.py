@@ -36,12 +36,31 @@ _NAMES: Mapping[str, str] = {
     "choice.preferred_batch_sizes": "preferred",
     "choice.prefetch": "prefetch",
     "choice.replicas": "replicas",
+    "choice.max_num_seqs": "sequences",
+    "choice.max_num_batched_tokens": "tokens a step",
+    "choice.pipeline_parallel": "pipeline parallel",
+    "choice.max_model_len": "longest request",
+    "choice.kv_precision": "KV precision",
+    "choice.gpu_memory_utilization": "memory share",
+    "choice.kv_cache_memory_bytes": "KV cache bytes",
+    "choice.prefix_caching": "prefix caching",
+    "choice.chunked_prefill": "chunked prefill",
+    "choice.long_prefill_tokens": "of one prompt",
+    "choice.model": "model",
+    "choice.revision": "revision",
+    "choice.model_name": "model name",
+    "choice.speculation.method": "drafted by",
+    "choice.speculation.tokens": "drafted tokens",
+    "choice.speculation.acceptance": "acceptance",
+    "choice.speculation.model": "drafter",
     "predicted.utilization": "utilization",
     "predicted.throughput_rps": "throughput",
     "predicted.memory_gib": "memory",
     "predicted.power_w": "power",
     "predicted.usd_per_month": "cost",
     "predicted.basis": "basis",
+    "predicted.output_tokens_per_s": "generated",
+    "predicted.kv_cache_tokens": "KV cache",
     "accuracy.value": "accuracy",
     "accuracy.drop": "accuracy drop",
     "accuracy.samples": "samples",
@@ -53,7 +72,15 @@ _NAMES: Mapping[str, str] = {
     "engine.key": "engine",
     "engine.pending": "engine pending",
 }
-_HIDDEN = {"predicted.usd_per_hour", "predicted.usd_per_million_requests", "predicted.mean_ms", "engine.inputs"}
+_HIDDEN = {
+    "predicted.usd_per_hour",
+    "predicted.usd_per_million_requests",
+    "predicted.usd_per_million_tokens",
+    "predicted.mean_ms",
+    "predicted.ttft_mean_ms",
+    "predicted.tpot_mean_ms",
+    "engine.inputs",
+}
 _SHORT = 12
 _LABEL = 16
 
@@ -88,12 +115,18 @@ def _whole(entry: LockEntry) -> Iterator[str]:
     """A deployment that is new or gone, in a few lines."""
     choice, predicted = entry.choice, entry.predicted
     batch = f", batch {choice.max_batch_size}" if choice.max_batch_size else ""
+    batch += f", {choice.max_num_seqs} sequences" if choice.max_num_seqs else ""
     replicas = f"{choice.replicas} replica{'s' if choice.replicas != 1 else ''}"
     yield _row("choice", f"{choice.precision.value} on {choice.hardware}{batch}, {replicas}")
-    tails = [label for label in predicted.latency_ms if label != "mean"]
-    if tails:
-        label = max(tails, key=lambda name: float(name.removeprefix("p")))
-        yield _row(label, f"{predicted.latency_ms[label]:g} ms, {predicted.basis.value}")
+    if choice.model is not None:
+        yield _row("model", choice.model + (f" at {choice.revision}" if choice.revision else ""))
+    # Of a language model it is the tokens that are promised, mostly.
+    promised = {"ttft ": predicted.ttft_ms, "tpot ": predicted.tpot_ms} if predicted.ttft_ms else {}
+    for prefix, values_ms in (promised or {"": predicted.latency_ms}).items():
+        tails = [label for label in values_ms if label != "mean"]
+        if tails:
+            label = max(tails, key=lambda name: float(name.removeprefix("p")))
+            yield _row(prefix + label, f"{values_ms[label]:g} ms, {predicted.basis.value}")
     if predicted.usd_per_month is not None:
         yield _row("cost", _shown("predicted.usd_per_month", predicted.usd_per_month))
 
@@ -136,7 +169,9 @@ def _shown(path: str, value: Cell) -> str:
             return value[:_SHORT] if path == "engine.key" else value
     if path == "predicted.usd_per_month":
         return f"${value:,.2f}/month"
-    unit = {"_ms": " ms", "_us": " us", "_rps": "/s", "_gib": " GiB", "_w": " W"}
+    if path == "predicted.kv_cache_tokens":
+        return f"{value:,} tokens"
+    unit = {"tokens_per_s": " tokens/s", "_ms": " ms", "_us": " us", "_rps": "/s", "_gib": " GiB", "_w": " W"}
     return f"{value:g}" + next((text for suffix, text in unit.items() if path.endswith(suffix)), "")
 
 
