@@ -56,8 +56,9 @@ class ModelVerdict(StrEnum):
 class ModelOption:
     """One of the models that the spec names, as the plan saw it. `accuracy` is the stated figure.
 
-    `candidate` and `estimate` are of its best place where that was simulated (chosen or feasible). `words` say why it
-    was not chosen: outbid, its best possible value is no better than what was reached, so nothing more was looked at.
+    `candidate` and `estimate` are of its best place, None where it has none. Feasible ones were in reach of the choice;
+    outbid and inaccurate ones need not be looked at to decide, so their figures are of short simulations. `words` say
+    why it was not chosen.
     """
 
     name: str

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from infc.ir.interval import Interval
 from infc.ir.json_schema import object_schema
 from infc.ir.plan import ModelOption, ModelVerdict
 from infc.plan.words import duration_text, figure_text, money_text
@@ -14,7 +13,7 @@ HEAD = ("model", "accuracy", "cost", "$/M tokens", _TTFT, _TPOT, "J/token", "")
 
 
 def model_rows(models: Sequence[ModelOption]) -> list[tuple[str, ...]]:
-    """A table with one row for each model, in the order of the spec; what was not simulated has no figures."""
+    """A table with one row for each model, in the order of the spec; `~` before figures of short simulations."""
     return [HEAD, *(_row(model) for model in models)]
 
 
@@ -24,22 +23,19 @@ def _row(model: ModelOption) -> tuple[str, ...]:
     if estimate is None or estimate.tokens is None:
         return (model.name, accuracy, "-", "-", "-", "-", "-", outcome(model))
     cost, energy = estimate.cost, estimate.energy
+    about = "~" if model.verdict in (ModelVerdict.OUTBID, ModelVerdict.INACCURATE) else ""
     per_million = None if cost is None else cost.usd_per_million_tokens
     joules = None if energy is None else energy.joules_per_token
     return (
         model.name,
         accuracy,
-        "-" if cost is None else money_text(cost.usd_per_hour),
-        "-" if per_million is None else figure_text(per_million),
-        _tail(estimate.tokens.ttft_s["p99"]),
-        _tail(estimate.tokens.tpot_s["p99"]),
-        "-" if joules is None else figure_text(joules.value),
+        "-" if cost is None else about + money_text(cost.usd_per_hour),
+        "-" if per_million is None else about + figure_text(per_million),
+        about + duration_text(estimate.tokens.ttft_s["p99"].value),
+        about + duration_text(estimate.tokens.tpot_s["p99"].value),
+        "-" if joules is None else about + figure_text(joules.value),
         outcome(model),
     )
-
-
-def _tail(value: Interval) -> str:
-    return duration_text(value.value)
 
 
 def outcome(model: ModelOption) -> str:

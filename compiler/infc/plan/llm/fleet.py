@@ -4,7 +4,7 @@ A model whose best possible value is no better than what was reached is not simu
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from infc.ir.plan import (
@@ -45,16 +45,6 @@ class _Member:
     def name(self) -> str:
         """Its name in the spec."""
         return _name(self.problem)
-
-    def least(self) -> tuple[float, LlmSite] | None:
-        """A value of the objective that none of its places can beat, and the place that may reach it.
-
-        None where arithmetic rules all of them out.
-        """
-        open_places = [place for place in self.places if self.contest.ruled_out(place) is None]
-        bounds = [(self.contest.bound(place), place.label, place) for place in open_places]
-        value, _, place = min(bounds, key=lambda entry: entry[:2], default=(0.0, "", None))
-        return None if place is None else (value, place)
 
 
 def models_of(problem: LlmProblem) -> tuple[LlmProblem, ...]:
@@ -110,9 +100,9 @@ def solve_fleet(problem: LlmProblem, market: Market = tuple, *, scale: float = 1
     )
     chosen = contest.of(best.place).problem
     plan = plan_of(chosen, outcome, runners_up=runners_up)
-    options = tuple(_option(member, plan, best.value, ranking) for member in members)
-    said = (_reason(plan, chosen, able, options), *_cheaper_but_worse(unable, best.value))
-    return replace(plan, models=options, reasons=(*said, *plan.reasons))
+    options = tuple(_option(member, plan, best, ranking) for member in members)
+    reason = _reason(plan, chosen, able, options)
+    return replace(plan, models=options, reasons=(reason, *plan.reasons))
 
 
 class _Fleet:
@@ -178,39 +168,29 @@ def _runner_up(member: _Member, found: Found) -> RunnerUp:
     return RunnerUp(candidate=candidate_of(found.sized), estimate=assess(member.problem, found.sized, member.sizer))
 
 
-def _option(member: _Member, plan: Plan, best: float, ranking: Ranking[LlmSite, LlmSized]) -> ModelOption:
-    """What became of one model."""
+def _option(member: _Member, plan: Plan, best: Found, ranking: Ranking[LlmSite, LlmSized]) -> ModelOption:
+    """What became of one model. One that was not needed to decide is looked at on short runs."""
     option = ModelOption(
         name=member.name, accuracy=member.problem.source.accuracy, verdict=ModelVerdict.INFEASIBLE, words=""
     )
-    objective = member.problem.objective
     if member.name == plan.candidate.model:
         return replace(
             option, verdict=ModelVerdict.CHOSEN, words="chosen", candidate=plan.candidate, estimate=plan.estimate
         )
+    found = next((f for f in ranking.found if _name(f.place.problem) == member.name), None)
+    verdict = ModelVerdict.FEASIBLE
+    if found is None:
+        alone = best_first(member.contest, member.places, member.rejections, 1, REACH)
+        if not alone.found:
+            return replace(option, words=_infeasible_words(alone.rejections))
+        found, verdict = alone.found[0], ModelVerdict.OUTBID
+    reached = objective_text(member.problem.objective, found.value)
+    words = f"{reached} against {objective_text(member.problem.objective, best.value)}"
     if not _is_accurate(member.problem):
         refusal = _inaccurate(member.problem)
-        return replace(option, verdict=ModelVerdict.INACCURATE, words=f"{refusal.predicted} against {refusal.limit}")
-    found = next((f for f in ranking.found if _name(f.place.problem) == member.name), None)
-    if found is not None:
-        runner_up = next(r for r in plan.runners_up if r.candidate.model == member.name)
-        words = f"{objective_text(objective, found.value)} against {objective_text(objective, best)}"
-        return replace(
-            option,
-            verdict=ModelVerdict.FEASIBLE,
-            words=words,
-            candidate=runner_up.candidate,
-            estimate=runner_up.estimate,
-        )
-    rejected = [r for r in ranking.rejections if r.candidate.startswith(f"{member.name}:")]
-    outbid = {r.candidate: r for r in rejected if r.constraint == "objective"}
-    if not outbid:
-        return replace(option, words=_infeasible_words(rejected))
-    least = member.least()
-    closest = None if least is None else outbid.get(f"{member.name}:{least[1].label}")
-    if closest is None:
-        closest = next(iter(outbid.values()))
-    return replace(option, verdict=ModelVerdict.OUTBID, words=f"{closest.predicted} against {closest.limit}")
+        verdict, words = ModelVerdict.INACCURATE, f"{refusal.predicted} against {refusal.limit} ({reached})"
+    runner_up = _runner_up(member, found)
+    return replace(option, verdict=verdict, words=words, candidate=runner_up.candidate, estimate=runner_up.estimate)
 
 
 def _infeasible_words(rejected: Sequence[Rejection]) -> str:
@@ -221,30 +201,15 @@ def _infeasible_words(rejected: Sequence[Rejection]) -> str:
 
 
 def _reason(plan: Plan, chosen: LlmProblem, able: Sequence[_Member], options: Sequence[ModelOption]) -> str:
-    """Why this model."""
+    """Why this model, and why each other one is not it."""
     what = {"cost": "cheapest", "latency": "fastest", "energy": "most economical"}[chosen.objective]
     words = f"{plan.candidate.model}: the {what} of {counted(len(able), 'model')}"
     if chosen.min_accuracy is not None:
         words += f" with an accuracy of {chosen.min_accuracy:g} or more"
     if chosen.source.accuracy is not None:
         words += f" (stated: {chosen.source.accuracy:g})"
-    others = [
-        f"{option.name} {option.words}"
-        for option in options
-        if option.verdict in (ModelVerdict.FEASIBLE, ModelVerdict.OUTBID, ModelVerdict.INFEASIBLE)
-    ]
+    others = [f"{option.name}: {option.words}" for option in options if option.verdict is not ModelVerdict.CHOSEN]
     return "; ".join((words, *others))
-
-
-def _cheaper_but_worse(unable: Sequence[_Member], best: float) -> Iterator[str]:
-    """Models that might have been better by the objective, had they been accurate enough."""
-    for member in unable:
-        least, source = member.least(), member.problem.source
-        if least is not None and least[0] < best:
-            yield (
-                f"{member.name} might do with {objective_text(member.problem.objective, least[0])}, but its accuracy"
-                f" {source.accuracy:g} is below {member.problem.min_accuracy:g} (model.min_accuracy)"
-            )
 
 
 def _infeasible(
