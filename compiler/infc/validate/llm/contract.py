@@ -207,7 +207,12 @@ def to_json(contract: LlmContract) -> bytes:
             "basis": steps.basis.value,
             "token_knots": list(steps.token_knots),
             "token_s": [float(each) for each in steps.token_s],
-            **{name: float(getattr(steps, name)) for name in _STEP_SECONDS},
+            "sequence_s": float(steps.sequence_s),
+            "context_s": float(steps.context_s),
+            "pair_s": float(steps.pair_s),
+            "fixed_s": float(steps.fixed_s),
+            "request_s": float(steps.request_s),
+            "window_s": float(steps.window_s),
             "window_tokens": steps.window_tokens,
         },
     }
@@ -228,9 +233,6 @@ def from_json(content: bytes) -> LlmContract:
         return _contract(document)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a field is missing or has the wrong type: {error}") from error
-
-
-_STEP_SECONDS = ("sequence_s", "context_s", "pair_s", "fixed_s", "request_s", "window_s")
 
 
 def _contract(document: Mapping[str, Any]) -> LlmContract:
@@ -262,7 +264,12 @@ def _contract(document: Mapping[str, Any]) -> LlmContract:
         steps=StepTimeModel(
             token_knots=tuple(int(each) for each in steps["token_knots"]),
             token_s=tuple(float(each) for each in steps["token_s"]),
-            **{name: float(steps[name]) for name in _STEP_SECONDS},
+            sequence_s=float(steps["sequence_s"]),
+            context_s=float(steps["context_s"]),
+            pair_s=float(steps["pair_s"]),
+            fixed_s=float(steps["fixed_s"]),
+            request_s=float(steps["request_s"]),
+            window_s=float(steps["window_s"]),
             window_tokens=None if window is None else int(window),
             basis=Basis(steps["basis"]),
         ),
