@@ -1,18 +1,20 @@
 """From a settled decision to its bundle and its lock entry, for every kind of model."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeAlias, assert_never
 
 from infc.diag import Diagnostic
 from infc.emit.manifest import bundle_digests
 from infc.ir.bundle import Bundle
+from infc.ir.candidate import ContinuousBatching
 from infc.ir.checkpoint import Checkpoint
 from infc.ir.engine import Engine, PendingEngine
 from infc.ir.plan import Plan
 from infc.ir.problem import AnyProblem, LlmProblem, Problem
 from infc.lock import Lock, LockEntry, entry_from, input_digests, locked_checkpoint, locked_engine, repeatable_files
 from infc.lock.values import InputDigests
-from infc.pipeline.checkpoints import checkpoint_files
+from infc.pipeline.checkpoints import checkpoint_files, drafter_files
 from infc.pipeline.plan import spec_path_in_workspace
 from infc.pipeline.settled import Settled, SettledLlm, SettledOnnx
 from infc.report.plan_json import render_plan_json
@@ -122,18 +124,19 @@ def _triton_bundle(
 def _vllm_bundle(
     loaded: LoadedSpec, target: str | None, problem: LlmProblem, plan: Plan, checkpoint: Checkpoint
 ) -> Emitted:
-    from infc.emit.vllm import emit
+    from infc.emit.vllm import CHAT_TEMPLATE, emit
     from infc.validate.llm.contract import CONTRACT_NAME, llm_contract_from, to_json
 
     assert loaded.spec is not None  # noqa: S101 - it was planned
-    return emit(
-        problem,
-        plan,
-        checkpoint,
-        loaded.spec.deploy,
-        plan_json=_plan_json(problem, plan, target),
-        extra_files={CONTRACT_NAME: to_json(llm_contract_from(problem, plan, checkpoint))},
-    )
+    deploy = loaded.spec.deploy
+    extra: dict[str, bytes | Path] = {CONTRACT_NAME: to_json(llm_contract_from(problem, plan, checkpoint))}
+    if deploy.vllm is not None and deploy.vllm.chat_template is not None:
+        extra[CHAT_TEMPLATE] = loaded.file(deploy.vllm.chat_template)
+    batching = plan.candidate.batching
+    speculation = batching.speculation if isinstance(batching, ContinuousBatching) else None
+    if speculation is not None and speculation.model is not None:
+        extra |= drafter_files(loaded, speculation.model)
+    return emit(problem, plan, checkpoint, deploy, plan_json=_plan_json(problem, plan, target), extra_files=extra)
 
 
 def _plan_json(problem: AnyProblem, plan: Plan, target: str | None) -> bytes:

@@ -1,8 +1,10 @@
 """The checkpoint of a language model as its spec names it: a folder, or a repository that the server fetches."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from infc.diag import Diagnostic, Severity
+from infc.emit.manifest import content_digest
 from infc.ir.checkpoint import Checkpoint
 from infc.ir.problem import LlmProblem
 from infc.spec import LoadedSpec
@@ -22,11 +24,28 @@ def source_checkpoint(loaded: LoadedSpec, problem: LlmProblem) -> tuple[Checkpoi
 
 
 def checkpoint_files(loaded: LoadedSpec, problem: LlmProblem) -> Mapping[str, str] | None:
-    """File -> `sha256:<hex>` of the checkpoint's folder; None for a repository, and where the folder is not here."""
-    if problem.source.checkpoint is None or not loaded.file(problem.source.checkpoint).is_dir():
+    """Digests, `sha256:<hex>`, of the files in the folders that the spec names: the checkpoint's and the drafter's.
+
+    Of those that are here; None where it names no folder: a server fetches repositories itself.
+    """
+    folder, drafter = problem.source.checkpoint, problem.drafter.model if problem.drafter else None
+    drafted = {} if drafter is None else drafter_files(loaded, drafter)
+    if folder is None and not drafted:
         return None
-    checkpoint, _ = source_checkpoint(loaded, problem)
-    return None if checkpoint is None else checkpoint.files
+    files = {path: content_digest(content) for path, content in drafted.items()}
+    if folder is not None and loaded.file(folder).is_dir():
+        checkpoint, _ = source_checkpoint(loaded, problem)
+        files |= {} if checkpoint is None else checkpoint.files
+    return files
+
+
+def drafter_files(loaded: LoadedSpec, model: str) -> Mapping[str, Path]:
+    """Where a bundle holds the files of a drafter; empty for a repository, which the server fetches."""
+    from infc.emit.vllm import DRAFTER_FOLDER
+
+    folder = loaded.file(model)
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    return {f"{DRAFTER_FOLDER}/{path.relative_to(folder).as_posix()}": path for path in files}
 
 
 def _without_weights(loaded: LoadedSpec, written: str) -> Diagnostic:
