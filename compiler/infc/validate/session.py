@@ -230,7 +230,7 @@ def environment_of(request: ValidationRequest, contract: ValidationContract, *, 
         backend = f"ONNX Runtime {importlib.metadata.version('onnxruntime')} in a python-based backend"
     else:
         backend = f"{model.engine_kind} in a python-based backend"
-    device = "the endpoint's" if request.endpoint is not None else _processor()
+    device = "the endpoint's" if request.endpoint is not None else processor()
     return {
         "backend": backend,
         "engine": f"{model.engine_kind}, {model.precision.value}",
@@ -239,7 +239,7 @@ def environment_of(request: ValidationRequest, contract: ValidationContract, *, 
     }
 
 
-def _processor() -> str:
+def processor() -> str:
     """The name of this machine's processor, as the system tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

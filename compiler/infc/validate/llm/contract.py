@@ -75,12 +75,13 @@ class LlmContract:
 
     `traffic` is that of the whole deployment, spread over `replicas`; `tokens` are the lengths of its requests.
     `targets` are by metric, `predicted_s` the plan's percentiles. `steps` are the planned step times of one replica.
-    `spec_path` is relative to the root of the workspace.
+    `spec_path` is relative to the root of the workspace; `server_version` is that of vLLM, empty where nobody said it.
     """
 
     name: str
     spec_path: str
     target: str
+    server_version: str
     model: ServedLlm
     replicas: int
     targets: Mapping[TokenMetric, tuple[LatencyTarget, ...]]
@@ -95,8 +96,10 @@ class LlmContract:
         return self.traffic.peak_rps / self.replicas
 
 
-def llm_contract_from(problem: LlmProblem, plan: Plan, checkpoint: Checkpoint) -> LlmContract:
-    """The contract of a plan that is served by vLLM.
+def llm_contract_from(
+    problem: LlmProblem, plan: Plan, checkpoint: Checkpoint, *, server_version: str = ""
+) -> LlmContract:
+    """The contract of a plan that is served by a vLLM of this version.
 
     Raises:
         ValueError: the plan's server does not batch as vLLM does, or the plan is of another problem.
@@ -138,6 +141,7 @@ def llm_contract_from(problem: LlmProblem, plan: Plan, checkpoint: Checkpoint) -
         name=problem.name,
         spec_path=problem.spec_path,
         target=candidate.target,
+        server_version=server_version,
         model=model,
         replicas=candidate.replicas,
         targets={
@@ -169,6 +173,7 @@ def to_json(contract: LlmContract) -> bytes:
         "name": contract.name,
         "spec_path": contract.spec_path,
         "target": contract.target,
+        "server_version": contract.server_version,
         "model": {
             "name": model.name,
             "digest": model.digest,
@@ -242,6 +247,7 @@ def _contract(document: Mapping[str, Any]) -> LlmContract:
         name=str(document["name"]),
         spec_path=str(document["spec_path"]),
         target=str(document["target"]),
+        server_version=str(document["server_version"]),
         model=_model(document["model"]),
         replicas=int(document["replicas"]),
         targets={

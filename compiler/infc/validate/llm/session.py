@@ -1,0 +1,201 @@
+"""From a language model's bundle on disk to its measurement: which server, its start and end, what the report says."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infc.diag import ToolError
+from infc.ir.llm_measurement import LlmMeasurement
+from infc.serve.http_get import endpoint_from
+from infc.serve.run_queue import NOISY_SHARE, WaitShare, processes_under, wait_share
+from infc.serve.vllm import VllmServer
+from infc.serve.vllm_installation import find_vllm
+from infc.serve.vllm_view import VllmView, view_vllm
+from infc.sim.token_traffic import draw_token_requests
+from infc.validate.llm.contract import CONTRACT_NAME, LlmContract, from_json
+from infc.validate.llm.limits import check_served, limit_notes, server_name
+from infc.validate.llm.load import LlmLoadSettings, LlmSubject, request_count, run_llm_load
+from infc.validate.load.watch import LoadProgress
+from infc.validate.session import has_gpu, processor
+
+SERVE_CONFIG = "serve.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LlmValidationRequest:
+    """What to validate, and how.
+
+    `endpoint` is the HTTP address of a running server, which is used as it is; None starts one. `is_rehearsal` plays
+    the planned step times on the real server in place of a GPU.
+    """
+
+    bundle: Path
+    settings: LlmLoadSettings
+    endpoint: str | None = None
+    is_rehearsal: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningVllm:
+    """The server to test: its address, a check that raises ToolError when it is gone, and where it runs.
+
+    `pid` is its process where infc started it, else None.
+    """
+
+    url: str
+    check: Callable[[], None]
+    device: str
+    pid: int | None = None
+
+
+def read_llm_contract(bundle: Path) -> LlmContract:
+    """The contract of a language model's bundle.
+
+    Raises:
+        ToolError: the folder holds none, or it cannot be read.
+    """
+    path = bundle / CONTRACT_NAME
+    try:
+        return from_json(path.read_bytes())
+    except OSError as error:
+        raise ToolError(
+            f"{bundle} is not a bundle that can be validated: it has no {CONTRACT_NAME}",
+            help="name a folder that `infc compile` wrote for vLLM, such as dist/<spec name>",
+        ) from error
+    except ValueError as error:
+        raise ToolError(f"{path} cannot be read: {error}", help="compile the spec again") from error
+
+
+def validate_llm_bundle(
+    request: LlmValidationRequest,
+    *,
+    progress: Callable[[LoadProgress], None] = lambda _: None,
+    announce: Callable[[str], None] = lambda _: None,
+) -> LlmMeasurement:
+    """Serve a bundle, or use the server that already does, and judge it by its contract.
+
+    A server started here listens on loopback and is ended before this returns or raises.
+
+    Args:
+        request: what to validate.
+        progress: called about five times a second during the load test.
+        announce: called with one line about each step.
+
+    Raises:
+        ToolError: the bundle cannot be served here, or the server fails.
+    """
+    contract = read_llm_contract(request.bundle)
+    settings = request.settings
+    rate_rps = settings.rate_rps or contract.replica_rps
+    requests = draw_token_requests(
+        contract.traffic.arrival,
+        contract.tokens,
+        rate_rps,
+        request_count(rate_rps, settings.budget_s),
+        settings.seed,
+    )
+    with serving_llm(request, contract, announce) as running:
+        view = view_vllm(running.url)
+        check_served(contract, view)
+        announce(f"offering {rate_rps:g} requests/s for at most {settings.budget_s:g} s")
+        with _waiting(running) as share:
+            measurement = run_llm_load(
+                subject_of(request, contract, running, view),
+                requests,
+                settings,
+                progress=progress,
+                check_server=running.check,
+            )
+    notes = (*limit_notes(contract, view), *_machine_notes(share.value), *measurement.notes)
+    return replace(measurement, notes=notes)
+
+
+@contextmanager
+def serving_llm(
+    request: LlmValidationRequest, contract: LlmContract, announce: Callable[[str], None]
+) -> Iterator[RunningVllm]:
+    """The server to test, for as long as the block runs."""
+    if request.endpoint is not None:
+        url = endpoint_from(request.endpoint).url
+        yield RunningVllm(url=url, check=lambda: None, device="the endpoint's")
+        return
+    config = request.bundle / SERVE_CONFIG
+    _require_servable(request.bundle, config, contract)
+    with tempfile.TemporaryDirectory(prefix="infc-validate-") as folder:
+        server = VllmServer(config, workdir=Path(folder))
+        announce("starting vLLM on loopback, which takes half a minute and more")
+        with server:
+            yield RunningVllm(url=server.url, check=_check(server), device=_device(contract), pid=server.pid)
+
+
+def subject_of(
+    request: LlmValidationRequest, contract: LlmContract, running: RunningVllm, view: VllmView
+) -> LlmSubject:
+    """What the load test is about."""
+    model = contract.model
+    precision = model.precision.value + (f", KV cache {model.kv_precision.value}" if model.kv_precision else "")
+    return LlmSubject(
+        name=contract.name,
+        target=contract.target,
+        url=running.url,
+        model=model.name,
+        vocabulary=model.vocabulary,
+        targets=contract.targets,
+        predicted_s=contract.predicted_s,
+        environment={
+            "server": server_name(view),
+            "model": f"{model.name}, {precision}",
+            "device": running.device,
+            "limits": f"{model.max_num_seqs} sequences, {model.max_num_batched_tokens} tokens a step, "
+            f"{model.max_model_len} a request",
+        },
+        is_rehearsal=request.is_rehearsal,
+    )
+
+
+def _require_servable(bundle: Path, config: Path, contract: LlmContract) -> None:
+    """Raise ToolError when the vLLM that is installed here cannot run this bundle."""
+    model = contract.model
+    if not config.is_file():
+        raise ToolError(f"{bundle} has no {SERVE_CONFIG}", help="compile the spec again")
+    elsewhere = "--endpoint http://host:8000 tests a server that has it"
+    if not model.is_cpu and not has_gpu():
+        raise ToolError(
+            f"{bundle} is for {contract.target}, and this machine has no NVIDIA GPU",
+            help="--rehearse tests its scheduling here with the planned step times; " + elsewhere,
+        )
+    installation = find_vllm()
+    if installation.is_cpu != model.is_cpu:
+        built, wanted = ("CPUs", "a GPU") if installation.is_cpu else ("GPUs", "a CPU")
+        raise ToolError(
+            f"{installation.executable} is vLLM built for {built}; {bundle} is for {wanted} ({contract.target})",
+            help=f"set INFC_VLLM to a vLLM built for {wanted}; " + elsewhere,
+        )
+
+
+def _check(server: VllmServer) -> Callable[[], None]:
+    def check() -> None:
+        if not server.is_running():
+            last = server.log_text().strip().splitlines()[-3:]
+            raise ToolError("vLLM ended during the load test", help=f"its last words: {' | '.join(last)}")
+
+    return check
+
+
+@contextmanager
+def _waiting(running: RunningVllm) -> Iterator[WaitShare]:
+    """How much of the time a server on this machine waited for a core."""
+    processes = processes_under(running.pid) if running.pid is not None else ()
+    with wait_share(processes) as share:
+        yield share
+
+
+def _machine_notes(waited: float) -> Iterator[str]:
+    if waited > NOISY_SHARE:
+        yield (f"the server waited for a processor core {waited:.0%} of the time: other work on this machine slowed it")
+
+
+def _device(contract: LlmContract) -> str:
+    return processor() if contract.model.is_cpu else contract.target
