@@ -18,6 +18,7 @@ from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
 from infc.sim.continuous_batching.blocks import BlockPool, Hit
 from infc.sim.continuous_batching.decoding import Decoding
+from infc.sim.continuous_batching.drafting import Drafted
 from infc.sim.continuous_batching.requests import Gaps
 from infc.sim.continuous_batching.step import token_table
 
@@ -54,7 +55,10 @@ class Engine:
         *,
         has_async_scheduling: bool = False,
         on_done: Successor | None = None,
+        drafted: Drafted | None = None,
     ) -> None:
+        self._drafted = drafted
+        self._width = 1 if drafted is None else drafted.width
         self._steps, self._batching = steps, batching
         self._kv_blocks, self._block_tokens = kv_blocks, block_tokens
         self._is_async, self._on_done = has_async_scheduling, on_done
@@ -62,6 +66,7 @@ class Engine:
         self._pool = BlockPool(kv_blocks, has_caching=batching.has_prefix_caching)
 
         self._prompt: list[int] = []
+        self._shift: list[int] = []  # tokens of the prompt that only its cache counts
         self._output: list[int] = []
         self._prefix_blocks: list[int] = []
         self._emitted: list[int] = []  # while it does not decode: tokens that it has made
@@ -86,7 +91,11 @@ class Engine:
         self.gaps: list[Gaps] = []
 
     def add(self, at_s: float, prompt: int, output: int, prefix: int) -> None:
-        """The next request reaches the scheduler at `at_s`; its first `prefix` tokens are shared with all others."""
+        """The next request reaches the scheduler at `at_s`; its first `prefix` tokens are shared with all others.
+
+        With drafting `output` counts its steps, and `prompt` the shift of its cache.
+        """
+        self._shift.append(0 if self._drafted is None else self._drafted.shifts[len(self._prompt)])
         self._arrivals.append((at_s, len(self._prompt)))
         self._prompt.append(prompt)
         self._output.append(output)
@@ -146,7 +155,9 @@ class Engine:
     def _decode_s(self) -> float:
         """Seconds of a step in which everything that decodes takes part, and nothing else."""
         steps, decoding = self._steps, self._decoding
-        seconds = self._table[decoding.count] + steps.sequence_s * decoding.count
+        seconds = self._table[decoding.count * self._width] + steps.sequence_s * decoding.count
+        if self._drafted is not None:
+            seconds += self._drafted.decode_s[decoding.count]
         return seconds + steps.context_s * decoding.context + steps.window_s * decoding.windowed
 
     def _steps_until(self, at_s: float, first_s: float, growth_s: float, most: int) -> int:
@@ -198,7 +209,7 @@ class Engine:
 
         Usually all that decode are served and one prompt at most, the last admitted, is not done. Else one by one.
         """
-        budget = self._batching.max_num_batched_tokens - self._decoding.count
+        budget = self._batching.max_num_batched_tokens - self._decoding.count * self._width
         need = self._decoding.blocks_needed()
         if self._prefilling:
             request, cached = next(iter(self._prefilling.items()))
@@ -206,8 +217,8 @@ class Engine:
                 return self._serve_in_order(cap, chunks, left_out)
             tokens = self._chunk_tokens(request, cached, cap, budget)
             need += self._blocks(cached + tokens) - self._blocks(cached)
-            chunks.append(Chunk(request, cached, tokens))
-            budget -= tokens
+            chunks.append(chunk := Chunk(request, cached, tokens))
+            budget -= self._computed_tokens(chunk)
         if need > self._pool.free:
             chunks.clear()
             return self._serve_in_order(cap, chunks, left_out)
@@ -229,6 +240,7 @@ class Engine:
             else:
                 cached = self._prefilling[request]
                 tokens = self._chunk_tokens(request, cached, cap, budget)
+            cost = self._width
             need = self._blocks(cached + tokens) - self._blocks(cached)
             while need > self._pool.free and len(order) > position:
                 self._preempt(order.pop())
@@ -237,8 +249,9 @@ class Engine:
             self._pool.take(need)
             if request in self._prefilling:
                 chunks.append(chunk := Chunk(request, cached, tokens))
+                cost = self._computed_tokens(chunk)
                 self._share(chunk)
-            budget -= tokens
+            budget -= cost
             position += 1
         left_out += [request for request in order[position:] if request in self._decoding]
         return budget
@@ -253,10 +266,10 @@ class Engine:
             limit = (all_tokens - 1) // self._block_tokens
             hit = self._pool.find(request, self._prefix_blocks[request], limit)
             cached = hit.blocks * self._block_tokens
-            tokens = min(all_tokens - cached, cap) if cap else all_tokens - cached
-            if tokens > budget and not batching.has_chunked_prefill:
+            real = max(all_tokens - self._shift[request] - cached, 1)
+            if (min(real, cap) if cap else real) > budget and not batching.has_chunked_prefill:
                 break
-            tokens = min(tokens, budget)
+            tokens = self._chunk_tokens(request, cached, cap, budget)
             if self._blocks(all_tokens) - hit.blocks + hit.queued > self._pool.free:
                 break
             waiting.popleft()
@@ -266,7 +279,7 @@ class Engine:
             self._pool.take(self._blocks(cached + tokens) - hit.blocks)
             chunks.append(chunk := Chunk(request, cached, tokens))
             self._share(chunk)
-            budget -= tokens
+            budget -= self._computed_tokens(chunk)
             has_chunks = True
         self._is_blocked = bool(waiting) and not has_chunks
 
@@ -303,11 +316,14 @@ class Engine:
             cached = decoding.cached(request)
             context -= cached
             windowed -= min(cached, steps.window_tokens or 0)
-        tokens, pairs = seqs, 0.0
-        for _, cached, count in chunks:
+        tokens, pairs = seqs * self._width, 0.0
+        for chunk in chunks:
+            count = self._computed_tokens(chunk)
             tokens += count
-            pairs += count * (cached + count / 2)
+            pairs += count * (chunk.cached + count / 2)
         seconds = self._table[tokens] + steps.sequence_s * (seqs + len(chunks)) + steps.pair_s * pairs
+        if self._drafted is not None:
+            seconds += self._drafted.decode_s[seqs] + self._drafted.prefill_s[tokens - seqs * self._width]
         return seconds + steps.context_s * context + steps.window_s * windowed
 
     def _note_gaps(self, duration_s: float, left_out: list[int]) -> None:
@@ -370,8 +386,16 @@ class Engine:
     # Numbers.
 
     def _chunk_tokens(self, request: int, cached: int, cap: int, budget: int) -> int:
+        """Tokens of the next chunk, with the shift of the cache where it is the last one."""
         left = self._prompt[request] + self._emitted[request] - cached
-        return min(left, cap, budget) if cap else min(left, budget)
+        most = min(cap, budget) if cap else budget
+        return left if max(left - self._shift[request], 1) <= most else most
+
+    def _computed_tokens(self, chunk: Chunk) -> int:
+        """Tokens of a chunk that are computed: all but the shift of the cache."""
+        request = chunk.request
+        is_last = chunk.cached + chunk.tokens == self._prompt[request] + self._emitted[request]
+        return max(chunk.tokens - self._shift[request], 1) if is_last else chunk.tokens
 
     def _blocks(self, tokens: int) -> int:
         return -(-tokens // self._block_tokens)

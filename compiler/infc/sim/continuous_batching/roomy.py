@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
 from infc.sim.continuous_batching.blocks import NO_HIT, BlockPool
+from infc.sim.continuous_batching.drafting import Drafted
 from infc.sim.continuous_batching.engine import SAME_TIME_S
 from infc.sim.continuous_batching.requests import Gaps
 from infc.sim.continuous_batching.step import token_table
@@ -28,7 +29,7 @@ class Served:
     first_s: Sequence[float]
     done_s: Sequence[float]
     start_s: Sequence[float]
-    gaps: Sequence[Gaps]
+    gaps: list[Gaps]
     busy_s: float
     block_seconds: float
     sequence_seconds: float
@@ -50,16 +51,21 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
     block_tokens: int,
     *,
     has_async_scheduling: bool,
+    drafted: Drafted | None = None,
 ) -> Served | None:
     """Serve all requests as `Engine` would, bit by bit; None where the cache runs out. The settings are plain.
 
     A request is what `Engine.add` takes: when it reaches the scheduler, and the tokens of its prompt, its output and
-    the shared prefix; in order of time.
+    the shared prefix; in order of time. With `drafted` its output counts steps, and its prompt the shift of its cache.
     """
     arrivals_s, prompts, outputs, prefixes = zip(*requests, strict=True)
     total, size, is_async = len(requests), block_tokens, has_async_scheduling
     most_seqs, most_tokens = batching.max_num_seqs, batching.max_num_batched_tokens
     table, sequence_s = token_table(steps, most_tokens), steps.sequence_s
+    width, shifts, decode_table = 1, [0] * total, table
+    if drafted is not None:
+        width, shifts = drafted.width, list(drafted.shifts)
+        decode_table = [table[n * width] + drafted.decode_s[n] for n in range(most_seqs + 1)]
     context_s, window_s, pair_s = steps.context_s, steps.window_s, steps.pair_s
     push, pop, sqrt, ceil = heapq.heappush, heapq.heappop, math.sqrt, math.ceil
     first_s, done_s, start_s = [-1.0] * total, [-1.0] * total, [-1.0] * total
@@ -101,7 +107,7 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
             limit = ends[0] // total - counter
             if crossings:
                 limit = min(limit, crossings[0] // total - counter)
-            begin_s = table[count] + sequence_s * count + context_s * context + window_s * windowed
+            begin_s = decode_table[count] + sequence_s * count + context_s * context + window_s * windowed
             growth_s = context_s * count + window_s * below
             if next_s < math.inf and not is_blocked:
                 left_s = next_s - now_s - SAME_TIME_S
@@ -145,16 +151,18 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
         else:
             # One step: what runs, then what waits while there is room.
             chunks: list[tuple[int, int, int]] = []
-            budget = most_tokens - count
+            budget = most_tokens - count * width
             blocks = phases[counter % size]
-            tokens, pairs = count, 0.0
+            tokens, pairs = count * width, 0.0
             if partial >= 0:
-                taken = min(prompts[partial] - partial_cached, budget)
+                real = prompts[partial] - shifts[partial] - partial_cached
+                taken = prompts[partial] - partial_cached if real <= budget else budget
+                real = real if real <= budget else budget
                 blocks += -(-(partial_cached + taken) // size) + -partial_cached // size
                 chunks.append((partial, partial_cached, taken))
-                budget -= taken
-                tokens += taken
-                pairs += taken * (partial_cached + taken / 2)
+                budget -= real
+                tokens += real
+                pairs += real * (partial_cached + real / 2)
             used += blocks
             if used > kv_blocks:
                 return None
@@ -173,7 +181,10 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
                     cached = hit.blocks * size
                 if used - -prompt // size - hit.blocks + hit.queued > kv_blocks:
                     return None
-                taken = prompt - cached if prompt - cached <= budget else budget
+                real = prompt - shifts[request] - cached
+                real = real if real > 1 else 1
+                taken = prompt - cached if real <= budget else budget
+                real = real if real <= budget else budget
                 waiting.popleft()
                 running += 1
                 start_s[request] = now_s
@@ -186,15 +197,17 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
                     done = min((cached + taken) // size, prefixes[request] // size)
                     shared[request] = pool.extend(hit.shared, done) if done else hit.shared
                 chunks.append((request, cached, taken))
-                budget -= taken
-                tokens += taken
-                pairs += taken * (cached + taken / 2)
+                budget -= real
+                tokens += real
+                pairs += real * (cached + real / 2)
             is_blocked = bool(waiting) and not chunks
             held = used
             freed, ended = ended, []
             if chunks or count:
                 sequences = count + len(chunks)
                 duration_s = table[tokens] + sequence_s * sequences + pair_s * pairs
+                if drafted is not None:
+                    duration_s += drafted.decode_s[count] + drafted.prefill_s[tokens - count * width]
                 duration_s = duration_s + context_s * context + window_s * windowed
                 busy_s += duration_s
                 now_s += duration_s

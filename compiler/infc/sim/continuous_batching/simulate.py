@@ -8,6 +8,7 @@ import numpy as np
 
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
+from infc.sim.continuous_batching.drafting import Drafting, drafted_of
 from infc.sim.continuous_batching.engine import Engine
 from infc.sim.continuous_batching.requests import Floats, Integers, TokenRequests, TokenResult
 from infc.sim.continuous_batching.roomy import Served, is_plain, serve
@@ -24,18 +25,21 @@ def simulate(
     *,
     block_tokens: int = BLOCK_TOKENS,
     has_async_scheduling: bool = False,
+    drafting: Drafting | None = None,
 ) -> TokenResult:
     """Serve requests that come at their own times (open loop) on one replica whose cache holds `kv_cache_tokens`.
 
     A request reaches the scheduler `steps.request_s` after it was sent. With `has_async_scheduling` the scheduler
     decides on a step while the one before runs: a request that comes, and the place of one that ends, wait for one step
-    more. That is vLLM's default on GPUs; its steps take less time, for what the host does is hidden.
+    more. That is vLLM's default on GPUs; its steps take less time, for what the host does is hidden. With `drafting` a
+    step yields a random number of tokens of each sequence, which reach the client together.
 
     Same arguments, same result. 20,000 chat requests take a quarter of a second while the KV cache holds them all.
 
     Raises:
         ValueError: no request, arrivals out of order, lengths below 1, a request that the KV cache can never hold, a
-            token budget under the number of sequences, or (without chunked prefill) under the length of a request.
+            token budget under the number of sequences (with what is drafted for them), or (without chunked prefill)
+            under the length of a request.
 
     >>> steps = StepTimeModel(token_knots=(1, 1001), token_s=(0.01, 0.11), sequence_s=0, context_s=0, pair_s=0,
     ...                       fixed_s=0)
@@ -48,16 +52,24 @@ def simulate(
     _require_valid(requests, batching, kv_cache_tokens, block_tokens)
     kv_blocks = kv_cache_tokens // block_tokens
     arrivals_s, outputs = np.asarray(requests.arrivals_s, dtype=np.float64), np.asarray(requests.output_tokens)
-    columns = [np.asarray(each).tolist() for each in (requests.prompt_tokens, outputs, requests.prefix_tokens)]
+    prompts, taken = np.asarray(requests.prompt_tokens), outputs
+    drafted = None if drafting is None else drafted_of(outputs, drafting, batching)
+    if drafted is not None:
+        prompts, taken = prompts + np.asarray(drafted.shifts), 1 + np.asarray(drafted.steps)
+        _require_room(prompts + taken - 1, kv_cache_tokens, block_tokens)
+    columns = [np.asarray(each).tolist() for each in (prompts, taken, requests.prefix_tokens)]
     rows = list(zip((arrivals_s + steps.request_s).tolist(), *columns, strict=True))
     served: Served | Engine | None = None
+    is_async = has_async_scheduling
     if is_plain(batching):
-        served = serve(rows, steps, batching, kv_blocks, block_tokens, has_async_scheduling=has_async_scheduling)
+        served = serve(rows, steps, batching, kv_blocks, block_tokens, has_async_scheduling=is_async, drafted=drafted)
     if served is None:
-        served = Engine(steps, batching, kv_blocks, block_tokens, has_async_scheduling=has_async_scheduling)
+        served = Engine(steps, batching, kv_blocks, block_tokens, has_async_scheduling=is_async, drafted=drafted)
         for row in rows:
             served.add(*row)
         served.run()
+    if drafted is not None:
+        served.gaps.append((0.0, 0.0, 1, int((outputs - taken).sum())))  # tokens that came with another
     return _result(served, arrivals_s, outputs, steps, kv_blocks)
 
 
@@ -141,11 +153,16 @@ def _require_valid(
         raise ValueError("a shared prefix is a part of the prompt")
     if not 1 <= batching.max_num_seqs <= batching.max_num_batched_tokens:
         raise ValueError("max_num_seqs lies between 1 and max_num_batched_tokens")
-    longest = int((prompts + outputs).max()) - 1
-    if longest > kv_cache_tokens // block_tokens * block_tokens:
-        raise ValueError(f"a request of {longest} tokens does not fit the KV cache of {kv_cache_tokens}")
+    longest = _require_room(prompts + outputs - 1, kv_cache_tokens, block_tokens)
     if not batching.has_chunked_prefill and longest > batching.max_num_batched_tokens:
         raise ValueError(f"without chunked prefill a request of {longest} tokens needs a token budget as large")
+
+
+def _require_room(lengths: Integers, kv_cache_tokens: int, block_tokens: int) -> int:
+    longest = int(lengths.max())
+    if longest > kv_cache_tokens // block_tokens * block_tokens:
+        raise ValueError(f"a request of {longest} tokens does not fit the KV cache of {kv_cache_tokens}")
+    return longest
 
 
 def _result(
