@@ -60,6 +60,7 @@ def main() -> None:
         "arguments": sorted(arguments, key=lambda row: str(row["name"])),
         "objects": dict(sorted(objects.items())),
         "values": later_values(),
+        "histograms": histograms(),
     }
     path = Path(__file__).resolve().parent / version / "arguments.json"
     path.parent.mkdir(exist_ok=True)
@@ -300,6 +301,13 @@ def later_values() -> dict[str, Json]:
     }
 
 
+def histograms() -> dict[str, Json]:
+    """The bucket bounds that each family of histograms has by default, those that depend on the model left out."""
+    from vllm.v1.metrics.buckets import BUCKET_FAMILY_KEYS, histogram_buckets
+
+    return {key: plain(histogram_buckets(key)) for key in sorted(BUCKET_FAMILY_KEYS) if key != "request_tokens"}
+
+
 def plain(value: object) -> Json:
     """A default as JSON; None for one that is an object of vLLM's."""
     if isinstance(value, enum.Enum):
@@ -327,7 +335,8 @@ def to_text(version: str, document: Mapping[str, typing.Any]) -> str:
     rows = ",\n".join(map(line, document["arguments"]))
     return (
         f'{{\n"format_version": "{FORMAT_VERSION}",\n"vllm": "{version}",\n"arguments": [\n{rows}\n],\n'
-        f'"objects": {block(document["objects"])},\n"values": {block(document["values"])}\n}}\n'
+        f'"objects": {block(document["objects"])},\n"values": {block(document["values"])},\n'
+        f'"histograms": {block(document["histograms"])}\n}}\n'
     )
 
 

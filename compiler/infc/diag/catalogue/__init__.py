@@ -11,6 +11,7 @@ from infc.diag.catalogue.plan import PLAN
 from infc.diag.catalogue.spec import SPEC
 from infc.diag.catalogue.targets import TARGETS
 from infc.diag.catalogue.validate import VALIDATE
+from infc.diag.catalogue.vllm import VLLM
 from infc.diag.kind import DiagnosticKind
 
 CATALOGUE: tuple[DiagnosticKind, ...] = (
@@ -24,6 +25,7 @@ CATALOGUE: tuple[DiagnosticKind, ...] = (
     *FLEET,
     *LOCK,
     *VALIDATE,
+    *VLLM,
     *DRIFT,
 )
 

@@ -1,14 +1,12 @@
 """The header of config.pbtxt: which part of the spec set what, and why, as comments that nothing can break out of."""
 
-import unicodedata
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from infc.emit.comment import comment_lines
 from infc.emit.triton.settings import ModelSettings
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
-
-_WIDTH = 118
 
 
 def comment_header(problem: Problem, plan: Plan, settings: ModelSettings) -> str:
@@ -22,21 +20,6 @@ def comment_header(problem: Problem, plan: Plan, settings: ModelSettings) -> str
     if plan.comments:
         lines += ["", "Why this plan:", *(f"- {comment}" for comment in plan.comments)]
     return "".join(comment_lines(lines))
-
-
-def comment_lines(texts: list[str]) -> Iterator[str]:
-    r"""Each text as one or more `# ` lines of at most 118 characters; control characters and line breaks become spaces.
-
-    >>> list(comment_lines(["two\n}lines", ""]))
-    ['# two }lines\n', '#\n']
-    """
-    import textwrap
-
-    for text in texts:
-        clean = "".join(" " if unicodedata.category(c)[0] in "CZ" else c for c in text).strip()
-        indent = "#   " if clean.startswith("- ") else "# "
-        wrapped = textwrap.wrap(clean, _WIDTH, initial_indent="# ", subsequent_indent=indent, break_on_hyphens=False)
-        yield from (line + "\n" for line in wrapped or ["#"])
 
 
 def _settings_lines(problem: Problem, settings: ModelSettings) -> Iterator[str]:

@@ -1,0 +1,1 @@
+"""Kubernetes objects that every emitter builds alike: metadata, ConfigMap, Service, kustomization, devices."""
