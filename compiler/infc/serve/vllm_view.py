@@ -30,6 +30,7 @@ FactName: TypeAlias = Literal[
     "gpu-memory-utilization",
     "kv-cache-dtype",
     "kv-cache-tokens",
+    "kv-cache-memory-bytes",
     "tensor-parallel-size",
     "pipeline-parallel-size",
     "dtype",
@@ -174,6 +175,8 @@ def _cache_facts(metrics: Metrics) -> Iterator[tuple[FactName, Fact]]:
     yield from _fact("kv-cache-dtype", labels.get("cache_dtype"), _CACHE_INFO)
     yield from _fact("prefix-caching", _flag(labels.get("enable_prefix_caching")), _CACHE_INFO)
     yield from _fact("gpu-memory-utilization", _number(labels.get("gpu_memory_utilization")), _CACHE_INFO)
+    memory = _number(labels.get("kv_cache_memory_bytes"))
+    yield from _fact("kv-cache-memory-bytes", None if memory is None else round(memory), _CACHE_INFO)
     tokens = [_cache_tokens(line) for line in lines]
     if all(each is not None for each in tokens):
         yield from _fact("kv-cache-tokens", sum(each for each in tokens if each is not None), _CACHE_INFO)
@@ -203,6 +206,7 @@ def _config_facts(document: Mapping[str, object]) -> Iterator[tuple[FactName, Fa
         ("gpu-memory-utilization", "cache_config", "gpu_memory_utilization"),
         ("kv-cache-dtype", "cache_config", "cache_dtype"),
         ("kv-cache-tokens", "cache_config", "kv_cache_size_tokens"),
+        ("kv-cache-memory-bytes", "cache_config", "kv_cache_memory_bytes"),
         ("tensor-parallel-size", "parallel_config", "tensor_parallel_size"),
         ("pipeline-parallel-size", "parallel_config", "pipeline_parallel_size"),
         ("dtype", "model_config", "dtype"),

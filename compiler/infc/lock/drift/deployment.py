@@ -128,6 +128,8 @@ def _memory(entry: LockEntry, view: VllmView) -> Iterator[DriftItem]:
     yield _item("kv-cache-dtype", "KV cache precision", wanted, seen, fact, view, is_same=is_same)
     if choice.gpu_memory_utilization is not None:
         yield _equal("gpu-memory-utilization", choice.gpu_memory_utilization, view)
+    if choice.kv_cache_memory_bytes is not None:
+        yield _equal("kv-cache-memory-bytes", choice.kv_cache_memory_bytes, view)
     planned = entry.predicted.kv_cache_tokens
     if planned is not None:
         fact = view.facts.get("kv-cache-tokens")
