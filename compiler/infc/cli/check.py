@@ -82,6 +82,16 @@ def _check(loaded: "LoadedSpec") -> "Iterator[Diagnostic]":
         catalogue = load_catalogue(overlay if overlay.is_dir() else None)
         yield from catalogue.diagnostics
         yield from check_hardware_names(loaded, catalogue)
+    yield from _flag_problems(loaded)
+
+
+def _flag_problems(loaded: "LoadedSpec") -> "Iterator[Diagnostic]":
+    """Flags of a vLLM server that the pinned release would not take."""
+    options = loaded.partial.deploy.vllm if loaded.partial is not None else None
+    if options is not None and options.args:
+        from infc.emit.vllm import argument_problems
+
+        yield from argument_problems(options.args, loaded.span)
 
 
 def _name_clashes(loaded: "list[LoadedSpec]") -> "tuple[Diagnostic, ...]":

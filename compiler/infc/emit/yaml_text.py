@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from yaml import SafeDumper, ScalarNode
+    from yaml import SafeDumper, ScalarNode, SequenceNode
 
 YamlValue: TypeAlias = "bool | int | float | str | Sequence[YamlValue] | Mapping[str, YamlValue] | None"
 # PyYAML's resolver takes these for text; readers of YAML 1.1 in Go take them for true, false and numbers.
@@ -48,5 +48,10 @@ def _dumper() -> "type[SafeDumper]":
         block = "|" if "\n" in value else None
         return dumper.represent_scalar("tag:yaml.org,2002:str", value, '"' if _AMBIGUOUS.fullmatch(value) else block)
 
+    def sequence(dumper: yaml.SafeDumper, values: "Sequence[YamlValue]") -> "SequenceNode":
+        is_row = all(isinstance(value, int | float) for value in values)
+        return dumper.represent_sequence("tag:yaml.org,2002:seq", values, flow_style=is_row)
+
     TextDumper.add_representer(str, text)
+    TextDumper.add_representer(list, sequence)
     return TextDumper

@@ -170,10 +170,18 @@ def _base_problem(
         server=spec.deploy.server,
         evidence=stored_evidence(loaded, spec, store.accuracy(model_digest)),
         origins=_origins(loaded),
-        spans={path: loaded.span(path) for path in DEFAULTED_PATHS},
+        spans={path: loaded.span(path) for path in (*DEFAULTED_PATHS, *_emitted_paths(spec))},
         has_calibration_data=spec.accuracy is not None or spec.quantization.calibration is not None,
         is_provider_named=spec.pricing.provider is not None,
     )
+
+
+def _emitted_paths(spec: Spec) -> Iterator[str]:
+    """Paths of what only an emitter can judge."""
+    if spec.deploy.kubernetes is not None:
+        yield "deploy.kubernetes"
+    if spec.deploy.vllm is not None:
+        yield from (f"deploy.vllm.args.{key}" for key in spec.deploy.vllm.args)
 
 
 def _restricted(problem: AnyProblem, catalogue: Catalogue, spec: Spec, name: str) -> AnyProblem:

@@ -18,7 +18,7 @@ from infc.emit.vllm.schema import argument_schema
 from infc.emit.vllm.serve_yaml import SERVE_FILE, serve_yaml
 from infc.emit.vllm.settings import CHAT_TEMPLATE, DRAFTER_FOLDER, MODEL_FOLDER, serve_settings
 from infc.emit.vllm.texts import readme
-from infc.emit.vllm.user_arguments import with_arguments
+from infc.emit.vllm.user_arguments import argument_problems, with_arguments
 from infc.ir.bundle import Bundle
 from infc.ir.checkpoint import Checkpoint
 from infc.ir.plan import Plan
@@ -26,7 +26,16 @@ from infc.ir.problem import LlmProblem
 from infc.ir.spec import Deploy
 from infc.ir.spec.names import name_problem
 
-__all__ = ["CHAT_TEMPLATE", "DRAFTER_FOLDER", "SERVE_FILE", "VllmRelease", "default_release", "emit", "vllm_releases"]
+__all__ = [
+    "CHAT_TEMPLATE",
+    "DRAFTER_FOLDER",
+    "SERVE_FILE",
+    "VllmRelease",
+    "argument_problems",
+    "default_release",
+    "emit",
+    "vllm_releases",
+]
 
 
 def emit(
@@ -66,7 +75,7 @@ def emit(
     schema = argument_schema(release.version)
     settings = serve_settings(problem, plan, checkpoint, schema, frozenset(extra_files))
     problems = place_problems(problem, plan.candidate, settings.hardware, checkpoint, deploy, release)
-    complete, faults = with_arguments(settings, options.args if options else {}, schema, problem.spans)
+    complete, faults = with_arguments(settings, options.args if options else {}, schema, problem.spans.get)
     problems = (*problems, *faults)
     if complete is None or has_errors(problems):
         return None, problems

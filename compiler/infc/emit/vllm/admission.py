@@ -35,9 +35,8 @@ def queued_tokens(
 ) -> QueueLimit | None:
     """The bound on waiting prompt tokens of one replica; None where the SLO has no TTFT or the speed is not known.
 
-    It is the wait times the speed of prefilling, as vLLM says to size it, at the fast end of the predicted speed and
-    with the longest prompt on top: vLLM counts a prompt whole until its last token is in the cache, and does not know
-    what prefix caching will save.
+    It is the wait times the speed of prefilling, as vLLM says to size it, with the longest prompt on top: vLLM counts a
+    prompt whole until its last token is in the cache, and does not know what prefix caching will save.
 
     Source: vLLM 0.32, `config/scheduler.py` (max_num_queued_tokens) and `v1/engine/async_llm.py` (check_admission).
     """
@@ -61,7 +60,7 @@ def queued_tokens(
 def prefill_tokens_per_s(
     problem: LlmProblem, candidate: Candidate, batching: ContinuousBatching, hardware: Hardware
 ) -> float | None:
-    """Prompt tokens that a replica prefills in a second when it does nothing else, at the fast end of the prediction.
+    """Prompt tokens that a replica prefills in a second when it does nothing else, as predicted.
 
     Shared prefixes count as prefilled where they are cached.
     """
@@ -81,4 +80,4 @@ def prefill_tokens_per_s(
     usual = problem.tokens.prompt.percentiles.get(50.0, problem.tokens.prompt.maximum)
     seconds = step_s(steps, prefill_tokens=tokens, prefill_seqs=max(1, tokens // max(1, usual)))
     cached = problem.tokens.shared_prefix if batching.has_prefix_caching else 0.0
-    return tokens / seconds * steps.prefill_spread / (1.0 - min(cached, 0.99))
+    return tokens / seconds / (1.0 - min(cached, 0.99))

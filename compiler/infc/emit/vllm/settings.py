@@ -83,7 +83,7 @@ def serve_settings(
     sections = (
         _model_section(problem, plan, checkpoint, hardware, extra_files),
         _device_section(problem, plan, batching, hardware),
-        _scheduler_section(problem, plan, batching, extra_files),
+        _scheduler_section(plan, batching, extra_files),
         _overload_section(problem, plan, batching, hardware),
         _server_section(problem, schema, drain_s),
     )
@@ -184,9 +184,7 @@ def _device_section(problem: LlmProblem, plan: Plan, batching: ContinuousBatchin
     return Section(title="Devices and memory.", notes=tuple(notes), settings=settings)
 
 
-def _scheduler_section(
-    problem: LlmProblem, plan: Plan, batching: ContinuousBatching, extra_files: frozenset[str]
-) -> Section:
+def _scheduler_section(plan: Plan, batching: ContinuousBatching, extra_files: frozenset[str]) -> Section:
     settings: dict[str, YamlValue] = {
         "max-num-seqs": batching.max_num_seqs,
         "max-num-batched-tokens": batching.max_num_batched_tokens,
@@ -194,8 +192,6 @@ def _scheduler_section(
         _switch("enable-chunked-prefill", batching.has_chunked_prefill): True,
     }
     notes = list(plan.comments)
-    if batching.has_prefix_caching:
-        notes.append(f"enable-prefix-caching: {problem.tokens.shared_prefix:.0%} of the prompt tokens are shared")
     if batching.long_prefill_tokens:
         settings["long-prefill-token-threshold"] = batching.long_prefill_tokens
     if batching.speculation is not None:
