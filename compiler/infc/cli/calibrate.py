@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
+from click.core import ParameterSource
 
 from infc.cli.edge import FAILURE, OK, SPEC_INVALID
 from infc.ir.engine_kind import EngineChoice
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from infc.spec import LoadedSpec
 
 MAX_BATCH_SIZE = 4096
+_BUDGET_S = 20.0
+_ONNX_OPTIONS = ("batches", "axes", "threads", "instances", "engine", "through", "output")
 
 
 def _batch_sizes(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[int, ...] | None:
@@ -52,7 +55,9 @@ def _precisions(_ctx: click.Context, _param: click.Parameter, value: str | None)
         raise click.BadParameter(f"{value!r} is not a list of precisions ({names})") from None
 
 
-def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
     try:
         seconds = parse_duration_s(value)
     except QuantityError as error:
@@ -93,7 +98,10 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     help="Instances at once. Default: those of the spec's plan; 1 without one.",
 )
 @click.option(
-    "--budget", default="20s", show_default=True, metavar="TIME", callback=_seconds, help="Time per precision."
+    "--budget",
+    metavar="TIME",
+    callback=_seconds,
+    help="Time per precision.  [default: 20s; 60s for a language model, its server's start not counted]",
 )
 @click.option(
     "--engine",
@@ -107,13 +115,25 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     show_default=True,
     help="engine: the engine alone, as an instance runs it. triton: the compiled bundle served, by Triton's own clock.",
 )
-@click.option("--endpoint", metavar="URL", help="With --through triton: a server that serves the bundle already.")
+@click.option(
+    "--endpoint",
+    metavar="URL",
+    help="A server that serves the bundle already: Triton (with --through triton), or vLLM (with --log).",
+)
+@click.option(
+    "--log",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="LLM, with --endpoint: where vLLM's output goes, started with --enable-logging-iteration-details.",
+)
 @click.option(
     "-o", "--output", metavar="DIR", type=click.Path(path_type=Path), default=Path("dist"), show_default=True,
     help="With --through triton: where compile wrote the bundle.",
 )  # fmt: skip
 @click.option("--format", "format", type=click.Choice(("text", "json")), default="text", show_default=True)
+@click.pass_context
 def command(
+    context: click.Context,
     target: Path,
     hardware: str,
     batches: tuple[int, ...] | None,
@@ -121,10 +141,11 @@ def command(
     precisions: tuple[Precision, ...],
     threads: int,
     instances: int | None,
-    budget: float,
+    budget: float | None,
     engine: EngineChoice | None,
     through: str,
     endpoint: str | None,
+    log: Path | None,
     output: Path,
     format: str,
 ) -> int:
@@ -135,12 +156,17 @@ def command(
     is printed beside what was measured. The profile is written to infc-profiles/ at the root of the spec tree: commit
     it, and plans rest on it (basis: measured).
 
+    A language model is served by vLLM with the settings of its plan. A handful of bursts of requests, sent several
+    times over, tells how long steps of all kinds take: vLLM logs each. Nobody else may use that server meanwhile.
+
     \b
     Examples:
       infc calibrate specs/encoder.infc.yaml --hardware cpu
       infc calibrate specs/encoder.infc.yaml --hardware l4 --precision fp16,int8
       infc calibrate specs/encoder.infc.yaml --hardware l4 --through triton --endpoint grpc://localhost:8001
       infc calibrate models/encoder.onnx --batches 1,4,16 --axes sequence=24,128
+      infc calibrate specs/chat.infc.yaml --hardware h100-sxm --budget 2min
+      infc calibrate specs/chat.infc.yaml --hardware h100-sxm --endpoint http://gpu-7:8000 --log vllm.log
     """
     from infc.diag import DiagnosticError
     from infc.pipeline.calibrate import CalibrationQuestion, calibrate_model
@@ -149,6 +175,11 @@ def command(
     from infc.spec.workspace import find_workspace
 
     loaded = _loaded(target)
+    if loaded is not None and _names_language_model(loaded):
+        _refuse_options(context)
+        return _calibrate_llm(loaded, hardware, precisions, budget, endpoint, log, format)
+    if log is not None:
+        raise click.UsageError("--log is for language models: vLLM writes its steps there")
     if through == "triton" and loaded is None:
         raise click.UsageError("--through triton serves the bundle of a spec: name the spec, not the model")
     if through == "engine" and endpoint is not None:
@@ -163,7 +194,7 @@ def command(
         precisions=precisions,
         threads=threads,
         instances=instances,
-        budget_s=budget,
+        budget_s=_BUDGET_S if budget is None else budget,
         engine=engine,
     )
     if through == "triton":
@@ -176,6 +207,53 @@ def command(
     render = render_calibration_json if format == "json" else render_calibration_text
     click.echo(render(found.comparisons))
     return OK
+
+
+def _calibrate_llm(
+    loaded: LoadedSpec,
+    hardware: str,
+    precisions: tuple[Precision, ...],
+    budget: float | None,
+    endpoint: str | None,
+    log: Path | None,
+    format: str,
+) -> int:
+    from infc.diag import DiagnosticError
+    from infc.pipeline.calibrate_llm import DEFAULT_BUDGET_S, LlmCalibrationQuestion, calibrate_llm
+    from infc.report.step_time import render_steps_json, render_steps_text
+
+    if (endpoint is None) != (log is None):
+        raise click.UsageError("--endpoint and --log go together: the server, and the file that it writes its steps to")
+    if len(precisions) > 1:
+        raise click.UsageError("a server has one precision: name one with --precision, and calibrate again for another")
+    question = LlmCalibrationQuestion(
+        loaded=loaded,
+        hardware=hardware,
+        precision=precisions[0] if precisions else None,
+        budget_s=DEFAULT_BUDGET_S if budget is None else budget,
+        endpoint=endpoint,
+        log=log,
+    )
+    found = calibrate_llm(question, _say)
+    if found.comparison is None or found.path is None:
+        raise DiagnosticError(found.diagnostics, exit_code=FAILURE)
+    _show(found.diagnostics)
+    render = render_steps_json if format == "json" else render_steps_text
+    click.echo(render(found.comparison, found.path))
+    return OK
+
+
+def _names_language_model(loaded: LoadedSpec) -> bool:
+    from infc.ir.spec import OnnxModel
+
+    return loaded.spec is not None and not isinstance(loaded.spec.model, OnnxModel)
+
+
+def _refuse_options(context: click.Context) -> None:
+    """A usage error for the first option of ONNX models that was written."""
+    for name in _ONNX_OPTIONS:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is for ONNX models; this spec names a language model")
 
 
 def _loaded(target: Path) -> LoadedSpec | None:
@@ -195,8 +273,7 @@ def _model(loaded: LoadedSpec | None, target: Path) -> Path:
     from infc.pipeline.calibrate import model_file
 
     found = target if loaded is None else model_file(loaded)
-    if found is None:
-        raise click.UsageError("calibrate measures ONNX models; this spec names another kind of model")
+    assert found is not None  # noqa: S101 - other kinds of models went their own way
     return found
 
 

@@ -23,7 +23,17 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
         "infc simulate vllm --format json",
     ),
     ("calibration", "infc.report.service_time_schema:calibration_schema", "infc calibrate --format json"),
+    (
+        "step-calibration",
+        "infc.report.step_time_schema:step_calibration_schema",
+        "infc calibrate --format json of a language model",
+    ),
     ("measurement", "infc.report.measurement_schema:measurement_schema", "infc validate --format json"),
+    (
+        "llm-measurement",
+        "infc.report.llm_measurement_schema:llm_measurement_schema",
+        "infc validate --format json, of a language model",
+    ),
     ("lock", "infc.lock.schema:lock_schema", "infc.lock"),
     ("lock-check", "infc.report.lock_check:lock_check_schema", "infc lock --check --format json"),
     ("diff", "infc.report.diff_json:diff_schema", "infc diff --format json, infc lock --format json"),

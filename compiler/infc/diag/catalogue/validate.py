@@ -69,4 +69,56 @@ VALIDATE: tuple[DiagnosticKind, ...] = (
         example="dist holds no bundle of encoder for l4",
         fix="Run infc compile first, or name its output folder with -o.",
     ),
+    DiagnosticKind(
+        id="calibrate-no-steps",
+        title="No steps of the server to measure",
+        what="The server answers requests, and the log that was named holds no usable lines about its steps.",
+        why="vLLM writes how long each step took only when it is told to; nothing else says it as exactly.",
+        example="the server answers, and its log has no steps",
+        fix="Start vllm serve with --enable-logging-iteration-details, send its output to a file, and name that file "
+        "with --log.",
+    ),
+    DiagnosticKind(
+        id="calibrate-foreign-steps",
+        title="Steps of other requests",
+        what="The steps in the server's log are not those that the requests of the calibration make.",
+        why="A step's time is of use only where it is known what the step computed: other clients' requests, drafted "
+        "tokens and several engines in one log hide it.",
+        example="the server's steps are not those of the requests that were sent",
+        fix="Keep other clients away while it is measured; turn speculative decoding off; one engine for each log.",
+    ),
+    DiagnosticKind(
+        id="calibrate-noisy",
+        title="Something else used the cores",
+        what="While the steps were measured, the server's processes were ready to run and had no core for more than "
+        "15% of the time.",
+        why="The measured steps hold the time of other programs; an idle machine is faster.",
+        example="the server waited 40% of the time for a core that something else used",
+        fix="End other programs on this machine and measure again.",
+    ),
+    DiagnosticKind(
+        id="calibrate-short",
+        title="Not all steps were measured",
+        what="The time budget was over before the largest bursts of requests could be measured.",
+        why="What was not measured is extrapolated. A plan that goes beyond it says so.",
+        example="no time was left for 3 of the planned bursts of requests",
+        fix="Give the calibration more time with --budget.",
+    ),
+    DiagnosticKind(
+        id="calibrate-no-plan",
+        title="Nothing to measure on this hardware",
+        what="The model cannot be served on the device at all: it does not fit, or the device lacks its precision.",
+        why="The calibration runs the server with the settings of a plan for that device.",
+        example="llama-70b cannot be served on l4, whatever the SLO",
+        fix="Choose other hardware, or another precision with --precision.",
+    ),
+    DiagnosticKind(
+        id="calibrate-pipeline",
+        title="Steps of a pipeline are not measured",
+        what="The plan divides the layers over stages that work at the same time.",
+        why="The time that the server logs for a step is that of all stages one after the other, while several steps "
+        "are on their way.",
+        example="bf16/h100-sxm/tp8/pp2/s64/t8192 is a pipeline of 2 stages",
+        fix="Measure it under load with infc validate.",
+    ),
 )
