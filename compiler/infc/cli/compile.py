@@ -46,10 +46,15 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     show_default=True, help="Where the bundles go, one folder each.",
 )  # fmt: skip
 @click.option("--locked", is_flag=True, help="Refuse unless the result is what infc.lock says; leave the lock alone.")
-@click.option("--validate", "is_validated", is_flag=True, help="Load-test each bundle (GPU bundles are rehearsed).")
+@click.option(
+    "--validate",
+    "is_validated",
+    is_flag=True,
+    help="Load-test each bundle (GPU bundles are rehearsed where there is no GPU).",
+)
 @click.option(
     "--builder", "builders", metavar="PLACE", multiple=True, default=("local",), show_default=True, callback=_builders,
-    help="Where engines are built; several make a pool. local, job[:DIR], ssh://[user@]host[:port], "
+    help="Where engines of ONNX models are built; several make a pool. local, job[:DIR], ssh://[user@]host[:port], "
     "k8s://[context/]namespace?image=..&pvc=.., ray://host:port",
 )  # fmt: skip
 @click.option(
@@ -93,6 +98,10 @@ def command(
     by the builder is left, and the plan made again. infc.lock gets one block for each. Outputs are replaced whole, or
     not at all.
 
+    A language model has no engine: its checkpoint is quantised here where the plan's precision is not its own, tested,
+    and written for vLLM with serve.yaml, a compose file and, on request, Kubernetes manifests. Where the folder holds
+    no weights, everything else is written and the deployment is marked pending.
+
     Several specs are compiled in parallel. One that fails does not stop the others; the exit code is the worst of
     theirs. Finished engines are kept by key: after an interruption, the same command builds only what is missing.
 
@@ -105,6 +114,7 @@ def command(
       infc compile specs/encoder.infc.yaml
       infc compile specs/ --locked
       infc compile specs/encoder.infc.yaml --validate -o out
+      infc compile specs/chat.infc.yaml --validate
       infc compile specs/ --format html > compile.html
       infc compile specs/ --builder ssh://ci@l4-box --builder ray://farm:10001
     """
@@ -140,6 +150,7 @@ def command(
     finally:
         builder.close()
     _show_diagnostics(tuple(dict.fromkeys(d for outcome in outcomes for d in outcome.diagnostics)))
+    _show_unasked_builders(builders, outcomes)
     codes: list[int] = []
     entries: list[CompiledEntry] = []
     for outcome in outcomes:
@@ -174,6 +185,19 @@ def _show_error(outcome: SpecOutcome) -> None:
         click.echo(f"error: {outcome.path.as_posix()}: {outcome.error}", err=True)
         if outcome.help:
             click.echo(f"help: {outcome.help}", err=True)
+
+
+def _show_unasked_builders(builders: tuple[Address, ...], outcomes: list[SpecOutcome]) -> None:
+    """Say where another builder than this machine was named for what no builder makes."""
+    from infc.build.builders.address import LocalAddress
+    from infc.pipeline.settled import SettledLlm
+
+    compiled = [each for outcome in outcomes if outcome.result is not None for each in outcome.result.compiled]
+    names = [each.entry.name for each in compiled if isinstance(each.settled, SettledLlm)]
+    if names and builders != (LocalAddress(),):
+        listed = ", ".join(dict.fromkeys(names))
+        click.echo(f"note: --builder does not apply to {listed}: a language model has no engine, and its checkpoint is "
+                   "quantised on this machine", err=True)  # fmt: skip
 
 
 def _show_diagnostics(diagnostics: tuple[Diagnostic, ...]) -> None:

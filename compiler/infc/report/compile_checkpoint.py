@@ -72,11 +72,10 @@ def _limits(entry: CompiledEntry, batching: ContinuousBatching) -> Iterator[str]
         yield f"requests of up to {batching.max_model_len} tokens"
     tokens = entry.plan.estimate.tokens
     if tokens is not None:
-        yield f"KV cache for {tokens.kv_cache_tokens:,} tokens"
+        told = batching.kv_cache_memory_bytes
+        yield f"KV cache for {tokens.kv_cache_tokens:,} tokens" + (f" ({told / 2**20:.4g} MiB)" if told else "")
     if batching.gpu_memory_utilization is not None:
         yield f"{batching.gpu_memory_utilization:.0%} of the device's memory"
-    if batching.kv_cache_memory_bytes is not None:
-        yield f"{batching.kv_cache_memory_bytes / 2**20:.4g} MiB of KV cache"
     if batching.long_prefill_tokens:
         yield f"at most {batching.long_prefill_tokens} tokens of one prompt a step"
     if not batching.has_chunked_prefill:
