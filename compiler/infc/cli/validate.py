@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from infc.cli.edge import INCONCLUSIVE, OK, SLO_NOT_MET
 from infc.ir.quantity import QuantityError, parse_duration_s, parse_rate_rps
-
-if TYPE_CHECKING:
-    from infc.ir.measurement import Measurement
-    from infc.validate.session import ValidationRequest
 
 _MIN_BUDGET_S = 5.0
 _MAX_BUDGET_S = 24 * 3600.0
 
 
-def _budget_s(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+def _budget_s(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
     try:
         seconds = parse_duration_s(value)
     except QuantityError as error:
@@ -38,16 +35,23 @@ def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -
 @click.command(name="validate")
 @click.argument("subject", metavar="BUNDLE|SPEC", type=click.Path(path_type=Path))
 @click.option(
-    "--endpoint", metavar="URL", help="Test a server that already runs, by its gRPC address: grpc://host:8001."
+    "--endpoint",
+    metavar="URL",
+    help="Test a server that already runs: Triton by its gRPC address (grpc://host:8001), vLLM by its HTTP address "
+    "(http://host:8000).",
 )
 @click.option(
     "--rehearse",
     "is_rehearsal",
     is_flag=True,
-    help="For a GPU bundle without the GPU: the real server and scheduler, the plan's service times.",
+    help="For a GPU bundle without the GPU: the real server and scheduler, the plan's service or step times.",
 )
 @click.option(
-    "--budget", "budget_s", metavar="TIME", callback=_budget_s, default="120s", show_default=True, help="Longest load."
+    "--budget",
+    "budget_s",
+    metavar="TIME",
+    callback=_budget_s,
+    help="Longest load. Default: 120s, and 300s for a language model.",
 )
 @click.option(
     "--rate",
@@ -69,7 +73,7 @@ def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     "--realtime/--no-realtime",
     "is_realtime",
     default=None,
-    help="Real-time priority for server and client. Default: where it can be had.",
+    help="Real-time priority for server and client (for vLLM, a high one). Default: where it can be had.",
 )
 @click.option(
     "-o", "--output", metavar="DIR", type=click.Path(path_type=Path), default=Path("dist"), show_default=True,
@@ -80,7 +84,7 @@ def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     "is_stored",
     default=True,
     show_default=True,
-    help="Keep measured service times in infc-profiles/ for the next plan (never of a rehearsal).",
+    help="Keep measured service or step times in infc-profiles/ for the next plan (never of a rehearsal).",
 )
 @click.option(
     "--format", "format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format."
@@ -89,7 +93,7 @@ def command(
     subject: Path,
     endpoint: str | None,
     is_rehearsal: bool,
-    budget_s: float,
+    budget_s: float | None,
     rate_rps: float | None,
     seed: int,
     axis_sizes: str,
@@ -101,7 +105,8 @@ def command(
     r"""Serve a bundle on the real server and judge it against its SLO.
 
     Requests are sent open loop, at times that do not depend on the answers, with the spec's arrival process at its
-    peak rate. The test stops as soon as every verdict is settled at 99% confidence, or when the budget is spent.
+    peak rate. The test stops as soon as every verdict is settled at 99% confidence, or when the budget is spent. A
+    language model is asked through the OpenAI streaming API, with prompts and outputs as long as the spec says.
 
     BUNDLE is a folder that `infc compile` wrote; for a SPEC, it is looked for in the output folder.
 
@@ -112,27 +117,46 @@ def command(
       infc validate dist/encoder
       infc validate dist/encoder-l4 --rehearse --budget 30s
       infc validate dist/encoder-l4 --endpoint grpc://triton.example:8001 --format json
+      infc validate dist/chat --endpoint http://vllm.example:8000
     """
-    from infc.validate.load.settings import LoadSettings
-    from infc.validate.session import ValidationRequest
-
     if endpoint is not None and is_rehearsal:
         raise click.UsageError("--rehearse starts a server of its own; leave out --endpoint")
     bundle = _find_bundle(subject, output)
     _warn_of_changes(bundle)
-    request = ValidationRequest(
-        bundle=bundle,
-        settings=LoadSettings(budget_s=budget_s, rate_rps=rate_rps, seed=seed),
+    if _is_language_model(bundle):
+        from infc.cli.validate_llm import LlmOptions, validate_language_model
+
+        if axis_sizes != "padded":
+            raise click.UsageError("--axes is for models with dynamic axes; a language model has token lengths")
+        return validate_language_model(
+            LlmOptions(
+                subject=subject,
+                bundle=bundle,
+                endpoint=endpoint,
+                is_rehearsal=is_rehearsal,
+                budget_s=budget_s,
+                rate_rps=rate_rps,
+                seed=seed,
+                is_realtime=is_realtime,
+                is_stored=is_stored,
+                format=format,
+            )
+        )
+    from infc.cli.validate_engine import validate_engine
+
+    return validate_engine(
+        subject,
+        bundle,
         endpoint=endpoint,
         is_rehearsal=is_rehearsal,
+        budget_s=budget_s,
+        rate_rps=rate_rps,
+        seed=seed,
+        axis_sizes=axis_sizes,
         is_realtime=is_realtime,
-        axis_sizes="drawn" if axis_sizes == "drawn" else "padded",
+        is_stored=is_stored,
+        format=format,
     )
-    measurement = _run(request)
-    if is_stored:
-        _store(measurement, subject, bundle)
-    _print(measurement, format)
-    return {"pass": OK, "fail": SLO_NOT_MET, "inconclusive": INCONCLUSIVE}[measurement.verdict.value]
 
 
 def _find_bundle(subject: Path, output: Path) -> Path:
@@ -176,15 +200,23 @@ def _spec_name(path: Path) -> str:
 
 
 def _contract_name(bundle: Path) -> str:
+    if _is_language_model(bundle):
+        from infc.validate.llm.session import read_llm_contract
+
+        return read_llm_contract(bundle).name
     from infc.validate.session import read_contract
 
     return read_contract(bundle).name
 
 
+def _is_language_model(bundle: Path) -> bool:
+    from infc.pipeline.validate import is_language_model
+
+    return is_language_model(bundle)
+
+
 def _warn_of_changes(bundle: Path) -> None:
     """Say on standard error which files are not as they were compiled; they are what is tested all the same."""
-    from dataclasses import replace
-
     from infc.cli.terminal import has_color
     from infc.diag import Severity
     from infc.emit.manifest import verify_bundle
@@ -193,37 +225,3 @@ def _warn_of_changes(bundle: Path) -> None:
     warnings = tuple(replace(each, severity=Severity.WARNING) for each in verify_bundle(bundle))
     if warnings:
         click.echo(render_diagnostics(warnings, color=has_color(stderr=True)), err=True)
-
-
-def _run(request: ValidationRequest) -> Measurement:
-    from infc.cli.load_progress import load_progress
-    from infc.validate.session import validate_bundle
-
-    with load_progress() as progress:
-        return validate_bundle(request, progress=progress, announce=lambda line: click.echo(line, err=True))
-
-
-def _store(measurement: Measurement, subject: Path, bundle: Path) -> None:
-    """Keep the measured service times in the workspace of the spec, or of the bundle when it lies in one."""
-    from infc.pipeline.validate import store_service_times
-    from infc.spec.workspace import find_workspace
-
-    if measurement.service_time is None:
-        return
-    workspace = find_workspace(subject if subject.is_file() else bundle)
-    if not workspace.profiles.is_dir() and not workspace.lock.is_file():
-        click.echo("service times were not stored: the bundle lies in no workspace with an infc.lock", err=True)
-    elif path := store_service_times(measurement, workspace):
-        click.echo(f"stored measured service times in {path.name}: the next plan uses them", err=True)
-
-
-def _print(measurement: Measurement, format: str) -> None:
-    if format == "json":
-        from infc.report.measurement_json import render_measurement_json
-
-        click.echo(render_measurement_json(measurement))
-        return
-    from infc.cli.terminal import has_color
-    from infc.report.measurement_text import render_measurement_text
-
-    click.echo(render_measurement_text(measurement, color=has_color()))

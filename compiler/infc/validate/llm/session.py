@@ -1,5 +1,7 @@
 """From a language model's bundle on disk to its measurement: which server, its start and end, what the report says."""
 
+import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +10,7 @@ from pathlib import Path
 
 from infc.diag import ToolError
 from infc.ir.llm_measurement import LlmMeasurement
+from infc.ir.step_time import StepTimeProfile
 from infc.serve.http_get import endpoint_from
 from infc.serve.run_queue import NOISY_SHARE, WaitShare, processes_under, wait_share
 from infc.serve.vllm import VllmServer
@@ -17,10 +20,13 @@ from infc.sim.token_traffic import draw_token_requests
 from infc.validate.llm.contract import CONTRACT_NAME, LlmContract, from_json
 from infc.validate.llm.limits import check_served, limit_notes, server_name
 from infc.validate.llm.load import LlmLoadSettings, LlmSubject, request_count, run_llm_load
+from infc.validate.llm.step_log import steps_from_log
 from infc.validate.load.watch import LoadProgress
 from infc.validate.session import has_gpu, processor
 
 SERVE_CONFIG = "serve.yaml"
+_HIGH_PRIORITY = -10
+"""Niceness of server and generator. No real-time class: vLLM's processes spin while they wait for each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,26 +34,29 @@ class LlmValidationRequest:
     """What to validate, and how.
 
     `endpoint` is the HTTP address of a running server, which is used as it is; None starts one. `is_rehearsal` plays
-    the planned step times on the real server in place of a GPU.
+    the planned step times on the real server in place of a GPU. `is_realtime` gives server and generator a high
+    priority, None where that may be had.
     """
 
     bundle: Path
     settings: LlmLoadSettings
     endpoint: str | None = None
     is_rehearsal: bool = False
+    is_realtime: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunningVllm:
     """The server to test: its address, a check that raises ToolError when it is gone, and where it runs.
 
-    `pid` is its process where infc started it, else None.
+    `pid` is its process where infc started it, else None, and `log` what it printed so far.
     """
 
     url: str
     check: Callable[[], None]
     device: str
     pid: int | None = None
+    log: Callable[[], str] = lambda: ""
 
 
 def read_llm_contract(bundle: Path) -> LlmContract:
@@ -87,7 +96,8 @@ def validate_llm_bundle(
         ToolError: the bundle cannot be served here, or the server fails.
     """
     contract = read_llm_contract(request.bundle)
-    settings = request.settings
+    niceness = _niceness(request)
+    settings = replace(request.settings, niceness=niceness)
     rate_rps = settings.rate_rps or contract.replica_rps
     requests = draw_token_requests(
         contract.traffic.arrival,
@@ -96,7 +106,7 @@ def validate_llm_bundle(
         request_count(rate_rps, settings.budget_s),
         settings.seed,
     )
-    with serving_llm(request, contract, announce) as running:
+    with serving_llm(request, contract, niceness, announce) as running:
         view = view_vllm(running.url)
         check_served(contract, view)
         announce(f"offering {rate_rps:g} requests/s for at most {settings.budget_s:g} s")
@@ -108,13 +118,14 @@ def validate_llm_bundle(
                 progress=progress,
                 check_server=running.check,
             )
+        steps = None if request.is_rehearsal else _step_times(contract, running, measurement)
     notes = (*limit_notes(contract, view), *_machine_notes(share.value), *measurement.notes)
-    return replace(measurement, notes=notes)
+    return replace(measurement, notes=notes, step_times=steps)
 
 
 @contextmanager
 def serving_llm(
-    request: LlmValidationRequest, contract: LlmContract, announce: Callable[[str], None]
+    request: LlmValidationRequest, contract: LlmContract, niceness: int, announce: Callable[[str], None]
 ) -> Iterator[RunningVllm]:
     """The server to test, for as long as the block runs."""
     if request.endpoint is not None:
@@ -124,10 +135,16 @@ def serving_llm(
     config = request.bundle / SERVE_CONFIG
     _require_servable(request.bundle, config, contract)
     with tempfile.TemporaryDirectory(prefix="infc-validate-") as folder:
-        server = VllmServer(config, workdir=Path(folder))
+        server = VllmServer(config, workdir=Path(folder), niceness=niceness)
         announce("starting vLLM on loopback, which takes half a minute and more")
         with server:
-            yield RunningVllm(url=server.url, check=_check(server), device=_device(contract), pid=server.pid)
+            yield RunningVllm(
+                url=server.url,
+                check=_check(server),
+                device=_device(contract),
+                pid=server.pid,
+                log=server.log_text,
+            )
 
 
 def subject_of(
@@ -153,6 +170,33 @@ def subject_of(
         },
         is_rehearsal=request.is_rehearsal,
     )
+
+
+def _step_times(contract: LlmContract, running: RunningVllm, measurement: LlmMeasurement) -> StepTimeProfile | None:
+    """The steps that the server logged, where it does (`enable-logging-iteration-details`)."""
+    model = contract.model
+    points = steps_from_log(running.log(), block_tokens=model.block_tokens)
+    if not points or model.pipeline_parallel > 1:
+        return None
+    return StepTimeProfile(
+        model_digest=model.digest,
+        precision=model.precision,
+        kv_precision=model.kv_precision,
+        hardware_id=model.hardware_id,
+        tensor_parallel=model.tensor_parallel,
+        points=points,
+        environment={name: measurement.environment[name] for name in ("server", "device")},
+    )
+
+
+def _niceness(request: LlmValidationRequest) -> int:
+    """The priority of server and generator; ToolError when a high one was asked for and cannot be had."""
+    if request.is_realtime is False:
+        return 0
+    possible = sys.platform == "linux" and os.geteuid() == 0
+    if request.is_realtime and not possible:
+        raise ToolError("a high priority cannot be had here", help="run as root on Linux, or give --no-realtime")
+    return _HIGH_PRIORITY if possible else 0
 
 
 def _require_servable(bundle: Path, config: Path, contract: LlmContract) -> None:
