@@ -38,7 +38,7 @@ def test_a_bare_list_is_read() -> None:
 
 
 def test_a_stored_profile_is_read() -> None:
-    """What infc itself stored of a model has the same points."""
+    """What infc itself stored of a model has the same points, and the server's part around them."""
     point = StepTimePoint(prefill_tokens=0, decode_seqs=2, context_tokens=10, seconds=0.25, samples=7)
     stored = StepTimeProfile(
         model_digest="sha256:" + "0" * 64,
@@ -47,11 +47,15 @@ def test_a_stored_profile_is_read() -> None:
         tensor_parallel=1,
         points=(point,),
         environment={"server": "vllm 0.32.0"},
+        overhead_s=0.001,
+        sequence_overhead_s=0.0002,
+        request_s=0.006,
     )
     profile, problems = step_profile_from_text(text_from_step_times(stored))
     assert problems == ()
     assert profile is not None
     assert profile.points == (point,)
+    assert (profile.overhead_s, profile.sequence_overhead_s, profile.request_s) == (0.001, 0.0002, 0.006)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +72,8 @@ def test_a_stored_profile_is_read() -> None:
         ('{"steps": [{"decode_seqs": "1", "ms": 1}]}', "steps[0].decode_seqs is not a number"),
         ('{"steps": [{"ms": 1}]}', "computes nothing"),
         ('{"steps": [{"decode_seqs": 1, "ms": 1, "samples": 0}]}', "samples"),
+        ('{"steps": [{"prefill_tokens": 1, "ms": 1, "prefill_seqs": 0.5}]}', "prefill_seqs"),
+        ('{"steps": [{"decode_seq": 1, "ms": 1}]}', "unknown key `decode_seq`"),
         ('{"steps": [{"decode": 1, "ms": 1}]}', "unknown key `decode`"),
         ('{"steps": [{"decode_seqs": 1, "ms": 1}], "step_overhead_ms": "1"}', "step_overhead_ms is not"),
         ('{"kind": "step-time", "points": []}', "format_version"),

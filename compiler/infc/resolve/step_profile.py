@@ -10,6 +10,8 @@ from infc.resolve.json_reader import ProfileFormatError
 from infc.resolve.llm_json import step_times_from_text
 
 KEYS = ("prefill_tokens", "decode_seqs", "context_tokens", "ms")
+_MORE_KEYS = ("samples", "prefill_seqs")
+_AROUND = ("step_overhead_ms", "sequence_overhead_ms", "request_overhead_ms")
 _MAX_PROBLEMS = 10
 
 
@@ -17,11 +19,13 @@ _MAX_PROBLEMS = 10
 class StepProfile:
     """Measured steps, and what the server does around them where the file says so (None: it does not).
 
-    `overhead_s` comes with every step, `request_s` with every request before its first token.
+    `overhead_s` comes with every step, `sequence_overhead_s` with every sequence of a step, and `request_s` with every
+    request before its first token.
     """
 
     points: tuple[StepTimePoint, ...]
     overhead_s: float | None = None
+    sequence_overhead_s: float | None = None
     request_s: float | None = None
 
 
@@ -34,8 +38,8 @@ def step_profile_from_text(text: str) -> tuple[StepProfile | None, tuple[str, ..
     >>> profile, _ = step_profile_from_text('{"steps": [{"decode_seqs": 4, "ms": 8.5}]}')
     >>> profile.points[0].decode_seqs, profile.points[0].seconds
     (4, 0.0085)
-    >>> step_profile_from_text('{"steps": [{"decode_seq": 4, "ms": 8.5}]}')[1]
-    ('steps[0] has an unknown key `decode_seq` (keys: prefill_tokens, decode_seqs, context_tokens, ms, samples)',)
+    >>> step_profile_from_text('{"steps": [{"decode_seqs": 4}]}')[1]
+    ('steps[0].ms is not a number of milliseconds above 0',)
     """
     try:
         document = json.loads(text)
@@ -44,9 +48,16 @@ def step_profile_from_text(text: str) -> tuple[StepProfile | None, tuple[str, ..
     match document:
         case {"kind": "step-time"}:
             try:
-                return StepProfile(points=step_times_from_text(text).points), ()
+                stored = step_times_from_text(text)
             except ProfileFormatError as error:
                 return None, (str(error),)
+            profile = StepProfile(
+                points=stored.points,
+                overhead_s=stored.overhead_s,
+                sequence_overhead_s=stored.sequence_overhead_s,
+                request_s=stored.request_s,
+            )
+            return profile, ()
         case {"steps": [*rows]} | [*rows]:
             return _profile(rows, document if isinstance(document, dict) else {})
         case _:
@@ -58,23 +69,25 @@ def step_profile_from_text(text: str) -> tuple[StepProfile | None, tuple[str, ..
 def _profile(rows: list[object], document: Mapping[str, object]) -> tuple[StepProfile | None, tuple[str, ...]]:
     problems: list[str] = []
     points = [point for index, row in enumerate(rows) if (point := _point(row, f"steps[{index}]", problems))]
-    around = {key: _milliseconds(document, key, problems) for key in ("step_overhead_ms", "request_overhead_ms")}
+    overhead_s, sequence_overhead_s, request_s = (_milliseconds(document, key, problems) for key in _AROUND)
     if not rows:
         problems.append("`steps` is empty")
     if problems:
         more = len(problems) - _MAX_PROBLEMS
         return None, tuple(problems[:_MAX_PROBLEMS]) + ((f"and {more} more",) if more > 0 else ())
-    overhead_s, request_s = around.values()
-    return StepProfile(points=tuple(points), overhead_s=overhead_s, request_s=request_s), ()
+    profile = StepProfile(
+        points=tuple(points), overhead_s=overhead_s, sequence_overhead_s=sequence_overhead_s, request_s=request_s
+    )
+    return profile, ()
 
 
 def _point(row: object, where: str, problems: list[str]) -> StepTimePoint | None:
     if not isinstance(row, dict):
         problems.append(f"{where} is not an object")
         return None
-    unknown = [key for key in row if key not in (*KEYS, "samples")]
+    unknown = [key for key in row if key not in (*KEYS, *_MORE_KEYS)]
     if unknown and not all(key in row for key in KEYS):
-        problems.append(f"{where} has an unknown key `{unknown[0]}` (keys: {', '.join((*KEYS, 'samples'))})")
+        problems.append(f"{where} has an unknown key `{unknown[0]}` (keys: {', '.join((*KEYS, *_MORE_KEYS))})")
         return None
     counts = [_count(row.get(key, 0)) for key in KEYS[:3]]
     wrong = [key for key, each in zip(KEYS, counts, strict=False) if each is None]
@@ -88,12 +101,21 @@ def _point(row: object, where: str, problems: list[str]) -> StepTimePoint | None
     if not isinstance(samples, int) or samples < 1:
         problems.append(f"{where}.samples is not a whole number from 1 on")
         return None
+    prompts = row.get("prefill_seqs", 1)
+    if not isinstance(prompts, int) or prompts < 0:
+        problems.append(f"{where}.prefill_seqs is not a whole number from 0 on")
+        return None
     prefill, decode, context = (each or 0 for each in counts)
     if prefill + decode == 0:
         problems.append(f"{where} computes nothing: it has neither prefill_tokens nor decode_seqs")
         return None
     return StepTimePoint(
-        prefill_tokens=prefill, decode_seqs=decode, context_tokens=context, seconds=milliseconds * 1e-3, samples=samples
+        prefill_tokens=prefill,
+        decode_seqs=decode,
+        context_tokens=context,
+        seconds=milliseconds * 1e-3,
+        samples=samples,
+        prefill_seqs=prompts,
     )
 
 

@@ -45,7 +45,7 @@ _LENGTHS = "TOKENS"
     callback=step_profile_option,
     required=True,
     help='Measured steps: JSON with {"steps": [{"prefill_tokens", "decode_seqs", "context_tokens", "ms"}, ...]}, '
-    "context_tokens summed over the sequences of the step; or a profile that infc stored.",
+    "context_tokens summed over the sequences of the step; or a profile that infc calibrate stored.",
 )
 @click.option(
     "--rate", metavar="RATE", callback=rate_option, help="Mean arrival rate, such as 2/s. Default: a trace's."
@@ -107,7 +107,8 @@ _LENGTHS = "TOKENS"
     metavar="TIME",
     callback=duration_option,
     help="Added to every measured step, for what the server does between two. Default: the profile's "
-    "step_overhead_ms, else 1.6ms, or 0 with --async-scheduling, which hides it.",
+    "step_overhead_ms (its sequence_overhead_ms comes with each sequence of a step), else 1.6ms, or 0 with "
+    "--async-scheduling, which hides it.",
 )
 @click.option(
     "--request-overhead",
@@ -170,6 +171,7 @@ def vllm(
         fitted.model,
         fixed_s=fitted.model.fixed_s
         + _first(step_overhead_s, profile.overhead_s, 0.0 if has_async_scheduling else STEP_OVERHEAD_S),
+        sequence_s=fitted.model.sequence_s + (profile.sequence_overhead_s or 0.0),
         request_s=_first(request_overhead_s, profile.request_s, REQUEST_OVERHEAD_S),
     )
     server = Server(
