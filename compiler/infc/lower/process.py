@@ -6,10 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TypeAlias
-
-Report: TypeAlias = Callable[[str], None]
-"""Takes one line of progress."""
+from typing import IO
 
 _GRACE_S = 10.0
 _LAST_LINES = 20
@@ -36,7 +33,9 @@ class Processes:
         """Whether `close` was called: processes that ended badly since then were ended by it."""
         return self._is_closed
 
-    def run(self, command: Sequence[str], report: Report, environment: Mapping[str, str] | None = None) -> Ended:
+    def run(
+        self, command: Sequence[str], report: Callable[[str], None], environment: Mapping[str, str] | None = None
+    ) -> Ended:
         """Run a command to its end; every line of its standard output goes to `report`.
 
         When this call is left early (Ctrl-C), the process is asked to end and then killed. Raises OSError when it does

@@ -27,7 +27,7 @@ from infc.validate.calibrate import device_for
 from infc.validate.gpu.device import GpuDevice
 from infc.validate.llm.burst import BurstClient
 from infc.validate.llm.calibrate import StepCalibration, measure_steps
-from infc.validate.llm.calibrated_server import CalibratedServer, running_server, started_server
+from infc.validate.llm.calibrated_server import LOGGING_STEPS, CalibratedServer, running_server, started_server
 from infc.validate.llm.design import ServerLimits
 from infc.validate.llm.load.prompts import PromptSource
 from infc.validate.llm.step_comparison import StepComparison, compare_steps
@@ -66,7 +66,7 @@ class CalibratedSteps:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Setup:
+class CalibrationSetup:
     """What is served: the plan for one device alone, and the checkpoint in the planned precision."""
 
     problem: LlmProblem
@@ -89,7 +89,7 @@ def calibrate_llm(question: LlmCalibrationQuestion, progress: Callable[[str], No
     Raises:
         ToolError: vLLM is not installed, does not start, or fails while it is measured.
     """
-    setup, problems = _setup(question)
+    setup, problems = calibration_setup(question)
     if setup is None:
         return _nothing(*problems)
     progress(f"the plan for {setup.hardware.id} is {setup.plan.candidate.label}")
@@ -144,7 +144,7 @@ def limits_of(problem: LlmProblem, plan: Plan, server: CalibratedServer) -> Serv
     )
 
 
-def _setup(question: LlmCalibrationQuestion) -> tuple[_Setup | None, tuple[Diagnostic, ...]]:
+def calibration_setup(question: LlmCalibrationQuestion) -> tuple[CalibrationSetup | None, tuple[Diagnostic, ...]]:
     """The plan to measure, or why there is none."""
     catalogue = load_catalogue(overlay_of(question.loaded.workspace))
     hardware = catalogue.find(question.hardware)
@@ -163,7 +163,7 @@ def _setup(question: LlmCalibrationQuestion) -> tuple[_Setup | None, tuple[Diagn
         return None, (*problems, _does_not_fit(resolved.problem, hardware))
     if plan.candidate.pipeline_parallel > 1:
         return None, (*problems, _pipelined(plan))
-    return _Setup(problem=problem, plan=plan, hardware=hardware, device=device), problems
+    return CalibrationSetup(problem=problem, plan=plan, hardware=hardware, device=device), problems
 
 
 def _planned(
@@ -202,7 +202,7 @@ def _loosened(targets: tuple[LatencyTarget, ...]) -> tuple[LatencyTarget, ...]:
 
 
 def _serving(
-    question: LlmCalibrationQuestion, setup: _Setup, progress: Callable[[str], None]
+    question: LlmCalibrationQuestion, setup: CalibrationSetup, progress: Callable[[str], None]
 ) -> tuple[AbstractContextManager[CalibratedServer] | None, tuple[Diagnostic, ...]]:
     """The server: the one that is named, or the plan's own bundle served here."""
     if question.endpoint is not None and question.log is not None:
@@ -221,11 +221,12 @@ def _serving(
     progress("starting vLLM, which takes half a minute and more")
     most = HEADROOM * setup.batching.max_num_seqs
     budget = max(setup.batching.max_num_batched_tokens, most)
-    return started_server(bundle, checkpoint, max_num_seqs=most, max_num_batched_tokens=budget), problems
+    settings = {**LOGGING_STEPS, "max-num-seqs": most, "max-num-batched-tokens": budget}
+    return started_server(bundle, checkpoint, settings), problems
 
 
 def _checkpoint(
-    question: LlmCalibrationQuestion, setup: _Setup, progress: Callable[[str], None]
+    question: LlmCalibrationQuestion, setup: CalibrationSetup, progress: Callable[[str], None]
 ) -> tuple[Checkpoint | None, tuple[Diagnostic, ...]]:
     """The checkpoint in the planned precision; without weights where they are not here."""
     source, problems = source_checkpoint(question.loaded, setup.problem)
@@ -233,17 +234,16 @@ def _checkpoint(
         return None, problems
     if source.is_pending:
         return source, ()  # a step's time does not depend on the weights: random ones are served
-    from infc.lower.llm import lower_checkpoint
+    from infc.lower.llm import lower_checkpoint, quantization_settings
 
-    spec = question.loaded.spec
-    assert spec is not None  # noqa: S101 - it was planned
+    settings = quantization_settings(question.loaded)
     folder = question.loaded.workspace.cache / "checkpoints"
-    lowered, more = lower_checkpoint(source, setup.problem, setup.plan, spec.quantization, folder, progress)
+    lowered, more = lower_checkpoint(source, setup.problem, setup.plan, settings, folder, progress)
     return lowered, (*problems, *more)
 
 
 def _measured(
-    question: LlmCalibrationQuestion, setup: _Setup, server: CalibratedServer, progress: Callable[[str], None]
+    question: LlmCalibrationQuestion, setup: CalibrationSetup, server: CalibratedServer, progress: Callable[[str], None]
 ) -> StepCalibration | Diagnostic:
     prompts = PromptSource(
         model=server.model,
@@ -259,7 +259,7 @@ def _measured(
         return measure_steps(client, server.log, limits, question.budget_s, progress, processes=server.processes)
 
 
-def _environment(setup: _Setup, server: CalibratedServer, measured: StepCalibration) -> dict[str, str]:
+def _environment(setup: CalibrationSetup, server: CalibratedServer, measured: StepCalibration) -> dict[str, str]:
     batching = setup.batching
     found = {
         "server": f"vllm {server.version}",
@@ -274,7 +274,7 @@ def _environment(setup: _Setup, server: CalibratedServer, measured: StepCalibrat
     return found
 
 
-def _comparison(profile: StepTimeProfile, setup: _Setup) -> StepComparison | Diagnostic:
+def _comparison(profile: StepTimeProfile, setup: CalibrationSetup) -> StepComparison | Diagnostic:
     try:
         fitted = fit(profile.points)
     except ValueError as error:

@@ -63,15 +63,14 @@ def settle_llm(
 
 def _attempt(problem: LlmProblem, plan: Plan, shop: Workshop) -> _Attempt:
     """The checkpoint in the planned precision, held against the accuracy goal where it was quantised here."""
-    from infc.lower.llm import lower_checkpoint
+    from infc.lower.llm import lower_checkpoint, quantization_settings
     from infc.validate.llm_accuracy import judge_checkpoint
 
     source, problems = source_checkpoint(shop.loaded, problem)
-    if source is None or source.is_pending:
-        return _Attempt(checkpoint=source, diagnostics=problems)
-    lowered, more = lower_checkpoint(
-        source, problem, plan, shop.spec.quantization, shop.cache / "checkpoints", shop.announce
-    )
+    if source is None:
+        return _Attempt(checkpoint=None, diagnostics=problems)
+    settings = quantization_settings(shop.loaded)
+    lowered, more = lower_checkpoint(source, problem, plan, settings, shop.cache / "checkpoints", shop.announce)
     problems = (*problems, *more)
     goal = problem.accuracy
     if lowered is None or lowered.digest == source.digest or goal is None or has_errors(problems):

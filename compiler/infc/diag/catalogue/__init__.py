@@ -2,8 +2,10 @@
 
 from infc.diag.catalogue.accuracy import ACCURACY
 from infc.diag.catalogue.build import BUILD
+from infc.diag.catalogue.checkpoint import CHECKPOINT
 from infc.diag.catalogue.drift import DRIFT
 from infc.diag.catalogue.fleet import FLEET
+from infc.diag.catalogue.imports import IMPORTS
 from infc.diag.catalogue.jobs import JOBS
 from infc.diag.catalogue.lock import LOCK
 from infc.diag.catalogue.model import MODEL
@@ -20,6 +22,7 @@ CATALOGUE: tuple[DiagnosticKind, ...] = (
     *TARGETS,
     *PLAN,
     *ACCURACY,
+    *CHECKPOINT,
     *BUILD,
     *JOBS,
     *FLEET,
@@ -27,6 +30,7 @@ CATALOGUE: tuple[DiagnosticKind, ...] = (
     *VALIDATE,
     *VLLM,
     *DRIFT,
+    *IMPORTS,
 )
 
 
