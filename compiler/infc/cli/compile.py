@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,8 +164,8 @@ def command(
             if format == "text":
                 _show(entry)
             if is_validated:
-                entry = _validated(entry, compiled, outcome.result, is_stored=not locked, is_shown=format == "text")
-                codes.append(_outcome(entry))
+                entry, outcome_code = _validated(entry, compiled, outcome.result, is_stored=not locked, format=format)
+                codes.append(outcome_code)
             entries.append(entry)
     code = min(codes, key=_SEVERITY.index, default=OK)
     if format == "json":
@@ -266,28 +265,14 @@ def _show_undecided(result: CompiledSpec) -> None:
 
 
 def _validated(
-    entry: CompiledEntry, compiled: CompiledTarget, result: CompiledSpec, *, is_stored: bool, is_shown: bool
-) -> CompiledEntry:
-    """Load-test a bundle: for real where this machine can serve it, else as a rehearsal of its scheduling."""
-    from infc.cli.load_progress import load_progress
-    from infc.pipeline.validate import store_service_times
-    from infc.validate.load.settings import LoadSettings
-    from infc.validate.session import ValidationRequest, must_be_rehearsed, validate_bundle
+    entry: CompiledEntry, compiled: CompiledTarget, result: CompiledSpec, *, is_stored: bool, format: str
+) -> tuple[CompiledEntry, int]:
+    """The entry with what its load test measured, and what that makes the command exit with."""
+    from infc.cli.compile_validation import exit_code, render, validated
+    from infc.cli.terminal import has_color
 
-    is_rehearsal = must_be_rehearsed(compiled.folder)
-    request = ValidationRequest(bundle=compiled.folder, settings=LoadSettings(), is_rehearsal=is_rehearsal)
-    with load_progress() as progress:
-        measurement = validate_bundle(request, progress=progress, announce=lambda line: click.echo(line, err=True))
-    if is_shown:
-        from infc.cli.terminal import has_color
-        from infc.report.measurement_text import render_measurement_text
-
-        click.echo(render_measurement_text(measurement, color=has_color()) + "\n")
-    if is_stored:
-        store_service_times(measurement, result.planned.loaded.workspace)
-    return replace(entry, measurement=measurement)
-
-
-def _outcome(entry: CompiledEntry) -> int:
+    entry = validated(entry, compiled.folder, result.planned.loaded.workspace, is_stored=is_stored)
     assert entry.measurement is not None  # noqa: S101 - it was just measured
-    return {"pass": OK, "fail": SLO_NOT_MET, "inconclusive": INCONCLUSIVE}[entry.measurement.verdict.value]
+    if format == "text":
+        click.echo(render(entry.measurement, color=has_color()) + "\n")
+    return entry, exit_code(entry.measurement)

@@ -23,8 +23,8 @@ from infc.lock.values import InputDigests
 from infc.resolve.store import engine_name, measurement_name, step_time_name
 from infc.spec import LoadedSpec
 
-WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".gguf")
-"""Endings of weight files of a checkpoint."""
+WEIGHT_SUFFIXES = (".safetensors", ".safetensors.index.json")
+"""Endings of weight files of a checkpoint, and of the file that tells which tensor is in which."""
 MISSING = "missing"
 """Stands for the digest of a file that the spec names, that is not here, and that no lock knows."""
 

@@ -7,9 +7,12 @@ from typing import Any
 
 from infc.ir.checkpoint import Checkpoint
 from infc.ir.engine import Engine, LoweredModel, PendingEngine
+from infc.ir.llm_measurement import LlmMeasurement
+from infc.ir.measurement import Measurement
 from infc.report.accuracy_json import accuracy_json
 from infc.report.compile_checkpoint import checkpoint_json
 from infc.report.compiled import CompiledEntry
+from infc.report.llm_measurement_json import llm_measurement_document
 from infc.report.measurement_json import measurement_document
 from infc.report.plan_json import decision_json
 
@@ -39,8 +42,14 @@ def _bundle(entry: CompiledEntry) -> dict[str, Any]:
         "engine": None if entry.engine is None else _engine(entry.engine),
         "checkpoint": checkpoint_json(entry.lowered) if isinstance(entry.lowered, Checkpoint) else None,
         "files": list(entry.files),
-        "measurement": None if entry.measurement is None else measurement_document(entry.measurement),
+        "measurement": None if entry.measurement is None else _measurement(entry.measurement),
     }
+
+
+def _measurement(measurement: Measurement | LlmMeasurement) -> dict[str, Any]:
+    if isinstance(measurement, LlmMeasurement):
+        return llm_measurement_document(measurement)
+    return measurement_document(measurement)
 
 
 def _lowered(lowered: LoweredModel | Checkpoint) -> dict[str, Any]:

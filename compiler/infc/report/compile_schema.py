@@ -6,6 +6,7 @@ from infc.ir.engine_kind import EngineKind
 from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
 from infc.report.accuracy_json import accuracy_schema
+from infc.report.llm_measurement_schema import llm_measurement_schema
 from infc.report.measurement_schema import measurement_schema
 from infc.report.plan_schema import decision_schema, estimate_schema, nullable
 
@@ -46,9 +47,16 @@ def _bundle() -> dict[str, Any]:
             },
             "checkpoint": nullable(_checkpoint()),
             "files": {"type": "array", "items": _TEXT, "description": "What the bundle holds."},
-            "measurement": nullable({k: v for k, v in measurement_schema().items() if not k.startswith("$")}),
+            "measurement": {
+                "anyOf": [*map(_inner, (measurement_schema(), llm_measurement_schema())), {"type": "null"}]
+            },
         }
     )
+
+
+def _inner(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema as a part of another."""
+    return {key: value for key, value in schema.items() if not key.startswith("$")}
 
 
 def _lowered() -> dict[str, Any]:
