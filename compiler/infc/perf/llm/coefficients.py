@@ -86,6 +86,17 @@ class EngineCoefficients:
         return replace(kernels, stream=shares["stream"], compute=shares["compute"], **changed)
 
 
+CPU_LAYER_S = 0.65e-3
+"""What a layer costs on a CPU besides its products: kernels are launched one by one, without a graph.
+
+Source: steps of vLLM 0.32 on one core of an AMD EPYC with models of 5, 33 and 135 million weights, less the time to read
+them: 0.6 to 0.75 ms a layer.
+"""
+CPU_SERVER = EngineCoefficients(step_s=1.6e-3, sequence_s=6e-5, request_s=6e-3, scales={})
+"""vLLM on a CPU: nothing of what it does around a step is hidden, for it schedules synchronously.
+
+Source: the same server, between its steps and between a request and its first step; docs/decisions/0007.
+"""
 TABLES = EngineCoefficients(step_s=0.0, sequence_s=0.0, request_s=0.0, scales={})
 """No server at all: the kernels alone, as the tables have them."""
 
@@ -121,6 +132,8 @@ class Coefficients:
         if hardware.id in self.devices:
             return self.devices[hardware.id]
         known = self.architectures.get(hardware.architecture) or self.architectures[""]
+        if hardware.kind == "cpu":
+            return replace(known, layer_s=CPU_LAYER_S)
         held = _sustained_share(hardware, known.watts_per_flops)
         if held == 1.0:
             return known
@@ -129,6 +142,10 @@ class Coefficients:
             compute={precision: held * share for precision, share in known.compute.items()},
             attention_compute=held * known.attention_compute,
         )
+
+    def server(self, engine: Engine, hardware: Hardware) -> EngineCoefficients:
+        """What a server adds to its kernels on this kind of device."""
+        return CPU_SERVER if hardware.kind == "cpu" and engine == "vllm" else self.engines[engine]
 
     def spread_of(self, hardware: Hardware) -> Spread:
         """How far a step of this device may be from its prediction."""

@@ -166,7 +166,7 @@ def _throughput(site: LlmSite, sizer: LlmSizer, replicas: int) -> Interval:
     work, steps = sizer.work(site), site.known_steps()
 
     def most(power: float) -> float:
-        states = steady_states(work, spread(steps, power))
+        states = steady_states(work, spread(steps, power), site.drafting)
         batches = replicas * site.pipeline_parallel
         return batches * states.largest_rate_rps(sequences=sizer.most_sequences(site), tokens=max(TOKEN_BUDGETS))
 

@@ -118,8 +118,8 @@ def _prefix_caching(problem: LlmProblem, sized: LlmSized, sizer: LlmSizer) -> st
     result = sized.trial.load.result
     every = float(sizer.loaders.quick.requests.prompt_tokens.mean()) * len(result.e2e_s)
     return (
-        f"prefix caching on{asked}: prompts share {share:.0%} of their tokens; {result.cached_tokens / every:.0%} of all"
-        " prompt tokens were in the cache (simulated)"
+        f"prefix caching on{asked}: prompts share {share:.0%} of their tokens; {result.cached_tokens / every:.0%} of"
+        " all prompt tokens were in the cache (simulated)"
     )
 
 
@@ -133,5 +133,12 @@ def _chunked_prefill(problem: LlmProblem, sized: LlmSized) -> str:
 
 
 def _scheduling(sized: LlmSized) -> Iterator[str]:
-    if sized.site.is_cpu:
-        yield "scheduling is synchronous on a CPU: each step waits for the scheduler"
+    drafted = sized.site.speculation
+    if drafted is not None:
+        yield (
+            f"speculative decoding: {drafted.tokens} drafted by {drafted.method}, so that each sequence has"
+            f" {drafted.tokens + 1} tokens in a step and max_num_seqs times that fits max_num_batched_tokens"
+        )
+    if sized.site.is_synchronous:
+        why = "on a CPU" if sized.site.is_cpu else "with drafting by n-grams"
+        yield f"scheduling is synchronous {why}: each step waits for the scheduler"

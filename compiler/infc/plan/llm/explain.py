@@ -10,6 +10,7 @@ from infc.ir.problem import LlmProblem
 from infc.perf.llm.measured import outside_measured
 from infc.perf.llm.stages import HOST_DEVICES, PIPELINE_SPREAD
 from infc.plan.capacity_words import LOW_UTILIZATION
+from infc.plan.llm.drafting import speculation_reason
 from infc.plan.llm.load import targets_of
 from infc.plan.llm.precision_words import cache_precision_reason, precision_reason
 from infc.plan.llm.site import LlmSite
@@ -44,6 +45,7 @@ def reasons(
         _unmeasured_reason(problem, sized),
         precision_reason(problem, sized, sizer),
         cache_precision_reason(problem, sized),
+        speculation_reason(problem, sized, sizer),
         _utilization_reason(sized, estimate, problem),
     ]
     return tuple(sentence for sentence in said if sentence)

@@ -13,7 +13,7 @@ from infc.ir.problem import LatencyTarget, LlmProblem
 from infc.ir.step_time import StepTimeModel
 from infc.plan.llm.steady import Floats
 from infc.sim.arrivals import arrival_times_s, replayed_sizes
-from infc.sim.continuous_batching import BLOCK_TOKENS, TokenRequests, TokenResult, simulate
+from infc.sim.continuous_batching import BLOCK_TOKENS, Drafting, TokenRequests, TokenResult, simulate
 from infc.sim.lengths import sample_lengths
 from infc.sim.percentile import rank_of
 
@@ -36,6 +36,12 @@ Metric: TypeAlias = Literal["ttft", "tpot", "e2e"]
 METRICS: tuple[Metric, ...] = ("ttft", "tpot", "e2e")
 
 
+def has_prefix_caching(problem: LlmProblem) -> bool:
+    """Whether the cache of prompts that begin alike is kept: as the spec says, else where prompts share a prefix."""
+    asked = problem.has_prefix_caching
+    return problem.tokens.shared_prefix > 0.0 if asked is None else asked
+
+
 def targets_of(problem: LlmProblem) -> Mapping[Metric, tuple[LatencyTarget, ...]]:
     """The targets of the spec by what they are about."""
     return {"ttft": problem.ttft, "tpot": problem.tpot, "e2e": problem.e2e}
@@ -53,6 +59,7 @@ class Setup:
 
     `has_async_scheduling` is vLLM's default on GPUs. Of `stages` pipeline stages as many batches follow each other: the
     replica is simulated as so many servers, each with its share of the requests, of the places and of the cache.
+    `drafting` gets the seed of the draw.
     """
 
     steps: StepTimeModel
@@ -61,6 +68,7 @@ class Setup:
     block_tokens: int = BLOCK_TOKENS
     has_async_scheduling: bool = True
     stages: int = 1
+    drafting: Drafting | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,6 +157,7 @@ class TokenLoader:
         self._left_out = max(requests // _LEFT_OUT, _LEAST_LEFT_OUT)
         count = requests + 2 * self._left_out
         self.judged = requests
+        self._seed = seed
         self._percentiles = reported_percentiles(problem)
         self.requests = _draw(problem, count, seed)
         self._unit = self.requests.arrivals_s
@@ -163,6 +172,10 @@ class TokenLoader:
             known = self._results[key] = self._simulate(rate_rps, setup)
         return known
 
+    def seeded(self, drafting: Drafting | None) -> Drafting | None:
+        """Drafting as this draw of the traffic has it."""
+        return None if drafting is None else replace(drafting, seed=self._seed)
+
     def _simulate(self, rate_rps: float, setup: Setup) -> TokenLoad:
         self.simulations += 1
         stages, batching = setup.stages, setup.batching
@@ -175,6 +188,7 @@ class TokenLoader:
             max(setup.kv_cache_tokens // stages, min(longest + setup.block_tokens, setup.kv_cache_tokens)),
             block_tokens=setup.block_tokens,
             has_async_scheduling=setup.has_async_scheduling,
+            drafting=self.seeded(setup.drafting),
         )
         judged = slice(self._left_out, len(requests) - self._left_out)
         ttft, tpot, e2e = result.ttft_s[judged], result.tpot_s[judged], result.e2e_s[judged]
@@ -215,7 +229,8 @@ class TokenLoaders:
 def _draw(problem: LlmProblem, count: int, seed: int) -> TokenRequests:
     """Requests at a mean rate of 1: lengths as a trace has them, else from the spec's percentiles.
 
-    The common prefix has the same length for all, or is the whole of a shorter prompt.
+    The common prefix has the same length for all, or is the whole of a shorter prompt; without its cache it counts for
+    nothing.
     """
     arrival = at_peak(problem.traffic.arrival)
     sizes = []
@@ -226,7 +241,7 @@ def _draw(problem: LlmProblem, count: int, seed: int) -> TokenRequests:
         drawn = sample_lengths(asked, count, seed + offset) if replayed is None else replayed
         sizes.append(np.minimum(drawn, asked.maximum))
     prompts, outputs = sizes
-    prefix = round(problem.tokens.shared_prefix * float(prompts.mean()))
+    prefix = round(problem.tokens.shared_prefix * float(prompts.mean())) if has_prefix_caching(problem) else 0
     return TokenRequests(
         arrivals_s=arrival_times_s(arrival, 1.0, count, seed),
         prompt_tokens=prompts,

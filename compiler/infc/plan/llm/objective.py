@@ -66,7 +66,7 @@ def judged(problem: LlmProblem) -> tuple[Metric, float]:
 
 def tie_break(site: LlmSite, sized: LlmSized) -> tuple[int, float, bool, str]:
     """Order among equals: the checkpoint's own precision first, then the most room under the SLO, then the name."""
-    return (int(site.is_lowered), round(sized.trial.ratio, 6), site.devices > 1, site.label)
+    return (site.rank, round(sized.trial.ratio, 6), site.devices > 1, site.label)
 
 
 def _least_latency_s(problem: LlmProblem, site: LlmSite, sizer: LlmSizer) -> float:

@@ -61,29 +61,37 @@ class Sites:
         self._sizer = sizer
 
     def label(self, site: LlmSite) -> str:
+        """The site's name."""
         return site.label
 
     def rank(self, site: LlmSite) -> int:
-        return int(site.is_lowered)
+        """Order among sites of equal value."""
+        return site.rank
 
     def ruled_out(self, site: LlmSite) -> Rejection | None:
+        """What arithmetic shows to be broken."""
         reason = self._sizer.ruled_out(site)
         hard = None if reason is not None else ceiling(self._problem, site)
         return reason if hard is None else self._sizer.beyond(site, hard)
 
     def bound(self, site: LlmSite) -> float:
+        """What nothing at the site can beat."""
         return bound(self._problem, site, self._sizer)
 
     def size(self, site: LlmSite, worst: float | None, *, is_contender: bool) -> LlmSized | Rejection:
+        """The fewest replicas on short runs."""
         devices = site.devices
         hard = tighter_ceiling(self._problem, site.option, ceiling(self._problem, site), worst, devices=devices)
         return self._sizer.size(site, hard)
 
     def value(self, site: LlmSite, sized: LlmSized) -> float:
+        """The objective's value."""
         return achieved(self._problem, site, sized)
 
     def tie_break(self, site: LlmSite, sized: LlmSized) -> tuple[int, float, bool, str]:
+        """Order among equal values."""
         return tie_break(site, sized)
 
     def words(self, value: float) -> str:
+        """The objective's value in words."""
         return objective_text(self._problem.objective, value)

@@ -1,17 +1,20 @@
 """Where a replica of a language model can run: devices, precision, tensor parallelism, and what it does on average."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from infc.ir.candidate import ContinuousBatching
+from infc.ir.candidate import ContinuousBatching, Speculation
 from infc.ir.hardware import Hardware
 from infc.ir.interval import Interval
+from infc.ir.llm_profile import LlmProfile
 from infc.ir.precision import Precision
 from infc.ir.problem import HardwareOption, LlmProblem
 from infc.ir.step_time import StepTimeModel
 from infc.perf import Unsupported
 from infc.perf.llm import device_power_w, step_time
 from infc.perf.llm.cache import block_tokens_of, sequence_cache_bytes
+from infc.perf.llm.drafter import SYNCHRONOUS_STEP_S, drafter_pass, with_drafter
 from infc.perf.llm.memory import (
     DEFAULT_MEMORY_UTILIZATION,
     LlmMemory,
@@ -22,7 +25,8 @@ from infc.perf.llm.memory import (
 from infc.perf.llm.place import unsupported
 from infc.perf.llm.stages import stage_models
 from infc.plan.evidence import QUANTISED
-from infc.plan.llm.load import Setup
+from infc.plan.llm.load import Setup, has_prefix_caching
+from infc.sim.continuous_batching import Drafting
 
 TOKEN_BUDGETS = (2048, 8192, 1024, 4096, 16384)
 """Values of max_num_batched_tokens that are tried, the usual ones first. Source: vLLM's defaults are 2048 and 8192."""
@@ -38,7 +42,7 @@ _SHARES = 1000
 class LlmSite:
     """A replica's devices at one precision of weights and KV cache; step times and memory are remembered.
 
-    `pipeline_parallel` stages follow each other, each on `tensor_parallel` devices.
+    `pipeline_parallel` stages follow each other, each on `tensor_parallel` devices. `speculation` is what is drafted.
     """
 
     problem: LlmProblem
@@ -48,6 +52,7 @@ class LlmSite:
     kv_precision: Precision | None
     tensor_parallel: int
     pipeline_parallel: int = 1
+    speculation: Speculation | None = None
     _steps: list[StepTimeModel | Unsupported] = field(default_factory=list, compare=False, repr=False)
     _memories: dict[tuple[int, int, float | None], LlmMemory] = field(default_factory=dict, compare=False, repr=False)
 
@@ -61,8 +66,10 @@ class LlmSite:
         """`bf16/h100-sxm/tp2`: the start of the label of every candidate here."""
         mode = f"@{self.power_mode}" if self.power_mode else ""
         kv = f"/kv-{self.kv_precision.value}" if self.kv_precision is not None else ""
+        drafted = self.speculation
+        drafts = f"/{drafted.method}{drafted.tokens}" if drafted is not None else ""
         stages = f"/pp{self.pipeline_parallel}" if self.pipeline_parallel > 1 else ""
-        return f"{self.precision.value}/{self.hardware.id}{mode}/tp{self.tensor_parallel}{stages}{kv}"
+        return f"{self.precision.value}/{self.hardware.id}{mode}/tp{self.tensor_parallel}{stages}{kv}{drafts}"
 
     @property
     def devices(self) -> int:
@@ -77,6 +84,16 @@ class LlmSite:
         )
 
     @property
+    def rank(self) -> int:
+        """Order among places that are as good: as the checkpoint is, then with drafting, then in a lower precision."""
+        return 2 * self.is_lowered + (self.speculation is not None)
+
+    @property
+    def longest_tokens(self) -> int:
+        """Tokens of the longest request, with those drafted for it."""
+        return self.problem.tokens.longest + (0 if self.speculation is None else self.speculation.tokens)
+
+    @property
     def power_cap_w(self) -> float | None:
         """The most one device draws: the power mode's budget, else the card's."""
         for mode in self.hardware.power_modes:
@@ -87,19 +104,36 @@ class LlmSite:
     def steps(self) -> StepTimeModel | Unsupported:
         """Step times of one replica."""
         if not self._steps:
-            self._steps.append(
-                step_time(
-                    self.problem.model,
-                    self.hardware,
-                    self.precision,
-                    tensor_parallel=self.tensor_parallel,
-                    kv_precision=self.kv_precision or native_kv_precision(self.problem),
-                    measurements=self.problem.step_times,
-                    power_mode=self.power_mode,
-                    pipeline_parallel=self.pipeline_parallel,
-                )
+            steps = step_time(
+                self.problem.model,
+                self.hardware,
+                self.precision,
+                tensor_parallel=self.tensor_parallel,
+                kv_precision=self.kv_precision or native_kv_precision(self.problem),
+                measurements=self.problem.step_times,
+                power_mode=self.power_mode,
+                pipeline_parallel=self.pipeline_parallel,
             )
+            if isinstance(steps, StepTimeModel) and self.is_synchronous and not self.is_cpu:
+                steps = replace(steps, fixed_s=steps.fixed_s + SYNCHRONOUS_STEP_S)
+            self._steps.append(steps)
         return self._steps[0]
+
+    @cached_property
+    def drafting(self) -> Drafting | None:
+        """Drafting as it is simulated."""
+        drafted = self.speculation
+        if drafted is None:
+            return None
+        one = drafter_pass(
+            self.problem.model,
+            drafted.method,
+            self.hardware,
+            self.precision,
+            tensor_parallel=self.tensor_parallel,
+            power_mode=self.power_mode,
+        )
+        return Drafting(tokens=drafted.tokens, acceptance=drafted.acceptance, steps=one)
 
     def known_steps(self) -> StepTimeModel:
         """Step times of a site that has them."""
@@ -116,7 +150,7 @@ class LlmSite:
     @property
     def holds_longest(self) -> bool:
         """Whether the weights leave room for the longest request."""
-        return self.most_cached_tokens >= self.problem.tokens.longest
+        return self.most_cached_tokens >= self.longest_tokens
 
     @property
     def most_cached_tokens(self) -> int:
@@ -132,7 +166,7 @@ class LlmSite:
         known = self._memories.get(key)
         if known is None:
             known = llm_memory(
-                self.problem.model,
+                self._held_model,
                 self.hardware,
                 self.precision,
                 tensor_parallel=self.tensor_parallel,
@@ -158,6 +192,7 @@ class LlmSite:
             max_model_len=self.problem.tokens.longest,
             gpu_memory_utilization=None if self.is_cpu else self.memory_utilization,
             kv_cache_memory_bytes=self._kv_cache_memory_bytes(max_num_seqs, max_num_batched_tokens),
+            speculation=self.speculation,
         )
 
     def setup(self, max_num_seqs: int, max_num_batched_tokens: int, steps: StepTimeModel | None = None) -> Setup:
@@ -167,8 +202,9 @@ class LlmSite:
             batching=self.batching(max_num_seqs, max_num_batched_tokens),
             kv_cache_tokens=self.memory(max_num_seqs, max_num_batched_tokens).kv_cache_tokens,
             block_tokens=self.block_tokens,
-            has_async_scheduling=not self.is_cpu,
+            has_async_scheduling=not self.is_synchronous,
             stages=self.pipeline_parallel,
+            drafting=self.drafting,
         )
 
     def requests_that_fit(self, max_num_seqs: int, max_num_batched_tokens: int, tokens: int) -> int:
@@ -178,8 +214,22 @@ class LlmSite:
 
     @property
     def is_cpu(self) -> bool:
-        """Whether the device is a CPU: its server is told the size of the cache, and schedules synchronously."""
+        """Whether the device is a CPU: its server is told the size of the cache."""
         return self.hardware.kind == "cpu"
+
+    @property
+    def is_synchronous(self) -> bool:
+        """Whether a step waits for the scheduler.
+
+        Source: vLLM 0.32 turns asynchronous scheduling off on a CPU, and with drafting by n-grams.
+        """
+        return self.is_cpu or (self.speculation is not None and self.speculation.method == "ngram")
+
+    @property
+    def _held_model(self) -> LlmProfile:
+        """The model with what drafts for it."""
+        drafted = self.speculation
+        return self.problem.model if drafted is None else with_drafter(self.problem.model, drafted.method)
 
     @property
     def block_tokens(self) -> int:
@@ -213,7 +263,7 @@ class LlmSite:
                 self.tensor_parallel,
                 self.block_tokens,
             )
-            for stage in stage_models(self.problem.model, self.pipeline_parallel)
+            for stage in stage_models(self._held_model, self.pipeline_parallel)
         )
 
     def _cache_limit_bytes(self, max_num_seqs: int) -> float | None:
@@ -223,18 +273,12 @@ class LlmSite:
         """
         if not self.is_cpu:
             return None
-        return max_num_seqs * self._sequence_bytes(self.problem.tokens.longest) + self._sequence_bytes(1)
+        return max_num_seqs * self._sequence_bytes(self.longest_tokens) + self._sequence_bytes(1)
 
     def _kv_cache_memory_bytes(self, max_num_seqs: int, max_num_batched_tokens: int) -> int | None:
         if not self.is_cpu:
             return None
         return int(self.memory(max_num_seqs, max_num_batched_tokens).breakdown.kv_cache_bytes)
-
-
-def has_prefix_caching(problem: LlmProblem) -> bool:
-    """Whether the cache of prompts that begin alike is kept: as the spec says, else where prompts share a prefix."""
-    asked = problem.has_prefix_caching
-    return problem.tokens.shared_prefix > 0.0 if asked is None else asked
 
 
 def native_precision(problem: LlmProblem) -> Precision:

@@ -6,14 +6,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from infc.ir.candidate import ContinuousBatching
+from infc.ir.candidate import ContinuousBatching, Speculation
 from infc.ir.plan import Rejection
 from infc.ir.problem import LatencyTarget, LlmProblem
 from infc.perf import Unsupported
 from infc.plan.ceiling import Ceiling
 from infc.plan.llm.load import Metric, Setup, TokenLoad, TokenLoader, TokenLoaders, targets_of
 from infc.plan.llm.site import SEQUENCE_LIMITS, TOKEN_BUDGETS, LlmSite, sequence_limit
-from infc.plan.llm.steady import Floats, MeanWork, SteadyStates, alone_s, mean_work, steady_states
+from infc.plan.llm.steady import (
+    Decoding,
+    Floats,
+    MeanWork,
+    SteadyStates,
+    alone_s,
+    decoding_of,
+    mean_work,
+    steady_states,
+)
 from infc.plan.words import counted, duration_text, rate_text, size_text
 from infc.sim.continuous_batching import TokenRequests
 from infc.sim.percentile import percentile
@@ -82,7 +91,9 @@ class LlmSizer:
         self._problem = problem
         self._peak_rps = problem.traffic.peak_rps
         self._redundancy = problem.limits.redundancy
-        self._work: dict[int | None, MeanWork] = {}
+        self._work: dict[tuple[int | None, Speculation | None], MeanWork] = {}
+        self._decoding: dict[Speculation | None, Decoding] = {}
+        self._alone: dict[str, tuple[Floats, Floats]] = {}
         self._states: dict[str, SteadyStates] = {}
         self._trials: dict[tuple[str, int], Trial | None] = {}
         self._compared: dict[tuple[str, int], list[Trial]] = {}
@@ -121,7 +132,18 @@ class LlmSizer:
 
     def alone_s(self, site: LlmSite) -> tuple[Floats, Floats]:
         """TTFT and TPOT of each request of the short draw without any other, in seconds."""
-        return alone_s(self._lengths, site.known_steps(), max(TOKEN_BUDGETS))
+        known = self._alone.get(site.label)
+        if known is None:
+            decoding, steps = self._decoding_at(site), site.known_steps()
+            known = alone_s(self._lengths, steps, max(TOKEN_BUDGETS), decoding, site.drafting)
+            self._alone[site.label] = known
+        return known
+
+    def _decoding_at(self, site: LlmSite) -> Decoding:
+        if site.speculation not in self._decoding:
+            drafting = self.loaders.quick.seeded(site.drafting)
+            self._decoding[site.speculation] = decoding_of(self._lengths, drafting)
+        return self._decoding[site.speculation]
 
     def fewest(self, site: LlmSite) -> int:
         """A lower bound of the replicas that carry the peak, redundancy not included."""
@@ -163,15 +185,16 @@ class LlmSizer:
         """The site's replica at rising loads, on average; of a pipeline, one of the batches that follow each other."""
         known = self._states.get(site.label)
         if known is None:
-            known = self._states[site.label] = steady_states(self.work(site), site.known_steps())
+            steady = steady_states(self.work(site), site.known_steps(), site.drafting)
+            known = self._states[site.label] = steady
         return known
 
     def work(self, site: LlmSite) -> MeanWork:
         """What a request asks for on average."""
-        window = site.known_steps().window_tokens
-        if window not in self._work:
-            self._work[window] = mean_work(self._lengths, window)
-        return self._work[window]
+        key = (site.known_steps().window_tokens, site.speculation)
+        if key not in self._work:
+            self._work[key] = mean_work(self._lengths, key[0], self._decoding_at(site))
+        return self._work[key]
 
     @property
     def _lengths(self) -> TokenRequests:
@@ -184,7 +207,7 @@ class LlmSizer:
         """
         limits = [np.inf]
         for target in self._problem.tpot:
-            limits.append(target.limit_s * _slack(target))
+            limits.append(target.limit_s * _slack(target) / self.work(site).steps_per_token)
         decoded = self.work(site).decode_steps
         if decoded > 0.0:
             first_s = float(self.alone_s(site)[0].mean())
@@ -284,7 +307,7 @@ class LlmSizer:
     ) -> Trial | None:
         """These settings on each draw until one fails; the worst of them. None where a request does not fit."""
         setup = site.setup(max_num_seqs, budget)
-        if setup.kv_cache_tokens < self._problem.tokens.longest:
+        if setup.kv_cache_tokens < site.longest_tokens:
             return None
         worst: Trial | None = None
         for loader in loaders:
@@ -310,7 +333,8 @@ class LlmSizer:
         free, quick = self._free_sequences(site), (self.loaders.quick,)
         ladder = sorted(TOKEN_BUDGETS)
         at = ladder.index(TOKEN_BUDGETS[0])
-        best = self.run(site, needed, min(free, ladder[at]), ladder[at], quick)
+        width = self.work(site).width
+        best = self.run(site, needed, min(free, ladder[at] // width), ladder[at], quick)
         if best is None or best.ratio <= enough:
             return best
         is_slow = best.load.worst(self._problem).metric == "tpot"
@@ -319,7 +343,7 @@ class LlmSizer:
         step = -1 if is_slow else 1
         while 0 <= at + step < len(ladder):
             at += step
-            other = self.run(site, needed, min(free, ladder[at]), ladder[at], quick)
+            other = self.run(site, needed, min(free, ladder[at] // width), ladder[at], quick)
             if other is None or other.ratio >= best.ratio * _CLEAR_GAIN:
                 break
             best = other

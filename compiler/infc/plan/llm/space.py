@@ -10,6 +10,7 @@ from infc.ir.problem import LlmProblem, Origin
 from infc.perf.llm.place import precision_reason
 from infc.plan.devices import accuracy_refusal, is_price_needed, no_mode, ruled_out
 from infc.plan.evidence import QUANTISED
+from infc.plan.llm.drafting import with_drafting
 from infc.plan.llm.site import WIDE, LlmSite, native_kv_precision, native_precision, own_precision
 from infc.plan.site import power_modes
 
@@ -59,6 +60,7 @@ def sites(problem: LlmProblem) -> tuple[tuple[LlmSite, ...], tuple[Rejection, ..
             ]
     if not any(site.is_supported and site.holds_longest for site in found):
         found += _pipelines(found)
+    found += [drafted for site in found for drafted in with_drafting(problem, site)]
     return tuple(sorted(found, key=lambda s: s.label)), tuple(rejected)
 
 

@@ -18,8 +18,9 @@ from infc.plan.why import Check, Why, failed_checks, limit_checks
 from infc.plan.words import duration_text, objective_text, size_text
 
 _LABEL = re.compile(
-    r"(?P<precision>[a-z0-9]+)/(?P<hardware>[^/]+)(?:/tp(?P<tp>[0-9]{1,2}))?(?:/kv-(?P<kv>[a-z0-9]+))?"
-    r"(?:/s(?P<seqs>[0-9]{1,5})/t(?P<tokens>[0-9]{1,6}))?"
+    r"(?P<precision>[a-z0-9]+)/(?P<hardware>[^/]+)(?:/tp(?P<tp>[0-9]{1,2}))?(?:/pp(?P<pp>[0-9]{1,2}))?"
+    r"(?:/kv-(?P<kv>[a-z0-9]+))?(?:/s(?P<seqs>[0-9]{1,5})/t(?P<tokens>[0-9]{1,6}))?"
+    r"(?:/(?P<method>ngram|mtp|eagle3|draft_model)(?P<drafted>[0-9]{1,2}))?"
 )
 
 
@@ -65,8 +66,15 @@ def _fits(match: re.Match[str], site: LlmSite) -> bool:
     return (
         (match["precision"], match["hardware"]) == (site.precision.value, site.hardware.id + mode)
         and (match["tp"] is None or int(match["tp"]) == site.tensor_parallel)
+        and (match["pp"] is None or int(match["pp"]) == site.pipeline_parallel)
         and match["kv"] == kv_precision
+        and _drafts_of(match)
+        == (None if site.speculation is None else (site.speculation.method, site.speculation.tokens))
     )
+
+
+def _drafts_of(match: re.Match[str]) -> tuple[str, int] | None:
+    return None if match["method"] is None else (match["method"], int(match["drafted"]))
 
 
 def _sized(problem: LlmProblem, match: re.Match[str], site: LlmSite, sizer: LlmSizer) -> LlmSized | Rejection:
@@ -81,7 +89,7 @@ def _sized(problem: LlmProblem, match: re.Match[str], site: LlmSite, sizer: LlmS
 
 def _held(site: LlmSite, sequences: int, budget: int, sizer: LlmSizer) -> LlmSized | Rejection:
     """These very settings with the fewest replicas that hold, or that the load leaves unless nothing holds."""
-    most = max(min(sequences, budget), 1)
+    most = max(min(sequences, budget // sizer.work(site).width), 1)
     sized = sizer.with_settings(site, most, budget)
     if sized is not None:
         return sized

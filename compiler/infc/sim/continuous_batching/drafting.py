@@ -12,7 +12,7 @@ import numpy as np
 
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
-from infc.sim.continuous_batching.requests import Integers
+from infc.sim.continuous_batching.requests import Floats, Integers
 from infc.sim.continuous_batching.step import token_seconds
 
 
@@ -76,7 +76,7 @@ def decode_steps(output_tokens: Integers, drafting: Drafting) -> Integers:
     return np.asarray(np.searchsorted(yielded, before + left) + 1 - begins[:-1], dtype=np.int64) * (left > 0)
 
 
-def _accepted(uniform: np.ndarray[tuple[int], np.dtype[np.float64]], drafting: Drafting) -> Integers:
+def _accepted(uniform: Floats, drafting: Drafting) -> Integers:
     """Accepted tokens of each step: as many as have a chance of at least the drawn number, all together."""
     chances = drafting.acceptance ** np.arange(drafting.tokens, 0, -1)
     return np.asarray(drafting.tokens - np.searchsorted(chances, uniform, side="right"), dtype=np.int64)
@@ -107,7 +107,7 @@ def drafted_of(output_tokens: Integers, drafting: Drafting, batching: Continuous
     )
 
 
-def draft_seconds(drafting: Drafting, sequences: Integers) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def draft_seconds(drafting: Drafting, sequences: Integers | Floats) -> Floats:
     """Seconds of drafting for so many sequences: one pass for each token, one after the other."""
     if drafting.steps is None:
         return np.zeros(len(sequences))
@@ -115,7 +115,7 @@ def draft_seconds(drafting: Drafting, sequences: Integers) -> np.ndarray[tuple[i
     return np.where(sequences > 0, drafting.tokens * one, 0.0)
 
 
-def _prefill_seconds(drafting: Drafting, tokens: Integers) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _prefill_seconds(drafting: Drafting, tokens: Integers) -> Floats:
     """Seconds of the pass that fills the drafter's own cache with so many tokens of prompts."""
     if drafting.steps is None:
         return np.zeros(len(tokens))

@@ -42,7 +42,7 @@ def step_s(
     return seconds
 
 
-def token_seconds(model: StepTimeModel, tokens: npt.NDArray[np.int64]) -> Seconds:
+def token_seconds(model: StepTimeModel, tokens: npt.NDArray[np.int64] | Seconds) -> Seconds:
     """The part of a step that depends on its number of tokens, for each of `tokens`; 0 for no tokens.
 
     >>> model = StepTimeModel(token_knots=(1, 11), token_s=(1.0, 2.0), sequence_s=0, context_s=0, pair_s=0, fixed_s=0)
