@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infc.diag import Diagnostic, Severity, has_errors
+from infc.ir.bundle import Bundle
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.checkpoint import Checkpoint
 from infc.ir.hardware import Hardware
@@ -16,8 +17,10 @@ from infc.ir.step_time import StepTimeProfile
 from infc.perf import Unsupported
 from infc.perf.llm import step_time
 from infc.perf.llm.step_fit import fit
+from infc.pipeline.bundles import bundle_of
 from infc.pipeline.checkpoints import source_checkpoint
 from infc.pipeline.plan import overlay_of, profile_store, resolve_loaded
+from infc.pipeline.settled import SettledLlm
 from infc.plan import solve
 from infc.resolve.pricing import priced_option
 from infc.resolve.targets import Catalogue, load_catalogue
@@ -81,10 +84,18 @@ class CalibrationSetup:
         return self.plan.candidate.batching
 
 
-def calibrate_llm(question: LlmCalibrationQuestion, progress: Callable[[str], None]) -> CalibratedSteps:
+def _ready(_: CalibratedServer) -> None:
+    """Nothing is to be done when the server is up."""
+
+
+def calibrate_llm(
+    question: LlmCalibrationQuestion,
+    progress: Callable[[str], None],
+    on_start: Callable[[CalibratedServer], None] = _ready,
+) -> CalibratedSteps:
     """Measure the server of a spec on this machine and store its profile.
 
-    Nothing is stored before all is measured.
+    Nothing is stored before all is measured. `on_start` is called when the server is up.
 
     Raises:
         ToolError: vLLM is not installed, does not start, or fails while it is measured.
@@ -98,6 +109,7 @@ def calibrate_llm(question: LlmCalibrationQuestion, progress: Callable[[str], No
     if serving is None:
         return _nothing(*problems)
     with serving as server:
+        on_start(server)
         measured = _measured(question, setup, server, progress)
     if isinstance(measured, Diagnostic):
         return _nothing(*problems, measured)
@@ -208,21 +220,28 @@ def _serving(
     if question.endpoint is not None and question.log is not None:
         name = setup.problem.source.served_name
         return nullcontext(running_server(question.endpoint, question.log, name)), ()
-    from infc.emit.vllm import emit
-
-    checkpoint, problems = _checkpoint(question, setup, progress)
-    spec = question.loaded.spec
-    if checkpoint is None or spec is None or has_errors(problems):
+    served, problems = planned_bundle(question, setup, progress)
+    if served is None:
         return None, problems
-    deploy = spec.deploy.model_copy(update={"kubernetes": None})
-    bundle, more = emit(setup.problem, setup.plan, checkpoint, deploy)
-    if bundle is None:
-        return None, (*problems, *more)
     progress("starting vLLM, which takes half a minute and more")
     most = HEADROOM * setup.batching.max_num_seqs
     budget = max(setup.batching.max_num_batched_tokens, most)
     settings = {**LOGGING_STEPS, "max-num-seqs": most, "max-num-batched-tokens": budget}
-    return started_server(bundle, checkpoint, settings), problems
+    return started_server(*served, settings), problems
+
+
+def planned_bundle(
+    question: LlmCalibrationQuestion, setup: CalibrationSetup, progress: Callable[[str], None]
+) -> tuple[tuple[Bundle, Checkpoint] | None, tuple[Diagnostic, ...]]:
+    """What compile would emit for this device, with the checkpoint that it serves."""
+    checkpoint, problems = _checkpoint(question, setup, progress)
+    if checkpoint is None or has_errors(problems):
+        return None, problems
+    settled = SettledLlm(
+        problem=setup.problem, plan=setup.plan, checkpoint=checkpoint, evidence=None, diagnostics=problems
+    )
+    bundle, more = bundle_of(question.loaded, setup.hardware.id, settled)
+    return (None if bundle is None else (bundle, checkpoint)), (*problems, *(more if bundle is None else ()))
 
 
 def _checkpoint(

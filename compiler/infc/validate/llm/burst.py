@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 import time
 from dataclasses import dataclass
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import Self
 
 from infc.diag import ToolError
 from infc.serve.http_get import Endpoint
+from infc.serve.vllm_view import KEY_VARIABLE
 from infc.validate.llm.design import Burst
 from infc.validate.llm.load.client import CompletionClient, Outcome
 from infc.validate.llm.load.prompts import PromptSource
@@ -36,7 +38,9 @@ class BurstClient:
     """
 
     def __init__(self, endpoint: Endpoint, prompts: PromptSource) -> None:
-        self._client = CompletionClient(endpoint, headers={}, timeout_s=_TIMEOUT_S)
+        key = os.environ.get(KEY_VARIABLE)
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._client = CompletionClient(endpoint, headers=headers, timeout_s=_TIMEOUT_S)
         self._prompts = prompts
         self._numbers = itertools.count()
         self._runner = asyncio.Runner()

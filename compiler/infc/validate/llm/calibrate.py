@@ -8,7 +8,7 @@ takes outside of steps. Where this machine runs the server, the quieter half of 
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,8 @@ class StepCalibration:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Run:
-    """A burst, sent once."""
+class BurstRun:
+    """A burst, sent once: what the server computed, what the client saw, and how much the server waited for a core."""
 
     burst: Burst
     steps: tuple[ReplayedStep, ...]
@@ -85,7 +85,7 @@ def measure_steps(
         if isinstance(first, Diagnostic):
             return first
         used.append(burst)
-    runs: defaultdict[Burst, list[_Run]] = defaultdict(list)
+    runs: defaultdict[Burst, list[BurstRun]] = defaultdict(list)
     rounds = 0
     while not rounds or time.monotonic() < start_s + budget_s:
         progress(
@@ -99,8 +99,7 @@ def measure_steps(
                 return run
             runs[burst].append(run)
         rounds += 1
-    kept = {burst: _quieter(each) for burst, each in runs.items()}
-    return _calibration(kept, rounds, planned[len(used) :])
+    return calibration_from(runs, rounds, planned[len(used) :])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +108,7 @@ class _Bench:
     log: Path
     processes: tuple[int, ...]
 
-    def run(self, burst: Burst) -> _Run | Diagnostic:
+    def run(self, burst: Burst) -> BurstRun | Diagnostic:
         """Send a burst, and read what the server logged of it."""
         offset = self.log.stat().st_size
         with wait_share(self.processes) as share:
@@ -119,7 +118,7 @@ class _Bench:
             return _nothing_logged(self.log)
         if not _is_whole(burst, steps):
             return _not_alone(burst, len(steps), len(logged))
-        return _Run(burst=burst, steps=steps, answers=answers, wait=share.value)
+        return BurstRun(burst=burst, steps=steps, answers=answers, wait=share.value)
 
     def _steps(self, burst: Burst, offset: int) -> tuple[tuple[LoggedStep, ...], tuple[ReplayedStep, ...]]:
         """The steps of a burst, as soon as the log has all of them: it is written a little later than the answers."""
@@ -142,13 +141,17 @@ def _is_whole(burst: Burst, steps: Sequence[ReplayedStep]) -> bool:
     )
 
 
-def _quieter(runs: Sequence[_Run]) -> tuple[_Run, ...]:
+def _quieter(runs: Sequence[BurstRun]) -> tuple[BurstRun, ...]:
     """The runs in which the server waited no longer for a core than in the middle one."""
     middle = statistics.median_low(sorted(run.wait for run in runs))
     return tuple(run for run in runs if run.wait <= middle)
 
 
-def _calibration(runs: dict[Burst, tuple[_Run, ...]], rounds: int, skipped: tuple[Burst, ...]) -> StepCalibration:
+def calibration_from(
+    runs: Mapping[Burst, Sequence[BurstRun]], rounds: int, skipped: tuple[Burst, ...] = ()
+) -> StepCalibration:
+    """What bursts show that were sent `rounds` times: of each, the runs in which the server waited least count."""
+    runs = {burst: _quieter(each) for burst, each in runs.items()}
     around = _between(runs)
     return StepCalibration(
         points=_points(runs, least=2 if rounds > 1 else 1),
@@ -161,7 +164,7 @@ def _calibration(runs: dict[Burst, tuple[_Run, ...]], rounds: int, skipped: tupl
     )
 
 
-def _points(runs: dict[Burst, tuple[_Run, ...]], least: int) -> tuple[StepTimePoint, ...]:
+def _points(runs: Mapping[Burst, Sequence[BurstRun]], least: int) -> tuple[StepTimePoint, ...]:
     """A point for each shape that came `least` times."""
     shapes: defaultdict[tuple[object, ...], list[ReplayedStep]] = defaultdict(list)
     for each in runs.values():
@@ -172,7 +175,7 @@ def _points(runs: dict[Burst, tuple[_Run, ...]], least: int) -> tuple[StepTimePo
     return tuple(sorted(found, key=lambda p: (p.prefill_tokens, p.prefill_seqs, p.decode_seqs, p.context_tokens)))
 
 
-def _shapes(run: _Run) -> Iterator[tuple[tuple[object, ...], ReplayedStep]]:
+def _shapes(run: BurstRun) -> Iterator[tuple[tuple[object, ...], ReplayedStep]]:
     """The steps that only decode, in two halves, and those with prompts, each with what makes them alike."""
     burst = run.burst
     steady = [row for row in run.steps if not row.step.prefill_seqs and row.step.decode_seqs == burst.requests]
@@ -198,7 +201,7 @@ def _point(rows: Sequence[ReplayedStep]) -> StepTimePoint:
     )
 
 
-def _between(runs: dict[Burst, tuple[_Run, ...]]) -> tuple[float, float]:
+def _between(runs: Mapping[Burst, Sequence[BurstRun]]) -> tuple[float, float]:
     """Seconds that clients see between steps, over the logged ones: for any step, and for each of its sequences."""
     by_count: defaultdict[int, list[float]] = defaultdict(list)
     for burst, each in runs.items():
@@ -212,7 +215,7 @@ def _between(runs: dict[Burst, tuple[_Run, ...]]) -> tuple[float, float]:
     return constant, slope
 
 
-def _between_s(run: _Run) -> float | None:
+def _between_s(run: BurstRun) -> float | None:
     """Of the request that came last to the steps: what its tokens took longer than the steps that made them."""
     if run.burst.joining:
         return None
@@ -226,7 +229,7 @@ def _between_s(run: _Run) -> float | None:
     return (answer.token_s[count] - answer.token_s[0] - sum(steady[:count])) / count
 
 
-def _request_s(runs: dict[Burst, tuple[_Run, ...]], overhead_s: float) -> float:
+def _request_s(runs: Mapping[Burst, Sequence[BurstRun]], overhead_s: float) -> float:
     """What a request that is alone takes outside of steps before its first token."""
     found = []
     for burst, each in runs.items():

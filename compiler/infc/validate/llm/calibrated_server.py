@@ -15,6 +15,8 @@ from infc.serve.run_queue import processes_under
 from infc.serve.vllm import VllmServer
 from infc.serve.vllm_installation import find_vllm
 
+LOGGING_STEPS: Mapping[str, str | int | bool] = {"enable-logging-iteration-details": True}
+"""What makes vLLM log each step."""
 _MODEL = "model"
 _SERVE = "serve.yaml"
 _WITHOUT = ("speculative-config", "max-num-queued-reqs", "max-num-queued-tokens")
@@ -40,9 +42,9 @@ class CalibratedServer:
 
 @contextmanager
 def started_server(
-    bundle: Bundle, checkpoint: Checkpoint, *, max_num_seqs: int, max_num_batched_tokens: int
+    bundle: Bundle, checkpoint: Checkpoint, settings: Mapping[str, str | int | bool] = LOGGING_STEPS
 ) -> Iterator[CalibratedServer]:
-    """Serve a bundle here, its steps logged, while the block runs. Nothing of a large checkpoint is copied.
+    """Serve a bundle here, with `settings` over its own, while the block runs. Nothing of a large checkpoint is copied.
 
     Weights that are not here are random: a step's time does not depend on them.
 
@@ -53,11 +55,7 @@ def started_server(
     with tempfile.TemporaryDirectory(prefix="infc-calibrate-") as folder:
         root = Path(folder) / "bundle"
         _lay_out(bundle, checkpoint, root)
-        overrides: dict[str, str | int | bool] = {
-            "enable-logging-iteration-details": True,
-            "max-num-seqs": max_num_seqs,
-            "max-num-batched-tokens": max_num_batched_tokens,
-        }
+        overrides = dict(settings)
         has_tokenizer = checkpoint.folder is None or any("token" in name for name in checkpoint.files)
         if checkpoint.is_pending:
             overrides["load-format"] = "dummy"
