@@ -18,6 +18,7 @@ from infc.ir.spec import (
 )
 from infc.resolve.hf_config import llm_profile
 from infc.resolve.hub_cache import cached_config, hub_folder
+from infc.resolve.served_models import not_served
 from infc.resolve.store import ProfileStore
 from infc.spec import LoadedSpec
 
@@ -35,7 +36,8 @@ def language_models(
     for path, source in named_models(loaded, spec):
         profile, said = _profile(loaded, path, source, store)
         if profile is not None and not has_errors(said):
-            said = (*said, *_context_problems(loaded, spec, profile))
+            refusal = not_served(profile)
+            said = (*said, *(() if refusal is None else (refusal,)), *_context_problems(loaded, spec, profile))
         span = loaded.span(path)
         problems += [problem if problem.span is not None else replace(problem, span=span) for problem in said]
         if profile is not None:

@@ -34,6 +34,7 @@ DROPPED, PLUGINS = "_PREVIOUSLY_SUPPORTED_MODELS", "_OOT_SUPPORTED_MODELS"
 # What leaves the encoders of a multimodal model unloaded when no prompt may hold an image.
 TOWER_MARKS = frozenset({"_mark_tower_model", "_mark_composite_model"})
 PIPELINE_BASE = "SupportsPP"
+INTERFACE_PREFIX = "Supports"
 MODELS = "vllm.model_executor.models"
 
 
@@ -81,7 +82,9 @@ def tables(registry: Path) -> dict[str, dict[str, Any]]:
             found[node.targets[0].id] = {ast.literal_eval(k): ast.literal_eval(v) for k, v in pairs if k is not None}
     missing = {*KINDS, DROPPED, PLUGINS} - set(found)
     if missing:
-        raise SystemExit(f"the registry of this release has no {', '.join(sorted(missing))}; teach this script its names")
+        raise SystemExit(
+            f"the registry of this release has no {', '.join(sorted(missing))}; teach this script its names"
+        )
     return found
 
 
@@ -101,8 +104,8 @@ class Sources:
         return self.modules[name]
 
     def lineage(self, module: str, class_name: str, seen: frozenset[str] = frozenset()) -> list[ast.ClassDef]:
-        """A class and those it is made from, as far as they are the release's own."""
-        tree = self.module(module)
+        """A class and the models it is made from; interfaces (`Supports...`) say what is possible, not what is done."""
+        tree = None if class_name.startswith(INTERFACE_PREFIX) else self.module(module)
         key = f"{module}.{class_name}"
         if tree is None or key in seen:
             return []

@@ -142,7 +142,7 @@ def test_every_missing_size_is_told_at_once(tmp_path: Path) -> None:
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "config-unreadable"),
         (b" " * (MAX_CONFIG_BYTES + 1), "config-unreadable"),
         (b"<html>Not found</html>", "config-unreadable"),
-        (b"{}", "config-field-missing"),
+        (b"{}", "config-architecture"),
     ],
     ids=lambda value: str(value[:20]) if isinstance(value, bytes) else value,
 )

@@ -194,16 +194,28 @@ def test_a_folder_and_its_config_are_the_same_model(tmp_path: Path) -> None:
     assert llm_profile(folder / "config.json", "other")[0].name == "other"  # type: ignore[union-attr]
 
 
-def test_an_unknown_architecture_is_read_as_a_llama_with_a_caveat(tmp_path: Path) -> None:
-    """All sizes are there, so that a model of next year can be planned; the user is told to check the count."""
+def test_an_unknown_architecture_is_refused_by_name(tmp_path: Path) -> None:
+    """Sizes that were guessed would look like known ones; names that are like it are told."""
     fields = json.loads((CONFIGS / "llama-3.1-8b.json").read_text())
     path = tmp_path / "config.json"
     path.write_text(json.dumps({**fields, "model_type": "llama9", "architectures": ["Llama9ForCausalLM"]}))
     profile, problems = llm_profile(path)
-    assert profile is not None
-    assert profile.parameters == PUBLISHED["llama-3.1-8b"]
+    assert profile is None
     assert [problem.id for problem in problems] == ["config-architecture"]
-    assert [caveat.id for caveat in profile.caveats] == ["config-architecture"]
+    assert "llama9" in problems[0].message
+    assert "llama" in problems[0].notes[0]
+
+
+def test_a_vision_language_model_is_never_taken_without_its_encoder_being_told(tmp_path: Path) -> None:
+    """Whether its text part stands apart (Gemma 3) or beside the encoder (Qwen2.5-VL)."""
+    fields = json.loads((CONFIGS / "qwen2.5-7b.json").read_text())
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({**fields, "model_type": "qwen2_5_vl", "vision_config": {"depth": 32}}))
+    for config in (path, CONFIGS / "gemma-3-4b.json"):
+        profile, problems = llm_profile(config)
+        assert profile is not None
+        assert [problem.id for problem in problems] == ["config-text-only"]
+        assert [caveat.id for caveat in profile.caveats] == ["config-text-only"]
 
 
 @pytest.mark.parametrize("model_type", ["bert", "t5", "mamba", "deepseek_v4", "whisper", "vit"])

@@ -124,21 +124,21 @@ MODEL: tuple[DiagnosticKind, ...] = (
     ),
     DiagnosticKind(
         id="config-text-only",
-        title="only the text part of the model is described",
-        what="The config is of a model that also reads images or sound; memory and time of that encoder are not "
-        "counted.",
-        why="Requests with images need more memory and time than predicted; for text alone the numbers hold.",
+        title="only the text part of the model is served",
+        what="The config is of a model that also reads images or sound. The plan is for text: memory and time of the "
+        "encoders are not counted, and the emitted server is told not to load them (language-model-only).",
+        why="Requests with images would need more memory and time than predicted; the server refuses them.",
         example="a Qwen3-VL checkpoint",
-        fix="Leave memory and time for the encoder, or serve text only.",
+        fix="Nothing, for text alone. infc plans no image input of language models.",
     ),
     DiagnosticKind(
         id="config-architecture",
-        title="architecture is read as a Llama",
-        what="The config has all sizes, but infc has no description of this architecture: biases, norms and the kind "
-        "of feed-forward part are taken to be Llama's.",
-        why="Parameters are usually right within a percent; an architecture with other layers may be far off.",
+        title="architecture that infc has no description of",
+        what="The model_type of config.json is none that infc knows: what its layers hold is not known.",
+        why="Read as another architecture, its size and speed would be guesses that look like figures.",
         example='"model_type": "a-model-of-next-year"',
-        fix="Compare the printed parameter count with the model card.",
+        fix="Use a model of an architecture that docs/models.md lists. One whose layers are exactly those of a known "
+        "architecture can be given with that one's model_type in a copy of config.json.",
     ),
     DiagnosticKind(
         id="profile-corrupt",

@@ -30,6 +30,15 @@ PLAN: tuple[DiagnosticKind, ...] = (
         "it as `checkpoint:`.",
     ),
     DiagnosticKind(
+        id="plan-not-served",
+        title="the pinned vLLM does not serve this architecture",
+        what="The architecture that config.json names is none that the vLLM release of the plan serves as a language "
+        "model: it never did, no longer does, or serves it for another task.",
+        why="The emitted deployment would not start.",
+        example='"architectures": ["Dots1ForCausalLM"]   # vLLM 0.23.0 was the last to serve it',
+        fix="Use a model that it serves: targets/servers/vllm/VERSION/architectures.json lists them.",
+    ),
+    DiagnosticKind(
         id="plan-context-exceeded",
         title="requests are longer than the model's context",
         what="The longest prompt and the longest output together have more tokens than the model can attend to.",

@@ -1,7 +1,8 @@
 """What each architecture does that its config.json does not say: biases, norms, defaults of absent keys.
 
-`FAMILIES` is the whole list. An architecture that is not in it is read as a Llama (RMS norms, no biases, gated
-feed-forward, untied head), with a caveat. Source: the public modelling code of each architecture (transformers 5.16).
+`FAMILIES` is the whole list; an architecture that is not in it is refused. The defaults of `Family` are Llama's: RMS
+norms, no biases, gated feed-forward, untied head. Source: the public modelling code of each architecture (transformers
+5.16).
 """
 
 from collections.abc import Mapping
@@ -44,9 +45,6 @@ class Family:
     learned_positions: int | None = None
     default_expansion: int | None = None
 
-
-GENERIC = Family(model_types=())
-"""What an unknown architecture is taken for."""
 
 FAMILIES: tuple[Family, ...] = (
     Family(model_types=("llama", "internlm3", "arcee", "seed_oss", "minicpm", "deepseek", "yi", "aquila")),

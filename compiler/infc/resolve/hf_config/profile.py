@@ -5,13 +5,14 @@ from itertools import groupby
 from pathlib import Path
 
 from infc.diag import Diagnostic, Severity, has_errors
+from infc.diag.nearest import nearest
 from infc.ir.llm_profile import LayerGroup, LlmProfile
 from infc.ir.model_profile import Caveat
 from infc.ir.precision import Precision
 from infc.resolve.hf_config.attention import attention_shape
 from infc.resolve.hf_config.config_file import Config, config_digest, read_config
 from infc.resolve.hf_config.dialects import canonical_config
-from infc.resolve.hf_config.families import GENERIC, OTHER_MODELS, Family, family_of
+from infc.resolve.hf_config.families import FAMILIES, OTHER_MODELS, Family, family_of
 from infc.resolve.hf_config.feed_forward import feed_forward_shape
 from infc.resolve.hf_config.fields import LARGEST_CONTEXT, LARGEST_VOCABULARY, LARGEST_WIDTH, Fields
 from infc.resolve.hf_config.layers import Layer, layer_plan
@@ -28,7 +29,8 @@ def llm_profile(path: Path, name: str | None = None) -> tuple[LlmProfile | None,
     """The profile of the language model whose `config.json` (or folder with one) is `path`; None with errors.
 
     `name` is what reports call it; default: the folder's name, or the file's when that is not config.json. Only the
-    text part of a vision-language model is described, with a caveat.
+    text part of a vision-language model is described, with a caveat. An architecture that `families` does not describe
+    is refused by name: a size that was guessed would be taken for one that is known.
     """
     config, problems = read_config(path)
     if config is None:
@@ -47,8 +49,7 @@ def profile_of_config(config: Config, name: str) -> tuple[LlmProfile | None, tup
         return None, (refused,)
     family = family_of(model_type)
     if family is None:
-        family = GENERIC
-        caveats += (_unknown_architecture(model_type or architecture),)
+        return None, (_unknown_architecture(model_type, architecture),)
     profile = _described(config, text, family, name, architecture or model_type, caveats, problems)
     warnings = tuple(
         Diagnostic(id=caveat.id, severity=Severity.WARNING, message=caveat.message, help=caveat.help)
@@ -121,30 +122,38 @@ def _other_parameters(family: Family, hidden: int, context: int, embedding_width
 
 
 def _text_part(config: Config, problems: list[Diagnostic]) -> tuple[Config, tuple[Caveat, ...]]:
+    """The part of a config that is about text, where it is one of several, and what the others are."""
     fields = Fields(config, {}, problems)
+    towers = [tower for tower in _TOWERS if fields.has(tower)]
+    caveats = (_text_only(towers),) if towers else ()
     for key in _TEXT_KEYS:
         nested = fields.nested(key)
         if nested is not None:
-            towers = [tower for tower in _TOWERS if fields.has(tower)]
-            return nested, (_text_only(towers),) if towers else ()
-    return config, ()
+            return nested, caveats
+    return config, caveats
 
 
 def _text_only(towers: list[str]) -> Caveat:
     parts = " and ".join(tower.removesuffix("_config") for tower in towers)
     return Caveat(
         id="config-text-only",
-        message=f"only the text part of the model is described: its {parts} encoder is not counted",
-        help="leave memory and time for the encoder, or serve text only",
+        message=f"the model is taken for text only: its {parts} encoder is neither counted nor loaded",
+        help="what is emitted says language-model-only, so that the server takes no other input;"
+        " for images export the model's parts to ONNX",
     )
 
 
-def _unknown_architecture(name: str) -> Caveat:
-    known = f"the architecture {name[:60]!r}" if name else "a model without model_type"
-    return Caveat(
+def _unknown_architecture(model_type: str, architecture: str) -> Diagnostic:
+    name = model_type or architecture
+    what = f"the architecture {name[:60]!r}" if name else "a config without model_type"
+    known = sorted({known for family in FAMILIES for known in family.model_types})
+    near = nearest(name, known) if name else ()
+    return Diagnostic(
         id="config-architecture",
-        message=f"infc does not know {known}; it is read as a Llama with these sizes",
-        help="check the parameter count that infc prints against the model card",
+        message=f"infc has no description of {what}",
+        notes=(f"known names that are like it: {', '.join(near)}",) if near else (),
+        help="plan a model of an architecture that docs/models.md lists; a model whose layers are those of a known one"
+        " can be given with that one's model_type",
     )
 
 

@@ -1,0 +1,97 @@
+"""Which models the pinned vLLM serves: `targets/servers/vllm/<version>/architectures.json`, read from its sources."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from infc.diag import Diagnostic, InternalError
+from infc.diag.nearest import nearest
+from infc.ir.llm_profile import LlmProfile
+from infc.resolve.targets.location import data_directory
+
+TEXT_ONLY_CAVEAT = "config-text-only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """How vLLM serves one architecture. `kind` is text, multimodal, embedding, classification or drafter.
+
+    `has_pipeline`: it can be divided into stages. `is_text_only_possible`: the encoders of a multimodal model stay
+    unloaded where only text is asked for (True for a text model).
+    """
+
+    kind: str
+    has_pipeline: bool
+    is_text_only_possible: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModels:
+    """What one release serves, by architecture; `dropped` maps others to the last release that served them."""
+
+    version: str
+    architectures: Mapping[str, Served]
+    dropped: Mapping[str, str]
+
+
+@cache
+def served_models() -> ServedModels:
+    """What the pinned release serves."""
+    import yaml
+
+    folder = data_directory("targets") / "servers" / "vllm"
+    version = str(yaml.safe_load((folder / "versions.yaml").read_text(encoding="utf-8"))["default"])
+    try:
+        document = json.loads((folder / version / "architectures.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InternalError(f"the architectures of vLLM {version} were not extracted") from error
+    return ServedModels(
+        version=version,
+        architectures={
+            name: Served(
+                kind=row["kind"],
+                has_pipeline=row.get("pipeline", False),
+                is_text_only_possible=row.get("text_only", True),
+            )
+            for name, row in document["architectures"].items()
+        },
+        dropped=document["dropped"],
+    )
+
+
+def not_served(model: LlmProfile) -> Diagnostic | None:
+    """Why the pinned vLLM does not serve a model as it is planned; None when it does."""
+    served = served_models()
+    name = model.architecture
+    found = served.architectures.get(name)
+    if found is None:
+        return _unknown(name, served)
+    if found.kind not in ("text", "multimodal"):
+        return _refusal(f"vLLM {served.version} serves {name} for {found.kind}, not to generate text")
+    is_text_only = any(caveat.id == TEXT_ONLY_CAVEAT for caveat in model.caveats)
+    if found.kind == "multimodal" and not (found.is_text_only_possible and is_text_only):
+        why = "loads the encoders of" if is_text_only else "looks for encoders in"
+        return _refusal(f"vLLM {served.version} {why} {name}, and infc does not know their size")
+    return None
+
+
+def _unknown(name: str, served: ServedModels) -> Diagnostic:
+    last = served.dropped.get(name)
+    if last is not None:
+        return _refusal(f"vLLM {served.version} no longer serves {name}; {last} was the last release that did")
+    if not name:
+        return _refusal("config.json names no architecture, so no server can tell how to load the model")
+    usable = [known for known, row in served.architectures.items() if row.kind in ("text", "multimodal")]
+    near = nearest(name, usable)
+    notes = (f"it serves {', '.join(near)}",) if near else ()
+    return _refusal(f"vLLM {served.version} does not serve the architecture {name[:60]!r}", *notes)
+
+
+def _refusal(message: str, *notes: str) -> Diagnostic:
+    return Diagnostic(
+        id="plan-not-served",
+        message=message,
+        notes=notes,
+        help="use a model of an architecture that it serves as a language model (docs/models.md)",
+    )

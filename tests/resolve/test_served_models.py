@@ -1,0 +1,55 @@
+"""Which models the pinned vLLM serves, and how what it does not serve is told."""
+
+from dataclasses import replace
+
+import pytest
+
+from infc.resolve.served_models import not_served, served_models
+from tests.resolve.hf_config.models import NAMES, model
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_described_model_is_served(name: str) -> None:
+    """Of all fixtures the pinned release can start a server, the vision-language ones for text only."""
+    assert not_served(model(name)) is None
+
+
+@pytest.mark.parametrize(
+    ("architecture", "words"),
+    [
+        ("Dots1ForCausalLM", "no longer serves Dots1ForCausalLM; 0.23.0 was the last"),
+        ("Llama9ForCausalLM", "does not serve the architecture 'Llama9ForCausalLM'"),
+        ("BertModel", "serves BertModel for embedding, not to generate text"),
+        ("DeepSeekMTPModel", "for drafter, not to generate text"),
+        ("", "names no architecture"),
+    ],
+)
+def test_what_is_not_served_is_refused_by_name(architecture: str, words: str) -> None:
+    """With what vLLM says of it, and how to go on."""
+    refusal = not_served(replace(model("llama-3.1-8b"), architecture=architecture))
+    assert refusal is not None
+    assert refusal.id == "plan-not-served"
+    assert words in refusal.message
+    assert refusal.help
+
+
+def test_a_near_name_is_told() -> None:
+    """A misspelt architecture."""
+    refusal = not_served(replace(model("llama-3.1-8b"), architecture="Qwen3ForCausalLm2"))
+    assert refusal is not None
+    assert "Qwen3ForCausalLM" in refusal.notes[0]
+
+
+def test_a_multimodal_architecture_whose_encoder_nobody_mentioned_is_refused() -> None:
+    """Its config has no vision_config, so neither its size nor that it is left out is known."""
+    profile = replace(model("qwen2.5-7b"), architecture="Qwen2_5_VLForConditionalGeneration")
+    refusal = not_served(profile)
+    assert refusal is not None
+    assert "encoders" in refusal.message
+
+
+def test_the_pinned_release_is_the_one_that_is_emitted() -> None:
+    """Both read versions.yaml."""
+    from infc.emit.vllm.release import default_release
+
+    assert served_models().version == default_release().version
