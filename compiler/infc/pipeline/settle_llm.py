@@ -7,7 +7,7 @@ from infc.ir.accuracy import AccuracyEvidence, Verdict
 from infc.ir.checkpoint import Checkpoint
 from infc.ir.plan import Infeasible, Plan
 from infc.ir.problem import AccuracyGoal, LlmProblem
-from infc.pipeline.checkpoints import source_checkpoint
+from infc.pipeline.checkpoints import placed, source_checkpoint
 from infc.pipeline.settle import known_evidence, planned_again, refused
 from infc.pipeline.settled import SettledLlm, Unsettled
 from infc.pipeline.workshop import Workshop
@@ -64,25 +64,34 @@ def settle_llm(
 def _attempt(problem: LlmProblem, plan: Plan, shop: Workshop) -> _Attempt:
     """The checkpoint in the planned precision, held against the accuracy goal where it was quantised here."""
     from infc.lower.llm import lower_checkpoint, quantization_settings
-    from infc.validate.llm_accuracy import judge_checkpoint
 
     source, problems = source_checkpoint(shop.loaded, problem)
     if source is None:
-        return _Attempt(checkpoint=None, diagnostics=problems)
+        return _Attempt(diagnostics=problems)
     settings = quantization_settings(shop.loaded)
-    lowered, more = lower_checkpoint(source, problem, plan, settings, shop.cache / "checkpoints", shop.announce)
-    problems = (*problems, *more)
-    goal = problem.accuracy
-    if lowered is None or lowered.digest == source.digest or goal is None or has_errors(problems):
+    folder = shop.cache / "checkpoints"
+    lowered, more = lower_checkpoint(source, problem, plan, settings, folder, shop.announce)
+    problems = (*problems, *placed(more, shop.loaded))
+    if lowered is None or not lowered.recipe_digest or problem.accuracy is None or has_errors(problems):
         return _Attempt(checkpoint=lowered, diagnostics=problems)
+    evidence, more = _judged(problem, source, lowered, problem.accuracy, shop)
+    return _Attempt(checkpoint=lowered, evidence=evidence, diagnostics=(*problems, *placed(more, shop.loaded)))
+
+
+def _judged(
+    problem: LlmProblem, source: Checkpoint, lowered: Checkpoint, goal: AccuracyGoal, shop: Workshop
+) -> tuple[AccuracyEvidence | None, tuple[Diagnostic, ...]]:
+    """What the paired test says of a quantised checkpoint; what is known already is not measured again."""
+    from infc.validate.llm_accuracy import judge_checkpoint
+
     known = _known(problem, lowered, goal)
     if known is not None:
         shop.announce(f"accuracy of {lowered.precision.value} is known: {known.verdict.value}")
-        return _Attempt(checkpoint=lowered, evidence=known, diagnostics=problems)
-    evidence, more = judge_checkpoint(problem, source, lowered, goal, shop.loaded.file(goal.dataset))
+        return known, ()
+    evidence, problems = judge_checkpoint(problem, source, lowered, goal, shop.loaded.file(goal.dataset))
     if evidence is not None and not shop.is_read_only:
         shop.store.add_accuracy(evidence)
-    return _Attempt(checkpoint=lowered, evidence=evidence, diagnostics=(*problems, *more))
+    return evidence, problems
 
 
 def _known(problem: LlmProblem, lowered: Checkpoint, goal: AccuracyGoal) -> AccuracyEvidence | None:
