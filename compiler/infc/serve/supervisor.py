@@ -60,7 +60,7 @@ def _end(server: "subprocess.Popen[bytes]", grace_s: float) -> None:
     server.wait()
 
 
-def be_nice(niceness: int) -> None:
+def _be_nice(niceness: int) -> None:
     """Take a priority (-20 to 19), where that is allowed: Linux weighs sessions first, so this session gets the same.
 
     The server inherits it.
@@ -93,7 +93,7 @@ def main() -> int:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: is_asked_to_end.set())
     if options.nice:
-        be_nice(options.nice)
+        _be_nice(options.nice)
     server = _start(options.command, options.priority)
     print(server.pid, flush=True)
     while server.poll() is None:

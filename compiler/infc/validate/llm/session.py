@@ -1,9 +1,7 @@
 """From a language model's bundle on disk to its measurement: which server, its start and end, what the report says."""
 
-import os
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,13 +18,15 @@ from infc.sim.token_traffic import draw_token_requests
 from infc.validate.llm.contract import CONTRACT_NAME, LlmContract, from_json
 from infc.validate.llm.limits import check_served, limit_notes, server_name
 from infc.validate.llm.load import LlmLoadSettings, LlmSubject, request_count, run_llm_load
+from infc.validate.llm.rehearsal import write_rehearsal
 from infc.validate.llm.step_log import steps_from_log
 from infc.validate.load.watch import LoadProgress
+from infc.validate.realtime import GENERATOR_PRIORITY, can_be_realtime
 from infc.validate.session import has_gpu, processor
 
 SERVE_CONFIG = "serve.yaml"
-_HIGH_PRIORITY = -10
-"""Niceness of server and generator. No real-time class: vLLM's processes spin while they wait for each other."""
+_SERVER_NICENESS = -10
+"""Where priorities may be had. No real-time class: vLLM's processes spin while they wait for each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +96,8 @@ def validate_llm_bundle(
         ToolError: the bundle cannot be served here, or the server fails.
     """
     contract = read_llm_contract(request.bundle)
-    niceness = _niceness(request)
-    settings = replace(request.settings, niceness=niceness)
+    is_realtime = _is_realtime(request)
+    settings = replace(request.settings, realtime_priority=GENERATOR_PRIORITY if is_realtime else None)
     rate_rps = settings.rate_rps or contract.replica_rps
     requests = draw_token_requests(
         contract.traffic.arrival,
@@ -106,7 +106,7 @@ def validate_llm_bundle(
         request_count(rate_rps, settings.budget_s),
         settings.seed,
     )
-    with serving_llm(request, contract, niceness, announce) as running:
+    with serving_llm(request, contract, _SERVER_NICENESS if is_realtime else 0, announce) as running:
         view = view_vllm(running.url)
         check_served(contract, view)
         announce(f"offering {rate_rps:g} requests/s for at most {settings.budget_s:g} s")
@@ -133,10 +133,17 @@ def serving_llm(
         yield RunningVllm(url=url, check=lambda: None, device="the endpoint's")
         return
     config = request.bundle / SERVE_CONFIG
-    _require_servable(request.bundle, config, contract)
+    _require_servable(request, config, contract)
     with tempfile.TemporaryDirectory(prefix="infc-validate-") as folder:
-        server = VllmServer(config, workdir=Path(folder), niceness=niceness)
-        announce("starting vLLM on loopback, which takes half a minute and more")
+        variables: Mapping[str, str] = {}
+        if request.is_rehearsal:
+            rehearsal = write_rehearsal(request.bundle, contract, Path(folder) / "rehearsal")
+            config, variables = rehearsal.config, rehearsal.variables
+        server = VllmServer(config, workdir=Path(folder), variables=variables, niceness=niceness)
+        announce(
+            "starting vLLM on loopback, which takes half a minute and more"
+            + (" (rehearsal)" if request.is_rehearsal else "")
+        )
         with server:
             yield RunningVllm(
                 url=server.url,
@@ -189,32 +196,43 @@ def _step_times(contract: LlmContract, running: RunningVllm, measurement: LlmMea
     )
 
 
-def _niceness(request: LlmValidationRequest) -> int:
-    """The priority of server and generator; ToolError when a high one was asked for and cannot be had."""
+def _is_realtime(request: LlmValidationRequest) -> bool:
+    """Whether server and generator have a high priority; ToolError when it was asked for and cannot be had."""
     if request.is_realtime is False:
-        return 0
-    possible = sys.platform == "linux" and os.geteuid() == 0
+        return False
+    possible = can_be_realtime()
     if request.is_realtime and not possible:
         raise ToolError("a high priority cannot be had here", help="run as root on Linux, or give --no-realtime")
-    return _HIGH_PRIORITY if possible else 0
+    return possible
 
 
-def _require_servable(bundle: Path, config: Path, contract: LlmContract) -> None:
+def must_be_rehearsed(bundle: Path) -> bool:
+    """Whether a bundle can only be rehearsed here: it is for a GPU, and this machine has none."""
+    return not read_llm_contract(bundle).model.is_cpu and not has_gpu()
+
+
+def _require_servable(request: LlmValidationRequest, config: Path, contract: LlmContract) -> None:
     """Raise ToolError when the vLLM that is installed here cannot run this bundle."""
-    model = contract.model
+    bundle, model = request.bundle, contract.model
     if not config.is_file():
         raise ToolError(f"{bundle} has no {SERVE_CONFIG}", help="compile the spec again")
     elsewhere = "--endpoint http://host:8000 tests a server that has it"
-    if not model.is_cpu and not has_gpu():
+    if request.is_rehearsal and model.is_cpu:
+        raise ToolError(
+            f"{bundle} is for {contract.target}: it needs no rehearsal",
+            help="leave --rehearse out: the bundle runs here as it is",
+        )
+    if not request.is_rehearsal and not model.is_cpu and not has_gpu():
         raise ToolError(
             f"{bundle} is for {contract.target}, and this machine has no NVIDIA GPU",
             help="--rehearse tests its scheduling here with the planned step times; " + elsewhere,
         )
     installation = find_vllm()
-    if installation.is_cpu != model.is_cpu:
+    if installation.is_cpu != (model.is_cpu or request.is_rehearsal):
         built, wanted = ("CPUs", "a GPU") if installation.is_cpu else ("GPUs", "a CPU")
+        what = "a rehearsal runs on" if request.is_rehearsal else f"{bundle} is for"
         raise ToolError(
-            f"{installation.executable} is vLLM built for {built}; {bundle} is for {wanted} ({contract.target})",
+            f"{installation.executable} is vLLM built for {built}; {what} {wanted}",
             help=f"set INFC_VLLM to a vLLM built for {wanted}; " + elsewhere,
         )
 

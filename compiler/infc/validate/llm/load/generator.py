@@ -38,7 +38,7 @@ class LlmLoadGenerator:
         job_file: where the job is handed over; its folder must exist.
         timeout_s: of a whole request.
         max_outstanding: unanswered requests at which sending ends.
-        niceness: priority of the sending process (-20 to 19) where it may have it.
+        priority: SCHED_FIFO priority of the sending process (needs root), None for normal.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class LlmLoadGenerator:
         job_file: Path,
         timeout_s: float,
         max_outstanding: int,
-        niceness: int = 0,
+        priority: int | None = None,
     ) -> None:
         options = {"prompts": asdict(prompts), "timeout_s": timeout_s, "max_outstanding": max_outstanding}
         lengths = np.stack([requests.prompt_tokens, requests.prefix_tokens, requests.output_tokens], axis=1)
@@ -61,7 +61,8 @@ class LlmLoadGenerator:
             options=np.frombuffer(json.dumps(options).encode(), dtype=np.uint8),
         )
         self._command = [sys.executable, "-m", "infc.validate.llm.load.sender", str(job_file), url]
-        self._command.append(str(niceness))
+        if priority is not None:
+            self._command.append(str(priority))
         self._error_file = job_file.with_suffix(".log")
         self._process: subprocess.Popen[bytes] | None = None
         count = len(requests)

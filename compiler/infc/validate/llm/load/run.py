@@ -87,7 +87,7 @@ def run_llm_load(
             job_file=Path(folder) / "job.npz",
             timeout_s=timeout_s,
             max_outstanding=settings.max_outstanding,
-            niceness=settings.niceness,
+            priority=settings.realtime_priority,
         ) as generator,
     ):
         metrics = ServerMetrics(subject.url, subject.model)

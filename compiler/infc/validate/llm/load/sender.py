@@ -1,6 +1,6 @@
 """The process that sends: open loop, at absolute times, in an interpreter of its own so that nothing else delays it.
 
-    python -m infc.validate.llm.load.sender JOB.npz URL NICENESS
+    python -m infc.validate.llm.load.sender JOB.npz URL [PRIORITY]
 
 A request is sent when its time has come, whatever became of those before it. Results go to standard output as frames
 (`FRAME` and then what it announces). A closed standard input, or the byte `s` on it, ends the sending; what is on its
@@ -21,7 +21,6 @@ from typing import BinaryIO, TypeVar
 import numpy as np
 
 from infc.serve.http_get import endpoint_from
-from infc.serve.supervisor import be_nice
 from infc.serve.vllm_view import KEY_VARIABLE
 from infc.validate.llm.load.client import Answer, CompletionClient
 from infc.validate.llm.load.prompts import PromptSource
@@ -141,8 +140,9 @@ def _taken(queue: "collections.deque[_Item]") -> list[_Item]:
 
 def main() -> int:
     """Run one job; returns the exit code."""
-    job, url, niceness = sys.argv[1:]
-    be_nice(int(niceness))
+    job, url, *priority = sys.argv[1:]
+    if priority:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(int(priority[0])))
     sys.setswitchinterval(0.0005)
     sender = Sender(Path(job), url)
     is_finished = threading.Event()

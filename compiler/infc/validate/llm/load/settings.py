@@ -15,8 +15,8 @@ class LlmLoadSettings:
     overrides the offered rate (default: one replica's share of the peak). A request that is not complete within
     `timeout_s` counts as an error (None: what the targets and lengths make plausible). With more than
     `max_outstanding` unanswered requests the server counts as saturated. `confidence` is that of every verdict,
-    `interval_confidence` that of the two-sided intervals. `niceness` is the priority of the generator (-20 to 19) where
-    it may have it. `run` tells the prompts of this run from those of others.
+    `interval_confidence` that of the two-sided intervals. `realtime_priority` is the generator's SCHED_FIFO priority,
+    None for normal. `run` tells the prompts of this run from those of others.
     """
 
     budget_s: float = 120.0
@@ -30,4 +30,4 @@ class LlmLoadSettings:
     timeout_s: float | None = None
     max_outstanding: int = 2_000
     is_detokenized: bool = True
-    niceness: int = 0
+    realtime_priority: int | None = None
