@@ -10,12 +10,13 @@ from pathlib import Path
 from infc.diag import Diagnostic, Severity
 from infc.ir.engine import PassReport
 from infc.ir.precision import Precision
-from infc.lower.llm import quantize_worker
 from infc.lower.llm.environment import LlmCompressor, worker_environment
 from infc.lower.llm.files import CONFIG, INDEX, WEIGHTS, checkpoint_files
 from infc.lower.llm.recipe import CHECKPOINT, Quantised, Recipe, publish, read_quantised
 from infc.lower.process import Ended, Processes
 
+WORKER = Path(__file__).with_name("quantize_worker.py")
+"""Runs in another environment; never imported, because it takes over standard output."""
 FEWEST_TEXTS = 8
 """Fewer say little of what the model is asked."""
 _ALARM = -14
@@ -83,7 +84,7 @@ def _run(source: Path, recipe: Recipe, tool: LlmCompressor, staging: Path, progr
         "timeout_s": recipe.settings.timeout_s,
     }
     (staging / "job.json").write_text(json.dumps(job, indent=1) + "\n", encoding="utf-8")
-    command = [str(tool.python), "-I", str(Path(quantize_worker.__file__)), str(staging.absolute())]
+    command = [str(tool.python), "-I", str(WORKER), str(staging.absolute())]
     return Processes().run(command, progress, worker_environment())
 
 
