@@ -47,6 +47,14 @@ def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     help="For a GPU bundle without the GPU: the real server and scheduler, the plan's service or step times.",
 )
 @click.option(
+    "--import",
+    "imported",
+    metavar="FILE",
+    type=click.Path(exists=True, path_type=Path),
+    help="Judge a result of vllm bench serve, AIPerf (file or folder) or guidellm by a language model's bundle; "
+    "nothing is started.",
+)
+@click.option(
     "--budget",
     "budget_s",
     metavar="TIME",
@@ -93,6 +101,7 @@ def command(
     subject: Path,
     endpoint: str | None,
     is_rehearsal: bool,
+    imported: Path | None,
     budget_s: float | None,
     rate_rps: float | None,
     seed: int,
@@ -121,6 +130,8 @@ def command(
     """
     if endpoint is not None and is_rehearsal:
         raise click.UsageError("--rehearse starts a server of its own; leave out --endpoint")
+    if imported is not None and (endpoint is not None or is_rehearsal):
+        raise click.UsageError("--import judges what was measured already; leave out --endpoint and --rehearse")
     bundle = _find_bundle(subject, output)
     _warn_of_changes(bundle)
     if _is_language_model(bundle):
@@ -130,6 +141,7 @@ def command(
             raise click.UsageError("--axes is for models with dynamic axes; a language model has token lengths")
         return validate_language_model(
             LlmOptions(
+                imported=imported,
                 subject=subject,
                 bundle=bundle,
                 endpoint=endpoint,
@@ -142,6 +154,8 @@ def command(
                 format=format,
             )
         )
+    if imported is not None:
+        raise click.UsageError(f"--import is for bundles of language models, and {bundle} is none")
     from infc.cli.validate_engine import validate_engine
 
     return validate_engine(

@@ -22,6 +22,7 @@ class LlmOptions:
     bundle: Path
     endpoint: str | None
     is_rehearsal: bool
+    imported: Path | None
     budget_s: float | None
     rate_rps: float | None
     seed: int
@@ -31,8 +32,8 @@ class LlmOptions:
 
 
 def validate_language_model(options: LlmOptions) -> int:
-    """Serve, load, print; returns the exit code."""
-    measurement = _measured(options)
+    """Serve and load, or read what was measured already; print. Returns the exit code."""
+    measurement = _measured(options) if options.imported is None else _imported(options.bundle, options.imported)
     if options.is_stored:
         _store(measurement, options)
     print_llm_measurement(measurement, options.format)
@@ -69,6 +70,19 @@ def _measured(options: LlmOptions) -> LlmMeasurement:
     )
     with load_progress() as progress:
         return validate_llm_bundle(request, progress=progress, announce=lambda line: click.echo(line, err=True))
+
+
+def _imported(bundle: Path, path: Path) -> LlmMeasurement:
+    """What another tool measured, judged by the bundle's contract; DiagnosticError when it cannot be read."""
+    from infc.cli.edge import FAILURE
+    from infc.diag import DiagnosticError
+    from infc.validate.llm.session import read_llm_contract
+    from infc.validate.llm_import import import_result
+
+    measurement, problems = import_result(path, read_llm_contract(bundle))
+    if measurement is None:
+        raise DiagnosticError(problems, exit_code=FAILURE)
+    return measurement
 
 
 def _store(measurement: LlmMeasurement, options: LlmOptions) -> None:

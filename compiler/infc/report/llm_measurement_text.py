@@ -144,16 +144,21 @@ def _steps(measurement: LlmMeasurement) -> str:
 
 def _surprises(measurement: LlmMeasurement) -> Iterator[str]:
     """Percentiles whose intervals do not meet: what a reader of the plan did not expect."""
-    outside = [
-        f"{_NAMES[metric]} {label}"
-        for metric, values in measurement.percentiles_s.items()
-        for label, measured in values.items()
-        if (label in _SHOWN or any(each.label == f"{metric} {label}" for each in measurement.verdicts))
-        and (predicted := measurement.predicted_s.get(metric, {}).get(label)) is not None
-        and (measured.low > predicted.high or measured.high < predicted.low)
-    ]
-    if outside and measurement.stopped_by != "saturated":
-        yield f"outside the predicted interval: {', '.join(outside)}"
+    judged = {each.label for each in measurement.verdicts}
+    found: list[str] = []
+    for metric, values in measurement.percentiles_s.items():
+        predicted = measurement.predicted_s.get(metric, {})
+        outside = [
+            label
+            for label, measured in values.items()
+            if (label in _SHOWN or f"{metric} {label}" in judged)
+            and label in predicted
+            and (measured.low > predicted[label].high or measured.high < predicted[label].low)
+        ]
+        if outside:
+            found.append(f"{_NAMES[metric]} {', '.join(outside)}")
+    if found and measurement.stopped_by != "saturated":
+        yield f"outside the predicted interval: {'; '.join(found)}"
 
 
 def _help(measurement: LlmMeasurement) -> Iterator[str]:

@@ -197,10 +197,10 @@ def _doubts(watch: LlmWatch) -> Iterator[str]:
     elif watch.doubtful:
         yield (
             f"{NOT_TRUSTED}: {', '.join(sorted(watch.doubtful))} would fail, but only with requests that the load "
-            f"generator sent late (p99 of the lag {lag_s * 1e3:.2g} ms); this machine is too busy for the test"
+            f"generator sent late (p99 of the lag {lag_s * 1e3:.3g} ms); this machine is too busy for the test"
         )
     elif lag_s > watch.lag_limit_s:
-        yield f"the load generator sent late (p99 {lag_s * 1e3:.2g} ms); verdicts count that as latency"
+        yield f"the load generator sent late (p99 {lag_s * 1e3:.3g} ms); verdicts count that as latency"
 
 
 def _failures(watch: LlmWatch, timeout_s: float) -> Iterator[str]:

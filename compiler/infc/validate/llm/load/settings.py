@@ -19,7 +19,7 @@ class LlmLoadSettings:
     None for normal. `run` tells the prompts of this run from those of others.
     """
 
-    budget_s: float = 120.0
+    budget_s: float = 300.0
     rate_rps: float | None = None
     seed: int = 0
     run: int = 0
