@@ -21,6 +21,7 @@ from infc.serve.run_queue import wait_share
 from infc.validate.llm.burst import BurstClient, TimedAnswer
 from infc.validate.llm.design import Burst, ReplayedStep, ServerLimits, design, replay
 from infc.validate.llm.step_log import LoggedStep, logged_steps, usual_s
+from infc.validate.realtime import realtime
 
 _WARM_UP_SHARE = 0.25
 """Part of the time that the first round may take: it prepares the server for each shape and is not counted."""
@@ -111,7 +112,7 @@ class _Bench:
     def run(self, burst: Burst) -> BurstRun | Diagnostic:
         """Send a burst, and read what the server logged of it."""
         offset = self.log.stat().st_size
-        with wait_share(self.processes) as share:
+        with realtime(), wait_share(self.processes) as share:
             answers = self.client.send(burst)
         logged, steps = self._steps(burst, offset)
         if not logged:

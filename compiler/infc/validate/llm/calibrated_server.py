@@ -14,6 +14,7 @@ from infc.serve.http_get import Endpoint, endpoint_from, get
 from infc.serve.run_queue import processes_under
 from infc.serve.vllm import VllmServer
 from infc.serve.vllm_installation import find_vllm
+from infc.validate.realtime import VLLM_NICENESS, can_be_realtime
 
 LOGGING_STEPS: Mapping[str, str | int | bool] = {"enable-logging-iteration-details": True}
 """What makes vLLM log each step."""
@@ -66,6 +67,7 @@ def started_server(
             workdir=Path(folder) / "log",
             installation=installation,
             overrides=overrides,
+            niceness=VLLM_NICENESS if can_be_realtime() else 0,
         ) as server:
             endpoint = endpoint_from(server.url)
             name, longest = served_model(endpoint, None)

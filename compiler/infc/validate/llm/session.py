@@ -21,12 +21,10 @@ from infc.validate.llm.load import LlmLoadSettings, LlmSubject, request_count, r
 from infc.validate.llm.rehearsal import write_rehearsal
 from infc.validate.llm.step_log import steps_from_log
 from infc.validate.load.watch import LoadProgress
-from infc.validate.realtime import GENERATOR_PRIORITY, can_be_realtime
+from infc.validate.realtime import GENERATOR_PRIORITY, VLLM_NICENESS, can_be_realtime
 from infc.validate.session import has_gpu, processor
 
 SERVE_CONFIG = "serve.yaml"
-_SERVER_NICENESS = -10
-"""Where priorities may be had. No real-time class: vLLM's processes spin while they wait for each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +104,7 @@ def validate_llm_bundle(
         request_count(rate_rps, settings.budget_s),
         settings.seed,
     )
-    with serving_llm(request, contract, _SERVER_NICENESS if is_realtime else 0, announce) as running:
+    with serving_llm(request, contract, VLLM_NICENESS if is_realtime else 0, announce) as running:
         view = view_vllm(running.url)
         check_served(contract, view)
         announce(f"offering {rate_rps:g} requests/s for at most {settings.budget_s:g} s")
