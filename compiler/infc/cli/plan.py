@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infc.cli.edge import CHANGES, FAILURE, OK, SLO_NOT_MET, SPEC_INVALID, USAGE_ERROR
+from infc.cli.fetch import fetch_option, fetched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ FORMATS = ("text", "json", "markdown", "html")
     help="Also show what compilation, precision, batching and replicas each buy, and what each constraint costs.",
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when a plan differs from the lock.")
+@fetch_option
 @click.option("--no-cache", is_flag=True, help="Plan every spec again, also those whose inputs have not changed.")
 @click.option(
     "--overlay",
@@ -49,6 +51,7 @@ def command(
     why: str | None,
     has_ladder: bool,
     detailed_exitcode: bool,
+    has_fetch: bool,
     no_cache: bool,
     overlay: Path | None,
 ) -> int:
@@ -56,7 +59,8 @@ def command(
 
     A DIR is searched for *.infc.yaml files. Needs no GPU, no network and no server, and no model file when a
     stored profile stands in for it. Nothing is written but --out. Several specs are planned on all cores, and their
-    plans remembered in .infc/ until something that entered them changes.
+    plans remembered in .infc/ until something that entered them changes. With --fetch the network is used once for each
+    model of the hub (HF_ENDPOINT, HF_TOKEN), and a profile stored in infc-profiles/ for all later plans.
 
     Exits 0 when every spec has a plan, 2 with --detailed-exitcode when a plan differs from the lock, 3 when the SLO of
     one cannot be met, 5 when a spec or infc-policy.yaml is invalid, 1 when a valid spec cannot be planned by this
@@ -69,12 +73,15 @@ def command(
       infc plan specs/ --format html --out plan.html
       infc plan specs/encoder.infc.yaml --ladder
       infc plan specs/encoder.infc.yaml --why int8/l4
+      infc plan specs/chat.infc.yaml --fetch
     """
     import gc
 
     from infc.cli.check import find_specs
 
     paths = find_specs(specs)
+    if has_fetch and not fetched(paths):
+        return FAILURE
     if len(paths) > 1 and why is None and format != "html":
         from infc.pipeline.plan_inputs import PlanOptions
 

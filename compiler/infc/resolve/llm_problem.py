@@ -131,14 +131,13 @@ def hub_name(repo: str, revision: str | None) -> str:
 
 
 def _not_here(loaded: LoadedSpec, path: str, repo: str, revision: str | None) -> Diagnostic:
-    at = f" --revision {revision}" if revision else ""
     return Diagnostic(
         id="plan-hub-model-missing",
-        message=f"nothing on this machine says what {repo} looks like",
+        message=f"nothing on this machine says what {repo} looks like{f' at {revision}' if revision else ''}",
         span=loaded.span(f"{path}.huggingface.repo"),
-        notes=("a plan needs no weights, only config.json; infc does not fetch it",),
-        help=f"run `hf download {repo} config.json{at}`, or put config.json into a folder of this repository and name"
-        " the folder as `checkpoint:`",
+        notes=("a plan needs no weights, only config.json; infc fetches it when it is asked to",),
+        help="run `infc plan --fetch` once (it stores a profile), or put config.json into a folder of this repository"
+        " and name the folder as `checkpoint:`",
     )
 
 

@@ -24,10 +24,52 @@ PLAN: tuple[DiagnosticKind, ...] = (
         title="the model's config.json is not on this machine",
         what="The spec names a Hugging Face repository, and neither infc-profiles/ nor the hub's local cache "
         "holds what its config.json says.",
-        why="A plan works offline and is the same everywhere: infc fetches nothing.",
+        why="A plan works offline and is the same everywhere: infc fetches nothing unless it is asked to.",
         example="model: {huggingface: {repo: Qwen/Qwen3-8B}}",
-        fix="Run `hf download REPO config.json --revision REVISION`, or commit a folder with config.json and name "
-        "it as `checkpoint:`.",
+        fix="Run `infc plan SPEC --fetch` once and commit the profile that it stores; or commit a folder with "
+        "config.json and name it as `checkpoint:`.",
+    ),
+    DiagnosticKind(
+        id="plan-hub-not-found",
+        title="the hub has no such repository or revision",
+        what="`--fetch` asked the Hugging Face hub for a model, and it knows no repository or revision of that name.",
+        why="Nothing else says what the model looks like.",
+        example="model: {huggingface: {repo: Qwen/Qwen3-8b-typo}}",
+        fix="Correct model.huggingface; a commit of another repository is not found either.",
+    ),
+    DiagnosticKind(
+        id="plan-hub-access",
+        title="the hub does not show the model",
+        what="The repository is gated or private (HTTP 401 or 403), or does not exist: the hub does not say which.",
+        why="Its config.json is only for those who accepted the licence.",
+        example="model: {huggingface: {repo: meta-llama/Llama-3.1-8B-Instruct}}   # without HF_TOKEN",
+        fix="Accept the licence on the model's page, and set HF_TOKEN to a token that may read it. It is sent to the "
+        "hub's own address only.",
+    ),
+    DiagnosticKind(
+        id="plan-hub-unreachable",
+        title="the hub did not answer",
+        what="The hub could not be reached, did not answer in time, refused for now, or HF_HUB_OFFLINE forbids to ask.",
+        why="`--fetch` needs the network; no other plan does.",
+        example="infc plan chat.infc.yaml --fetch   # without a network",
+        fix="Check network, proxy and HF_ENDPOINT, or put config.json into a folder and name it as `checkpoint:`.",
+    ),
+    DiagnosticKind(
+        id="plan-hub-answer",
+        title="the hub's answer cannot be used",
+        what="What answered is no hub, sent too much, redirects to an address that is not https, or has no "
+        "config.json.",
+        why="A size that is read from something else would be wrong.",
+        example="HF_ENDPOINT=https://intranet.example.com infc plan chat.infc.yaml --fetch",
+        fix="Check HF_ENDPOINT, the proxy, and that the repository holds a model.",
+    ),
+    DiagnosticKind(
+        id="plan-hub-branch",
+        title="the model was fetched from a branch",
+        what="The revision in the spec is absent, a branch or a tag. What it names today was fetched.",
+        why="The branch may move; the stored profile, and what a server loads, may then differ.",
+        example="model: {huggingface: {repo: Qwen/Qwen3-8B, revision: main}}",
+        fix="Write the commit that the message names as `revision`.",
     ),
     DiagnosticKind(
         id="plan-not-served",
