@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infc.cli.edge import FAILURE, INCONCLUSIVE, LOCK_STALE, OK, SLO_NOT_MET, SPEC_INVALID
+from infc.cli.fetch import fetch_option, fetched
 from infc.ir.quantity import QuantityError, parse_duration_s
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     help="How many specs work on this machine at once. Default: one for each core, at most 4.",
 )  # fmt: skip
 @click.option("--allow-code", is_flag=True, help="Let a python: metric of the spec run.")
+@fetch_option
 @click.option(
     "--overlay",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -85,6 +87,7 @@ def command(
     build_timeout_s: float,
     jobs: int | None,
     allow_code: bool,
+    has_fetch: bool,
     overlay: Path | None,
     format: str,
 ) -> int:
@@ -126,6 +129,8 @@ def command(
     from infc.spec import SPEC_SUFFIX, find_workspace
 
     paths = find_specs(specs)
+    if has_fetch and not fetched(paths):
+        return FAILURE
     workspace = find_workspace(paths[0])
     own_targets = overlay or (workspace.targets if workspace.targets.is_dir() else None)
     builder = open_builder(
