@@ -6,6 +6,17 @@ from enum import StrEnum
 from infc.ir.interval import Interval
 from infc.ir.precision import Precision
 
+LOWER_IS_BETTER = frozenset({"perplexity"})
+
+
+def is_lower_better(metric: str) -> bool:
+    """Whether a metric counts errors: its drop is then a rise, and its floor the highest value that will do.
+
+    >>> is_lower_better("perplexity"), is_lower_better("top1")
+    (True, False)
+    """
+    return metric in LOWER_IS_BETTER
+
 
 class Verdict(StrEnum):
     """Outcome of a test with a stated confidence."""
@@ -85,9 +96,10 @@ class AccuracyEvidence:
     """A paired comparison of a lowered model (or built engine) with the unquantised reference on the same data.
 
     `value` is the metric of the lowered model and `drop` the reference minus it, relative to the reference (0.01 is
-    1%), both with two-sided bounds at `confidence`. `samples_needed` is the size at which an inconclusive test is
-    expected to settle. `subject` is "lowered", `EMULATED` or the engine kind that ran. `kept` are the operators of the
-    source model that were raised back to a higher precision, by name. `slices` are the parts of the data that lost
+    1%), both with two-sided bounds at `confidence`; where less is better (`is_lower_better`), `drop` is the rise and
+    `floor` the highest value that will do. `samples_needed` is the size at which an inconclusive test is
+    expected to settle. `subject` is "lowered", `EMULATED`, `CHECKPOINT` or the engine kind that ran. `kept` are the
+    operators of the source model that were raised back to a higher precision, by name. `slices` are the parts of the data that lost
     most, worst first, of the `slices_judged` that there are. `search` is there when exceptions were looked for.
     Identity: model, recipe, subject, dataset, metric, goal.
     """
@@ -115,6 +127,9 @@ class AccuracyEvidence:
     search: PrecisionSearch | None = None
 
 
+CHECKPOINT = "checkpoint, arithmetic emulated"
+"""The subject of evidence on a language model's quantised checkpoint: weights and activations are rounded as a server's
+kernels round them, products are summed in wider formats."""
 LOWERED = "lowered"
 """The subject of evidence on a lowered model whose arithmetic this CPU has."""
 EMULATED = "lowered, 16-bit rounding emulated"

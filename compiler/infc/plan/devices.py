@@ -1,6 +1,6 @@
 """Devices and precisions that a spec rules out before any performance is asked for, whatever the kind of model."""
 
-from infc.ir.accuracy import AccuracyEvidence, Verdict
+from infc.ir.accuracy import AccuracyEvidence, Verdict, is_lower_better
 from infc.ir.hardware import Hardware
 from infc.ir.plan import Rejection
 from infc.ir.precision import Precision
@@ -69,7 +69,8 @@ def accuracy_refusal(problem: AnyProblem, hardware: Hardware, precision: Precisi
 def _measured_words(evidence: AccuracyEvidence, verdict: Verdict) -> str:
     value, drop = evidence.value, evidence.drop
     words = (
-        f"{evidence.metric} {value.value:.4g} ({value.low:.4g} to {value.high:.4g}), drop {drop.value:.2%}"
+        f"{evidence.metric} {value.value:.4g} ({value.low:.4g} to {value.high:.4g}), {_loss(evidence.metric)}"
+        f" {drop.value:.2%}"
         f" ({drop.low:.2%} to {drop.high:.2%}) on {evidence.samples} samples, reference {evidence.reference:.4g}"
     )
     if verdict is not Verdict.INCONCLUSIVE:
@@ -79,7 +80,13 @@ def _measured_words(evidence: AccuracyEvidence, verdict: Verdict) -> str:
 
 
 def _goal_words(goal: AccuracyGoal) -> str:
-    parts = [] if goal.floor is None else [f"floor {goal.floor:g}"]
+    bound = "at most" if is_lower_better(goal.metric) else "floor"
+    parts = [] if goal.floor is None else [f"{bound} {goal.floor:g}"]
     if goal.max_drop is not None:
-        parts.append(f"drop at most {goal.max_drop:.2%}")
+        parts.append(f"{_loss(goal.metric)} at most {goal.max_drop:.2%}")
     return ", ".join(parts)
+
+
+def _loss(metric: str) -> str:
+    """What a worse metric does."""
+    return "rise" if is_lower_better(metric) else "drop"

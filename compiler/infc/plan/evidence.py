@@ -1,6 +1,6 @@
 """What stored accuracy evidence says of a precision, judged against the goal as the spec states it now."""
 
-from infc.ir.accuracy import EMULATED, LOWERED, AccuracyEvidence, Verdict
+from infc.ir.accuracy import EMULATED, LOWERED, AccuracyEvidence, Verdict, is_lower_better
 from infc.ir.hardware import Hardware
 from infc.ir.precision import Precision
 from infc.ir.problem import AccuracyGoal, AnyProblem, LlmProblem, Problem
@@ -14,20 +14,27 @@ def judge(evidence: AccuracyEvidence, goal: AccuracyGoal) -> Verdict:
     if is_for(evidence, goal):
         return evidence.verdict
     slices = () if goal.max_slice_drop is None else evidence.slices
+    value = evidence.value
+    best, worst = (value.low, value.high) if is_lower_better(evidence.metric) else (value.high, value.low)
     fails = (
-        (goal.floor is not None and evidence.value.high < goal.floor)
+        (goal.floor is not None and _misses(evidence.metric, best, goal.floor))
         or (goal.max_drop is not None and evidence.drop.low > goal.max_drop)
         or any(part.drop.low > (goal.max_slice_drop or 0.0) for part in slices)
     )
     if fails:
         return Verdict.FAIL
     holds = (
-        (goal.floor is None or evidence.value.low >= goal.floor)
+        (goal.floor is None or not _misses(evidence.metric, worst, goal.floor))
         and (goal.max_drop is None or evidence.drop.high <= goal.max_drop)
         and (goal.max_slice_drop is None or bool(slices))
         and all(part.drop.high <= (goal.max_slice_drop or 0.0) for part in slices)
     )
     return Verdict.PASS if holds else Verdict.INCONCLUSIVE
+
+
+def _misses(metric: str, value: float, floor: float) -> bool:
+    """Whether a value is on the wrong side of the floor, which is a ceiling where less is better."""
+    return value > floor if is_lower_better(metric) else value < floor
 
 
 def is_for(evidence: AccuracyEvidence, goal: AccuracyGoal) -> bool:

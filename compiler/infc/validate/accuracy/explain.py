@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from infc.diag import Diagnostic, Severity
-from infc.ir.accuracy import AccuracyEvidence, SliceDelta, Verdict
+from infc.ir.accuracy import AccuracyEvidence, SliceDelta, Verdict, is_lower_better
 
 SHOWN = 3
 
@@ -43,12 +43,15 @@ def slice_warning(evidence: AccuracyEvidence) -> Diagnostic | None:
     worse = losing_more(evidence)
     if not worse:
         return None
-    listed = [slice_words(part) for part in worse[:SHOWN]]
+    listed = [slice_words(part, _loss(evidence)) for part in worse[:SHOWN]]
     return Diagnostic(
         id="accuracy-slice-drop",
         severity=Severity.WARNING,
         message=f"{evidence.precision.value} loses clearly more on {worse[0].name} than on the whole data",
-        notes=(*listed, f"the whole: drop {evidence.drop.value:.2%}, at most {evidence.drop.high:.2%}"),
+        notes=(
+            *listed,
+            f"the whole: {_loss(evidence)} {evidence.drop.value:.2%}, at most {evidence.drop.high:.2%}",
+        ),
         help="set accuracy.max_slice_drop to bound every part of the data on its own",
     )
 
@@ -58,12 +61,17 @@ def losing_more(evidence: AccuracyEvidence) -> tuple[SliceDelta, ...]:
     return tuple(part for part in evidence.slices if part.drop.low > max(evidence.drop.high, 0.0))
 
 
-def slice_words(part: SliceDelta) -> str:
+def slice_words(part: SliceDelta, loss: str = "drop") -> str:
     """`class 6: 0.7120 of 0.7880 (200 samples), drop 9.64% (1.20% to 14.10%)`."""
     return (
         f"{part.name}: {part.value:.4f} of {part.reference:.4f} ({part.samples} samples), "
-        f"drop {part.drop.value:.2%} ({part.drop.low:.2%} to {part.drop.high:.2%})"
+        f"{loss} {part.drop.value:.2%} ({part.drop.low:.2%} to {part.drop.high:.2%})"
     )
+
+
+def _loss(evidence: AccuracyEvidence) -> str:
+    """What a worse metric does."""
+    return "rise" if is_lower_better(evidence.metric) else "drop"
 
 
 def _notes(evidence: AccuracyEvidence) -> Iterator[str]:
@@ -73,12 +81,19 @@ def _notes(evidence: AccuracyEvidence) -> Iterator[str]:
         f"reference {evidence.reference:.4f}, {evidence.samples} samples, {evidence.confidence:.0%} confidence"
     )
     if evidence.floor is not None:
-        yield f"floor {evidence.floor:g}"
+        yield (
+            f"at most {evidence.floor:g} is asked for"
+            if is_lower_better(evidence.metric)
+            else f"floor {evidence.floor:g}"
+        )
     if evidence.max_drop is not None:
-        yield f"drop {drop.value:.2%} ({drop.low:.2%} to {drop.high:.2%}), limit {evidence.max_drop:.2%}"
+        yield f"{_loss(evidence)} {drop.value:.2%} ({drop.low:.2%} to {drop.high:.2%}), limit {evidence.max_drop:.2%}"
     if evidence.max_slice_drop is not None:
         over = [part for part in evidence.slices if part.drop.high > evidence.max_slice_drop]
         of_all = f"of {evidence.slices_judged} parts of the data"
-        yield from (f"{slice_words(part)}, limit {evidence.max_slice_drop:.2%} {of_all}" for part in over[:SHOWN])
+        yield from (
+            f"{slice_words(part, _loss(evidence))}, limit {evidence.max_slice_drop:.2%} {of_all}"
+            for part in over[:SHOWN]
+        )
         if not evidence.slices:
             yield "the data has no parts to judge: no classes, no array `slices`, and inputs of one size"

@@ -41,6 +41,15 @@ def parts_of(data: Dataset, metric: str) -> tuple[Part, ...]:
         parts = _by_value(data.targets, "class")
     else:
         parts = _quarters(data.sides)
+    return _large_enough(parts)
+
+
+def parts_of_rows(named: Array | None, lengths: Array) -> tuple[Part, ...]:
+    """The same for rows of text: by the value of their field `slices` where they have one, else quarters by length."""
+    return _large_enough(_by_value(named, "slice") if named is not None else _quarters_of(lengths, "length", "g"))
+
+
+def _large_enough(parts: Sequence[Part]) -> tuple[Part, ...]:
     large = [part for part in parts if len(part.rows) >= MIN_SAMPLES]
     small = [part for part in parts if len(part.rows) < MIN_SAMPLES]
     together = np.sort(np.concatenate([part.rows for part in small])) if small else np.zeros(0, np.intp)
@@ -117,8 +126,11 @@ def _quarters(sides: Sequence[Arrays]) -> tuple[Part, ...]:
     """Quarters by size, named by the sizes they hold; equal sizes stay together, so there may be fewer."""
     measures = [_size(side) for side in sides]
     sizes = np.max([size for size, _ in measures], axis=0)
+    return _quarters_of(sizes, "length", "g") if measures[0][1] else _quarters_of(sizes, "magnitude", ".3g")
+
+
+def _quarters_of(sizes: Array, what: str, digits: str) -> tuple[Part, ...]:
     quarter = np.searchsorted(np.unique(np.quantile(sizes, (0.25, 0.5, 0.75))), sizes, side="left")
-    what, digits = ("length", "g") if measures[0][1] else ("magnitude", ".3g")
     parts = []
     for index in np.unique(quarter):
         rows = np.flatnonzero(quarter == index)

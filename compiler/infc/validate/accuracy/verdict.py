@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from infc.ir.accuracy import SliceDelta, Verdict
+from infc.ir.accuracy import SliceDelta, Verdict, is_lower_better
 from infc.ir.interval import Interval
 from infc.ir.problem import AccuracyGoal
 
@@ -82,7 +82,9 @@ def _multiple(half_width: float, gap: float, factor: float) -> float:
 def _criteria(
     value: Interval, drop: Interval, slices: Sequence[SliceDelta], goal: AccuracyGoal
 ) -> Iterator[_Criterion]:
-    if goal.floor is not None:
+    if goal.floor is not None and is_lower_better(goal.metric):
+        yield _under(value, goal.floor)
+    elif goal.floor is not None:
         yield _Criterion(
             low_margin=value.low - goal.floor, margin=value.value - goal.floor, high_margin=value.high - goal.floor
         )
@@ -92,5 +94,5 @@ def _criteria(
         yield from (_under(part.drop, goal.max_slice_drop) for part in slices)
 
 
-def _under(drop: Interval, limit: float) -> _Criterion:
-    return _Criterion(low_margin=limit - drop.high, margin=limit - drop.value, high_margin=limit - drop.low)
+def _under(measured: Interval, limit: float) -> _Criterion:
+    return _Criterion(low_margin=limit - measured.high, margin=limit - measured.value, high_margin=limit - measured.low)
