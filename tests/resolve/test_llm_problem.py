@@ -1,5 +1,6 @@
 """From specs of language models to problems: where the model comes from, targets, lengths, what is refused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from infc.resolve.problem import resolve_problem
 from infc.resolve.store import ProfileStore
 from infc.resolve.targets import load_catalogue
 from infc.spec import load_spec
+from tests.resolve.hf_config.models import CONFIGS
 
 CONFIG = Path(__file__).parents[2] / "specs/qwen3-8b/model/config.json"
 HEAD = "apiVersion: infc.dev/v1\nkind: InferenceSpec\n"
@@ -103,3 +105,43 @@ def test_a_config_that_is_no_language_models_is_refused_on_its_line(folder: Path
     problem, ids = resolved(folder, "model: {checkpoint: model}\n" + BODY)
     assert problem is None
     assert ids
+
+
+def test_several_models_are_one_problem_with_alternatives(folder: Path) -> None:
+    """Each with its own profile and figure, all under the name that clients ask for."""
+    (folder / "small").mkdir()
+    (folder / "small/config.json").write_bytes((CONFIGS / "qwen3-4b.json").read_bytes())
+    model = (
+        "model:\n  name: assistant\n  min_accuracy: 70%\n  candidates:\n"
+        "    - {name: large, checkpoint: model, accuracy: 0.74}\n"
+        "    - {name: small, checkpoint: small, accuracy: 71%}\n"
+    )
+    problem, _ = resolved(folder, model + BODY + "deploy: {targets: [l4]}\n")
+    assert problem is not None
+    (other,) = problem.alternatives
+    assert (problem.source.name, problem.source.accuracy, problem.model.layers) == ("large", 0.74, 36)
+    assert (other.source.name, other.source.checkpoint, other.min_accuracy) == ("small", "small", 0.7)
+    assert {problem.source.served_name, other.source.served_name} == {"assistant"}
+    assert other.alternatives == ()
+    assert other.model.parameters < problem.model.parameters
+    assert (other.traffic, other.tokens, other.options) == (problem.traffic, problem.tokens, problem.options)
+
+
+def test_what_is_wrong_with_one_of_several_is_said_on_its_line(folder: Path) -> None:
+    """An unknown architecture among them, and one that the pinned vLLM does not serve."""
+    for name, change in (("next", {"model_type": "llama9"}), ("gone", {"architectures": ["Dots1ForCausalLM"]})):
+        (folder / name).mkdir()
+        config = {**json.loads(CONFIG.read_text()), **change}
+        (folder / name / "config.json").write_text(json.dumps(config))
+    model = "model:\n  candidates:\n" + "".join(
+        f"    - {{name: {name}, checkpoint: {path}}}\n" for name, path in (("a", "model"), ("b", "next"), ("c", "gone"))
+    )
+    path = folder / "chat.infc.yaml"
+    path.write_text(HEAD + model + BODY)
+    store = ProfileStore(root=folder, cache=folder / ".infc")
+    found, diagnostics = resolve_problem(load_spec(path), load_catalogue(None), store)
+    assert found is None
+    assert [(d.id, d.span.line if d.span else 0) for d in diagnostics] == [
+        ("config-architecture", 6),
+        ("plan-not-served", 7),
+    ]
