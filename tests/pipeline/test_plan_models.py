@@ -1,7 +1,6 @@
 """A spec that names several models, from its text to every report."""
 
 import json
-from pathlib import Path
 
 import jsonschema
 import pytest
