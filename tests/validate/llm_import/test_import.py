@@ -17,8 +17,7 @@ from infc.ir.llm_measurement import TokenMetric
 from infc.ir.problem import LatencyTarget
 from infc.validate.llm_import import import_result, read_result
 from infc.validate.llm_import.run import ImportedRun
-
-from .contracts import contract, target
+from tests.validate.llm_import.contracts import contract, target
 
 DATA = Path(__file__).parent / "data"
 Targets = Mapping[TokenMetric, tuple[LatencyTarget, ...]]
