@@ -70,7 +70,10 @@ def _remembered(loaded: LoadedSpec, problem: LlmProblem, folder: Path) -> dict[s
         if known.text("stamps") == stamps:
             return {str(file): str(digest) for file, digest in json.loads(known.text("files")).items()}
     checkpoint, _ = source_checkpoint(loaded, problem)
-    files = {} if checkpoint is None else dict(checkpoint.files)
+    if checkpoint is not None:
+        files = dict(checkpoint.files)
+    else:  # no sound checkpoint: not what was locked, then
+        files = {path.name: content_digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
     with contextlib.suppress(OSError):  # a read-only workspace: they are read again next time
         text = json.dumps({"stamps": stamps, "files": json.dumps(files, sort_keys=True)}, indent=1)
         write_text_atomically(cache, text + "\n")

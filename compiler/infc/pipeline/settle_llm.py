@@ -28,6 +28,10 @@ class _Attempt:
         """Whether there is a checkpoint, and nothing speaks against it."""
         return self.checkpoint is not None and (self.evidence is None or self.evidence.verdict is Verdict.PASS)
 
+    def is_news(self, problem: LlmProblem) -> bool:
+        """Whether the plan was made without knowing what was found: then it is made again."""
+        return not self.is_accepted or (self.evidence is not None and self.evidence not in problem.evidence)
+
 
 def settle_llm(
     problem: LlmProblem, plan: Plan, shop: Workshop, models: tuple[LlmProblem, ...] = ()
@@ -43,6 +47,14 @@ def settle_llm(
         if has_errors(attempt.diagnostics):
             return Unsettled(problem=problem, decision=plan, verdict=None, diagnostics=attempt.diagnostics)
         notes += [d for d in attempt.diagnostics if d.severity is not Severity.ERROR and d not in notes]
+        if attempt.checkpoint is not None and not attempt.is_news(problem):
+            return SettledLlm(
+                problem=problem,
+                plan=plan,
+                checkpoint=attempt.checkpoint,
+                evidence=attempt.evidence,
+                diagnostics=tuple(notes),
+            )
         measured = () if attempt.evidence is None else (attempt.evidence,)
         problem = replace(problem, evidence=known_evidence(problem, measured, shop))
         models = tuple(problem if each.source == problem.source else each for each in models or (problem,))
@@ -50,14 +62,6 @@ def settle_llm(
         decision = planned_again(family, plan, shop, is_accepted=attempt.is_accepted)
         if isinstance(decision, Infeasible):
             return refused(models, decision, notes)
-        if decision.candidate == plan.candidate and attempt.checkpoint is not None:
-            return SettledLlm(
-                problem=problem,
-                plan=decision,
-                checkpoint=attempt.checkpoint,
-                evidence=attempt.evidence,
-                diagnostics=tuple(notes),
-            )
         plan, problem = decision, chosen_model(family, decision)
 
 
