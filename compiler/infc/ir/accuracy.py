@@ -96,11 +96,12 @@ class AccuracyEvidence:
     """A paired comparison of a lowered model (or built engine) with the unquantised reference on the same data.
 
     `value` is the metric of the lowered model and `drop` the reference minus it, relative to the reference (0.01 is
-    1%), both with two-sided bounds at `confidence`; where less is better (`is_lower_better`), `drop` is the rise and
-    `floor` the highest value that will do. `samples_needed` is the size at which an inconclusive test is
+    1%), both with two-sided bounds at `confidence`; where less is better (`is_lower_better`), `drop` is the rise
+    and `floor` the highest value that will do. `samples_needed` is the size at which an inconclusive test is
     expected to settle. `subject` is "lowered", `EMULATED`, `CHECKPOINT` or the engine kind that ran. `kept` are the
-    operators of the source model that were raised back to a higher precision, by name. `slices` are the parts of the data that lost
-    most, worst first, of the `slices_judged` that there are. `search` is there when exceptions were looked for.
+    operators of the source model that were raised back to a higher precision, by name. `slices` are the parts of
+    the data that lost most, worst first, of the `slices_judged` that there are. `search` is there when exceptions
+    were looked for.
     Identity: model, recipe, subject, dataset, metric, goal.
     """
 
