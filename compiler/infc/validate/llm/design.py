@@ -76,7 +76,7 @@ def design(limits: ServerLimits) -> tuple[Burst, ...]:
     alone = {*geometric(min(short, step), step, _PROMPTS), max(limits.max_model_len - 2, 1)}
     found += [Burst(requests=1, prompt_tokens=prompt, output_tokens=2) for prompt in sorted(alone)]
     found += _mixed(limits, short, output)
-    return tuple(sorted(found, key=lambda burst: (burst.cost, burst.requests)))
+    return tuple(sorted(dict.fromkeys(found), key=lambda burst: (burst.cost, burst.requests)))
 
 
 def geometric(first: int, last: int, count: int) -> tuple[int, ...]:
