@@ -85,8 +85,16 @@ def _area(items: Sequence[DriftItem], title: str, style: Style, *, detailed: boo
     yield ""
     yield heading(title, style)
     yield from table(rows)
-    notes = {f"{item.name}: {item.note}": None for item in shown if item.note and item.verdict is DriftVerdict.DRIFTED}
-    yield from bullets(list(notes))
+    yield from bullets(_by_note([item for item in shown if item.verdict is DriftVerdict.DRIFTED]))
+
+
+def _by_note(items: Sequence[DriftItem]) -> list[str]:
+    """`name, name: note`, each note once."""
+    names: dict[str, list[str]] = {}
+    for item in items:
+        if item.note:
+            names.setdefault(item.note, []).append(item.name)
+    return [f"{', '.join(each)}: {note}" for note, each in names.items()]
 
 
 def _cell(value: object, unit: str) -> str:
@@ -159,12 +167,9 @@ def _summary(report: DriftReport, style: Style, *, detailed: bool) -> Iterator[s
     counts = {verdict: sum(item.verdict is verdict for item in report.items) for verdict in DriftVerdict}
     yield INDENT + ", ".join(f"{count} {verdict.value}" for verdict, count in counts.items() if count)
     hidden = [item for item in report.items if item.verdict is DriftVerdict.NOT_VISIBLE]
-    reasons: dict[str, list[str]] = {}
-    for item in hidden:
-        reasons.setdefault(item.note, []).append(item.name)
     if hidden:
         yield f"{INDENT}{style('dim', 'not visible:')}"
-        yield from bullets([f"{', '.join(names)}: {note}" for note, names in reasons.items()])
+        yield from bullets(_by_note(hidden))
     for note in report.notes:
         yield from textwrap.wrap(f"note: {note}", WIDTH, initial_indent=INDENT, subsequent_indent=INDENT * 2)
     if report.plan is not None:

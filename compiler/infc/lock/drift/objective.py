@@ -208,5 +208,5 @@ def words_of_bounds(low: float, high: float) -> str:
     ('40 to 60', 'over 40', 'not bounded')
     """
     if math.isinf(high):
-        return f"over {low:g}" if low > 0 else "not bounded"
-    return f"{low:g} to {high:g}"
+        return f"over {low:.4g}" if low > 0 else "not bounded"
+    return f"{low:.4g} to {high:.4g}"
