@@ -146,7 +146,7 @@ def serving_llm(
             yield RunningVllm(
                 url=server.url,
                 check=_check(server),
-                device=_device(contract),
+                device=_device(request, contract),
                 pid=server.pid,
                 log=server.log_text,
             )
@@ -257,5 +257,7 @@ def _machine_notes(waited: float) -> Iterator[str]:
         yield (f"the server waited for a processor core {waited:.0%} of the time: other work on this machine slowed it")
 
 
-def _device(contract: LlmContract) -> str:
+def _device(request: LlmValidationRequest, contract: LlmContract) -> str:
+    if request.is_rehearsal:
+        return f"{processor()}, in place of {contract.target}"
     return processor() if contract.model.is_cpu else contract.target
