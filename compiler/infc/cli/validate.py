@@ -81,7 +81,7 @@ def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     "--realtime/--no-realtime",
     "is_realtime",
     default=None,
-    help="Real-time priority for server and client (for vLLM, a high one). Default: where it can be had.",
+    help="Real-time priority for server and client. Default: where it can be had; of a vLLM, which spins, the client's.",
 )
 @click.option(
     "-o", "--output", metavar="DIR", type=click.Path(path_type=Path), default=Path("dist"), show_default=True,

@@ -29,7 +29,8 @@ def render_llm_measurement_text(measurement: LlmMeasurement, *, color: bool = Fa
     """The report as text, without a final newline."""
     style = style_for(color=color)
     lines = [
-        _headline(measurement, style),
+        f"{measurement.name} on {measurement.target}: {_verdict(measurement.verdict, style)}",
+        *([f"({_REHEARSAL})"] if measurement.is_rehearsal else []),
         "",
         *_percentiles(measurement, style),
         "",
@@ -43,11 +44,6 @@ def render_llm_measurement_text(measurement: LlmMeasurement, *, color: bool = Fa
     for help in _help(measurement):
         lines += _sentence("help", help)
     return "\n".join(lines)
-
-
-def _headline(measurement: LlmMeasurement, style: Style) -> str:
-    suffix = f" ({_REHEARSAL})" if measurement.is_rehearsal else ""
-    return f"{measurement.name} on {measurement.target}: {_verdict(measurement.verdict, style)}{suffix}"
 
 
 def _verdict(verdict: Verdict, style: Style) -> str:

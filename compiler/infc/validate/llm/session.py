@@ -32,8 +32,9 @@ class LlmValidationRequest:
     """What to validate, and how.
 
     `endpoint` is the HTTP address of a running server, which is used as it is; None starts one. `is_rehearsal` plays
-    the planned step times on the real server in place of a GPU. `is_realtime` gives server and generator a high
-    priority, None where that may be had.
+    the planned step times on the real server in place of a GPU. `is_realtime` gives the server a high priority and
+    the generator a real-time one, False neither; None the generator alone, where it may be had: vLLM spins while it
+    waits, so that nothing else would run on a small machine.
     """
 
     bundle: Path
@@ -104,7 +105,7 @@ def validate_llm_bundle(
         request_count(rate_rps, settings.budget_s),
         settings.seed,
     )
-    with serving_llm(request, contract, VLLM_NICENESS if is_realtime else 0, announce) as running:
+    with serving_llm(request, contract, VLLM_NICENESS if request.is_realtime else 0, announce) as running:
         view = view_vllm(running.url)
         check_served(contract, view)
         announce(f"offering {rate_rps:g} requests/s for at most {settings.budget_s:g} s")
@@ -195,7 +196,7 @@ def _step_times(contract: LlmContract, running: RunningVllm, measurement: LlmMea
 
 
 def _is_realtime(request: LlmValidationRequest) -> bool:
-    """Whether server and generator have a high priority; ToolError when it was asked for and cannot be had."""
+    """Whether the generator has real-time priority; ToolError when it was asked for and cannot be had."""
     if request.is_realtime is False:
         return False
     possible = can_be_realtime()

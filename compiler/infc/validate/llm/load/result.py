@@ -39,7 +39,7 @@ def measurement_from(
     """
     generator, first, last = watch.generator, watch.first, watch.last
     outcomes = generator.outcomes[first:last]
-    if not np.any(outcomes == Outcome.OK):
+    if not np.any(outcomes == Outcome.OK) and watch.stopped_by != "saturated":
         raise _all_failed(watch)
     measured_s = watch.stop_s - watch.start_s
     good = outcomes == Outcome.OK
@@ -64,7 +64,7 @@ def measurement_from(
         percentiles_s=summary,
         predicted_s=subject.predicted_s,
         mean_prompt_tokens=_mean_prompt(watch, good),
-        mean_output_tokens=float(generator.tokens[first:last][good].mean()),
+        mean_output_tokens=float(generator.tokens[first:last][good].mean()) if np.any(good) else 0.0,
         send_lag_p99_s=watch.send_lag_p99_s(),
         verdicts=verdicts,
         verdict=Verdict.FAIL if watch.stopped_by == "saturated" else _overall(verdicts),
@@ -129,6 +129,8 @@ def _meets_all(watch: LlmWatch, subject: LlmSubject) -> NDArray[np.bool_]:
 def _mean_prompt(watch: LlmWatch, good: NDArray[np.bool_]) -> float:
     """As the server counted the prompts, or as they were sent where it does not say."""
     generator, first, last = watch.generator, watch.first, watch.last
+    if not np.any(good):
+        return float(generator.requests.prompt_tokens[first:last].mean())
     counted = generator.prompt_tokens[first:last][good]
     return float(counted.mean() if np.all(counted > 0) else generator.requests.prompt_tokens[first:last][good].mean())
 
@@ -219,7 +221,7 @@ def _lengths(watch: LlmWatch) -> Iterator[str]:
         ("outputs", generator.tokens[part][good], generator.requests.output_tokens[part][good]),
         ("prompts", generator.prompt_tokens[part][good], generator.requests.prompt_tokens[part][good]),
     ):
-        if np.all(got > 0) and abs(got.mean() / asked.mean() - 1.0) > _LENGTH_TOLERANCE:
+        if len(got) and np.all(got > 0) and abs(got.mean() / asked.mean() - 1.0) > _LENGTH_TOLERANCE:
             yield (
                 f"the server counts {what} of {got.mean():.4g} tokens on average, {asked.mean():.4g} were asked for: "
                 "this is not quite the spec's traffic"
