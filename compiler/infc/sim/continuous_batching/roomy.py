@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
-from infc.sim.continuous_batching.blocks import NO_HIT, BlockPool
+from infc.sim.continuous_batching.blocks import NO_HIT
 from infc.sim.continuous_batching.drafting import Drafted
 from infc.sim.continuous_batching.engine import SAME_TIME_S
+from infc.sim.continuous_batching.prefix import PrefixPool
 from infc.sim.continuous_batching.requests import Gaps
 from infc.sim.continuous_batching.step import token_table
 
@@ -74,7 +75,7 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
     waiting: deque[int] = deque()
     is_blocked = False
     running = used = peak = cached_tokens = 0
-    pool = BlockPool(kv_blocks, has_caching=True) if batching.has_prefix_caching and max(prefixes) >= size else None
+    pool = PrefixPool(kv_blocks) if batching.has_prefix_caching and max(prefixes) >= size else None
     shared = [0] * total  # blocks of the common prefix that a request holds
     # The prompt that is not done, and the tokens of it that are in the cache.
     partial, partial_cached = -1, 0
@@ -177,7 +178,7 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
                 prompt = prompts[request]
                 hit, cached = NO_HIT, 0
                 if pool is not None:
-                    hit = pool.find(request, prefixes[request] // size, (prompt - 1) // size)
+                    hit = pool.find(prefixes[request] // size, (prompt - 1) // size)
                     cached = hit.blocks * size
                 if used - -prompt // size - hit.blocks + hit.queued > kv_blocks:
                     return None
@@ -191,7 +192,7 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
                 blocks = -(-(cached + taken) // size) - hit.blocks
                 used += blocks + hit.queued
                 if pool is not None:
-                    pool.use(request, hit)
+                    pool.use(hit)
                     cached_tokens += cached
                     pool.take(blocks)
                     done = min((cached + taken) // size, prefixes[request] // size)
@@ -269,7 +270,7 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
         if freed:
             for request, cached in freed:
                 if pool is not None:
-                    pool.release(request, -(-cached // size), cached // size, shared[request], is_coming_back=False)
+                    pool.release(-(-cached // size), cached // size, shared[request])
                     used = kv_blocks - pool.free
                 else:
                     used += -cached // size
