@@ -1,17 +1,9 @@
-"""Drift of a running vLLM: recorded pages of a real server, what is found when one thing of them changes, bad servers.
-
-The pages are those of vLLM 0.32 on a CPU, serving specs/tiny-llama as planned, before and after 240 requests of its
-workload (recorded with VLLM_SERVER_DEV_MODE=1, shortened to what is read).
-"""
+"""Drift of a running vLLM: recorded pages of a real server, what is found when one thing changes, bad servers."""
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from threading import Thread
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -23,7 +15,6 @@ from infc.lock.drift import (
     DriftReport,
     Observed,
     ObservedPlan,
-    Window,
     observed_peak_rps,
     observed_tokens,
 )
@@ -34,53 +25,20 @@ from infc.pipeline.plan import plan_loaded
 from infc.report.drift_json import drift_json, drift_schema
 from infc.report.drift_text import render_drift_text
 from infc.resolve.targets import data_directory
-from infc.serve.prometheus import parse_metrics
 from infc.serve.vllm_view import view_vllm
 from infc.sim.lengths import mean_length
 from infc.spec import load_spec
+from tests.pipeline.vllm_pages import WINDOW_S, Recorded, recorded_pages, serving
 
 EXAMPLE = data_directory("targets").parent / "specs" / "tiny-llama" / "tiny-llama.infc.yaml"
-DATA = Path(__file__).parent / "data" / "vllm-0.32"
-PAGES = {
-    "/version": "version.json",
-    "/v1/models": "models.json",
-    "/server_info": "server_info.json",
-    "/metrics": "last.prom",
-}
-_WINDOW_S = 81.3
 
 pytestmark = pytest.mark.skipif(not EXAMPLE.is_file(), reason="the examples are part of a checkout, not of a wheel")
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """Pages of a server: path -> text, and the metrics before its requests."""
-
-    pages: Mapping[str, str]
-    first: str
-
-    def but(self, path: str, old: str, new: str) -> "Recorded":
-        """With one thing changed on one page; it must be there. A pattern of metrics changes both readings."""
-        text, count = re.subn(old, new, self.pages[path])
-        assert count, f"{old} is not on {path}"
-        first = re.sub(old, new, self.first) if path == "/metrics" else self.first
-        return Recorded(pages={**self.pages, path: text}, first=first)
-
-    def without(self, path: str) -> "Recorded":
-        """With one page that answers 404."""
-        return Recorded(pages={name: text for name, text in self.pages.items() if name != path}, first=self.first)
-
-    def window(self, duration_s: float = _WINDOW_S) -> Window:
-        """The time between the two readings."""
-        last = parse_metrics(self.pages["/metrics"])
-        return Window(first=parse_metrics(self.first), last=last, duration_s=duration_s, usage=(0.05, 0.2))
 
 
 @pytest.fixture(scope="module")
 def recorded() -> Recorded:
     """The pages as they were."""
-    pages = {path: (DATA / name).read_text(encoding="utf-8") for path, name in PAGES.items()}
-    return Recorded(pages=pages, first=(DATA / "first.prom").read_text(encoding="utf-8"))
+    return recorded_pages()
 
 
 @pytest.fixture(scope="module")
@@ -119,32 +77,6 @@ def deployed() -> Deployed:
         files={},
     )
     return Deployed(loaded=loaded, entry=entry, problem=problem, stale=())
-
-
-@contextmanager
-def serving(pages: Mapping[str, str], *, status: int = 404) -> Iterator[str]:
-    """A server on loopback with these pages; any other path answers `status`."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            page = pages.get(self.path.partition("?")[0])
-            body = (page or "{}").encode()
-            self.send_response(status if page is None else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            return
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def report_of(deployed: Deployed, recorded: Recorded) -> DriftReport:
@@ -264,17 +196,17 @@ def test_a_higher_rate_is_found(deployed: Deployed, recorded: Recorded) -> None:
     """The same requests in a tenth of the time are ten times the rate: over the peak of the plan."""
     with serving(recorded.pages) as url:
         view = view_vllm(url)
-    window = recorded.window(duration_s=_WINDOW_S / 10)
+    window = recorded.window(duration_s=WINDOW_S / 10)
     report = compare(deployed, view, window)
     assert drifted(report) == {"arrival-rate"}
-    assert observed_peak_rps(deployed.entry, window) == pytest.approx(240 / _WINDOW_S * 10)
+    assert observed_peak_rps(deployed.entry, window) == pytest.approx(240 / WINDOW_S * 10)
 
 
 def test_a_lower_rate_is_no_drift(deployed: Deployed, recorded: Recorded) -> None:
     """At night there is less to do."""
     with serving(recorded.pages) as url:
         view = view_vllm(url)
-    assert drifted(compare(deployed, view, recorded.window(duration_s=_WINDOW_S * 10))) == set()
+    assert drifted(compare(deployed, view, recorded.window(duration_s=WINDOW_S * 10))) == set()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,82 @@
+"""Pages of a real vLLM, and a server on loopback that shows them.
+
+They are those of vLLM 0.32 on a CPU, serving specs/tiny-llama as planned, before and after 240 requests of its workload
+(recorded with VLLM_SERVER_DEV_MODE=1, shortened to what is read).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+from infc.lock.drift import Window
+from infc.serve.prometheus import parse_metrics
+
+DATA = Path(__file__).parent / "data" / "vllm-0.32"
+PAGES = {
+    "/version": "version.json",
+    "/v1/models": "models.json",
+    "/server_info": "server_info.json",
+    "/metrics": "last.prom",
+}
+WINDOW_S = 81.3
+"""Between the two readings."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Pages of a server: path -> text, and the metrics before its requests."""
+
+    pages: Mapping[str, str]
+    first: str
+
+    def but(self, path: str, old: str, new: str) -> "Recorded":
+        """With one thing changed on one page; it must be there. A pattern of metrics changes both readings."""
+        text, count = re.subn(old, new, self.pages[path])
+        assert count, f"{old} is not on {path}"
+        first = re.sub(old, new, self.first) if path == "/metrics" else self.first
+        return Recorded(pages={**self.pages, path: text}, first=first)
+
+    def without(self, path: str) -> "Recorded":
+        """With one page that answers 404."""
+        return Recorded(pages={name: text for name, text in self.pages.items() if name != path}, first=self.first)
+
+    def window(self, duration_s: float = WINDOW_S) -> Window:
+        """The time between the two readings."""
+        last = parse_metrics(self.pages["/metrics"])
+        return Window(first=parse_metrics(self.first), last=last, duration_s=duration_s, usage=(0.05, 0.2))
+
+
+def recorded_pages() -> Recorded:
+    """The pages as they were."""
+    pages = {path: (DATA / name).read_text(encoding="utf-8") for path, name in PAGES.items()}
+    return Recorded(pages=pages, first=(DATA / "first.prom").read_text(encoding="utf-8"))
+
+
+@contextmanager
+def serving(pages: Mapping[str, str], *, status: int = 404) -> Iterator[str]:
+    """A server on loopback with these pages; any other path answers `status`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            page = pages.get(self.path.partition("?")[0])
+            body = (page or "{}").encode()
+            self.send_response(status if page is None else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}"
+        finally:
+            server.shutdown()
+            thread.join()
