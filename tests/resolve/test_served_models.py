@@ -1,9 +1,12 @@
 """Which models the pinned vLLM serves, and how what it does not serve is told."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from infc.resolve.hf_config.families import FAMILIES
 from infc.resolve.served_models import not_served, served_models
 from tests.resolve.hf_config.models import NAMES, model
 
@@ -53,3 +56,11 @@ def test_the_pinned_release_is_the_one_that_is_emitted() -> None:
     from infc.emit.vllm.release import default_release
 
     assert served_models().version == default_release().version
+
+
+def test_the_documentation_names_every_described_architecture() -> None:
+    """docs/models.md is where a refusal sends the reader."""
+    text = (Path(__file__).parents[2] / "docs/models.md").read_text(encoding="utf-8")
+    table = text[text.index("Described, by") : text.index("What vLLM serves")]
+    named = set(re.findall(r"[a-z0-9_]+", table))
+    assert {name for family in FAMILIES for name in family.model_types} <= named
