@@ -92,7 +92,15 @@ def _judged(
     if known is not None:
         shop.announce(f"accuracy of {lowered.precision.value} is known: {known.verdict.value}")
         return known, ()
-    evidence, problems = judge_checkpoint(problem, source, lowered, goal, shop.loaded.file(goal.dataset))
+    evidence, problems = judge_checkpoint(
+        problem,
+        source,
+        lowered,
+        goal,
+        shop.loaded.file(goal.dataset),
+        cache=shop.cache / "answers",
+        progress=shop.progress,
+    )
     if evidence is not None and not shop.is_read_only:
         shop.store.add_accuracy(evidence)
     return evidence, problems
