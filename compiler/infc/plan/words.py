@@ -29,10 +29,12 @@ def money_text(usd_per_hour: float) -> str:
 def size_text(size_bytes: float) -> str:
     """GiB with one or two digits.
 
-    >>> size_text(2**30 * 1.234), size_text(2**30 * 24)
-    ('1.23 GiB', '24 GiB')
+    >>> size_text(2**30 * 1.234), size_text(2**30 * 24), size_text(2**30 * 1128)
+    ('1.23 GiB', '24 GiB', '1,128 GiB')
     """
     gib = size_bytes / 2.0**30
+    if gib >= 1000:
+        return f"{gib:,.0f} GiB"
     return f"{gib:.2f} GiB" if gib < 10 else f"{gib:.3g} GiB"
 
 

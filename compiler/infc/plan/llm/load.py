@@ -157,7 +157,7 @@ class TokenLoader:
         self._left_out = max(requests // _LEFT_OUT, _LEAST_LEFT_OUT)
         count = requests + 2 * self._left_out
         self.judged = requests
-        self._seed = seed
+        self.seed = seed
         self._percentiles = reported_percentiles(problem)
         self.requests = _draw(problem, count, seed)
         self._unit = self.requests.arrivals_s
@@ -174,7 +174,7 @@ class TokenLoader:
 
     def seeded(self, drafting: Drafting | None) -> Drafting | None:
         """Drafting as this draw of the traffic has it."""
-        return None if drafting is None else replace(drafting, seed=self._seed)
+        return None if drafting is None else replace(drafting, seed=self.seed)
 
     def _simulate(self, rate_rps: float, setup: Setup) -> TokenLoad:
         self.simulations += 1

@@ -45,6 +45,8 @@ _CLEAR_GAIN = 0.98
 _TAIL = 90.0
 _BELOW_TAIL = 1.25
 _SPARE_SEQUENCES = 1.5
+_FEWEST_ON_CPU = 16
+"""Least limit on sequences on a CPU, if the cache holds them: step times are known least there."""
 _MOST_REPLICAS = 4096
 
 
@@ -100,6 +102,7 @@ class LlmSizer:
         self._confirmed: dict[str, LlmSized] = {}
         self._known: dict[str, int] = {}
         self._excess = SHORT_RUN_EXCESS
+        self._hardest: dict[int, float] = {}
 
     # Arithmetic: what no simulation is needed for.
 
@@ -269,7 +272,7 @@ class LlmSizer:
             quick = self.quick_trial(site, needed - 1)
             if quick is None or quick.ratio * self._excess > CLEAR_MISS:
                 break
-            fewer = self._full_trial(site, needed - 1)
+            fewer = self._full_trial(site, needed - 1, hardest_first=True)
             if fewer is None or fewer.ratio > SAFETY:
                 break
             needed, trial = needed - 1, fewer
@@ -313,6 +316,7 @@ class LlmSizer:
         for loader in loaders:
             load = loader.run(self._peak_rps / needed, setup)
             ratio = load.worst(self._problem).ratio
+            self._hardest[loader.seed] = max(self._hardest.get(loader.seed, 0.0), min(ratio, SAFETY))
             if worst is None or ratio > worst.ratio:
                 worst = Trial(setup=setup, load=load, ratio=ratio)
             if ratio > SAFETY:
@@ -414,15 +418,26 @@ class LlmSizer:
             return grown
         return max(failed + 1, math.ceil(self._peak_rps / (site.pipeline_parallel * rate)))
 
-    def _full_trial(self, site: LlmSite, needed: int) -> Trial | None:
-        """The settings of the short draw on the full ones; the limit on sequences cut to what is used."""
+    def _full_trial(self, site: LlmSite, needed: int, *, hardest_first: bool = False) -> Trial | None:
+        """The settings of the short draw on the full ones; the limit on sequences cut to what is used.
+
+        Where a miss is likely, `hardest_first` starts with the draw that used up most of a limit before.
+        """
         quick = self.quick_trial(site, needed)
         if quick is None:
             return None
         limit = quick.batching.max_num_seqs
         if quick.load.most_running < limit:
-            limit = min(limit, sequence_limit(_SPARE_SEQUENCES * quick.load.most_running))
-        return self.run(site, needed, limit, quick.batching.max_num_batched_tokens, self.loaders.full)
+            limit = min(limit, self._spare_limit(site, quick.load.most_running))
+        loaders = self.loaders.full
+        if hardest_first:
+            loaders = tuple(sorted(loaders, key=lambda loader: -self._hardest.get(loader.seed, 0.0)))
+        return self.run(site, needed, limit, quick.batching.max_num_batched_tokens, loaders)
+
+    def _spare_limit(self, site: LlmSite, most_running: int) -> int:
+        """A limit on sequences that leaves room for bursts that no draw holds; on a CPU no fewer than are usual."""
+        limit = sequence_limit(_SPARE_SEQUENCES * most_running)
+        return max(limit, _FEWEST_ON_CPU) if site.is_cpu else limit
 
     def _sized(self, site: LlmSite, needed: int, trial: Trial, *, is_full: bool) -> LlmSized:
         fewer = self._trials.get((site.label, needed - 1)) if needed > 1 else None
