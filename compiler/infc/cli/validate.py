@@ -47,6 +47,13 @@ def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     help="For a GPU bundle without the GPU: the real server and scheduler, the plan's service or step times.",
 )
 @click.option(
+    "--load-generator",
+    type=click.Choice(["infc", "aiperf", "guidellm", "vllm-bench"]),
+    default="infc",
+    show_default=True,
+    help="Who sends the requests to a language model: infc, or a tool that is installed here.",
+)
+@click.option(
     "--import",
     "imported",
     metavar="FILE",
@@ -81,7 +88,7 @@ def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     "--realtime/--no-realtime",
     "is_realtime",
     default=None,
-    help="Real-time priority for server and client. Default: where it can be had; of a vLLM, which spins, the client's.",
+    help="Real-time priority for server and client. Default: where it can be had; for a vLLM only the client's.",
 )
 @click.option(
     "-o", "--output", metavar="DIR", type=click.Path(path_type=Path), default=Path("dist"), show_default=True,
@@ -101,6 +108,7 @@ def command(
     subject: Path,
     endpoint: str | None,
     is_rehearsal: bool,
+    load_generator: str,
     imported: Path | None,
     budget_s: float | None,
     rate_rps: float | None,
@@ -141,6 +149,7 @@ def command(
             raise click.UsageError("--axes is for models with dynamic axes; a language model has token lengths")
         return validate_language_model(
             LlmOptions(
+                load_generator=load_generator,
                 imported=imported,
                 subject=subject,
                 bundle=bundle,
@@ -154,6 +163,8 @@ def command(
                 format=format,
             )
         )
+    if load_generator != "infc":
+        raise click.UsageError(f"--load-generator is for bundles of language models, and {bundle} is none")
     if imported is not None:
         raise click.UsageError(f"--import is for bundles of language models, and {bundle} is none")
     from infc.cli.validate_engine import validate_engine

@@ -22,6 +22,7 @@ class LlmOptions:
     bundle: Path
     endpoint: str | None
     is_rehearsal: bool
+    load_generator: str
     imported: Path | None
     budget_s: float | None
     rate_rps: float | None
@@ -67,6 +68,7 @@ def _measured(options: LlmOptions) -> LlmMeasurement:
         endpoint=options.endpoint,
         is_rehearsal=options.is_rehearsal,
         is_realtime=options.is_realtime,
+        load_generator=options.load_generator,
     )
     with load_progress() as progress:
         return validate_llm_bundle(request, progress=progress, announce=lambda line: click.echo(line, err=True))

@@ -72,7 +72,7 @@ def write_rehearsal(bundle: Path, contract: LlmContract, folder: Path) -> Rehear
             "the plan drafts tokens, whose acceptance a rehearsal cannot play",
             help="test the real server with --endpoint http://host:8000",
         )
-    options = _options(bundle / "serve.yaml")
+    options = serve_options(bundle / "serve.yaml")
     folder.mkdir(parents=True, exist_ok=True)
     model = folder / "stand-in"
     model.mkdir()
@@ -97,7 +97,12 @@ def write_rehearsal(bundle: Path, contract: LlmContract, folder: Path) -> Rehear
     return Rehearsal(config=config, variables=variables, has_tokenizer=has_tokenizer)
 
 
-def _options(path: Path) -> Mapping[str, object]:
+def serve_options(path: Path) -> Mapping[str, object]:
+    """The options of a `serve.yaml`, by their names with dashes.
+
+    Raises:
+        ToolError: it cannot be read, or is no configuration.
+    """
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
