@@ -63,6 +63,13 @@ def program(path: Path, script: str) -> Path:
     return path
 
 
+def vllm_stand_in(folder: Path, script: str) -> Path:
+    """A `vllm` command that does what the script says, in an environment that tells a version."""
+    (folder / "bin").mkdir()
+    program(folder / "bin" / "python3", "echo 0.32.0+cpu")
+    return program(folder / "bin" / "vllm", script)
+
+
 def test_traces_are_the_load_of_infc(tmp_path: Path) -> None:
     """Every tool gets the same times and lengths; the hashes of a trace are shared as far as the prefix is."""
     job = job_in(tmp_path, shared_prefix=0.5)
@@ -130,6 +137,23 @@ def test_a_tool_that_sends_something_else_is_found_out(tmp_path: Path, monkeypat
     measurement = run_tool("guidellm", "127.0.0.1:8000", hard, settings, tmp_path / "run", tokenizer="/models/demo")
     assert measurement.verdict is Verdict.INCONCLUSIVE
     assert any("guidellm was asked for 4/s" in note for note in measurement.notes)
+
+
+def test_the_trace_tells_when_requests_were_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Vllm bench does not say how late it sent; the trace that it replayed does, up to its most punctual request."""
+    own = asked()
+    result = json.loads((RESULTS / "vllm-bench-detailed.json").read_text())
+    requests = draw_token_requests(own.traffic.arrival, own.tokens, 5.0, 80, 3)
+    late_s = np.where(np.arange(80) % 4 == 1, 0.25, 0.0)
+    result |= {"start_times": (1000.0 + requests.arrivals_s + late_s).tolist(), "request_rate": "inf"}
+    (tmp_path / "made.json").write_text(json.dumps(result))
+    script = f'while [ "$1" != --result-dir ]; do shift; done; cp "{tmp_path / "made.json"}" "$2/result.json"'
+    monkeypatch.setenv("INFC_VLLM", str(vllm_stand_in(tmp_path, script)))
+    settings = replace(SETTINGS, budget_s=16.0)
+    measurement = run_tool("vllm-bench", "127.0.0.1:8000", own, settings, tmp_path / "run", tokenizer="/models/demo")
+    assert measurement.send_lag_p99_s == pytest.approx(0.25, abs=0.05)
+    assert measurement.verdict is not Verdict.FAIL
+    assert not any("closed loop" in note for note in measurement.notes)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def read_vllm_bench(documents: Sequence[Document]) -> ImportedRun:
         version="",
         model=text_of(document, "model_id"),
         asked_rps=rate,
-        is_open_loop=rate is not None and document.get("max_concurrency") is None,
+        is_open_loop=document.get("max_concurrency") is None and (rate is not None or records is not None),
         requests=requests,
         errors=failed,
         duration_s=duration_s,

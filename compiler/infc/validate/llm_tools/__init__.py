@@ -16,7 +16,7 @@ from infc.sim.token_traffic import draw_token_requests
 from infc.validate.llm.contract import LlmContract
 from infc.validate.llm.load.settings import MAX_REQUESTS, LlmLoadSettings
 from infc.validate.llm_import import measurement_of, read_result
-from infc.validate.llm_import.run import ImportedRun, RequestRecords
+from infc.validate.llm_import.run import Floats, ImportedRun, RequestRecords
 from infc.validate.llm_tools.commands import TOOLS, ToolJob, tool_of
 from infc.validate.llm_tools.process import run_to_end
 
@@ -86,15 +86,28 @@ def run_tool(
         raise ToolError(problems[0].message, help=f"the tool's own words are in {log}")
     asked = replace(contract, traffic=replace(contract.traffic, peak_rps=rate_rps * contract.replicas))
     warmup_s = min(settings.min_warmup_s, _WARMUP_SHARE * settings.budget_s)
-    return replace(measurement_of(_warm(run, rate_rps, warmup_s), asked, settings), warmup_s=warmup_s)
+    scheduled = _scheduled(run, requests.arrivals_s, rate_rps)
+    return replace(measurement_of(_warm(scheduled, warmup_s), asked, settings), warmup_s=warmup_s)
 
 
-def _warm(run: ImportedRun, rate_rps: float, warmup_s: float) -> ImportedRun:
-    """The run without its first seconds, and known to be open loop at the rate that was asked for."""
-    known = replace(run, asked_rps=rate_rps, is_open_loop=True)
+def _scheduled(run: ImportedRun, arrivals_s: Floats, rate_rps: float) -> ImportedRun:
+    """The run with what is known of it here: it is open loop, and requests were due when the trace has them.
+
+    A tool that does not say how late it sent is taken to have been in time with its most punctual request.
+    """
+    records = run.records
+    if records is None or records.has_lag or len(records.sent_s) != len(arrivals_s):
+        return replace(run, asked_rps=rate_rps, is_open_loop=True)
+    lag_s = records.sent_s - arrivals_s
+    lag_s = np.maximum(lag_s - lag_s.min(), 0.0)
+    return replace(run, asked_rps=rate_rps, is_open_loop=True, records=replace(records, lag_s=lag_s), notes=())
+
+
+def _warm(run: ImportedRun, warmup_s: float) -> ImportedRun:
+    """The run without its first seconds."""
     records = run.records
     if records is None or not np.any(records.sent_s >= warmup_s):
-        return known
+        return run
     kept = records.sent_s >= warmup_s
     part = RequestRecords(
         sent_s=records.sent_s[kept],
@@ -108,7 +121,7 @@ def _warm(run: ImportedRun, rate_rps: float, warmup_s: float) -> ImportedRun:
         gaps_s=records.gaps_s,
     )
     return replace(
-        known,
+        run,
         records=part,
         requests=len(part.sent_s),
         errors=int(part.has_failed.sum()),
