@@ -17,12 +17,11 @@ TEXT_ONLY_CAVEAT = "config-text-only"
 class Served:
     """How vLLM serves one architecture. `kind` is text, multimodal, embedding, classification or drafter.
 
-    `has_pipeline`: it can be divided into stages. `is_text_only_possible`: the encoders of a multimodal model stay
-    unloaded where only text is asked for (True for a text model).
+    `is_text_only_possible`: the encoders of a multimodal model stay unloaded where only text is asked for (True for a
+    text model).
     """
 
     kind: str
-    has_pipeline: bool
     is_text_only_possible: bool
 
 
@@ -49,11 +48,7 @@ def served_models() -> ServedModels:
     return ServedModels(
         version=version,
         architectures={
-            name: Served(
-                kind=row["kind"],
-                has_pipeline=row.get("pipeline", False),
-                is_text_only_possible=row.get("text_only", True),
-            )
+            name: Served(kind=row["kind"], is_text_only_possible=row.get("text_only", True))
             for name, row in document["architectures"].items()
         },
         dropped=document["dropped"],
