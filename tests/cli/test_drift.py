@@ -11,9 +11,11 @@ from jsonschema import Draft202012Validator
 
 from infc.cli import app
 from infc.diag import ToolError
+from infc.lock import read_lock, update_lock
 from infc.report.drift_json import drift_schema
 from infc.resolve.targets import data_directory
-from tests.pipeline.vllm_pages import recorded_pages, serving
+from tests.pipeline.vllm_pages import SPEC as RECORDED_SPEC
+from tests.pipeline.vllm_pages import as_recorded, recorded_pages, serving
 
 SPECS = data_directory("targets").parent / "specs"
 SPEC = "tiny-llama/tiny-llama.infc.yaml"
@@ -25,17 +27,26 @@ Infc = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace that holds the example, locked without being built."""
+    """A workspace that holds the spec, locked with the limits that the recorded server had."""
     root = tmp_path_factory.mktemp("workspace")
     (root / ".git").mkdir()
-    shutil.copytree(SPECS / "tiny-llama", root / "tiny-llama")
+    write_spec(root)
     here = Path.cwd()
     os.chdir(root)
     try:
         assert app.main(["lock", SPEC], standalone_mode=False) == 0
     finally:
         os.chdir(here)
+    lock, problems = read_lock(root / "infc.lock")
+    assert lock is not None, problems
+    assert update_lock(root / "infc.lock", [as_recorded(entry) for entry in lock.entries], []) == ()
     return root
+
+
+def write_spec(root: Path) -> None:
+    """The spec that the server was recorded for, with its model."""
+    shutil.copytree(SPECS / "tiny-llama" / "model", root / "tiny-llama" / "model")
+    (root / SPEC).write_text(RECORDED_SPEC)
 
 
 @pytest.fixture
@@ -103,7 +114,7 @@ def test_what_is_not_locked_is_exit_4(infc: Infc, tmp_path: Path, monkeypatch: p
     assert code == 4
     assert "lock-missing" in said
     assert "it holds the targets cpu" in said
-    shutil.copytree(SPECS / "tiny-llama", tmp_path / "tiny-llama")
+    write_spec(tmp_path)
     monkeypatch.chdir(tmp_path)
     code, _, said = infc("drift", SPEC, "--endpoint", "127.0.0.1:1")
     assert code == 4

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -28,11 +29,11 @@ from infc.resolve.targets import data_directory
 from infc.serve.vllm_view import view_vllm
 from infc.sim.lengths import mean_length
 from infc.spec import load_spec
-from tests.pipeline.vllm_pages import WINDOW_S, Recorded, recorded_pages, serving
+from tests.pipeline.vllm_pages import SPEC, WINDOW_S, Recorded, as_recorded, recorded_pages, serving
 
-EXAMPLE = data_directory("targets").parent / "specs" / "tiny-llama" / "tiny-llama.infc.yaml"
+MODEL = data_directory("targets").parent / "specs" / "tiny-llama" / "model"
 
-pytestmark = pytest.mark.skipif(not EXAMPLE.is_file(), reason="the examples are part of a checkout, not of a wheel")
+pytestmark = pytest.mark.skipif(not MODEL.is_dir(), reason="the examples are part of a checkout, not of a wheel")
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +43,13 @@ def recorded() -> Recorded:
 
 
 @pytest.fixture(scope="module")
-def deployed() -> Deployed:
-    """The example, planned and locked as it is."""
-    loaded = load_spec(EXAMPLE)
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
+    """The spec that the server was recorded for, locked with the limits that it had."""
+    root = tmp_path_factory.mktemp("workspace")
+    (root / ".git").mkdir()
+    shutil.copytree(MODEL, root / "model")
+    (root / "tiny-llama.infc.yaml").write_text(SPEC)
+    loaded = load_spec(root / "tiny-llama.infc.yaml")
     decided = plan_loaded(loaded, {}).decisions[0]
     plan, problem = decided.decision, decided.problem
     assert isinstance(plan, Plan)
@@ -69,14 +74,14 @@ def deployed() -> Deployed:
             catalogue=digest,
         ),
         choice=locked_choice(problem, plan.candidate),
-        predicted=replace(locked_prediction(plan.estimate), ttft_ms={}, tpot_ms={}, latency_ms={}),
+        predicted=locked_prediction(plan.estimate),
         accuracy=None,
         engine=LockedEngine(
             kind="checkpoint", inputs=digest, key="b" * 64, file="model", is_pending=False, toolchain={}
         ),
         files={},
     )
-    return Deployed(loaded=loaded, entry=entry, problem=problem, stale=())
+    return Deployed(loaded=loaded, entry=as_recorded(entry), problem=problem, stale=())
 
 
 def report_of(deployed: Deployed, recorded: Recorded) -> DriftReport:

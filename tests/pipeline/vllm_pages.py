@@ -7,12 +7,14 @@ They are those of vLLM 0.32 on a CPU, serving specs/tiny-llama as planned, befor
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+from infc.ir.precision import Precision
 from infc.lock.drift import Window
+from infc.lock.values import LockEntry
 from infc.serve.prometheus import parse_metrics
 
 DATA = Path(__file__).parent / "data" / "vllm-0.32"
@@ -24,6 +26,46 @@ PAGES = {
 }
 WINDOW_S = 81.3
 """Between the two readings."""
+
+SPEC = """\
+apiVersion: infc.dev/v1
+kind: InferenceSpec
+metadata: {name: tiny-llama}
+model: {checkpoint: model}
+slo:
+  ttft: {p99: 2s}
+  tpot: {p99: 200ms}
+workload:
+  rate: 4/s
+  prompt_tokens: {p50: 64, p90: 160, max: 256}
+  output_tokens: {p50: 32, p90: 64, max: 96}
+constraints: {hardware: [cpu]}
+deploy: {server: vllm}
+"""
+"""The spec that the recorded server was planned for."""
+
+
+def as_recorded(entry: LockEntry) -> LockEntry:
+    """An entry with the limits that the recorded server was started with, whatever a plan would choose today."""
+    choice = replace(
+        entry.choice,
+        precision=Precision.BF16,
+        tensor_parallel=1,
+        pipeline_parallel=1,
+        replicas=1,
+        max_num_seqs=8,
+        max_num_batched_tokens=2048,
+        max_model_len=352,
+        kv_precision=None,
+        gpu_memory_utilization=None,
+        kv_cache_memory_bytes=3276800,
+        prefix_caching=False,
+        chunked_prefill=True,
+        long_prefill_tokens=0,
+        speculation=None,
+    )
+    predicted = replace(entry.predicted, ttft_ms={}, tpot_ms={}, latency_ms={"p50": 60_000.0}, kv_cache_tokens=3072)
+    return replace(entry, choice=choice, predicted=predicted)
 
 
 @dataclass(frozen=True)
