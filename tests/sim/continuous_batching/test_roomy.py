@@ -66,6 +66,27 @@ def test_equals_the_engine_bit_by_bit(is_async: bool) -> None:
             assert getattr(served, name) == getattr(engine, name), (seed, name)
 
 
+def test_a_shared_prefix_is_evicted_as_by_the_engine() -> None:
+    """Whatever the size of the cache: where there is a result, the same tokens were found in it."""
+    evicted = 0
+    for seed in (1, 5, 13, 17, 25, 29):
+        rows, batching = draw(seed)
+        rows = [
+            (at_s * 3, min(prompt, 700), output, prefix if number // 10 % 2 else 0)
+            for number, (at_s, prompt, output, prefix) in enumerate(rows)
+        ]
+        rows = [(at_s, prompt, output, min(prefix, prompt)) for at_s, prompt, output, prefix in rows]
+        for blocks in (200, 300, 400, 600, 900, 1500, 2500):
+            served = serve(rows, STEPS, batching, blocks, BLOCK_TOKENS, has_async_scheduling=True)
+            if served is None:
+                continue
+            engine = by_engine(rows, batching, blocks, is_async=True)
+            assert (served.cached_tokens, served.done_s) == (engine.cached_tokens, engine.done_s), (seed, blocks)
+            roomy = serve(rows, STEPS, batching, 100_000, BLOCK_TOKENS, has_async_scheduling=True)
+            evicted += roomy is not None and served.cached_tokens < roomy.cached_tokens
+    assert evicted
+
+
 @pytest.mark.parametrize("is_async", [False, True])
 def test_gives_up_where_the_cache_binds(is_async: bool) -> None:
     """No result where a sequence was preempted or waited for blocks; the same one wherever there is a result."""

@@ -155,9 +155,10 @@ class Engine:
     def _decode_s(self) -> float:
         """Seconds of a step in which everything that decodes takes part, and nothing else."""
         steps, decoding = self._steps, self._decoding
-        seconds = self._table[decoding.count * self._width] + steps.sequence_s * decoding.count
+        seconds = self._table[decoding.count * self._width]
         if self._drafted is not None:
             seconds += self._drafted.decode_s[decoding.count]
+        seconds += steps.sequence_s * decoding.count
         return seconds + steps.context_s * decoding.context + steps.window_s * decoding.windowed
 
     def _steps_until(self, at_s: float, first_s: float, growth_s: float, most: int) -> int:
