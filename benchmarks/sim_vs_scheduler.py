@@ -23,7 +23,8 @@ import numpy as np
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
 from infc.sim.continuous_batching import TokenRequests, simulate
-from vllm_process import write_model
+from infc.validate.llm.rehearsal import PACE_FOLDER
+from vllm_model import write_model
 
 RESULT = Path(__file__).parent / "results" / "sim_vs_scheduler.md"
 SCRIPT = Path(__file__).parent / "vllm_server" / "virtual_scheduler.py"
@@ -147,7 +148,12 @@ def compare(environment: Path, cases: Sequence[Case]) -> list[Comparison]:
         python = environment / "bin" / "python"
         done = subprocess.run(
             [str(python), str(SCRIPT), str(asked), str(answered)],
-            env={**variables, "TRANSFORMERS_OFFLINE": "1", "VLLM_HOST_IP": "127.0.0.1"},
+            env={
+                **variables,
+                "TRANSFORMERS_OFFLINE": "1",
+                "VLLM_HOST_IP": "127.0.0.1",
+                "PYTHONPATH": str(PACE_FOLDER),
+            },
             capture_output=True,
             text=True,
             check=False,

@@ -8,7 +8,7 @@ In both, a probe of a minute measures step times as anybody can (the server's ow
 top of a step and a request. A model is fitted to it, and nothing else is known of the settings but their traffic:
 requests are simulated at the times at which they were sent.
 
-Needs an environment with vLLM 0.32 (`--vllm-env`), which this project does not install. About 15 minutes, paced.
+Needs an environment with vLLM 0.32 (`--vllm-env`), such as `make vllm` installs. About 15 minutes, paced.
 """
 
 import argparse
@@ -18,28 +18,42 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
+from infc.diag import Diagnostic
+from infc.emit.yaml_text import yaml_text
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
+from infc.perf.llm.step_fit import StepTimeFit, fit
+from infc.serve.http_get import endpoint_from
+from infc.serve.prometheus import scrape
+from infc.serve.run_queue import NOISY_SHARE, processes_under, wait_share
+from infc.serve.vllm import VllmServer
+from infc.serve.vllm_installation import VLLM_VARIABLE
 from infc.sim.arrivals import arrival_times_s
 from infc.sim.continuous_batching import TokenRequests, TokenResult, simulate
 from infc.sim.lengths import sample_lengths, shared_prefix_tokens
 from infc.sim.percentile import percentiles
-from vllm_client import Answer, Ask, send_all
-from vllm_load import processes_of, wait_share
-from vllm_probe import Probe, probe, random_prompt
-from vllm_process import SERVED, VllmServer, prefer, write_model
+from infc.validate.llm.burst import BurstClient
+from infc.validate.llm.calibrate import StepCalibration, measure_steps
+from infc.validate.llm.design import ServerLimits
+from infc.validate.llm.load.generator import LlmLoadGenerator
+from infc.validate.llm.load.prompts import PromptSource
+from infc.validate.llm.rehearsal import PACE_FOLDER
+from infc.validate.realtime import GENERATOR_PRIORITY, VLLM_NICENESS, can_be_realtime
+from vllm_model import SERVED, VOCABULARY, write_model
 from vllm_settings import BLOCK_TOKENS, PACED, PLAIN, REAL, Server, Setting
 
+Floats = npt.NDArray[np.float64]
 RESULTS = Path(__file__).parent / "results"
 GOALS = {"tpot": 0.10, "ttft": 0.20}
 ASKED = (50.0, 99.0)
-NOISY = 0.15
 PACE = {
     "knots": [1, 64, 512, 8192],
     "seconds": [0.0120, 0.0125, 0.0300, 0.4500],
@@ -49,9 +63,19 @@ PACE = {
     "pair_s": 2e-9,
 }
 """Like an 8B model on a GPU of moderate bandwidth: flat for few tokens, then by compute; some time for the context."""
-BURSTS = ((1, 64), (1, 700), (2, 64), (4, 256), (8, 64), (8, 500), (16, 128), (16, 400))
-REAL_BURSTS = ((1, 64), (1, 300), (2, 64), (4, 128), (8, 64), (8, 200), (16, 64), (16, 200))
-PROMPTS = {"paced": (64, 128, 256, 512, 1024, 2000), "real": (32, 64, 128, 256, 512)}
+FIXED_FLAGS: dict[str, str | int | bool] = {
+    "model": "model",
+    "served-model-name": SERVED,
+    "load-format": "dummy",
+    "skip-tokenizer-init": True,
+    "dtype": "float32",
+    "enforce-eager": True,
+    "disable-uvicorn-access-log": True,
+    "kv-cache-memory-bytes": "1G",
+}
+PROBE_S = 60.0
+REAL_MODEL_TOKENS = 1024
+"""Longest request of the probe of the computed model: longer prompts take long on one core."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,22 +102,13 @@ def main() -> int:
     parser.add_argument("--mode", choices=["paced", "real"], default="paced")
     parser.add_argument("--only", default="", help="run the settings whose label holds this text; writes no file")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nice", type=int, default=-10, help="priority of server and client where allowed")
     options = parser.parse_args()
+    os.environ[VLLM_VARIABLE] = str(options.vllm_env / "bin" / "vllm")
     settings = [each for each in (PACED if options.mode == "paced" else REAL) if options.only in each.label]
-    if os.getpid() != os.getsid(0) and os.getpid() != os.getpgrp():
-        os.setsid()
-    prefer(os.getpid(), options.nice)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(
-            environment=options.vllm_env,
-            folder=Path(folder),
-            mode=options.mode,
-            seed=options.seed,
-            niceness=options.nice,
-        )
+        bench = Bench(folder=Path(folder), mode=options.mode, seed=options.seed)
         measured = bench.probe()
-        print(probe_text(measured), file=sys.stderr, flush=True)
+        say(probe_text(measured))
         rows = []
         for server, group in groupby(settings, key=lambda setting: setting.server):
             rows += bench.run(server, list(group), measured.steps)
@@ -106,126 +121,145 @@ def main() -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
-    """Starts servers of one environment and puts them under load."""
+class Probe:
+    """A fitted step-time model, overheads included, and what it was made of."""
 
-    environment: Path
+    steps: StepTimeModel
+    fitted: StepTimeFit
+    measured: StepCalibration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """Starts servers and puts them under load."""
+
     folder: Path
     mode: str
     seed: int
-    niceness: int
 
     def start(self, server: Server, *, is_logging_steps: bool = False) -> VllmServer:
         """A server, not yet started."""
-        model = self.folder / "model"
-        flags = {**server.flags, "kv-cache-memory-bytes": "1G"}
-        variables = {}
+        flags = {**FIXED_FLAGS, **server.flags}
+        variables = {"PYTHONPATH": str(PACE_FOLDER)}
         if self.mode == "paced":
-            write_model(model, hidden=128, layers=1, heads=2, kv_heads=1, inner=256)
+            write_model(self.folder / "model", hidden=128, layers=1, heads=2, kv_heads=1, inner=256)
             flags["worker-cls"] = "paced_worker.PacedWorker"
-            variables = {"PACE_MODEL": json.dumps(PACE), "PACE_LOG": str(self.folder / "steps.csv")}
+            variables["PACE_MODEL"] = json.dumps(PACE)
         else:
-            write_model(model, hidden=256, layers=4, heads=4, kv_heads=2, inner=704)
+            write_model(self.folder / "model", hidden=256, layers=4, heads=4, kv_heads=2, inner=704)
         if is_logging_steps:
             flags["enable-logging-iteration-details"] = True
-        return VllmServer(self.environment, model, self.log, flags, variables, niceness=self.niceness)
-
-    @property
-    def log(self) -> Path:
-        """What the servers print."""
-        return self.folder / "server.log"
+        config = self.folder / "serve.yaml"
+        config.write_text(yaml_text(flags), encoding="utf-8")
+        niceness = VLLM_NICENESS if can_be_realtime() else 0
+        return VllmServer(config, workdir=self.folder / "log", variables=variables, niceness=niceness)
 
     def probe(self) -> Probe:
-        """Measure a server of plain settings."""
-        bursts = BURSTS if self.mode == "paced" else REAL_BURSTS
-        with self.start(PLAIN, is_logging_steps=True) as server:
-            warm_up(server, self.seed)
-            return probe(server, self.log, bursts, PROMPTS[self.mode], self.seed)
+        """Calibrate a server of plain settings, as `infc calibrate` does."""
+        longest = PLAIN.flags["max-model-len"] if self.mode == "paced" else REAL_MODEL_TOKENS
+        limits = ServerLimits(
+            max_num_seqs=PLAIN.max_num_seqs,
+            max_num_batched_tokens=PLAIN.max_num_batched_tokens,
+            max_model_len=int(longest),
+            kv_cache_tokens=PLAIN.kv_cache_tokens,
+        )
+        with self.start(PLAIN, is_logging_steps=True) as server, ExitStack() as stack:
+            client = stack.enter_context(BurstClient(endpoint_from(server.url), prompts(1)))
+            processes = processes_under(server.pid)
+            measured = measure_steps(client, server.log_path, limits, PROBE_S, say, processes=processes)
+        if isinstance(measured, Diagnostic):
+            raise SystemExit(measured.message)
+        fitted = fit(measured.points)
+        whole = replace(
+            fitted.model,
+            fixed_s=fitted.model.fixed_s + measured.overhead_s,
+            sequence_s=fitted.model.sequence_s + measured.sequence_overhead_s,
+            request_s=measured.request_s,
+        )
+        return Probe(steps=whole, fitted=fitted, measured=measured)
 
     def run(self, server: Server, settings: Sequence[Setting], steps: StepTimeModel) -> list[Row]:
         """All settings of one server, one after the other."""
         rows = []
         with self.start(server) as running:
-            warm_up(running, self.seed)
-            for setting in settings:
-                row = measure(running, setting, steps, self.seed)
-                if row.wait > NOISY:
-                    row = min(row, measure(running, setting, steps, self.seed), key=lambda each: each.wait)
+            warm_up = replace(settings[0], count=20)
+            self.send(running, requests_of(warm_up, self.seed + 1000), 2)
+            for number, setting in enumerate(settings):
+                row = self.measure(running, setting, steps, number)
+                if row.wait > NOISY_SHARE:
+                    again = self.measure(running, setting, steps, number + 100)
+                    row = min(row, again, key=lambda each: each.wait)
                 rows.append(row)
-                print(row_text(row), file=sys.stderr, flush=True)
+                say(row_text(row))
         return rows
 
-
-def warm_up(server: VllmServer, seed: int) -> None:
-    """A few requests that nobody measures."""
-    random = np.random.default_rng(seed + 1000)
-    asks = [Ask(at_s=0.1 * i, prompt=random_prompt(random, 64), output_tokens=8) for i in range(10)]
-    send_all(server.host, server.port, SERVED, asks, timeout_s=120.0)
-
-
-def measure(server: VllmServer, setting: Setting, steps: StepTimeModel, seed: int) -> Row:
-    """Send the traffic of a setting, and simulate the requests at the times at which they were sent."""
-    prompts = sample_lengths(setting.prompt, setting.count, seed)
-    outputs = sample_lengths(setting.output, setting.count, seed + 1)
-    prefixes = shared_prefix_tokens(prompts, setting.shared_prefix)
-    random = np.random.default_rng(seed + 2)
-    common = random_prompt(random, int(prefixes.max()))
-    asks = [
-        Ask(at_s=float(at), prompt=common[:prefix] + random_prompt(random, prompt - prefix), output_tokens=output)
-        for at, prompt, output, prefix in zip(
-            arrival_times_s(setting.arrival, setting.rate_rps, setting.count, seed),
-            prompts.tolist(),
-            outputs.tolist(),
-            prefixes.tolist(),
-            strict=True,
+    def measure(self, server: VllmServer, setting: Setting, steps: StepTimeModel, number: int) -> Row:
+        """Send the traffic of a setting, and simulate the requests at the times at which they were sent."""
+        requests = requests_of(setting, self.seed)
+        before = preemptions_of(server)
+        with wait_share(processes_under(server.pid)) as share:
+            sent_s, first_s, last_s = self.send(server, requests, 10 + number)
+        preemptions = preemptions_of(server) - before
+        result = simulated(requests, sent_s, setting, steps)
+        is_long = requests.output_tokens > 1
+        tpot_s = ((last_s - first_s) / np.maximum(requests.output_tokens - 1, 1))[is_long]
+        return Row(
+            setting=setting,
+            measured={"ttft": percentiles(first_s - sent_s, ASKED), "tpot": percentiles(tpot_s, ASKED)},
+            simulated={"ttft": result.ttft_percentiles_s(ASKED), "tpot": result.tpot_percentiles_s(ASKED)},
+            preemptions=(preemptions, result.preemptions),
+            utilization=result.utilization,
+            running=result.running_sequences,
+            wait=share.value,
         )
-    ]
-    before = server.counter("vllm:num_preemptions_total")
-    watched = processes_of(server.process_group)
-    with wait_share(watched) as share:
-        answers = send_all(server.host, server.port, SERVED, asks, timeout_s=300.0)
-    preemptions = int(server.counter("vllm:num_preemptions_total") - before)
-    result = simulated(answers, prompts, outputs, prefixes, setting, steps)
-    return Row(
-        setting=setting,
-        measured={
-            "ttft": percentiles(np.asarray([each.first_s - each.sent_s for each in answers]), ASKED),
-            "tpot": percentiles(
-                np.asarray(
-                    [
-                        (each.last_s - each.first_s) / (tokens - 1)
-                        for each, tokens in zip(answers, outputs.tolist(), strict=True)
-                        if tokens > 1
-                    ]
-                ),
-                ASKED,
-            ),
-        },
-        simulated={"ttft": result.ttft_percentiles_s(ASKED), "tpot": result.tpot_percentiles_s(ASKED)},
-        preemptions=(preemptions, result.preemptions),
-        utilization=result.utilization,
-        running=result.running_sequences,
-        wait=share.value,
+
+    def send(self, server: VllmServer, requests: TokenRequests, run: int) -> tuple[Floats, Floats, Floats]:
+        """When each request was sent, and when its first and last token came, in seconds after the first was due."""
+        with LlmLoadGenerator(
+            server.url,
+            requests,
+            prompts(run, int(requests.prefix_tokens.max())),
+            job_file=self.folder / "job.npz",
+            timeout_s=300.0,
+            max_outstanding=len(requests) + 1,
+            priority=GENERATOR_PRIORITY if can_be_realtime() else None,
+        ) as generator:
+            for _ in generator.frames():
+                pass
+            if np.any(generator.outcomes != 0):
+                raise SystemExit(f"requests failed: {generator.texts.most_common(1)}")
+            start_s = generator.due_s[0] - requests.arrivals_s[0]
+            return generator.sent_s - start_s, generator.first_s - start_s, generator.last_s - start_s
+
+
+def requests_of(setting: Setting, seed: int) -> TokenRequests:
+    """The traffic of a setting."""
+    prompt_tokens = sample_lengths(setting.prompt, setting.count, seed)
+    return TokenRequests(
+        arrivals_s=np.asarray(arrival_times_s(setting.arrival, setting.rate_rps, setting.count, seed)),
+        prompt_tokens=prompt_tokens,
+        output_tokens=sample_lengths(setting.output, setting.count, seed + 1),
+        prefix_tokens=shared_prefix_tokens(prompt_tokens, setting.shared_prefix),
     )
 
 
-def simulated(
-    answers: Sequence[Answer],
-    prompts: np.ndarray,
-    outputs: np.ndarray,
-    prefixes: np.ndarray,
-    setting: Setting,
-    steps: StepTimeModel,
-) -> TokenResult:
+def prompts(run: int, longest_prefix: int = 0) -> PromptSource:
+    """Prompts of one run, for a server without a tokeniser."""
+    return PromptSource(
+        model=SERVED, vocabulary=VOCABULARY, run=run, longest_prefix=longest_prefix, is_detokenized=False
+    )
+
+
+def preemptions_of(server: VllmServer) -> int:
+    """Preemptions that the server counted so far."""
+    return int(scrape(server.url).total("vllm:num_preemptions_total") or 0)
+
+
+def simulated(requests: TokenRequests, sent_s: Floats, setting: Setting, steps: StepTimeModel) -> TokenResult:
     """The same requests through the simulator."""
     server = setting.server
     return simulate(
-        TokenRequests(
-            arrivals_s=np.maximum.accumulate(np.asarray([max(each.sent_s, 0.0) for each in answers])),
-            prompt_tokens=prompts,
-            output_tokens=outputs,
-            prefix_tokens=prefixes,
-        ),
+        replace(requests, arrivals_s=np.maximum.accumulate(np.maximum(sent_s, 0.0))),
         steps,
         ContinuousBatching(
             max_num_seqs=server.max_num_seqs,
@@ -254,7 +288,7 @@ def render(rows: Sequence[Row], measured: Probe, mode: str) -> str:
         f"Load average of the machine at the end {os.getloadavg()[1]:.1f}, on {os.cpu_count()} cores.",
         "",
         "Measured / simulated, milliseconds. `wait` is the share of the run in which a process of the server was ready "
-        f"and had no core: above {NOISY:.0%} the row says little, and the better of two runs is shown.",
+        f"and had no core: above {NOISY_SHARE:.0%} the row says little, and the better of two runs is shown.",
         "",
         "| server | traffic | busy | seqs | TPOT p50 | TPOT p99 | TTFT p50 | TTFT p99 | preemptions | wait |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -266,7 +300,7 @@ def render(rows: Sequence[Row], measured: Probe, mode: str) -> str:
     for name, goal in GOALS.items():
         p50, p99 = (median_error(rows, name, index) for index in (0, 1))
         lines.append(f"| {name.upper()} | {p50:.1%} | {p99:.1%} | {goal:.0%} |")
-    quiet = [row for row in rows if row.wait <= NOISY]
+    quiet = [row for row in rows if row.wait <= NOISY_SHARE]
     if 0 < len(quiet) < len(rows):
         for name, goal in GOALS.items():
             p50, p99 = (median_error(quiet, name, index) for index in (0, 1))
@@ -276,10 +310,11 @@ def render(rows: Sequence[Row], measured: Probe, mode: str) -> str:
 
 def probe_text(measured: Probe) -> str:
     """What was known before the settings."""
+    found = measured.measured
     return (
-        f"Fitted on {len(measured.points)} step times of a probe: median error {measured.fitted.median_error:.1%}, "
-        f"each left out. On top of a step {measured.overhead_s * 1e3:.2f} ms, of a request "
-        f"{measured.steps.request_s * 1e3:.1f} ms."
+        f"Fitted on {len(found.points)} step times of a probe: median error {measured.fitted.median_error:.1%}, "
+        f"each left out. On top of a step {found.overhead_s * 1e3:.2f} ms and {found.sequence_overhead_s * 1e3:.2f} ms "
+        f"a sequence, of a request {found.request_s * 1e3:.1f} ms."
     )
 
 
@@ -291,6 +326,11 @@ def row_text(row: Row) -> str:
     traffic = f"{setting.label}, {setting.rate_rps:g}/s"
     parts = [setting.server.label, traffic, f"{row.utilization:.0%}", f"{row.running:.1f}", *cells, preemptions]
     return "| " + " | ".join([*parts, f"{row.wait:.0%}"]) + " |"
+
+
+def say(line: str) -> None:
+    """Progress."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _cell(row: Row, name: str, index: int) -> str:
