@@ -73,11 +73,9 @@ def _language_model(folder: Path, workspace: Workspace, *, is_stored: bool) -> L
     from infc.cli.load_progress import load_progress
     from infc.pipeline.validate import store_step_times
     from infc.validate.llm.load import LlmLoadSettings
-    from infc.validate.llm.session import LlmValidationRequest, read_llm_contract, validate_llm_bundle
-    from infc.validate.session import has_gpu
+    from infc.validate.llm.session import LlmValidationRequest, must_be_rehearsed, validate_llm_bundle
 
-    is_rehearsal = not read_llm_contract(folder).model.is_cpu and not has_gpu()
-    request = LlmValidationRequest(bundle=folder, settings=LlmLoadSettings(), is_rehearsal=is_rehearsal)
+    request = LlmValidationRequest(bundle=folder, settings=LlmLoadSettings(), is_rehearsal=must_be_rehearsed(folder))
     with load_progress() as progress:
         measurement = validate_llm_bundle(request, progress=progress, announce=_say)
     if is_stored:

@@ -125,11 +125,13 @@ def _vllm_bundle(
     loaded: LoadedSpec, target: str | None, problem: LlmProblem, plan: Plan, checkpoint: Checkpoint
 ) -> Emitted:
     from infc.emit.vllm import CHAT_TEMPLATE, emit
+    from infc.emit.vllm.release import default_release
     from infc.validate.llm.contract import CONTRACT_NAME, llm_contract_from, to_json
 
     assert loaded.spec is not None  # noqa: S101 - it was planned
     deploy = loaded.spec.deploy
-    extra: dict[str, bytes | Path] = {CONTRACT_NAME: to_json(llm_contract_from(problem, plan, checkpoint))}
+    contract = llm_contract_from(problem, plan, checkpoint, server_version=default_release().version)
+    extra: dict[str, bytes | Path] = {CONTRACT_NAME: to_json(contract)}
     if deploy.vllm is not None and deploy.vllm.chat_template is not None:
         extra[CHAT_TEMPLATE] = loaded.file(deploy.vllm.chat_template)
     batching = plan.candidate.batching

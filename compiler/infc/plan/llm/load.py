@@ -7,15 +7,13 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from infc.ir.arrival import at_peak
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.problem import LatencyTarget, LlmProblem
 from infc.ir.step_time import StepTimeModel
 from infc.plan.llm.steady import Floats
-from infc.sim.arrivals import arrival_times_s, replayed_sizes
-from infc.sim.continuous_batching import BLOCK_TOKENS, Drafting, TokenRequests, TokenResult, simulate
-from infc.sim.lengths import sample_lengths
+from infc.sim.continuous_batching import BLOCK_TOKENS, Drafting, TokenResult, simulate
 from infc.sim.percentile import rank_of
+from infc.sim.token_traffic import draw_token_requests
 
 FEWEST_REQUESTS, MOST_REQUESTS = 3_000, 100_000
 """Judged requests of one of the simulations that judge a plan: a hundred beyond the highest percentile, in between."""
@@ -159,7 +157,9 @@ class TokenLoader:
         self.judged = requests
         self.seed = seed
         self._percentiles = reported_percentiles(problem)
-        self.requests = _draw(problem, count, seed)
+        # Without its cache a common prefix counts for nothing.
+        tokens = problem.tokens if has_prefix_caching(problem) else replace(problem.tokens, shared_prefix=0.0)
+        self.requests = draw_token_requests(problem.traffic.arrival, tokens, 1.0, count, seed)
         self._unit = self.requests.arrivals_s
         self._results: dict[tuple[float, Setup], TokenLoad] = {}
         self.simulations = 0
@@ -224,30 +224,6 @@ class TokenLoaders:
     def simulations(self) -> int:
         """Simulations that were run."""
         return sum(loader.simulations for loader in (*self.full, self.quick, self.short))
-
-
-def _draw(problem: LlmProblem, count: int, seed: int) -> TokenRequests:
-    """Requests at a mean rate of 1: lengths as a trace has them, else from the spec's percentiles.
-
-    The common prefix has the same length for all, or is the whole of a shorter prompt; without its cache it counts for
-    nothing.
-    """
-    arrival = at_peak(problem.traffic.arrival)
-    sizes = []
-    for offset, (column, asked) in enumerate(
-        (("prompt_tokens", problem.tokens.prompt), ("output_tokens", problem.tokens.output)), start=1
-    ):
-        replayed = replayed_sizes(arrival, column, count)
-        drawn = sample_lengths(asked, count, seed + offset) if replayed is None else replayed
-        sizes.append(np.minimum(drawn, asked.maximum))
-    prompts, outputs = sizes
-    prefix = round(problem.tokens.shared_prefix * float(prompts.mean())) if has_prefix_caching(problem) else 0
-    return TokenRequests(
-        arrivals_s=arrival_times_s(arrival, 1.0, count, seed),
-        prompt_tokens=prompts,
-        output_tokens=outputs,
-        prefix_tokens=np.minimum(prompts, prefix),
-    )
 
 
 def requests_for(problem: LlmProblem) -> int:
