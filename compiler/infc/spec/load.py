@@ -118,8 +118,8 @@ def _check_files(
     found: list[Diagnostic] = []
     trace = None
     for named in named_files(spec):
-        if any(is_related(named.path, w) for w in wrong):
-            continue
+        if named.path not in source.entries or any(is_related(named.path, w) for w in wrong):
+            continue  # a stand-in for what was cut, or itself wrong
         problem = check_file(named, path.parent, workspace, source)
         if problem is not None:
             found.append(problem)
