@@ -132,6 +132,22 @@ def test_figures_alone_give_no_bounds(name: str) -> None:
     assert any("without bounds" in note for note in measurement.notes)
 
 
+def test_a_metric_that_the_file_lacks_is_not_known(tmp_path: Path) -> None:
+    """No end-to-end times: the other targets are judged, and the whole is open."""
+
+    def forget(document: dict[str, object]) -> None:
+        for key in [key for key in document if "e2el" in key or key == "latencies"]:
+            del document[key]
+
+    path = changed("vllm-bench.json", forget, tmp_path)
+    asked = contract({"e2e": (target(50, 60.0),)}, rate_rps=8.0)
+    measurement, _ = import_result(path, asked)
+    assert measurement is not None
+    assert measurement.verdicts == ()
+    assert measurement.verdict is Verdict.INCONCLUSIVE
+    assert any("says nothing of e2e p50" in note for note in measurement.notes)
+
+
 def test_figures_alone_can_fail() -> None:
     """A p50 over the limit of a p99 is enough, whatever the bounds."""
     run = run_of("aiperf/profile_export_aiperf.json")

@@ -30,6 +30,7 @@ _MIN_JUDGED = 60
 _ASSUMED_EFFECT = 4.0
 """Samples taken as one independent one where a file has figures only, so that dependence cannot be estimated."""
 _RATE_TOLERANCE = 0.05
+"""What a rate may be off by; random arrivals of few requests may be off by more (twice their standard error)."""
 _LENGTH_TOLERANCE = 0.1
 _METRICS: tuple[TokenMetric, ...] = get_args(TokenMetric)
 
@@ -47,11 +48,14 @@ def measurement_of(run: ImportedRun, contract: LlmContract, settings: LlmLoadSet
     """The measurement of a run, judged by the contract."""
     evidence = _evidence(run, contract)
     summary = _summary(run, contract, settings)
-    judged = [
-        _verdict(run, metric, target, summary, contract, settings, evidence)
-        for metric, targets in contract.targets.items()
-        for target in targets
-    ]
+    judged: list[SloVerdict] = []
+    missing: list[str] = []
+    for metric, target in ((metric, each) for metric, targets in contract.targets.items() for each in targets):
+        measured = _measured(run, metric, target, summary)
+        if measured is None:
+            missing.append(f"{metric} {target.label}")
+        else:
+            judged.append(_verdict(run, metric, target, measured, contract, settings, evidence))
     records = run.records
     lag_s = float(np.quantile(records.lag_s, 0.99)) if records is not None and records.has_lag else 0.0
     goodput = _goodput_rps(run, records, contract) if records is not None else run.goodput_rps
@@ -73,11 +77,11 @@ def measurement_of(run: ImportedRun, contract: LlmContract, settings: LlmLoadSet
         mean_output_tokens=run.mean_output_tokens,
         send_lag_p99_s=lag_s,
         verdicts=tuple(judged),
-        verdict=_overall(judged),
+        verdict=_overall(judged, is_complete=not missing),
         stopped_by="imported",
         environment={"load": f"{run.tool} {run.version}".strip(), "model": run.model or contract.model.name},
         interval_confidence=settings.interval_confidence,
-        notes=(*evidence.notes, *run.notes, *_notes(run, goodput, judged, contract)),
+        notes=(*evidence.notes, *run.notes, *_notes(run, goodput, judged, missing, contract)),
     )
 
 
@@ -87,13 +91,14 @@ def _evidence(run: ImportedRun, contract: LlmContract) -> _Evidence:
     if not run.is_open_loop:
         notes.append("closed loop: requests waited for answers, which hides queueing, so that nothing is judged")
     share = run.offered_rps / contract.replica_rps
-    if share < 1 - _RATE_TOLERANCE:
+    tolerance = max(_RATE_TOLERANCE, 2.0 / math.sqrt(max(run.requests, 1)))
+    if share < 1 - tolerance:
         can_pass = False
         notes.append(f"{run.offered_rps:.3g}/s were sent, the spec has {contract.replica_rps:.3g}/s: no pass by it")
-    elif share > 1 + _RATE_TOLERANCE:
+    elif share > 1 + tolerance:
         can_fail = False
         notes.append(f"{run.offered_rps:.3g}/s were sent, the spec has {contract.replica_rps:.3g}/s: no failure by it")
-    if run.asked_rps and math.isfinite(run.asked_rps) and abs(run.offered_rps / run.asked_rps - 1) > _LENGTH_TOLERANCE:
+    if run.asked_rps and abs(run.offered_rps / run.asked_rps - 1) > tolerance:
         notes.append(f"{run.tool} was asked for {run.asked_rps:.3g}/s and sent {run.offered_rps:.3g}/s")
     for what, mean, planned in (
         ("prompts", run.mean_prompt_tokens, mean_length(contract.tokens.prompt)),
@@ -162,11 +167,26 @@ def _samples(run: ImportedRun, metric: TokenMetric) -> Floats | None:
     return np.array(run.e2e_s) if metric == "e2e" and run.e2e_s else None
 
 
-def _verdict(
+def _measured(
     run: ImportedRun,
     metric: TokenMetric,
     target: LatencyTarget,
     summary: Mapping[TokenMetric, Mapping[str, Interval]],
+) -> Interval | None:
+    """What the file says of a percentile: itself, or the nearest one that it has above it; None: nothing."""
+    known = summary.get(metric, {}).get(target.label)
+    if known is not None or metric not in run.summaries or _samples(run, metric) is not None:
+        return known
+    given = run.summaries[metric].percentiles_s
+    above = min((p for p in given if p >= target.percentile), default=max(given, default=None))
+    return None if above is None else Interval(value=given[above], low=0.0, high=math.inf)
+
+
+def _verdict(
+    run: ImportedRun,
+    metric: TokenMetric,
+    target: LatencyTarget,
+    measured: Interval,
     contract: LlmContract,
     settings: LlmLoadSettings,
     evidence: _Evidence,
@@ -188,7 +208,7 @@ def _verdict(
         label=f"{metric} {target.label}",
         limit_s=target.limit_s,
         predicted_s=contract.predicted_s.get(metric, {}).get(target.label),
-        measured_s=summary.get(metric, {}).get(target.label, Interval(value=0.0, low=0.0, high=math.inf)),
+        measured_s=measured,
         confidence=settings.confidence,
         verdict=Verdict.INCONCLUSIVE if is_open else result.verdict,
         samples=result.samples,
@@ -256,17 +276,19 @@ def _goodput_rps(run: ImportedRun, records: RequestRecords, contract: LlmContrac
     return int(np.count_nonzero(good)) / run.duration_s
 
 
-def _overall(verdicts: list[SloVerdict]) -> Verdict:
-    """Fail when any target fails, pass when there are some and all pass."""
+def _overall(verdicts: list[SloVerdict], *, is_complete: bool) -> Verdict:
+    """Fail when any target fails, pass when there are some, all pass, and none is left out."""
     found = {each.verdict for each in verdicts}
     if Verdict.FAIL in found:
         return Verdict.FAIL
-    return Verdict.PASS if found == {Verdict.PASS} else Verdict.INCONCLUSIVE
+    return Verdict.PASS if found == {Verdict.PASS} and is_complete else Verdict.INCONCLUSIVE
 
 
 def _notes(
-    run: ImportedRun, goodput_rps: float | None, verdicts: list[SloVerdict], contract: LlmContract
+    run: ImportedRun, goodput_rps: float | None, verdicts: list[SloVerdict], missing: list[str], contract: LlmContract
 ) -> Iterator[str]:
+    if missing:
+        yield f"the file says nothing of {', '.join(missing)}: whether the SLO holds is not known from it"
     if run.model and run.model != contract.model.name:
         yield f"the run asked for the model {run.model}, the spec serves {contract.model.name}"
     if run.errors:
@@ -274,10 +296,10 @@ def _notes(
     if goodput_rps is None:
         yield "the file does not tell how many requests met every target: the goodput is not known"
     known = {metric for metric in _METRICS if _samples(run, metric) is not None}
-    missing = [each.label for each in verdicts if each.label.split()[0] not in known]
-    if missing:
+    figures = [each.label for each in verdicts if each.label.split()[0] not in known]
+    if figures:
         yield (
-            f"{', '.join(missing)}: judged by the file's own figures, without bounds, and {_ASSUMED_EFFECT:g} requests "
+            f"{', '.join(figures)}: judged by the file's own figures, without bounds, and {_ASSUMED_EFFECT:g} requests "
             "taken as one independent one"
         )
     if run.records is not None and not run.records.has_lag and run.tool == "vllm-bench":
