@@ -74,7 +74,10 @@ def emit(
     release = release or default_release()
     schema = argument_schema(release.version)
     settings = serve_settings(problem, plan, checkpoint, schema, frozenset(extra_files))
-    problems = place_problems(problem, plan.candidate, settings.hardware, checkpoint, deploy, release)
+    has_drafter_folder = any(path.startswith(f"{DRAFTER_FOLDER}/") for path in extra_files)
+    problems = place_problems(
+        problem, plan.candidate, settings.hardware, checkpoint, deploy, release, has_drafter_folder
+    )
     complete, faults = with_arguments(settings, options.args if options else {}, schema, problem.spans.get)
     problems = (*problems, *faults)
     if complete is None or has_errors(problems):

@@ -21,12 +21,13 @@ def place_problems(
     checkpoint: Checkpoint,
     deploy: Deploy,
     release: VllmRelease,
+    has_drafter_folder: bool,
 ) -> tuple[Diagnostic, ...]:
     """Errors about devices that vLLM's images do not run on, replicas wider than a host, and models out of reach."""
     return (
         *_device_problems(hardware, release),
         *_width_problems(candidate, hardware),
-        *_cluster_problems(problem, checkpoint, deploy),
+        *_cluster_problems(problem, checkpoint, deploy, has_drafter_folder),
     )
 
 
@@ -65,14 +66,26 @@ def _width_problems(candidate: Candidate, hardware: Hardware) -> Iterator[Diagno
     )
 
 
-def _cluster_problems(problem: LlmProblem, checkpoint: Checkpoint, deploy: Deploy) -> Iterator[Diagnostic]:
+def _cluster_problems(
+    problem: LlmProblem, checkpoint: Checkpoint, deploy: Deploy, has_drafter_folder: bool
+) -> Iterator[Diagnostic]:
     options = deploy.kubernetes
-    if options is None or checkpoint.folder is None or options.model_volume is not None:
+    if options is None:
         return
-    yield Diagnostic(
-        id="vllm-model-volume",
-        message="the model is a folder of files, and the cluster does not know where to find it",
-        span=problem.spans.get("deploy.kubernetes"),
-        notes=("a checkpoint is too large for a ConfigMap, and the image does not hold it",),
-        help="copy the bundle's model/ to the root of a volume and name its claim: deploy.kubernetes.model_volume",
-    )
+    span = problem.spans.get("deploy.kubernetes")
+    if checkpoint.folder is not None and options.model_volume is None:
+        yield Diagnostic(
+            id="vllm-model-volume",
+            message="the model is a folder of files, and the cluster does not know where to find it",
+            span=span,
+            notes=("a checkpoint is too large for a ConfigMap, and the image does not hold it",),
+            help="copy the bundle's model/ to the root of a volume and name its claim: deploy.kubernetes.model_volume",
+        )
+    if has_drafter_folder:
+        yield Diagnostic(
+            id="vllm-model-volume",
+            message="the model that drafts is a folder of files, which a cluster cannot be given",
+            span=span,
+            notes=("deploy.kubernetes.model_volume holds one model",),
+            help="name a repository of the hub as deploy.vllm.speculative.model, or leave out deploy.kubernetes",
+        )
