@@ -210,6 +210,7 @@ class LlmSite:
     def requests_that_fit(self, max_num_seqs: int, max_num_batched_tokens: int, tokens: int) -> int:
         """How many requests of so many tokens, output included, the KV cache of a replica holds at once."""
         held = self.memory(max_num_seqs, max_num_batched_tokens).breakdown.kv_cache_bytes
+        held -= self._sequence_bytes(1) if self.is_cpu else 0.0  # vLLM's null block, which matters in a small cache
         return int(held // self._sequence_bytes(tokens))
 
     @property
