@@ -22,6 +22,7 @@ from infc.validate.llm.contract import LlmContract
 from infc.validate.llm.load.settings import LlmLoadSettings
 from infc.validate.llm.load.subject import STANDARD_PERCENTILES
 from infc.validate.llm_import.run import Floats, ImportedRun, MetricSummary, RequestRecords
+from infc.validate.load.result import NOT_TRUSTED
 from infc.validate.sequential import SequentialResult, judge, samples_needed
 from infc.validate.statistics import exceedance_design_effect, percentile_summary
 
@@ -50,12 +51,15 @@ def measurement_of(run: ImportedRun, contract: LlmContract, settings: LlmLoadSet
     summary = _summary(run, contract, settings)
     judged: list[SloVerdict] = []
     missing: list[str] = []
+    doubtful: list[str] = []
     for metric, target in ((metric, each) for metric, targets in contract.targets.items() for each in targets):
         measured = _measured(run, metric, target, summary)
         if measured is None:
             missing.append(f"{metric} {target.label}")
         else:
             judged.append(_verdict(run, metric, target, measured, contract, settings, evidence))
+            if _result(run, metric, target, settings)[1]:
+                doubtful.append(judged[-1].label)
     records = run.records
     lag_s = float(np.quantile(records.lag_s, 0.99)) if records is not None and records.has_lag else 0.0
     goodput = _goodput_rps(run, records, contract) if records is not None else run.goodput_rps
@@ -81,7 +85,7 @@ def measurement_of(run: ImportedRun, contract: LlmContract, settings: LlmLoadSet
         stopped_by="imported",
         environment={"load": f"{run.tool} {run.version}".strip(), "model": run.model or contract.model.name},
         interval_confidence=settings.interval_confidence,
-        notes=(*evidence.notes, *run.notes, *_notes(run, goodput, judged, missing, contract)),
+        notes=(*evidence.notes, *run.notes, *_notes(run, goodput, judged, missing, contract), *_doubts(doubtful)),
     )
 
 
@@ -191,16 +195,7 @@ def _verdict(
     settings: LlmLoadSettings,
     evidence: _Evidence,
 ) -> SloVerdict:
-    samples = _samples(run, metric)
-    if samples is not None:
-        result = _tested(samples, target, settings, run.duration_s / max(len(samples), 1))
-        late = run.records is not None and run.records.has_lag and metric != "tpot"
-        if result.verdict is Verdict.FAIL and late and run.records is not None:
-            in_time = _tested(_since_sent(run.records, metric), target, settings, run.duration_s / len(samples))
-            if in_time.verdict is not Verdict.FAIL:  # only by requests that the tool sent late
-                result = replace(result, verdict=Verdict.INCONCLUSIVE)
-    else:
-        result = _tested_by_figures(run, run.summaries.get(metric), target, settings)
+    result, _ = _result(run, metric, target, settings)
     is_open = (result.verdict is Verdict.PASS and not evidence.can_pass) or (
         result.verdict is Verdict.FAIL and not evidence.can_fail
     )
@@ -216,6 +211,23 @@ def _verdict(
         effective_samples=result.effective_samples,
         samples_needed=samples_needed(result, percentile=target.percentile, confidence=settings.confidence),
     )
+
+
+def _result(
+    run: ImportedRun, metric: TokenMetric, target: LatencyTarget, settings: LlmLoadSettings
+) -> tuple[SequentialResult, bool]:
+    """What the requests show of a target, and whether it would fail only by requests that the tool sent late."""
+    samples, records = _samples(run, metric), run.records
+    if samples is None:
+        return _tested_by_figures(run, run.summaries.get(metric), target, settings), False
+    spacing_s = run.duration_s / max(len(samples), 1)
+    result = _tested(samples, target, settings, spacing_s)
+    if result.verdict is not Verdict.FAIL or records is None or not records.has_lag or metric == "tpot":
+        return result, False
+    in_time = replace(records, lag_s=np.full(len(records.lag_s), np.nan)).since_due(metric)
+    if _tested(in_time, target, settings, spacing_s).verdict is Verdict.FAIL:
+        return result, False
+    return replace(result, verdict=Verdict.INCONCLUSIVE), True
 
 
 def _tested(samples: Floats, target: LatencyTarget, settings: LlmLoadSettings, spacing_s: float) -> SequentialResult:
@@ -256,10 +268,6 @@ def _judged(
     return result if samples >= _MIN_JUDGED else replace(result, verdict=Verdict.INCONCLUSIVE)
 
 
-def _since_sent(records: RequestRecords, metric: TokenMetric) -> Floats:
-    return replace(records, lag_s=np.full(len(records.lag_s), np.nan)).since_due(metric)
-
-
 def _goodput_rps(run: ImportedRun, records: RequestRecords, contract: LlmContract) -> float | None:
     """Requests within the loosest limit of every metric, each second; None where a metric is not known of each."""
     good = ~records.has_failed
@@ -282,6 +290,11 @@ def _overall(verdicts: list[SloVerdict], *, is_complete: bool) -> Verdict:
     if Verdict.FAIL in found:
         return Verdict.FAIL
     return Verdict.PASS if found == {Verdict.PASS} and is_complete else Verdict.INCONCLUSIVE
+
+
+def _doubts(labels: list[str]) -> Iterator[str]:
+    if labels:
+        yield f"{NOT_TRUSTED}: {', '.join(labels)} would fail, but only with requests that the load generator sent late"
 
 
 def _notes(
