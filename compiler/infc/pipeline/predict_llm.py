@@ -13,7 +13,7 @@ from infc.ir.precision import Precision
 from infc.ir.prediction import LlmPrediction, LlmQuestion
 from infc.ir.step_time import StepTimeModel, StepTimeProfile
 from infc.perf.llm import device_power_w, step_time
-from infc.perf.llm.cache import sequence_cache_bytes
+from infc.perf.llm.cache import block_tokens_of, sequence_cache_bytes
 from infc.perf.llm.memory import DEFAULT_MEMORY_UTILIZATION, LlmMemory, llm_memory
 from infc.perf.llm.serving import default_batching, served_cache_precision
 from infc.perf.support import Unsupported
@@ -66,7 +66,9 @@ def predict_llm(question: LlmQuestion, overlay: Path | None = None) -> LlmPredic
     setup = _setup(question, model, hardware, precision)
     if setup is None:
         return (*problems, _too_large(question, model, hardware, precision))
-    figures, fast, slow = (_run(question, each, setup) for each in (steps, slower(steps, -1), slower(steps, 1)))
+    figures, fast, slow = (
+        _run(question, each, setup, model, hardware) for each in (steps, slower(steps, -1), slower(steps, 1))
+    )
     return LlmPrediction(
         question=question,
         profile=model,
@@ -179,7 +181,9 @@ def _settings(question: LlmQuestion, hardware: Hardware) -> tuple[ContinuousBatc
     return tuple(dict.fromkeys((base, fewer, smaller)))
 
 
-def _run(question: LlmQuestion, steps: StepTimeModel, setup: _Setup) -> ClosedLoopFigures:
+def _run(
+    question: LlmQuestion, steps: StepTimeModel, setup: _Setup, model: LlmProfile, hardware: Hardware
+) -> ClosedLoopFigures:
     return closed_loop_figures(
         steps,
         setup.batching,
@@ -187,6 +191,8 @@ def _run(question: LlmQuestion, steps: StepTimeModel, setup: _Setup) -> ClosedLo
         concurrency=question.concurrency,
         prompt_tokens=question.prompt_tokens,
         output_tokens=question.output_tokens,
+        block_tokens=block_tokens_of(model, hardware.kind),
+        has_async_scheduling=hardware.kind != "cpu",
     )
 
 

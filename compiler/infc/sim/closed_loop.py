@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
-from infc.sim.continuous_batching import simulate_closed
+from infc.sim.continuous_batching import BLOCK_TOKENS, simulate_closed
 
 LENGTH_SPREAD = 0.1
 """Prompts and outputs differ by up to this share of their length.
@@ -47,6 +47,8 @@ def closed_loop_figures(
     concurrency: int,
     prompt_tokens: int,
     output_tokens: int,
+    block_tokens: int = BLOCK_TOKENS,
+    has_async_scheduling: bool = True,
 ) -> ClosedLoopFigures:
     """Serve `concurrency` requests at a time, a new one as one ends. Deterministic.
 
@@ -71,7 +73,8 @@ def closed_loop_figures(
         steps,
         batching,
         kv_cache_tokens,
-        has_async_scheduling=True,
+        block_tokens=block_tokens,
+        has_async_scheduling=has_async_scheduling,
     )
     e2e_s = float(result.e2e_s.mean())
     waiting_s = e2e_s * (concurrency / simulated - 1)

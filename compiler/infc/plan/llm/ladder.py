@@ -86,6 +86,10 @@ class _Climber:
             site = self._site(chosen.precision, chosen.tensor_parallel, batching.kv_precision)
             words = _devices(chosen.devices)
             yield _Step(name="tensor parallel", words=words, site=site, sequences=sequences)
+        if (drafted := batching.speculation) is not None:
+            site = replace(site, speculation=drafted, _steps=[], _memories={})
+            words = f"{drafted.tokens} by {drafted.method}"
+            yield _Step(name="drafting", words=words, site=site, sequences=sequences)
 
     def rung(self, step: _Step, replicas: int | None = None, *, is_taken: bool = True) -> Rung:
         """A step with the fewest replicas that hold the SLO, or with so many."""
