@@ -23,7 +23,7 @@ WHOLE_PROMPT_NOTE = "context_tokens of pure prefill steps equal prefill_tokens: 
 
 _MIN_POINTS_TO_TELL = 8
 _MIN_POINTS_TO_BEND = 10
-_MAX_KNOTS = 6
+_MAX_KNOTS = 8
 _CLEARLY_BETTER = 0.6
 _BETTER = 0.9
 _FOLDS = 10
@@ -169,10 +169,11 @@ class _Table:
 
 
 def _knots(tokens: Matrix) -> tuple[int, ...]:
-    """Up to six of the measured numbers of tokens, evenly spread over the different ones, and 1."""
+    """Up to eight of the measured numbers of tokens, about evenly spread by their logarithm, and 1."""
     distinct = np.unique(np.append(tokens, 1.0))
-    chosen = np.unique(np.linspace(0, len(distinct) - 1, min(_MAX_KNOTS, len(distinct) // 2 + 1)).round().astype(int))
-    return tuple(int(distinct[index]) for index in chosen)
+    wanted = np.linspace(0.0, np.log(distinct[-1]), min(_MAX_KNOTS, len(distinct) // 2 + 1))
+    nearest = np.abs(np.log(distinct)[:, None] - wanted[None, :]).argmin(axis=0)
+    return tuple(int(distinct[index]) for index in np.unique(nearest))
 
 
 def _errors(table: _Table, knots: tuple[int, ...]) -> Matrix:

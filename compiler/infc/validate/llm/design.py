@@ -16,7 +16,7 @@ OUTPUT_TOKENS = 40
 """Tokens that the requests of a burst generate: enough steps for a mean, few enough that their context stays alike."""
 SHORT_TOKENS = 16
 _SIZES = 5
-_PROMPTS = 6
+_PROMPTS = 8
 _JOINING = 2
 
 
