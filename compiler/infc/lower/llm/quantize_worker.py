@@ -20,7 +20,6 @@ from typing import Any
 
 TOOLS = ("llmcompressor", "compressed-tensors", "transformers", "torch")
 PR_SET_PDEATHSIG = 1
-PROGRESS = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
 
 
 def main(folder: Path) -> None:
@@ -30,9 +29,9 @@ def main(folder: Path) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     signal.alarm(job["timeout_s"])
     os.chdir(folder)
-    sys.stdout.flush()
+    progress = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the libraries log to standard output
-    say("loading the model")
+    print("loading the model", file=progress, flush=True)
     import torch
     import transformers
     from llmcompressor import oneshot
@@ -48,11 +47,15 @@ def main(folder: Path) -> None:
     texts = [] if job["calibration"] is None else list(calibration_texts(Path(job["calibration"]), job["samples"]))
     batches = None if not texts else token_batches(source, texts, job["sequence_length"])
     modifiers, notes = modifiers_of(job, sorted(kept), kind.__name__)
-    say(f"quantising {kind.__name__} to {job['scheme']}" + (f" on {len(texts)} texts" if texts else ""))
+    print(
+        f"quantising {kind.__name__} to {job['scheme']}" + (f" on {len(texts)} texts" if texts else ""),
+        file=progress,
+        flush=True,
+    )
     data = {} if batches is None else {"dataset": batches, "num_calibration_samples": len(texts)}
     oneshot(model=model, recipe=modifiers, moe_calibrate_all_experts=True, **data)
     changed = sum(hasattr(module, "quantization_scheme") for _, module in linear_modules(model))
-    say(f"writing {changed} quantised operators")
+    print(f"writing {changed} quantised operators", file=progress, flush=True)
     model.save_pretrained(target, save_compressed=True)
     result = {
         "changed": changed,
@@ -69,7 +72,9 @@ def linear_modules(model: Any) -> Iterator[tuple[str, Any]]:
     import torch
 
     for name, module in model.named_modules():
-        if isinstance(module, torch.nn.Linear) or hasattr(module, "quantization_scheme"):
+        if isinstance(module, torch.nn.Linear) or (
+            hasattr(module, "quantization_scheme") and hasattr(module, "weight")
+        ):
             yield name, module
 
 
@@ -132,11 +137,6 @@ def modifiers_of(job: dict[str, Any], ignore: list[str], architecture: str) -> t
             )
     modifiers.append(GPTQModifier(**quantized) if job["is_gptq"] else QuantizationModifier(**quantized))
     return modifiers, notes
-
-
-def say(line: str) -> None:
-    """One line of progress."""
-    print(line, file=PROGRESS, flush=True)
 
 
 if __name__ == "__main__":

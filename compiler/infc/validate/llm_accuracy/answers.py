@@ -12,9 +12,10 @@ from infc.diag import Diagnostic
 from infc.lower.llm import LlmCompressor, worker_environment
 from infc.lower.process import Processes
 from infc.resolve.atomic_write import write_text_atomically
-from infc.validate.llm_accuracy import score_worker
 from infc.validate.llm_accuracy.rows import TextRows
 
+WORKER = Path(__file__).with_name("score_worker.py")
+"""Runs in another environment; never imported."""
 LONGEST_TOKENS = 2048
 """Tokens of a row that count at most: more cost memory and say little more."""
 ANSWER_SLACK = 8
@@ -72,7 +73,7 @@ def ask(
             if line.isdigit():
                 progress(subject.words, int(line), len(rows.rows))
 
-        command = [str(tool.python), "-I", str(Path(score_worker.__file__)), name]
+        command = [str(tool.python), "-I", str(WORKER), name]
         ended = Processes().run(command, told, worker_environment())
         found = _read(folder / "result.json", len(rows.rows)) if ended.exit_code == 0 else None
         if found is None:

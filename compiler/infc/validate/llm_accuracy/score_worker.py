@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
-PROGRESS = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
 
 
 def main(folder: Path) -> None:
@@ -26,7 +25,7 @@ def main(folder: Path) -> None:
     if platform.system() == "Linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     signal.alarm(job["timeout_s"])
-    sys.stdout.flush()
+    progress = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # the libraries log to standard output
     import torch
     import transformers
@@ -49,7 +48,7 @@ def main(folder: Path) -> None:
             chosen = order[start : start + job["batch"]]
             for index, result in zip(chosen, score(model, tokenizer, [rows[i] for i in chosen], job), strict=True):
                 found[index] = result
-            print(min(start + job["batch"], len(order)), file=PROGRESS, flush=True)
+            print(min(start + job["batch"], len(order)), file=progress, flush=True)
     (folder / "result.json").write_text(json.dumps(found) + "\n", encoding="utf-8")
 
 
