@@ -202,9 +202,11 @@ def test_failed_requests_are_over_every_limit(tmp_path: Path) -> None:
         document.update(total_input_tokens=2550, total_output_tokens=1350)
 
     path = changed("vllm-bench-detailed.json", fail, tmp_path)
-    measurement, _ = import_result(path, contract({"ttft": (target(90, 30.0),)}, rate_rps=8.0))
+    measurement, _ = import_result(path, contract({"ttft": (target(99, 30.0),)}, rate_rps=8.0))
     assert measurement is not None
     assert (measurement.errors, measurement.verdict) == (40, Verdict.FAIL)
+    assert measurement.percentiles_s["ttft"]["p99"].value > 0
+    assert measurement.percentiles_s["ttft"]["p50"].high == float("inf")
     assert any("40 of 80 requests failed" in note for note in measurement.notes)
 
 

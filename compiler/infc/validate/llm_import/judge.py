@@ -141,14 +141,18 @@ def _summary(
 
 
 def _with_lost(known: Mapping[str, Interval], samples: Floats) -> Mapping[str, Interval]:
-    """Requests that failed are slower than any limit: the upper bounds are gone, and so are percentiles among them."""
+    """Requests that failed are slower than any limit: nothing bounds percentiles above.
+
+    A percentile among them is given as the slowest answer that came: it is at least that.
+    """
     ordered = np.sort(samples)
+    slowest = float(ordered[np.isfinite(ordered)][-1])
     found: dict[str, Interval] = {}
     for label, each in known.items():
-        rank = 1 if label == "mean" else max(1, math.ceil(float(label[1:]) / 100 * len(ordered) - 1e-9))
-        value = each.value if label == "mean" else float(ordered[rank - 1])
-        found[label] = Interval(value=value if math.isfinite(value) else each.high, low=each.low, high=math.inf)
-    return {label: each for label, each in found.items() if math.isfinite(each.value)}
+        rank = math.ceil(float(label[1:]) / 100 * len(ordered) - 1e-9) if label != "mean" else 0
+        value = min(float(ordered[max(rank, 1) - 1]), slowest) if rank else each.value
+        found[label] = Interval(value=value, low=each.low, high=math.inf)
+    return found
 
 
 def _given(summary: MetricSummary) -> Mapping[str, Interval]:
