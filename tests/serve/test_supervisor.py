@@ -133,3 +133,15 @@ def test_a_killed_owner_ends_the_command() -> None:
         assert is_alive(pid)
         owner.kill()
     wait_until_gone(pid)
+
+
+def test_a_priority_is_handed_on(tmp_path: Path) -> None:
+    """What is supervised inherits it from the supervisor."""
+    told = tmp_path / "nice"
+    command = f"import os, pathlib, time; pathlib.Path({str(told)!r}).write_text(str(os.nice(0))); time.sleep(60)"
+    with supervised("--nice", "7", sys.executable, "-c", command):
+        deadline = time.monotonic() + 20.0
+        while not told.exists() or not told.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    assert int(told.read_text()) == 7

@@ -12,12 +12,13 @@ from infc.sim.continuous_batching import TokenRequests
 from infc.validate.llm.load import LlmLoadSettings, LlmSubject, run_llm_load
 from infc.validate.llm.load.generator import LlmLoadGenerator
 from infc.validate.llm.load.latencies import known_sample
+from infc.validate.llm.load.metrics import ServerMetrics
 from infc.validate.llm.load.prompts import PromptSource
 from tests.validate.llm_import.contracts import target
 
 from .wire import kept_open, playing, recorded
 
-QUICK = LlmLoadSettings(budget_s=2.0, min_warmup_s=0.2, min_measured_s=0.4, timeout_s=60.0)
+QUICK = LlmLoadSettings(budget_s=1.5, min_warmup_s=0.2, min_measured_s=0.4, timeout_s=60.0)
 
 
 def requests(rate_rps: float, seconds: float, output_tokens: int = 6) -> TokenRequests:
@@ -81,6 +82,61 @@ def test_nobody_listens() -> None:
     """The address may be that of something else."""
     with pytest.raises(ToolError, match="no server answers"):
         run_llm_load(subject("http://127.0.0.1:9"), requests(10, 1), QUICK)
+
+
+def page(requests_done: int, ttft_s: float, preemptions: int, cache: float) -> str:
+    """What vLLM's metrics would say."""
+    name = "vllm:time_to_first_token_seconds"
+    done = "vllm:e2e_request_latency_seconds"
+    lines = [f"# TYPE {name} histogram", f"# TYPE {done} histogram"]
+    for each, total in ((name, requests_done * ttft_s), (done, requests_done * 2.0)):
+        lines += [
+            f'{each}_bucket{{le="+Inf",model_name="m"}} {requests_done}',
+            f'{each}_sum{{model_name="m"}} {total}',
+            f'{each}_count{{model_name="m"}} {requests_done}',
+        ]
+    lines += [f'vllm:num_preemptions_total{{model_name="m"}} {preemptions}']
+    return "\n".join([*lines, f'vllm:kv_cache_usage_perc{{model_name="m"}} {cache}', ""])
+
+
+def test_the_servers_own_figures_are_those_of_the_measured_time(tmp_path: Path) -> None:
+    """What it counted before does not count; ours are of the same time, from the sending on."""
+    prompts = PromptSource(model="m", vocabulary=100, run=1, longest_prefix=0)
+    generator = LlmLoadGenerator(
+        "http://127.0.0.1:9", requests(1, 4), prompts, job_file=tmp_path / "j.npz", timeout_s=1, max_outstanding=9
+    )
+    generator.sent = 4
+    generator.sent_s = np.array([0.0, 9.0, 11.0, 12.0])
+    generator.first_s = np.array([0.5, 9.5, 11.1, 12.3])
+    generator.last_s = np.array([1.0, 11.5, 12.6, 12.8])
+    generator.tokens[:] = 6
+    generator.outcomes[:] = 0
+    generator.gaps_s = {index: np.full(5, 0.1, dtype=np.float32) for index in range(4)}
+    with playing(b"", pages=[page(100, 1.0, 7, 0.5), page(101, 1.0, 8, 0.9), page(104, 1.0 + 1 / 104, 9, 0.4)]) as url:
+        metrics = ServerMetrics(url, "m")
+        metrics.begin(10.0)
+        metrics.look()
+        metrics.end(20.0)
+        view = metrics.view(generator)
+    assert view is not None
+    assert view.requests == 4
+    assert view.mean_s == {"ttft": pytest.approx(1.25), "e2e": pytest.approx(2.0)}
+    assert view.client_mean_s == {"ttft": pytest.approx(0.2), "e2e": pytest.approx((2.5 + 1.6 + 0.8) / 3)}
+    assert (view.preemptions, view.kv_cache_usage) == (2, 0.9)
+
+
+def test_a_server_that_restarted_has_no_figures(tmp_path: Path) -> None:
+    """Its counters went down; the reason is kept for the report."""
+    prompts = PromptSource(model="m", vocabulary=100, run=1, longest_prefix=0)
+    generator = LlmLoadGenerator(
+        "http://127.0.0.1:9", requests(1, 4), prompts, job_file=tmp_path / "j.npz", timeout_s=1, max_outstanding=9
+    )
+    with playing(b"", pages=[page(100, 1.0, 7, 0.5), page(3, 1.0, 0, 0.0)]) as url:
+        metrics = ServerMetrics(url, "m")
+        metrics.begin(0.0)
+        metrics.end(1.0)
+        assert metrics.view(generator) is None
+    assert "restarted" in metrics.problem
 
 
 def test_requests_count_up_to_the_first_whose_outcome_is_open(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """A server on loopback that plays back what a real vLLM sent, byte for byte, cut into pieces as a network would."""
 
 import asyncio
+import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,13 +22,14 @@ def kept_open(answer: bytes) -> bytes:
 
 
 @contextmanager
-def playing(*answers: bytes, piece: int = 100_000, pause_s: float = 0.0) -> Iterator[str]:
+def playing(*answers: bytes, piece: int = 100_000, pause_s: float = 0.0, pages: Sequence[str] = ()) -> Iterator[str]:
     """The address of a server that gives each request the next answer, in turn; an empty one closes the connection.
 
-    It sends pieces of so many bytes with a pause between them. Requests for metrics are refused.
+    It sends pieces of so many bytes with a pause between them. Whoever asks for metrics gets the next of the pages,
+    the last one again and again; without pages they are refused.
     """
     loop = asyncio.new_event_loop()
-    turn = iter(range(1 << 30))
+    turn, page = itertools.count(), itertools.count()
     started = threading.Event()
     address: list[str] = []
 
@@ -45,7 +47,9 @@ def playing(*answers: bytes, piece: int = 100_000, pause_s: float = 0.0) -> Iter
                 )
                 await reader.readexactly(length)
                 if head.startswith(b"GET"):
-                    writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                    text = pages[min(next(page), len(pages) - 1)] if pages else ""
+                    status = "200 OK" if pages else "404 Not Found"
+                    writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
                     continue
                 answer = answers[next(turn) % len(answers)]
                 if not answer:
