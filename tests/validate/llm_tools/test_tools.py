@@ -133,10 +133,12 @@ def test_a_tool_that_sends_something_else_is_found_out(tmp_path: Path, monkeypat
     copy = f'cp "{RESULTS / "guidellm-late-workers.json"}" result.json'
     monkeypatch.setenv("INFC_GUIDELLM", str(program(tmp_path / "guidellm", copy)))
     hard = contract({"ttft": (target(50, 0.01),)}, rate_rps=4.0)
+    hard = replace(hard, tokens=replace(hard.tokens, shared_prefix=0.3))
     settings = replace(SETTINGS, rate_rps=4.0)
     measurement = run_tool("guidellm", "127.0.0.1:8000", hard, settings, tmp_path / "run", tokenizer="/models/demo")
     assert measurement.verdict is Verdict.INCONCLUSIVE
     assert any("guidellm was asked for 4/s" in note for note in measurement.notes)
+    assert any("replays lengths only" in note for note in measurement.notes)
 
 
 def test_the_trace_tells_when_requests_were_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from infc.validate.llm.load.settings import MAX_REQUESTS, LlmLoadSettings
 from infc.validate.llm_import import measurement_of, read_result
 from infc.validate.llm_import.run import Floats, ImportedRun, RequestRecords
 from infc.validate.llm_tools.commands import TOOLS, ToolJob, tool_of
-from infc.validate.llm_tools.process import run_to_end
+from infc.validate.llm_tools.process import last_words, run_to_end
 
 __all__ = ["TOOL_NAMES", "run_tool"]
 
@@ -83,11 +83,19 @@ def run_tool(
     run_to_end(command, log=log, environment=environment, timeout_s=2 * settings.budget_s + _START_S)
     run, problems = read_result(job.folder / tool.result)
     if run is None:
-        raise ToolError(problems[0].message, help=f"the tool's own words are in {log}")
+        raise ToolError(problems[0].message, help=f"it says: {last_words(log)}")
     asked = replace(contract, traffic=replace(contract.traffic, peak_rps=rate_rps * contract.replicas))
     warmup_s = min(settings.min_warmup_s, _WARMUP_SHARE * settings.budget_s)
     scheduled = _scheduled(run, requests.arrivals_s, rate_rps)
-    return replace(measurement_of(_warm(scheduled, warmup_s), asked, settings), warmup_s=warmup_s)
+    measurement = measurement_of(_warm(scheduled, warmup_s), asked, settings)
+    notes = measurement.notes
+    if contract.tokens.shared_prefix and not tool.shares_prefix:
+        notes = (
+            f"{tool.name} replays lengths only: no prompts begin alike, where the spec has "
+            f"{contract.tokens.shared_prefix:.0%} in common, so that prefill costs more than planned",
+            *notes,
+        )
+    return replace(measurement, warmup_s=warmup_s, notes=notes)
 
 
 def _scheduled(run: ImportedRun, arrivals_s: Floats, rate_rps: float) -> ImportedRun:

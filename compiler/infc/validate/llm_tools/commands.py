@@ -59,7 +59,8 @@ class ToolJob:
 class LoadGeneratorTool:
     """A load generator: how it is found and called, and which file holds its result.
 
-    `drops` are variables of the environment that it does not bear.
+    `drops` are variables of the environment that it does not bear. `shares_prefix`: prompts begin alike as far as the
+    spec says.
     """
 
     name: ToolName
@@ -67,6 +68,7 @@ class LoadGeneratorTool:
     arguments: Callable[[ToolJob], list[str]]
     result: str
     drops: tuple[str, ...] = ()
+    shares_prefix: bool = True
 
 
 def _vllm_bench(job: ToolJob) -> list[str]:
@@ -156,6 +158,7 @@ TOOLS: tuple[LoadGeneratorTool, ...] = (
         executable=_named("guidellm", "INFC_GUIDELLM", "pip install guidellm==0.8.1"),
         arguments=_guidellm,
         result="result.json",
+        shares_prefix=False,
     ),
     LoadGeneratorTool(
         name="vllm-bench", executable=lambda: find_vllm().executable, arguments=_vllm_bench, result="result.json"

@@ -33,12 +33,12 @@ def run_to_end(command: Sequence[str], *, log: Path, environment: Mapping[str, s
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             raise ToolError(
-                f"{Path(command[0]).name} did not end within {timeout_s:.0f} s", help=f"it says: {_last_words(log)}"
+                f"{Path(command[0]).name} did not end within {timeout_s:.0f} s", help=f"it says: {last_words(log)}"
             ) from None
         finally:
             _end(process)
     if code != 0:
-        raise ToolError(f"{Path(command[0]).name} failed (exit {code})", help=f"it says: {_last_words(log)}")
+        raise ToolError(f"{Path(command[0]).name} failed (exit {code})", help=f"it says: {last_words(log)}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -51,6 +51,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _last_words(log: Path) -> str:
+def last_words(log: Path) -> str:
+    """The last lines of a program's log."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return " | ".join(lines[-_TOLD_LINES:])[:1000] or "nothing"
