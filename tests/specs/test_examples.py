@@ -17,7 +17,7 @@ from infc.spec import check_hardware_names, load_spec
 
 SPECS = Path(__file__).resolve().parents[2] / "specs"
 EXAMPLES = sorted(SPECS.glob("*/*.infc.yaml"))
-LARGEST_COMMITTED_BYTES = 1_000_000
+LARGEST_COMMITTED_BYTES = 3_000_000
 
 
 def fetch_script() -> ModuleType:
@@ -79,9 +79,9 @@ def test_examples_are_valid(path: Path) -> None:
 
 
 def test_there_is_an_example_for_each_kind_of_model() -> None:
-    """The promised examples are there: vision, encoder, bytes, and a language model."""
+    """The promised examples are there: vision, encoder, bytes, and two language models."""
     names = [path.parent.name for path in EXAMPLES]
-    assert names == ["efficientnet-lite0", "fashion-mnist", "magika", "minilm", "qwen3-8b"]
+    assert names == ["efficientnet-lite0", "fashion-mnist", "magika", "minilm", "qwen3-8b", "tiny-llama"]
 
 
 def test_the_language_model_plans_over_the_whole_catalogue() -> None:
@@ -99,7 +99,7 @@ def test_the_language_model_plans_over_the_whole_catalogue() -> None:
 
 
 def test_committed_files_are_small() -> None:
-    """No blob over 1 MB is tracked under specs/."""
+    """No blob over 3 MB is tracked under specs/; the largest are the weights of the tiny Llama."""
     listed = subprocess.run(["git", "ls-files", "."], cwd=SPECS, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         pytest.skip("not a git checkout")
