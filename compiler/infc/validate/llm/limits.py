@@ -69,6 +69,16 @@ def _notes(contract: LlmContract, view: VllmView) -> Iterator[str]:
         yield f"the server does{has} cache prefixes; the plan does{wants}"
 
 
+def traffic_notes(contract: LlmContract) -> tuple[str, ...]:
+    """What a load of random prompts cannot show of this deployment."""
+    if not contract.model.is_speculative:
+        return ()
+    return (
+        "prompts are random: drafted tokens are accepted as they happen to be, not as often as on your traffic, so "
+        "TPOT and end-to-end times are not those of your traffic",
+    )
+
+
 def _number(view: VllmView, name: FactName) -> float | None:
     fact = view.facts.get(name)
     if fact is None or isinstance(fact.value, str | bool):

@@ -13,7 +13,7 @@ from infc.serve.run_queue import NOISY_SHARE, WaitShare, processes_under, wait_s
 from infc.serve.vllm_view import VllmView, view_vllm
 from infc.sim.token_traffic import draw_token_requests
 from infc.validate.llm.contract import LlmContract
-from infc.validate.llm.limits import check_served, limit_notes, server_name
+from infc.validate.llm.limits import check_served, limit_notes, server_name, traffic_notes
 from infc.validate.llm.load import LlmLoadSettings, LlmSubject, request_count, run_llm_load
 from infc.validate.llm.rehearsal import serve_options
 from infc.validate.llm.serving import (
@@ -64,7 +64,12 @@ def validate_llm_bundle(
             else:
                 measurement = _loaded_by_tool(request, contract, settings, running, view, announce)
         steps = None if request.is_rehearsal else _step_times(contract, running, measurement)
-    notes = (*limit_notes(contract, view), *_machine_notes(share.value), *measurement.notes)
+    notes = (
+        *limit_notes(contract, view),
+        *traffic_notes(contract),
+        *_machine_notes(share.value),
+        *measurement.notes,
+    )
     return replace(measurement, notes=notes, step_times=steps)
 
 
