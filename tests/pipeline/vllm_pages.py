@@ -89,7 +89,9 @@ class Recorded:
     def window(self, duration_s: float = WINDOW_S) -> Window:
         """The time between the two readings."""
         last = parse_metrics(self.pages["/metrics"])
-        return Window(first=parse_metrics(self.first), last=last, duration_s=duration_s, usage=(0.05, 0.2))
+        running = max(last.values("vllm:num_requests_running"))
+        first = parse_metrics(self.first)
+        return Window(first=first, last=last, duration_s=duration_s, usage=(0.05, 0.2), running=(running,))
 
 
 def recorded_pages() -> Recorded:

@@ -109,7 +109,8 @@ def observe(url: str, window_s: float | None, *, announce: Callable[[str], None]
     if window_s is None:
         started = view.metrics.total("process_start_time_seconds")
         duration_s = None if started is None else max(0.0, time.time() - started)
-        return view, Window(first=None, last=view.metrics, duration_s=duration_s or None)
+        running = max(view.metrics.values("vllm:num_requests_running"), default=0.0)
+        return view, Window(first=None, last=view.metrics, duration_s=duration_s or None, running=(running,))
     announce(f"watching {view.url} for {window_s:g} s")
     begin = time.monotonic()
     readings = [view.metrics]
@@ -125,7 +126,7 @@ def observe(url: str, window_s: float | None, *, announce: Callable[[str], None]
         last=last,
         duration_s=duration_s,
         usage=tuple(max(each.values("vllm:kv_cache_usage_perc"), default=0.0) for each in readings),
-        running=tuple(each.total("vllm:num_requests_running") or 0.0 for each in readings),
+        running=tuple(max(each.values("vllm:num_requests_running"), default=0.0) for each in readings),
     )
 
 
@@ -146,7 +147,7 @@ def compare(deployed: Deployed, view: VllmView, window: Window) -> DriftReport:
         is_since_start=window.first is None,
         items=(
             _lock_item(deployed),
-            *deployment_items(entry, problem.source.served_name, view),
+            *deployment_items(entry, problem.source.served_name, view, window),
             *workload_items(problem, entry, window),
             *prediction_items(problem, entry.predicted, window),
         ),

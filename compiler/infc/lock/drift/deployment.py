@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from infc.ir.precision import Precision
-from infc.lock.drift.values import DriftCell, DriftItem, DriftVerdict
+from infc.lock.drift.values import DriftCell, DriftItem, DriftVerdict, Window
 from infc.lock.values import LockEntry
 from infc.serve.vllm_view import Fact, FactName, VllmView
 
@@ -17,13 +17,13 @@ _BUNDLE_FOLDERS = ("model", "models")
 _HOW_TO_SEE = "start the server with VLLM_SERVER_DEV_MODE=1 to see it (never where strangers reach it)"
 
 
-def deployment_items(entry: LockEntry, served_name: str, view: VllmView) -> tuple[DriftItem, ...]:
+def deployment_items(entry: LockEntry, served_name: str, view: VllmView, window: Window) -> tuple[DriftItem, ...]:
     """Every fact of the lock, with what the server shows of it, in a fixed order."""
     return (
         _version(entry, view),
         _served_model(served_name, view),
         *_model(entry, view),
-        *_limits(entry, view),
+        *_limits(entry, view, window),
         *_memory(entry, view),
         *_parallelism(entry, view),
     )
@@ -89,14 +89,14 @@ def _quantization(entry: LockEntry, view: VllmView) -> DriftItem:
     return _item("precision", "weight precision", entry.choice.precision.value, seen, fact, view, is_same=is_same)
 
 
-def _limits(entry: LockEntry, view: VllmView) -> Iterator[DriftItem]:
+def _limits(entry: LockEntry, view: VllmView, window: Window) -> Iterator[DriftItem]:
     choice = entry.choice
     if choice.max_model_len:
         yield _equal("max-model-len", choice.max_model_len, view)
     if choice.max_num_seqs is not None:
-        yield _equal("max-num-seqs", choice.max_num_seqs, view, at_least=_most_running(view))
+        yield _equal("max-num-seqs", choice.max_num_seqs, view, at_least=max(window.running, default=0.0))
     if choice.max_num_batched_tokens is not None:
-        yield _equal("max-num-batched-tokens", choice.max_num_batched_tokens, view, at_least=_longest_step(view))
+        yield _equal("max-num-batched-tokens", choice.max_num_batched_tokens, view, at_least=_longest_step(window))
     if choice.long_prefill_tokens is not None:
         yield _equal("long-prefill-token-threshold", choice.long_prefill_tokens, view)
     if choice.chunked_prefill is not None:
@@ -106,14 +106,9 @@ def _limits(entry: LockEntry, view: VllmView) -> Iterator[DriftItem]:
     yield _equal("speculation", choice.speculation.method if choice.speculation else "none", view)
 
 
-def _most_running(view: VllmView) -> float:
-    """Requests in work just now, of the busiest engine: the limit is not lower."""
-    return max(view.metrics.values("vllm:num_requests_running"), default=0.0)
-
-
-def _longest_step(view: VllmView) -> float:
-    """Tokens that the longest step had more than: the limit is not lower."""
-    steps = view.metrics.histogram("vllm:iteration_tokens_total")
+def _longest_step(window: Window) -> float:
+    """Tokens that the longest step since the server's start had more than: the limit is not lower."""
+    steps = window.last.histogram("vllm:iteration_tokens_total")
     return steps.rank_bounds(int(steps.count))[0] if steps is not None and steps.count else 0.0
 
 

@@ -77,7 +77,7 @@ class Window:
     """What a server counted over some time: the difference of two readings, or one reading since it started.
 
     `first` None: since the start, `duration_s` None where the server does not say when that was. `usage` has the share
-    of the KV cache in use at each reading, `running` the requests in work.
+    of the KV cache in use at each reading, `running` the requests in work, each of the busiest engine.
     """
 
     first: Metrics | None
