@@ -4,10 +4,7 @@ It does what `BlockPool` does where no request is preempted. Then freed blocks h
 of the prefix that nobody uses it is enough to know how many free blocks are taken before it.
 """
 
-from collections import Counter
 from dataclasses import dataclass
-
-from infc.sim.continuous_batching.blocks import Hit
 
 
 @dataclass
@@ -29,7 +26,7 @@ class PrefixPool:
         self._chain = 0  # blocks of the prefix that are cached, the first `_used` of them held by requests
         self._used = 0
         self._unused: list[_Unused] = []  # in the order of eviction; the last ones are the start of the prefix
-        self._holders: Counter[int] = Counter()
+        self._holders: dict[int, int] = {}  # how many hold so many blocks
 
     def take(self, count: int) -> None:
         """Take `count` free blocks; the caller has checked that there are as many."""
@@ -45,16 +42,16 @@ class PrefixPool:
                 return
             del self._unused[0]
 
-    def find(self, shared_limit: int, limit: int) -> Hit:
-        """What the cache holds of a request's sequence: up to `shared_limit` blocks of the prefix, `limit` in all."""
-        shared = min(self._chain, shared_limit, limit)
-        return Hit(shared, 0, max(shared - self._used, 0))
+    def find(self, limit: int) -> tuple[int, int]:
+        """Blocks of the prefix, up to `limit`, that the cache holds, and how many of them nobody uses."""
+        shared = limit if limit < self._chain else self._chain
+        return shared, (shared - self._used if shared > self._used else 0)
 
-    def use(self, hit: Hit) -> None:
-        """Hold the blocks of a hit."""
-        if not hit.shared:
+    def use(self, shared: int, unused: int) -> None:
+        """Hold what was found."""
+        if not shared:
             return
-        from_unused = hit.queued
+        from_unused = unused
         while from_unused:
             last = self._unused[-1]
             taken = min(from_unused, last.count)
@@ -62,8 +59,8 @@ class PrefixPool:
             from_unused -= taken
             if not last.count:
                 self._unused.pop()
-        self._hold(hit.shared)
-        self.free -= hit.queued
+        self._hold(shared)
+        self.free -= unused
 
     def extend(self, held: int, computed: int) -> int:
         """Let a request that holds `held` blocks of the prefix and has computed `computed` of it share the new ones.
@@ -89,12 +86,15 @@ class PrefixPool:
                 self.free += unused
 
     def _hold(self, shared: int) -> None:
-        self._holders[shared] += 1
-        self._used = max(self._used, shared)
+        self._holders[shared] = self._holders.get(shared, 0) + 1
+        if shared > self._used:
+            self._used = shared
 
     def _let_go(self, shared: int) -> None:
-        self._holders[shared] -= 1
-        if not self._holders[shared]:
+        left = self._holders[shared] - 1
+        if left:
+            self._holders[shared] = left
+        else:
             del self._holders[shared]
             if shared == self._used:
                 self._used = max(self._holders, default=0)

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
-from infc.sim.continuous_batching.blocks import NO_HIT
 from infc.sim.continuous_batching.drafting import Drafted
 from infc.sim.continuous_batching.engine import SAME_TIME_S
 from infc.sim.continuous_batching.prefix import PrefixPool
@@ -176,11 +175,11 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
             while waiting and budget > 0 and running < most_seqs:
                 request = waiting[0]
                 prompt = prompts[request]
-                hit, cached = NO_HIT, 0
+                hit = unused = 0
                 if pool is not None:
-                    hit = pool.find(prefixes[request] // size, (prompt - 1) // size)
-                    cached = hit.blocks * size
-                if used - -prompt // size - hit.blocks + hit.queued > kv_blocks:
+                    hit, unused = pool.find(min(prefixes[request], prompt - 1) // size)
+                cached = hit * size
+                if used - -prompt // size - hit + unused > kv_blocks:
                     return None
                 real = prompt - shifts[request] - cached
                 real = real if real > 1 else 1
@@ -189,14 +188,14 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
                 waiting.popleft()
                 running += 1
                 start_s[request] = now_s
-                blocks = -(-(cached + taken) // size) - hit.blocks
-                used += blocks + hit.queued
+                blocks = -(-(cached + taken) // size) - hit
+                used += blocks + unused
                 if pool is not None:
-                    pool.use(hit)
+                    pool.use(hit, unused)
                     cached_tokens += cached
                     pool.take(blocks)
                     done = min((cached + taken) // size, prefixes[request] // size)
-                    shared[request] = pool.extend(hit.shared, done) if done else hit.shared
+                    shared[request] = pool.extend(hit, done) if done else hit
                 chunks.append((request, cached, taken))
                 budget -= real
                 tokens += real
