@@ -91,3 +91,10 @@ def test_a_limit_on_slices_is_judged_from_their_bounds() -> None:
     assert judge(measured, replace(GOAL, max_slice_drop=0.1)) is Verdict.INCONCLUSIVE
     assert judge(measured, replace(GOAL, max_slice_drop=0.01)) is Verdict.FAIL
     assert judge(replace(measured, slices=()), replace(GOAL, max_slice_drop=0.2)) is Verdict.INCONCLUSIVE
+
+
+def test_where_less_is_better_the_floor_is_a_ceiling() -> None:
+    """A perplexity of 12 was measured: under 13 it holds, over 11 it fails, near 12 nothing is settled."""
+    measured = evidence("a", 12.0, Verdict.PASS, metric="perplexity", floor=20.0, drop=Interval.exact(0.0))
+    verdicts = [judge(measured, replace(GOAL, metric="perplexity", floor=floor)) for floor in (13.0, 11.0, 12.0)]
+    assert verdicts == [Verdict.PASS, Verdict.FAIL, Verdict.INCONCLUSIVE]

@@ -95,7 +95,16 @@ def quantization_fits_the_model(spec: Spec) -> Iterator[Finding]:
         if "sequence_length" in written:
             what = "`sequence_length` is for language models"
             yield _mismatch("quantization.sequence_length", what, "remove it", is_about_key=True)
-    elif "method" in written:
+        return
+    calibration = spec.quantization.calibration
+    if calibration is not None and spec.accuracy is not None and calibration == spec.accuracy.dataset:
+        yield Finding(
+            id="spec-calibration-tested",
+            paths=("quantization.calibration", "accuracy.dataset"),
+            message="the texts that calibrate are those that the accuracy is measured on",
+            help="name other texts of the same kind",
+        )
+    if "method" in written:
         what = "`method` is for ONNX models: language models are quantised by llm-compressor, as their precision needs"
         yield _mismatch("quantization.method", what, "remove it", is_about_key=True)
 

@@ -63,6 +63,14 @@ SPEC_RULES: tuple[DiagnosticKind, ...] = (
         fix="Add max_drop: 1%, a floor, or both.",
     ),
     DiagnosticKind(
+        id="spec-calibration-tested",
+        title="Calibration texts are the test's",
+        what="A language model is calibrated on the very file that its accuracy is then measured on.",
+        why="Rounding that was fitted to the test's texts looks better on them than it is.",
+        example="quantization.calibration and accuracy.dataset are the same file",
+        fix="Calibrate on other texts of the same kind.",
+    ),
+    DiagnosticKind(
         id="spec-calibration-missing",
         title="Quantisation without data",
         what=(
