@@ -146,7 +146,7 @@ def main() -> int:
     parser.add_argument("--window-s", type=float, default=9.0)
     parser.add_argument("--only", type=int, help="the number of one row; writes no file")
     options = parser.parse_args()
-    start_s = time.monotonic()
+    start_s, cores = time.monotonic(), os.sched_getaffinity(0)
     with tempfile.TemporaryDirectory() as folder:
         loaded = workspace(Path(folder), options.model)
         question = LlmCalibrationQuestion(loaded=loaded, hardware="cpu", budget_s=options.calibrate_s)
@@ -164,6 +164,7 @@ def main() -> int:
             raise SystemExit(problems_text(problems))
         rows = [ROWS[options.only]] if options.only is not None else list(ROWS)
         bench = Bench(setup=setup, steps=steps_of(loaded, setup), windows=options.windows, window_s=options.window_s)
+        os.sched_setaffinity(0, cores)  # or the next server would have the load generator's cores only
         with started_server(*served, {}) as server:
             pin(server)
             measured = bench.run(server, rows)
