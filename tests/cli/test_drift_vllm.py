@@ -16,7 +16,7 @@ from infc.serve.vllm_installation import VllmInstallation, find_vllm
 EXAMPLE = data_directory("targets").parent / "specs" / "tiny-llama"
 SPEC = "tiny-llama/tiny-llama.infc.yaml"
 
-pytestmark = [pytest.mark.slow, pytest.mark.server]
+pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.timeout(1200)]
 
 
 def vllm_here() -> VllmInstallation:

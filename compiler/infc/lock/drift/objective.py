@@ -151,7 +151,19 @@ def _verdict(metric: TokenMetric, target: LatencyTarget, counted: Histogram) -> 
         return Observed.CANNOT_TELL, (
             f"the limit lies inside a bucket: put it on an edge with --custom-histogram-buckets ({_FAMILIES[metric]})"
         )
-    return Observed.CANNOT_TELL, "too few requests to be sure"
+    needed = requests_needed(target.percentile)
+    if counted.count < needed:
+        return Observed.CANNOT_TELL, f"too few requests to be sure: at least {needed}, and none of them over the limit"
+    return Observed.CANNOT_TELL, "too close to the limit for so few requests"
+
+
+def requests_needed(percentile: float, confidence: float = CONFIDENCE) -> int:
+    """How many requests, all within a limit, it takes to be sure that a percentile keeps it.
+
+    >>> requests_needed(99.0), requests_needed(50.0)
+    (368, 6)
+    """
+    return math.ceil(math.log((1.0 - confidence) / 2.0) / math.log(percentile / 100.0))
 
 
 def _predictions(
