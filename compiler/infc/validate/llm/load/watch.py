@@ -22,7 +22,8 @@ from infc.validate.sequential import SequentialResult, judge
 from infc.validate.statistics import exceedance_design_effect, nearest_rank
 
 _LOOK_S = 0.5
-_SCRAPE_S = 2.0
+_SCRAPE_S = 5.0
+"""How often the server's metrics are read: writing a page keeps its API process busy for some milliseconds."""
 _PROGRESS_S = 0.2
 _CANCEL_AFTER_S = 2.0
 _MOST_WARMUP_S = 60.0
