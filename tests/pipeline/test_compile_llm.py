@@ -127,6 +127,11 @@ def test_a_checkout_without_weights_is_planned_and_checked(chat: Path) -> None:
     assert infc("compile", SPEC) == 0
     [block] = blocks(chat)
     assert block["engine"]["pending"] is True
+    (chat / "model").rename(chat / "away")  # not even the config: the lock names its stored profile
+    assert infc("lock", "--check") == 0
+    assert infc("plan", SPEC) == 0
+    assert infc("compile", SPEC) == 1
+    (chat / "away").rename(chat / "model")
     (chat / "kept").rename(chat / "model" / WEIGHTS)
     assert infc("compile", SPEC) == 0
     assert (chat / "infc.lock").read_bytes() == locked

@@ -32,6 +32,7 @@ def infc(*arguments: str) -> int:
 
 @pytest.mark.slow
 @pytest.mark.server
+@pytest.mark.timeout(900)  # a busy machine takes minutes to start vLLM
 def test_the_emitted_files_start_a_server_that_holds_the_slo(
     workspace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

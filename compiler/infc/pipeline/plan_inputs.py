@@ -170,14 +170,14 @@ def _model_digest(path: Path, store: ProfileStore) -> str | None:
 
 
 def _folder_digest(path: Path) -> str | None:
-    """Names and sizes of the files of a checkpoint, and the content of its small JSON files."""
+    """Names and sizes of the files of a checkpoint, the content of its small JSON files, the times of the others."""
     if not path.is_dir():
         return None
     parts = []
     for entry in sorted(path.iterdir()):
         found = _stat(entry)
         is_read = found is not None and entry.suffix == ".json" and found[0] <= _LARGEST_HASHED_BYTES
-        content = _sha256(entry.read_bytes()) if is_read else ""
+        content = _sha256(entry.read_bytes()) if is_read else str(found[1] if found else 0)
         parts.append(f"{entry.name} {found[0] if found else 0} {content}")
     return _sha256("\0".join(parts))
 

@@ -24,17 +24,18 @@ from infc.spec import LoadedSpec
 
 
 def language_models(
-    loaded: LoadedSpec, spec: Spec, store: ProfileStore
+    loaded: LoadedSpec, spec: Spec, store: ProfileStore, locked_digest: str | None = None
 ) -> tuple[tuple[tuple[LlmSource, LlmProfile], ...], tuple[Diagnostic, ...]]:
     """The language models that a spec names, each with its profile, without the network; none with errors.
 
-    A checkpoint's own config.json says it all. A hub repository is known from the stored profile of that name, else
-    from the hub's local cache.
+    A checkpoint's own config.json says it all; where its folder is absent, the stored profile stands in that the lock
+    names by `locked_digest`, or of several models the one of that name. A hub repository is known from the stored
+    profile of that name, else from the hub's local cache.
     """
     found: list[tuple[LlmSource, LlmProfile]] = []
     problems: list[Diagnostic] = []
     for path, source in named_models(loaded, spec):
-        profile, said = _profile(loaded, path, source, store)
+        profile, said = _profile(loaded, path, source, store, locked_digest)
         if profile is not None and not has_errors(said):
             refusal = not_served(profile)
             said = (*said, *(() if refusal is None else (refusal,)), *_context_problems(loaded, spec, profile))
@@ -66,9 +67,13 @@ def named_models(loaded: LoadedSpec, spec: Spec) -> Iterator[tuple[str, LlmSourc
 
 
 def _profile(
-    loaded: LoadedSpec, path: str, source: LlmSource, store: ProfileStore
+    loaded: LoadedSpec, path: str, source: LlmSource, store: ProfileStore, locked_digest: str | None
 ) -> tuple[LlmProfile | None, tuple[Diagnostic, ...]]:
     if source.checkpoint is not None:
+        if locked_digest is not None and not loaded.file(source.checkpoint).exists():
+            stored = store.llm(locked_digest) if source.name is None else store.llm_named(source.name)
+            if stored is not None:
+                return stored, ()
         return llm_profile(loaded.file(source.checkpoint), source.name or loaded.name)
     assert source.repo is not None  # noqa: S101 - one of the two is set
     return _of_hub(loaded, path, source.repo, source.revision, store)

@@ -84,7 +84,7 @@ def resolve_problem(
     if isinstance(spec.model, OnnxModel):
         problem, problems = _onnx_problem(loaded, spec, spec.model, catalogue, store, locked_digest)
     else:
-        problem, problems = _llm_problem(loaded, spec, catalogue, store)
+        problem, problems = _llm_problem(loaded, spec, catalogue, store, locked_digest)
     found += problems
     if problem is None or has_errors(found):
         return None, tuple(found)
@@ -110,11 +110,11 @@ def _onnx_problem(
 
 
 def _llm_problem(
-    loaded: LoadedSpec, spec: Spec, catalogue: Catalogue, store: ProfileStore
+    loaded: LoadedSpec, spec: Spec, catalogue: Catalogue, store: ProfileStore, locked_digest: str | None
 ) -> tuple[LlmProblem | None, tuple[Diagnostic, ...]]:
     from infc.resolve.llm_problem import language_models, llm_problem  # a plan of an ONNX model needs none of it
 
-    models, found = language_models(loaded, spec, store)
+    models, found = language_models(loaded, spec, store, locked_digest)
     if not models:
         return None, found
     first, *others = (
