@@ -62,9 +62,15 @@ class Place:
     def compute(self, kernels: KernelCoefficients, precision: Precision) -> float:
         """Operations per second of large products."""
         peaks = self.limits.peak_flops
-        is_widened = self.is_weight_only and precision is self.precision
+        is_widened = self.is_widened(precision)
         peak = peaks.get(wide_precision(peaks) if is_widened else precision) or peaks[Precision.FP32]
+        if is_widened and precision is Precision.FP8:
+            precision = Precision.INT4  # one family of kernels widens both (Marlin); those for INT4 were timed
         return peak * kernels.compute[precision]
+
+    def is_widened(self, precision: Precision) -> bool:
+        """Whether products in this precision are made in 16 bits, after their weights were widened."""
+        return self.is_weight_only and precision is self.precision
 
     @property
     def is_switched(self) -> bool:
