@@ -19,7 +19,7 @@ from infc.lower.llm import (
     local_checkpoint,
     lower_checkpoint,
 )
-from infc.lower.llm.quantize import calibration_digest
+from infc.lower.llm.quantize import _remove_abandoned, calibration_digest
 from tests.lower.llm.samples import FOLDER, MODEL, copy_of_model, plan, problem
 
 NOTHING = QuantizationSettings()
@@ -132,6 +132,16 @@ def test_an_environment_without_llm_compressor_is_named(tmp_path: Path, monkeypa
     with pytest.raises(ToolError, match="not an executable file") as caught:
         find_llmcompressor()
     assert "INFC_LLMCOMPRESSOR" in (caught.value.help or "")
+
+
+def test_what_a_killed_run_left_is_removed_when_no_run_can_be_that_old(tmp_path: Path) -> None:
+    """Half a checkpoint may be large; one that is being made is left alone."""
+    old, young = tmp_path / ".quantising-old", tmp_path / ".quantising-young"
+    for folder in (old, young):
+        (folder / "checkpoint").mkdir(parents=True)
+    os.utime(old, (0, 0))
+    _remove_abandoned(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [young.name]
 
 
 def _needs_llmcompressor() -> None:

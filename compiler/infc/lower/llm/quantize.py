@@ -1,9 +1,11 @@
 """Running llm-compressor on a checkpoint, in a process of its own, and taking over what it made."""
 
+import contextlib
 import hashlib
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,10 +15,12 @@ from infc.ir.precision import Precision
 from infc.lower.llm.environment import LlmCompressor, worker_environment
 from infc.lower.llm.files import CONFIG, INDEX, WEIGHTS, checkpoint_files
 from infc.lower.llm.recipe import CHECKPOINT, Quantised, Recipe, publish, read_quantised
+from infc.lower.llm.settings import TIMEOUT_S
 from infc.lower.process import Ended, Processes
 
 WORKER = Path(__file__).with_name("quantize_worker.py")
 """Runs in another environment; never imported, because it takes over standard output."""
+STAGING = ".quantising-"
 FEWEST_TEXTS = 8
 """Fewer say little of what the model is asked."""
 _ALARM = -14
@@ -39,7 +43,8 @@ def quantised(
     if cached is not None:
         return cached
     folder.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".quantising-", dir=folder))
+    _remove_abandoned(folder)
+    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=folder))
     try:
         ended = _run(source, recipe, tool, staging, progress)
         if ended.exit_code != 0:
@@ -52,6 +57,14 @@ def quantised(
         return publish(folder, recipe.digest, staging, files, report)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what runs left that were killed: older than any run may last."""
+    for left in folder.glob(f"{STAGING}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > 2 * TIMEOUT_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def calibration_digest(path: Path) -> str | Diagnostic:
