@@ -89,8 +89,8 @@ class EngineCoefficients:
 CPU_LAYER_S = 0.65e-3
 """What a layer costs on a CPU besides its products: kernels are launched one by one, without a graph.
 
-Source: steps of vLLM 0.32 on one core of an AMD EPYC with models of 5, 33 and 135 million weights, less the time to read
-them: 0.6 to 0.75 ms a layer.
+Source: steps of vLLM 0.32 on one core of an AMD EPYC with models of 5, 33 and 135 million weights, less the time to
+read them: 0.6 to 0.75 ms a layer.
 """
 CPU_SERVER = EngineCoefficients(step_s=1.6e-3, sequence_s=6e-5, request_s=6e-3, scales={})
 """vLLM on a CPU: nothing of what it does around a step is hidden, for it schedules synchronously.
