@@ -130,14 +130,7 @@ def test_device_decides_image_memory_and_type(hardware: str, precision: Precisio
         ({"max_model_len": 0}, {"max-model-len": 7000}),
         (
             {"speculation": Speculation(method="ngram", tokens=3, acceptance=0.6)},
-            {
-                "speculative-config": {
-                    "method": "ngram",
-                    "num_speculative_tokens": 3,
-                    "prompt_lookup_min": 2,
-                    "prompt_lookup_max": 5,
-                }
-            },
+            {"speculative-config": {"method": "ngram", "num_speculative_tokens": 3}},
         ),
         (
             {"speculation": Speculation(method="eagle3", tokens=2, acceptance=0.7, model="org/drafter")},

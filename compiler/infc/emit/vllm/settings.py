@@ -39,8 +39,6 @@ _CACHE_DTYPES = {
 }
 _DRAIN_MIN_S, _DRAIN_MAX_S = 15, 300
 _TEXT_ONLY = "config-text-only"
-# An n-gram drafter needs to be told how long the repeated text is: vLLM's own example takes 2 to 5 tokens.
-_LOOKUP_TOKENS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,8 +206,6 @@ def _speculative_config(speculation: Speculation, extra_files: frozenset[str]) -
         "method": speculation.method,
         "num_speculative_tokens": speculation.tokens,
     }
-    if speculation.method == "ngram":
-        config |= {"prompt_lookup_min": 2, "prompt_lookup_max": _LOOKUP_TOKENS}
     if speculation.model is not None:
         is_folder = any(path.startswith(f"{DRAFTER_FOLDER}/") for path in extra_files)
         config["model"] = DRAFTER_FOLDER if is_folder else speculation.model
