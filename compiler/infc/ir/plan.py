@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from infc.ir.candidate import Candidate
 from infc.ir.estimate import Estimate
+from infc.ir.precision import Precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +111,26 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SmallestHardware:
+    """The least memory in all that holds a model and its longest request, whatever the speed.
+
+    `usd_per_month` is of one replica, None without a price.
+    """
+
+    candidate: str
+    hardware_id: str
+    devices: int
+    precision: Precision
+    memory_bytes: float
+    usd_per_month: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Infeasible:
     """No candidate holds every constraint: which ones bind, every rejection, and the nearest feasible relaxations.
 
-    `models` are those that the spec names where it names several.
+    `models` are those that the spec names where it names several. `smallest` is set where no allowed host holds the
+    language model.
     """
 
     name: str
@@ -123,6 +140,7 @@ class Infeasible:
     relaxations: tuple[Relaxation, ...]
     search: SearchSummary = SearchSummary()
     models: tuple[ModelOption, ...] = ()
+    smallest: SmallestHardware | None = None
 
 
 Decision: TypeAlias = Plan | Infeasible

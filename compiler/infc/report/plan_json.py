@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from infc.diag import Diagnostic
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
 from infc.ir.estimate import Estimate
-from infc.ir.plan import Decision, Infeasible, Plan, Rejection, Relaxation, RunnerUp, SearchSummary
+from infc.ir.plan import Decision, Infeasible, Plan, Rejection, Relaxation, RunnerUp, SearchSummary, SmallestHardware
 from infc.report.json_values import Json, interval_json, number, optional
 from infc.report.plan_models import models_json
 from infc.report.plan_money_json import capacity_json, cost_json, energy_json
@@ -54,6 +54,7 @@ def decision_json(decision: Decision) -> dict[str, Json]:
                 "rejected": [_rejection(r) for r in decision.rejections],
                 "binding": [],
                 "relaxations": [],
+                "smallest_hardware": None,
                 "search": _search(decision.search),
             }
         case Infeasible():
@@ -67,6 +68,7 @@ def decision_json(decision: Decision) -> dict[str, Json]:
                 "rejected": [_rejection(r) for r in decision.rejections],
                 "binding": list(decision.binding),
                 "relaxations": [_relaxation(r) for r in decision.relaxations],
+                "smallest_hardware": None if decision.smallest is None else _smallest(decision.smallest),
                 "search": _search(decision.search),
             }
 
@@ -77,7 +79,13 @@ def _entry(entry: PlannedEntry) -> dict[str, Json]:
         empty: dict[str, Json] = {
             key: [] for key in ("reasons", "comments", "models", "runners_up", "rejected", "binding", "relaxations")
         }
-        body: dict[str, Json] = {"decision": None, "estimate": None, **empty, "search": None}
+        body: dict[str, Json] = {
+            "decision": None,
+            "estimate": None,
+            **empty,
+            "smallest_hardware": None,
+            "search": None,
+        }
     else:
         body = decision_json(entry.decision)
     capacity: Json = None
@@ -175,6 +183,17 @@ def _relaxation(relaxation: Relaxation) -> dict[str, Json]:
         "needed": relaxation.needed,
         "candidate": relaxation.candidate,
         "usd_per_month": None if relaxation.usd_per_month is None else number(relaxation.usd_per_month),
+    }
+
+
+def _smallest(smallest: SmallestHardware) -> dict[str, Json]:
+    return {
+        "candidate": smallest.candidate,
+        "hardware": smallest.hardware_id,
+        "accelerators": smallest.devices,
+        "precision": smallest.precision.value,
+        "memory_gib": number(smallest.memory_bytes / 2.0**30),
+        "usd_per_month": optional(smallest.usd_per_month),
     }
 
 

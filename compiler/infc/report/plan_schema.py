@@ -76,6 +76,7 @@ def _entry() -> dict[str, Any]:
                     }
                 ),
             },
+            "smallest_hardware": nullable(_smallest_schema()),
             "search": nullable(
                 object_schema(
                     {
@@ -176,6 +177,20 @@ def _tokens_schema() -> dict[str, Any]:
             "longest_requests_that_fit": {**_COUNT, "description": "The same of the longest request."},
         }
     )
+
+
+def _smallest_schema() -> dict[str, Any]:
+    schema = object_schema(
+        {
+            "candidate": _TEXT,
+            "hardware": _TEXT,
+            "accelerators": {"type": "integer", "minimum": 1},
+            "precision": {"enum": [precision.value for precision in Precision]},
+            "memory_gib": _NUMBER,
+            "usd_per_month": {"type": ["number", "null"]},
+        }
+    )
+    return {**schema, "description": "The least that holds a language model that no allowed host holds, at any speed."}
 
 
 def _serving_schema() -> dict[str, Any]:

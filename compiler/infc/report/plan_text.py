@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
 from infc.ir.estimate import Estimate
 from infc.ir.interval import Basis, Interval
-from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp, SearchSummary
+from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp, SearchSummary, SmallestHardware
 from infc.ir.problem import AnyProblem, LlmProblem
-from infc.plan.words import counted, duration_text, figure_text, money_text, rate_text
+from infc.plan.words import counted, duration_text, figure_text, money_text, month_text, rate_text, size_text
 from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, row, style_for, table, wrapped_row
 from infc.report.plan_models import model_rows
 from infc.report.plan_money import capacity_rows, cost_rows, energy_rows
@@ -107,6 +107,8 @@ def _plan(problem: AnyProblem, plan: Plan, review: Review, style: Style) -> Iter
 def _infeasible(decision: Infeasible, style: Style) -> Iterator[str]:
     yield ""
     yield row("binding", style("red", ", ".join(decision.binding) or "no single constraint"), style)
+    if decision.smallest is not None:
+        yield from wrapped_row("smallest", smallest_words(decision.smallest), style)
     yield ""
     if decision.models:
         yield from _list("models", tuple(f"{model.name}: {model.words}" for model in decision.models), style)
@@ -130,6 +132,16 @@ def _infeasible(decision: Infeasible, style: Style) -> Iterator[str]:
     yield ""
     yield from _rejections(decision.rejections, style)
     yield from _search(decision.search, style)
+
+
+def smallest_words(smallest: SmallestHardware) -> str:
+    """What would hold a language model that no allowed host holds."""
+    cost = "" if smallest.usd_per_month is None else f", {month_text(smallest.usd_per_month)} a replica"
+    return (
+        f"{smallest.devices} x {smallest.hardware_id} in {smallest.precision.value}"
+        f" ({size_text(smallest.memory_bytes)}{cost}) is the least that holds the model and its longest request,"
+        " whatever the speed"
+    )
 
 
 def headline(candidate: Candidate) -> str:

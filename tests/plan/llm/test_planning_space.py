@@ -167,12 +167,17 @@ def test_a_model_that_fits_nowhere_names_the_least_hardware() -> None:
     decision = solve_llm(asked, lambda: market, scale=SCALE)
     assert isinstance(decision, Infeasible)
     assert "constraints.hardware" in decision.binding
-    least = decision.relaxations[-1]
-    assert "h100-sxm in bf16" in least.needed
+    least = decision.smallest
+    assert least is not None
+    assert (least.hardware_id, least.precision) == ("h100-sxm", Precision.BF16)
+    assert least.memory_bytes > 400 * 350e6
     counted = problem(
         options=market, model=large, peak_rps=0.1, limits=replace(LIMITS, max_accelerators=1), ttft_ms=9e3
     )
     too_few = solve_llm(counted, scale=SCALE)
     assert isinstance(too_few, Infeasible)
-    assert too_few.relaxations[-1].path == "constraints.max_accelerators"
-    assert Precision.BF16.value in too_few.relaxations[-1].needed
+    assert too_few.smallest == least
+    assert "constraints.max_accelerators" in too_few.binding
+    fitting = solved(problem(tpot_ms=0.5))
+    assert isinstance(fitting, Infeasible)
+    assert fitting.smallest is None

@@ -1,40 +1,60 @@
 """The smallest hardware that holds a language model at all, whatever it costs and however fast it is."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from infc.ir.plan import Relaxation
+from infc.ir.plan import Relaxation, SmallestHardware
 from infc.ir.problem import LlmProblem
 from infc.ir.quantity import HOURS_PER_MONTH
 from infc.perf.llm.stages import HOST_DEVICES
 from infc.plan.cost import least_usd_per_hour
 from infc.plan.llm.site import LlmSite
 from infc.plan.llm.space import sites
-from infc.plan.relax import Market
-from infc.plan.words import size_text
+from infc.plan.relax import Market, Search, relaxation
 
 
-def smallest_hardware(problem: LlmProblem, market: Market) -> tuple[Relaxation, ...]:
-    """What would hold the weights and the longest request, where no allowed host does; else empty.
+def smallest_hardware(problem: LlmProblem, market: Market) -> LlmSite | None:
+    """Where the weights and the longest request fit, where no allowed host holds them; else None.
 
     One host before several, then the least memory in all, then the fewest devices, of all that is allowed and all that
-    is rented out. Where that is an allowed device, `max_accelerators` stands in the way.
+    is rented out.
     """
     own = _smallest(problem)
     most = problem.limits.max_accelerators
     if own is not None and own.devices <= HOST_DEVICES and (most is None or own.devices <= most):
-        return ()
+        return None
     allowed = {option.hardware.id for option in problem.options}
     others = tuple(option for option in market() if option.hardware.id not in allowed)
-    found = _smallest(replace(problem, options=(*problem.options, *others)))
-    if found is None:
-        return ()
-    is_too_many = most is not None and found.devices > most
-    if found.hardware.id not in allowed:
-        needed = f"also {found.hardware.id}" + (f", max_accelerators {found.devices}" if is_too_many else "")
-        return (_relaxation(problem, found, "constraints.hardware", ", ".join(sorted(allowed)), needed),)
-    if is_too_many:
-        return (_relaxation(problem, found, "constraints.max_accelerators", str(most), str(found.devices)),)
-    return ()
+    return _smallest(replace(problem, options=(*problem.options, *others)))
+
+
+def described(problem: LlmProblem, site: LlmSite) -> SmallestHardware:
+    """The place with what one replica costs there."""
+    one = replace(problem, limits=replace(problem.limits, redundancy=0, surge=0))
+    hourly = least_usd_per_hour(one, site.option, 1, devices=site.devices)
+    return SmallestHardware(
+        candidate=site.label,
+        hardware_id=site.hardware.id,
+        devices=site.devices,
+        precision=site.precision,
+        memory_bytes=site.devices * site.hardware.memory_bytes,
+        usd_per_month=None if hourly is None else hourly * HOURS_PER_MONTH,
+    )
+
+
+def with_smallest(
+    problem: LlmProblem, site: LlmSite, known: Sequence[Relaxation], search: Search[LlmProblem]
+) -> Iterator[Relaxation]:
+    """The change of hardware and count together that makes the spec feasible there, where neither alone does."""
+    most = problem.limits.max_accelerators
+    if most is None or any(each.path.startswith(("constraints.hardware", "constraints.max_acc")) for each in known):
+        return
+    options = (*(o for o in problem.options if o.hardware.id != site.hardware.id), site.option)
+    best = search(replace(problem, options=options, limits=replace(problem.limits, max_accelerators=None)))
+    if best is not None:
+        allowed = ", ".join(sorted(option.hardware.id for option in problem.options))
+        needed = f"also {best.hardware_id}, max_accelerators {best.devices}"
+        yield relaxation(best, "constraints.hardware", f"{allowed}, max_accelerators {most}", needed)
 
 
 def _smallest(problem: LlmProblem) -> LlmSite | None:
@@ -45,17 +65,3 @@ def _smallest(problem: LlmProblem) -> LlmSite | None:
 
 def _size(site: LlmSite) -> tuple[bool, float, int, str]:
     return (site.devices > HOST_DEVICES, site.devices * site.hardware.memory_bytes, site.devices, site.label)
-
-
-def _relaxation(problem: LlmProblem, site: LlmSite, path: str, current: str, needed: str) -> Relaxation:
-    one = replace(problem, limits=replace(problem.limits, redundancy=0, surge=0))
-    hourly = least_usd_per_hour(one, site.option, 1, devices=site.devices)
-    held = size_text(site.devices * site.hardware.memory_bytes)
-    return Relaxation(
-        path=path,
-        current=current,
-        needed=f"{needed} (the least that holds the model and its longest request: {site.devices} x"
-        f" {site.hardware.id} in {site.precision.value}, {held})",
-        candidate=site.label,
-        usd_per_month=None if hourly is None else hourly * HOURS_PER_MONTH,
-    )

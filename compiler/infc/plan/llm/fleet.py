@@ -121,7 +121,7 @@ class _Fleet:
         return f"{_name(site.problem)}:{site.label}"
 
     def rank(self, site: LlmSite) -> int:
-        return self._ranks[_name(site.problem)] * 2 + self.of(site).contest.rank(site)
+        return self._ranks[_name(site.problem)] * 4 + self.of(site).contest.rank(site)
 
     def ruled_out(self, site: LlmSite) -> Rejection | None:
         reason = self.of(site).contest.ruled_out(site)

@@ -51,14 +51,16 @@ def plan_of(problem: LlmProblem, outcome: LlmOutcome, runners_up: tuple[RunnerUp
 
 def infeasible_of(problem: LlmProblem, outcome: LlmOutcome, loaders: TokenLoaders, market: Market) -> Infeasible:
     """What stands in the way of a problem for which a search has found nothing."""
-    from infc.plan.llm.fit import smallest_hardware  # most specs are feasible
+    from infc.plan.llm.fit import described, smallest_hardware, with_smallest  # most specs are feasible
     from infc.plan.llm.relax import best_site, looser_slo
     from infc.plan.relax import binding_constraints, relaxations
 
     relaxed = relaxations(
         problem, lambda changed: best_site(changed, loaders), market, lambda: looser_slo(problem, loaders)
     )
-    relaxed += smallest_hardware(problem, market)
+    smallest = smallest_hardware(problem, market)
+    if smallest is not None:
+        relaxed += tuple(with_smallest(problem, smallest, relaxed, lambda changed: best_site(changed, loaders)))
     return Infeasible(
         name=problem.name,
         spec_path=problem.spec_path,
@@ -66,4 +68,5 @@ def infeasible_of(problem: LlmProblem, outcome: LlmOutcome, loaders: TokenLoader
         rejections=outcome.rejections,
         relaxations=relaxed,
         search=replace(outcome.summary, simulations=loaders.simulations),
+        smallest=None if smallest is None else described(problem, smallest),
     )
