@@ -188,7 +188,7 @@ def test_tools_that_are_not_there_are_named(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_tool_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None:
     """After its time it is ended, and so is what it started."""
-    script = program(tmp_path / "hangs", "sleep 1000 & echo $! > child\nwait")
+    script = program(tmp_path / "hangs", "(trap '' TERM; exec sleep 1000) & echo $! > child\nwait")
     with pytest.raises(ToolError, match="did not end within"):
         run_to_end([str(script)], log=tmp_path / "log", environment=dict(os.environ), timeout_s=0.5)
     child = int((tmp_path / "child").read_text())

@@ -42,13 +42,15 @@ def run_to_end(command: Sequence[str], *, log: Path, environment: Mapping[str, s
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the program's process group, which holds what it started, gently and then at once."""
+    """End the program and what it started, which is in its process group: gently, and then what is left of it.
+
+    guidellm 0.8.1 leaves its workers when it is ended.
+    """
     for sent in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, sent)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_S)
-            return
 
 
 def last_words(log: Path) -> str:
