@@ -13,8 +13,10 @@ from infc.cli.calibrate import command
 from infc.cli.plan import command as plan_command
 from infc.cli.simulate import command as simulate_command
 from infc.diag import DiagnosticError, ToolError
+from infc.emit.yaml_text import YamlValue, yaml_text
 from infc.report.step_time_schema import step_calibration_schema
 from infc.resolve.llm_json import step_times_from_text
+from infc.serve.vllm import VllmServer
 from infc.serve.vllm_installation import VLLM_VARIABLE, find_vllm
 
 EXAMPLE = Path(__file__).parents[2] / "specs" / "tiny-llama"
@@ -109,3 +111,31 @@ def test_a_real_server_is_measured_for_the_next_plan(spec: Path) -> None:
         of=simulate_command,
     )
     assert "tpot" in simulated.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.skipif(not has_vllm(), reason=f"{VLLM_VARIABLE} names no vLLM built for CPUs")
+def test_a_running_server_is_measured_through_its_log(spec: Path, tmp_path: Path) -> None:
+    """The steps of a server that somebody else started; one that logs none is told how to."""
+    config = tmp_path / "serve.yaml"
+    settings: dict[str, YamlValue] = {
+        "model": str(spec.parent / "model"),
+        "served-model-name": "tiny-llama",
+        "max-model-len": 352,
+        "max-num-seqs": 32,
+        "kv-cache-memory-bytes": "64M",
+        "enforce-eager": True,
+    }
+    config.write_text(yaml_text(settings), encoding="utf-8")
+    logging = {"enable-logging-iteration-details": True}
+    with VllmServer(config, workdir=tmp_path / "log", overrides=logging) as server:
+        arguments = (spec, "--endpoint", server.url, "--budget", "15s", "--format", "json")
+        document = json.loads(invoke(*arguments, "--log", server.log_path).stdout)
+        jsonschema.validate(document, step_calibration_schema())
+        assert len(document["steps"]) >= 4
+        silent = tmp_path / "other.log"
+        silent.touch()
+        with pytest.raises(DiagnosticError) as caught:
+            invoke(*arguments, "--log", silent)
+    assert caught.value.diagnostics[-1].id == "calibrate-no-steps"

@@ -79,8 +79,9 @@ def measure_steps(
     start_s = time.monotonic()
     used: list[Burst] = []
     for burst in planned:
-        if used and time.monotonic() > start_s + _WARM_UP_SHARE * budget_s:
-            break
+        has_decoding = any(each.output_tokens > _FEW_STEPS for each in used)
+        if has_decoding and time.monotonic() > start_s + _WARM_UP_SHARE * budget_s:
+            break  # whatever the budget, some prompts and some steps that only decode are measured
         progress(f"warm-up {len(used) + 1} of {len(planned)}: {_text(burst)}")
         first = bench.run(burst)
         if isinstance(first, Diagnostic):
