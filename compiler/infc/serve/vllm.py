@@ -193,7 +193,8 @@ class VllmServer:
             return _PortTakenError()
         reasons = failure_reasons(log)
         told = "; ".join(reasons) or f"it ended without saying why: {_last_lines(log)}"
-        return ToolError(f"vLLM did not start: {told}", help=f"the end of its log: {_last_lines(log)}")
+        help = f"`vllm serve --config {self._config.name}` in {self._config.parent} prints all that it says"
+        return ToolError(f"vLLM did not start: {told}", help=help)
 
 
 def _flags(options: Mapping[str, str | int | bool]) -> list[str]:

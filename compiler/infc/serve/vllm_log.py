@@ -5,9 +5,16 @@ import re
 _PREFIX = re.compile(r"^\((?:APIServer|EngineCore|Worker)[^)]*\) (?:[A-Z]+ \d\d-\d\d [\d:]+ \[[^]]*\] ?)?")
 _REASON = re.compile(r"^(?:[\w.]+\.)?(?P<kind>\w+(?:Error|Exception|Interrupt|Exit))\b:? ?(?P<text>.*)$")
 _ARGUMENT = re.compile(r"^(?:vllm|usage: vllm|\w+\.py)[^:]*: error: (?P<text>.*)$")
-_FOLLOW_ON = ("See root cause above", "EngineDeadError", "Failed core proc", "WorkerProc initialization failed")
+_FOLLOW_ON = (
+    "validation error for",
+    "See root cause above",
+    "EngineDeadError",
+    "Failed core proc",
+    "WorkerProc initialization failed",
+)
 _DETAIL = re.compile(r"^  (?P<text>(?:Value error|Assertion failed|Input should|Extra inputs).*?)(?: \[type=.*)?$")
 MOST_REASONS = 2
+_MOST_TEXT = 300
 
 
 def failure_reasons(log: str) -> tuple[str, ...]:
@@ -26,4 +33,4 @@ def failure_reasons(log: str) -> tuple[str, ...]:
             found.append(match["text"])
         elif (match := _REASON.match(text)) and not any(word in text for word in _FOLLOW_ON):
             found.append(f"{match['kind']}: {match['text']}" if match["text"] else match["kind"])
-    return tuple(dict.fromkeys(found))[-MOST_REASONS:]
+    return tuple(dict.fromkeys(text[:_MOST_TEXT] for text in found))[-MOST_REASONS:]
