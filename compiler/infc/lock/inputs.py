@@ -55,7 +55,7 @@ def input_digests(
     chosen = [option for option in problem.options if option.hardware.id == hardware_id]
     others = [option for option in problem.options if option.hardware.id != hardware_id]
     return InputDigests(
-        spec=digest_of(loaded.spec.model_dump(mode="json", by_alias=True, exclude_none=True)),
+        spec=digest_of(loaded.spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)),
         build_settings=digest_of(_build_settings(loaded.spec)),
         model=f"sha256:{problem.model.digest.removeprefix('sha256:')}",
         dataset=digests.get("dataset"),
@@ -154,7 +154,7 @@ def plain(value: object) -> object:
 
 def _build_settings(spec: Spec) -> dict[str, object]:
     axes = {name: axis.model_dump(mode="json") for name, axis in sorted(spec.workload.axes.items())}
-    return {"axes": axes, "quantization": spec.quantization.model_dump(mode="json")}
+    return {"axes": axes, "quantization": spec.quantization.model_dump(mode="json", exclude_defaults=True)}
 
 
 def _option(option: HardwareOption) -> list[object]:

@@ -46,7 +46,9 @@ def parts_of(data: Dataset, metric: str) -> tuple[Part, ...]:
 
 def parts_of_rows(named: Array | None, lengths: Array) -> tuple[Part, ...]:
     """The same for rows of text: by the value of their field `slices` where they have one, else quarters by length."""
-    return _large_enough(_by_value(named, "slice") if named is not None else _quarters_of(lengths, "length", "g"))
+    return _large_enough(
+        _by_value(named, "slice") if named is not None else _quarters_of(lengths.astype(np.float64), "length", "g")
+    )
 
 
 def _large_enough(parts: Sequence[Part]) -> tuple[Part, ...]:
@@ -129,7 +131,7 @@ def _quarters(sides: Sequence[Arrays]) -> tuple[Part, ...]:
     return _quarters_of(sizes, "length", "g") if measures[0][1] else _quarters_of(sizes, "magnitude", ".3g")
 
 
-def _quarters_of(sizes: Array, what: str, digits: str) -> tuple[Part, ...]:
+def _quarters_of(sizes: npt.NDArray[np.float64], what: str, digits: str) -> tuple[Part, ...]:
     quarter = np.searchsorted(np.unique(np.quantile(sizes, (0.25, 0.5, 0.75))), sizes, side="left")
     parts = []
     for index in np.unique(quarter):
