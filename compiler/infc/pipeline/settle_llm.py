@@ -47,22 +47,25 @@ def settle_llm(
         if has_errors(attempt.diagnostics):
             return Unsettled(problem=problem, decision=plan, verdict=None, diagnostics=attempt.diagnostics)
         notes += [d for d in attempt.diagnostics if d.severity is not Severity.ERROR and d not in notes]
-        if attempt.checkpoint is not None and not attempt.is_news(problem):
+        decision = plan
+        if attempt.is_news(problem):
+            measured = () if attempt.evidence is None else (attempt.evidence,)
+            problem = replace(problem, evidence=known_evidence(problem, measured, shop))
+            models = tuple(problem if each.source == problem.source else each for each in models or (problem,))
+            family = replace(models[0], alternatives=models[1:])
+            again = planned_again(family, plan, shop, is_accepted=attempt.is_accepted)
+            if isinstance(again, Infeasible):
+                return refused(models, again, notes)
+            decision, problem = again, chosen_model(family, again)
+        if decision.candidate == plan.candidate and attempt.checkpoint is not None:
             return SettledLlm(
                 problem=problem,
-                plan=plan,
+                plan=decision,
                 checkpoint=attempt.checkpoint,
                 evidence=attempt.evidence,
                 diagnostics=tuple(notes),
             )
-        measured = () if attempt.evidence is None else (attempt.evidence,)
-        problem = replace(problem, evidence=known_evidence(problem, measured, shop))
-        models = tuple(problem if each.source == problem.source else each for each in models or (problem,))
-        family = replace(models[0], alternatives=models[1:])
-        decision = planned_again(family, plan, shop, is_accepted=attempt.is_accepted)
-        if isinstance(decision, Infeasible):
-            return refused(models, decision, notes)
-        plan, problem = decision, chosen_model(family, decision)
+        plan = decision
 
 
 def _attempt(problem: LlmProblem, plan: Plan, shop: Workshop) -> _Attempt:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from infc.ir.accuracy import LOWERED, AccuracyEvidence, PrecisionSearch, SliceDelta, Verdict
+from infc.ir.accuracy import CHECKPOINT, LOWERED, AccuracyEvidence, PrecisionSearch, SliceDelta, Verdict
 from infc.ir.precision import Precision
 from infc.report.layout import Style, wrapped_row
 
@@ -62,12 +62,14 @@ def subject_words(subject: str) -> str:
     ('the lowered model', 'the tensorrt engine')
     >>> subject_words("lowered, 16-bit rounding emulated")
     'the lowered model, 16-bit rounding emulated'
+    >>> subject_words("checkpoint, arithmetic emulated")
+    'the checkpoint, arithmetic emulated'
     """
-    return (
-        f"the {subject.replace(LOWERED, 'lowered model', 1)}"
-        if subject.startswith(LOWERED)
-        else f"the {subject} engine"
-    )
+    if subject == CHECKPOINT:
+        return f"the {subject}"
+    if subject.startswith(LOWERED):
+        return f"the {subject.replace(LOWERED, 'lowered model', 1)}"
+    return f"the {subject} engine"
 
 
 def _exceptions(evidence: AccuracyEvidence, search: PrecisionSearch) -> str:
