@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -119,7 +120,10 @@ class VllmServer:
         try:
             process.wait(2 * _GRACE_S)
         except subprocess.TimeoutExpired:
-            # The supervisor is stuck or starved: its end makes the kernel kill the server.
+            # The supervisor is stuck or starved. Its end would kill the API process alone, not the engine's.
+            if self.pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)
             process.kill()
             process.wait()
         finally:
