@@ -32,7 +32,7 @@ LEFT_OUT = frozenset(
 )
 TEXT_ROWS, ANSWER_ROWS, CALIBRATION_ROWS = 240, 240, 128
 TEXT_LETTERS = (160, 900)
-CONTEXT_LINES, COMMON_LINE, SAME_LINE_AT_MOST, ANSWER_LETTERS = 6, 3, 4, (4, 40)
+CONTEXT_LINES, COMMON_LINE, SAME_LINE_AT_MOST, ANSWER_LETTERS = 6, 25, 8, (3, 30)
 BEGIN, END, PAD, USER, ASSISTANT = "<s>", "</s>", "<pad>", "<|user|>", "<|assistant|>"
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
