@@ -48,7 +48,7 @@ def test_the_emitted_files_start_a_server_that_holds_the_slo(
     if code != 0 and any("waited for a processor core" in note for note in bundle["measurement"]["notes"]):
         pytest.skip("other work on this machine kept the server from its processor core")
     assert (code, bundle["measurement"]["verdict"]) == (0, "pass")
-    assert bundle["measurement"]["errors"] == 0
+    assert bundle["measurement"]["load"]["errors"] == 0
     assert verify_bundle(workspace / "dist" / "tiny-llama") == ()
     locked = (workspace / "infc.lock").read_bytes()
     assert infc("lock", "--check") == 0
