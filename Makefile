@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo demo-llm vllm test check gpu models bench bench-precision bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
+.PHONY: demo demo-llm vllm test check gpu models bench bench-llm bench-precision bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -41,7 +41,8 @@ test: $(STAMP)  ## Run every test that this machine can run.
 	$(BIN)/ruff check compiler tests benchmarks specs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --quiet
+	$(BIN)/pytest --quiet --numprocesses auto -m 'not server'
+	$(BIN)/pytest --quiet -m server
 
 check: $(STAMP)  ## Before every commit: format, lint, types, layers, fast tests.
 	$(BIN)/ruff format compiler tests benchmarks specs
@@ -82,6 +83,9 @@ bench-sim: $(STAMP)  ## Simulated against the real tritonserver; rewrites benchm
 
 bench-vllm: $(STAMP)  ## Simulated against a real vLLM 0.32 on the CPU, which VLLM_ENV holds (see the file).
 	$(BIN)/python benchmarks/sim_vs_vllm.py --vllm-env $(VLLM_ENV)
+
+bench-llm: $(STAMP)  ## A calibrated vLLM server on the CPU: predicted against measured at held-back rates (6 minutes; wants a quiet machine).
+	INFC_VLLM=$(VLLM_COMMAND) $(BIN)/python benchmarks/llm_calibrated.py
 
 bench-plan: $(STAMP)  ## Cold start of `infc plan` against its imports.
 	$(BIN)/python benchmarks/plan_speed.py

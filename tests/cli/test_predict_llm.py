@@ -107,7 +107,7 @@ def test_one_output_token_has_no_tpot(run) -> None:  # type: ignore[no-untyped-d
     ("arguments", "code", "words"),
     [
         (("--hardware", "h101", *LOAD), 5, "no hardware is named h101"),
-        (("--hardware", "t4", "--precision", "fp8", *LOAD), 1, "predict-unsupported"),
+        (("--hardware", "t4", "--precision", "fp4", *LOAD), 1, "predict-unsupported"),
         (("--hardware", "h100-sxm", "--tp", "3", *LOAD), 1, "predict-unsupported"),
         (("--hardware", "h100-sxm", "--kv-precision", "fp4", *LOAD), 1, "FP4 cache"),
         (("--hardware", "h100-sxm", "--power-mode", "25W", *LOAD), 5, "predict-power-mode"),

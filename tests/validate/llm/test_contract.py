@@ -64,8 +64,8 @@ def test_the_contract_of_a_plan_says_what_the_plan_says() -> None:
     assert made.model.kv_cache_tokens == plan.estimate.tokens.kv_cache_tokens
     assert made.predicted_s["ttft"] == plan.estimate.tokens.ttft_s
     assert {metric: [t.label for t in targets] for metric, targets in made.targets.items()} == {
-        "ttft": ["p99"],
-        "tpot": ["p99"],
+        "ttft": ["p95"],
+        "tpot": ["p95"],
     }
     assert made.replica_rps == problem.traffic.peak_rps / plan.candidate.replicas
     assert from_json(to_json(made)).model == made.model
