@@ -68,7 +68,7 @@ def test_a_language_model_survives_and_is_a_candidate_again(snapshot: SnapshotAs
     again, problems = lock_from_text(text, "infc.lock")
     assert problems == ()
     assert again == Lock(entries=(locked,))
-    assert locked.choice.candidate().label == "qwen3-8b:fp8/h100-sxm/tp2/pp2/kv-fp8/s128/t8192/eagle33"
+    assert locked.choice.candidate().label == "qwen3-8b:fp8/h100-sxm/tp2/pp2/kv-fp8/s128/t8192/eagle3-3"
     assert text == snapshot
     jsonschema.validate(tomllib.loads(text), lock_schema())
 

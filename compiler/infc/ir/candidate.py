@@ -97,7 +97,7 @@ class Candidate:
         The power mode follows the hardware (`jetson-orin-nx-16gb@25W`); `d` is left out at zero delay, `np` marks
         prefetch off. A language model's has its parallelism and vLLM's limits: `fp8/h100-sxm/tp2/s128/t8192`, with
         `pp2` where stages follow each other, `kv-fp8` where the cache is not in the model's own precision, and
-        `mtp2` where so many tokens are drafted a step. One of several models goes before it, with a colon.
+        `mtp-2` where so many tokens are drafted a step. One of several models goes before it, with a colon.
         """
         hardware = self.hardware_id + (f"@{self.power_mode}" if self.power_mode else "")
         parts = [self.precision.value, hardware]
@@ -116,5 +116,5 @@ class Candidate:
                     parts.append(f"kv-{c.kv_precision.value}")
                 parts += [f"s{c.max_num_seqs}", f"t{c.max_num_batched_tokens}"]
                 if c.speculation is not None:
-                    parts.append(f"{c.speculation.method}{c.speculation.tokens}")
+                    parts.append(f"{c.speculation.method}-{c.speculation.tokens}")
         return (f"{self.model}:" if self.model else "") + "/".join(parts)
