@@ -92,7 +92,7 @@ def test_a_directory_is_compiled_like_its_specs_one_by_one(folder: Path, capsys:
 
 
 def test_one_spec_does_not_stop_the_others(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Invalid, infeasible, a model that nothing here knows, a name that is taken: each is told, the worst code is left."""
+    """Invalid, infeasible, a model that nothing here knows, a name that is taken: each is told, the worst code left."""
     write_model(folder / "model.onnx", 0)
     write_spec("good")
     write_spec("slow")
