@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from infc.diag import ToolError
-from infc.serve import supervisor
+from infc.serve import supervised, supervisor
 from infc.serve.backends import STAND_INS
 from infc.serve.installation import find_installation, lay_out_backends, server_environment
 from infc.serve.log import failure_reasons
@@ -107,17 +107,7 @@ class TritonServer:
         process, self._process = self._process, None
         if process is None:
             return
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        try:
-            process.wait(2 * _GRACE_S)
-        except subprocess.TimeoutExpired:
-            # The supervisor is stuck or starved: its end makes the kernel kill the server.
-            process.kill()
-            process.wait()
-        finally:
-            process.stdout.close()
+        supervised.end(process, self.pid, 2 * _GRACE_S)
 
     @property
     def management(self) -> TritonManagement:

@@ -1,9 +1,7 @@
 """A real `vllm serve` on loopback for as long as a `with` block runs."""
 
-import contextlib
 import http.client
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from infc.diag import ToolError
-from infc.serve import supervisor
+from infc.serve import supervised, supervisor
 from infc.serve.vllm_installation import VllmInstallation, find_vllm
 from infc.serve.vllm_log import failure_reasons
 
@@ -114,20 +112,7 @@ class VllmServer:
             reservation.close()
         if process is None:
             return
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
-        try:
-            process.wait(2 * _GRACE_S)
-        except subprocess.TimeoutExpired:
-            # The supervisor is stuck or starved. Its end would kill the API process alone, not the engine's.
-            if self.pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self.pid, signal.SIGKILL)
-            process.kill()
-            process.wait()
-        finally:
-            process.stdout.close()
+        supervised.end(process, self.pid, 2 * _GRACE_S)
 
     def is_running(self) -> bool:
         """Whether the server's process lives."""

@@ -18,6 +18,7 @@ iterated logarithm, Ann. Math. Stat. 41 (1970); MLPerf inference rules, early st
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from infc.ir.accuracy import Verdict
@@ -109,6 +110,18 @@ def samples_needed(result: SequentialResult, *, percentile: float, confidence: f
         middle = (low + high) / 2.0
         low, high = (low, middle) if is_settled(middle) else (middle, high)
     return math.ceil(high * result.samples / result.effective_samples)
+
+
+def overall(verdicts: Iterable[Verdict]) -> Verdict:
+    """Fail when any fails, pass when there are some and all pass.
+
+    >>> overall([Verdict.PASS, Verdict.INCONCLUSIVE]).value, overall([]).value
+    ('inconclusive', 'inconclusive')
+    """
+    found = set(verdicts)
+    if Verdict.FAIL in found:
+        return Verdict.FAIL
+    return Verdict.PASS if found == {Verdict.PASS} else Verdict.INCONCLUSIVE
 
 
 def _allowed_share(percentile: float) -> float:

@@ -23,7 +23,7 @@ from infc.validate.llm.load.settings import LlmLoadSettings
 from infc.validate.llm.load.subject import STANDARD_PERCENTILES
 from infc.validate.llm_import.run import Floats, ImportedRun, MetricSummary, RequestRecords
 from infc.validate.load.result import NOT_TRUSTED
-from infc.validate.sequential import SequentialResult, judge, samples_needed
+from infc.validate.sequential import SequentialResult, judge, overall, samples_needed
 from infc.validate.statistics import exceedance_design_effect, percentile_summary
 
 _MIN_JUDGED = 60
@@ -81,7 +81,7 @@ def measurement_of(run: ImportedRun, contract: LlmContract, settings: LlmLoadSet
         mean_output_tokens=run.mean_output_tokens,
         send_lag_p99_s=lag_s,
         verdicts=tuple(judged),
-        verdict=_overall(judged, is_complete=not missing),
+        verdict=overall([*(each.verdict for each in judged), *([Verdict.INCONCLUSIVE] if missing else [])]),
         stopped_by="imported",
         environment={"load": f"{run.tool} {run.version}".strip(), "model": run.model or contract.model.name},
         interval_confidence=settings.interval_confidence,
@@ -286,14 +286,6 @@ def _goodput_rps(run: ImportedRun, records: RequestRecords, contract: LlmContrac
             return None
         good = good & (has_none | (values <= max(target.limit_s for target in targets)))
     return int(np.count_nonzero(good)) / run.duration_s
-
-
-def _overall(verdicts: list[SloVerdict], *, is_complete: bool) -> Verdict:
-    """Fail when any target fails, pass when there are some, all pass, and none is left out."""
-    found = {each.verdict for each in verdicts}
-    if Verdict.FAIL in found:
-        return Verdict.FAIL
-    return Verdict.PASS if found == {Verdict.PASS} and is_complete else Verdict.INCONCLUSIVE
 
 
 def _doubts(labels: list[str]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from infc.validate.contract import ValidationContract
 from infc.validate.load.layers import service_time_points
 from infc.validate.load.settings import LoadSettings
 from infc.validate.load.watch import Watch
-from infc.validate.sequential import samples_needed
+from infc.validate.sequential import overall, samples_needed
 from infc.validate.statistics import percentile_summary
 
 NOT_TRUSTED = "not trusted"
@@ -72,7 +72,7 @@ def measurement_from(
         mean_batch_size=total.mean_batch_size,
         send_lag_p99_s=lag_s,
         verdicts=verdicts,
-        verdict=_overall(verdicts),
+        verdict=overall(each.verdict for each in verdicts),
         stopped_by=watch.stopped_by,
         is_rehearsal=is_rehearsal,
         service_time=None if is_rehearsal or axes is None else _service_time(watch, contract, dict(axes), environment),
@@ -120,14 +120,6 @@ def _verdicts(
             effective_samples=result.effective_samples,
             samples_needed=samples_needed(result, percentile=target.percentile, confidence=settings.confidence),
         )
-
-
-def _overall(verdicts: tuple[SloVerdict, ...]) -> Verdict:
-    """Fail when any percentile fails, pass when all pass."""
-    found = {each.verdict for each in verdicts}
-    if Verdict.FAIL in found:
-        return Verdict.FAIL
-    return Verdict.PASS if found == {Verdict.PASS} else Verdict.INCONCLUSIVE
 
 
 def _service_time(

@@ -18,7 +18,7 @@ from infc.validate.llm.load.settings import LlmLoadSettings
 from infc.validate.llm.load.subject import LlmSubject, label_of
 from infc.validate.llm.load.watch import LlmWatch
 from infc.validate.load.result import MIN_TOLD_EFFECT, NOT_TRUSTED
-from infc.validate.sequential import samples_needed
+from infc.validate.sequential import overall, samples_needed
 from infc.validate.statistics import percentile_summary
 
 TRANSPORT_S = 0.010
@@ -67,7 +67,7 @@ def measurement_from(
         mean_output_tokens=float(generator.tokens[first:last][good].mean()) if np.any(good) else 0.0,
         send_lag_p99_s=watch.send_lag_p99_s(),
         verdicts=verdicts,
-        verdict=Verdict.FAIL if watch.stopped_by == "saturated" else _overall(verdicts),
+        verdict=Verdict.FAIL if watch.stopped_by == "saturated" else overall(each.verdict for each in verdicts),
         stopped_by=watch.stopped_by,
         environment=subject.environment,
         server=view,
@@ -161,14 +161,6 @@ def _verdicts(
             effective_samples=result.effective_samples,
             samples_needed=samples_needed(result, percentile=target.percentile, confidence=settings.confidence),
         )
-
-
-def _overall(verdicts: tuple[SloVerdict, ...]) -> Verdict:
-    """Fail when any target fails, pass when there are some and all pass."""
-    found = {each.verdict for each in verdicts}
-    if Verdict.FAIL in found:
-        return Verdict.FAIL
-    return Verdict.PASS if found == {Verdict.PASS} else Verdict.INCONCLUSIVE
 
 
 def _notes(watch: LlmWatch, subject: LlmSubject, view: ServerView | None, timeout_s: float) -> Iterator[str]:
