@@ -94,7 +94,8 @@ def get(
             if response.length and len(body) <= max_bytes:
                 raise http.client.IncompleteRead(body, response.length)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            reason = f"not within {timeout_s:g} s" if deadline.has_passed else _reason(error)
+            is_late = deadline.has_passed or isinstance(error, TimeoutError)
+            reason = f"not within {timeout_s:g} s" if is_late else _reason(error)
             raise ToolError(
                 f"no answer to GET {path} from the server at {address}: {reason}",
                 help="check the address, and that the server runs and can be reached from here",
