@@ -12,7 +12,12 @@ _MAX_CONCENTRATION = 500.0
 
 @dataclass(frozen=True)
 class ConstantArrival:
-    """Evenly spaced requests."""
+    """Evenly spaced requests of `streams` senders that know nothing of each other, such as cameras.
+
+    The rate is of all of them together: each sends every `streams / rate` seconds, from a moment of its own on.
+    """
+
+    streams: int = 1
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,8 @@ class Candidate:
     """A point of the search space. `instances_per_gpu` is Triton's `count`; a replica is a whole server.
 
     A replica of a language model takes `tensor_parallel * pipeline_parallel` devices. `model` is the name of the model
-    where the spec names several, else None.
+    where the spec names several, else None. `dla_core` is the deep learning accelerator of a Jetson module that the
+    engine is built for, with the GPU for what it cannot run (None: the GPU alone).
     """
 
     hardware_id: str
@@ -79,6 +80,7 @@ class Candidate:
     power_mode: str | None = None
     pipeline_parallel: int = 1
     model: str | None = None
+    dla_core: int | None = None
 
     @property
     def devices(self) -> int:
@@ -94,13 +96,14 @@ class Candidate:
     def label(self) -> str:
         """The short name that `infc plan --why` takes, replicas left out: `int8/l4/b8/i2/d500us`.
 
-        The power mode follows the hardware (`jetson-orin-nx-16gb@25W`); `d` is left out at zero delay, `np` marks
-        prefetch off. A language model's has its parallelism and vLLM's limits: `fp8/h100-sxm/tp2/s128/t8192`, with
+        The power mode follows the hardware (`jetson-orin-nx-16gb@25W`), then the accelerator (`dla0`); `d` is left out
+        at zero delay, `np` marks prefetch off. A language model's has its parallelism and vLLM's limits: `fp8/h100-sxm/tp2/s128/t8192`, with
         `pp2` where stages follow each other, `kv-fp8` where the cache is not in the model's own precision, and
         `mtp-2` where so many tokens are drafted a step. One of several models goes before it, with a colon.
         """
-        hardware = self.hardware_id + (f"@{self.power_mode}" if self.power_mode else "")
-        parts = [self.precision.value, hardware]
+        parts = [self.precision.value, self.target]
+        if self.dla_core is not None:
+            parts.append(f"dla{self.dla_core}")
         match self.batching:
             case DynamicBatching() as b:
                 parts += [f"b{b.max_batch_size}", f"i{self.instances_per_gpu}"]

@@ -120,3 +120,16 @@ class PendingEngine:
     precision: Precision
     hardware_id: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceEngine:
+    """An engine that every device builds for itself from what it is sent, such as a Jetson module from a bundle.
+
+    `key` hashes what all those engines have in common: model, shapes, options, device. Nothing of it is built here.
+    """
+
+    kind: EngineKind
+    key: str
+    precision: Precision
+    hardware_id: str
