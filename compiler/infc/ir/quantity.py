@@ -35,6 +35,7 @@ _BYTE_UNITS: Mapping[str, float] = {
     "TiB": 2.0**40,
 }
 _POWER_UNITS: Mapping[str, float] = {"mW": 1e-3, "W": 1.0, "kW": 1e3}
+_TEMPERATURE_UNITS: Mapping[str, float] = {"C": 1.0}
 _MONEY_UNITS: Mapping[str, float] = {
     "/hour": 1.0,
     "/day": 1 / 24,
@@ -87,6 +88,8 @@ _SPELLINGS: Mapping[str, str] = {
     "Watt": "W",
     "KW": "kW",
     "kw": "kW",
+    "°C": "C",
+    "celsius": "C",
     "/h": "/hour",
     "/hr": "/hour",
     "/mo": "/month",
@@ -99,6 +102,7 @@ _LARGEST: Mapping[str, tuple[float, str]] = {
     "size": (2.0**50, "1024TiB"),
     "power": (1e6, "1000kW"),
     "cost": (1e7, "$10000000/hour"),
+    "temperature": (150.0, "150C"),
 }
 """No deployment is larger than this; a larger number is a slip of the finger."""
 _SPLIT = re.compile(rf"^\s*({_NUMBER})\s*(.*?)\s*$")
@@ -108,6 +112,7 @@ DURATION_PATTERN = rf"^{_NUMBER} ?(ns|us|µs|ms|s|min|h)$"
 RATE_PATTERN = rf"^{_NUMBER} ?/(s|min|h|day)$"
 BYTES_PATTERN = rf"^{_NUMBER} ?(B|kB|MB|GB|TB|KiB|MiB|GiB|TiB)$"
 POWER_PATTERN = rf"^{_NUMBER} ?(mW|W|kW)$"
+TEMPERATURE_PATTERN = rf"^{_NUMBER} ?C$"
 MONEY_PATTERN = rf"^\$ ?{_NUMBER}/(hour|day|month|year)$"
 PERCENT_PATTERN = rf"^{_NUMBER} ?%$"
 PERCENTILE_PATTERN = r"^p(?:[1-9][0-9]?|0|[0-9]{1,2}\.[0-9]{1,4})$"
@@ -156,6 +161,15 @@ def parse_power_w(value: object) -> float:
     (15.0, 1200.0)
     """
     return _parse(value, _POWER_UNITS, kind="power", example="15W", default_unit="W")
+
+
+def parse_temperature_c(value: object) -> float:
+    """Degrees Celsius of a temperature; above zero.
+
+    >>> parse_temperature_c("85C"), parse_temperature_c("97.5 C")
+    (85.0, 97.5)
+    """
+    return _parse(value, _TEMPERATURE_UNITS, kind="temperature", example="85C", default_unit="C")
 
 
 def parse_usd_per_hour(value: object) -> float:

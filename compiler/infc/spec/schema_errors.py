@@ -30,6 +30,8 @@ _FORMATS: Mapping[str, tuple[str, str]] = {
     "image": ("a container image", "write registry/name:tag, in lower case"),
     "power_mode": ("a power mode", "write the nvpmodel mode's name, such as 15W or MAXN"),
     "jetpack": ("a JetPack version", 'write it as text, such as "6.2"'),
+    "tensorrt": ("a TensorRT version", 'write it as text, such as "10.7"'),
+    "version": ("a release's version", 'write whole numbers with dots, as text, such as "1.4.0"'),
 }
 _TYPES: Mapping[str, tuple[str, str]] = {
     "int_type": ("a whole number", "write a whole number, without quotes and unit"),

@@ -50,6 +50,9 @@ RateRps: TypeAlias = Annotated[
 ]
 Bytes: TypeAlias = Annotated[float, _quantity(quantity.parse_bytes), _text(quantity.BYTES_PATTERN, "24GiB", "16GB")]
 PowerW: TypeAlias = Annotated[float, _quantity(quantity.parse_power_w), _text(quantity.POWER_PATTERN, "15W", "300W")]
+TemperatureC: TypeAlias = Annotated[
+    float, _quantity(quantity.parse_temperature_c), _text(quantity.TEMPERATURE_PATTERN, "85C")
+]
 UsdPerHour: TypeAlias = Annotated[
     float, _quantity(quantity.parse_usd_per_hour), _text(quantity.MONEY_PATTERN, "$3000/month", "$4.10/hour")
 ]

@@ -2,13 +2,15 @@
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from infc.ir.spec.base import Bytes, Fraction, Name, SpecModel
+from infc.ir.spec.base import Bytes, Fraction, Name, SpecModel, TemperatureC, tuple_from_list
 from infc.ir.spec.constraints import HardwareIds
 from infc.ir.spec.vllm import Vllm
 
 ServerChoice: TypeAlias = Literal["auto", "triton", "vllm", "jetson"]
+JetsonRuntime: TypeAlias = Literal["triton", "deepstream", "none"]
+OtaFormat: TypeAlias = Literal["rauc", "mender"]
 _LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 _LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
 _Labels: TypeAlias = dict[Annotated[str, Field(pattern=_LABEL_KEY)], Annotated[str, Field(pattern=_LABEL_VALUE)]]
@@ -56,7 +58,14 @@ class Jetson(SpecModel):
         default=None, description="nvpmodel mode by name, such as 15W or MAXN. Default: the best one under max_power."
     )
     jetpack: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")] | None = Field(
-        default=None, description="JetPack version on the device, as text.", examples=["6.2"]
+        default=None,
+        description="JetPack version on the device, as text. Default: the newest that infc knows for the module.",
+        examples=["6.2"],
+    )
+    tensorrt: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+){0,2}$")] | None = Field(
+        default=None,
+        description="TensorRT version on the device, as text, where it is not the one that JetPack brings.",
+        examples=["10.7"],
     )
     reserved_bytes: Bytes | None = Field(
         default=None,
@@ -65,6 +74,31 @@ class Jetson(SpecModel):
         examples=["2GiB"],
     )
     dla: bool = Field(default=False, description="Let operators run on the deep learning accelerator. Default: false.")
+    max_temperature_c: TemperatureC | None = Field(
+        default=None,
+        alias="max_temperature",
+        description="Junction temperature that the device must stay below under the spec's load, measured there.",
+        examples=["85C"],
+    )
+    runtime: JetsonRuntime = Field(
+        default="triton",
+        description="What serves the engine on the device; none: a program of your own loads it. Default: triton.",
+    )
+    version: Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){0,3}$")] | None = Field(
+        default=None,
+        description="Version of the release, as text: whole numbers with dots. "
+        "Default: one more than the locked release when the content changed.",
+        examples=["1.4.0"],
+    )
+    releases_kept: Annotated[int, Field(ge=2, le=100)] = Field(
+        default=3, description="Releases that the device keeps, the one in service among them. Default: 3."
+    )
+    ota: Annotated[tuple[OtaFormat, ...], Field(strict=False), BeforeValidator(tuple_from_list)] = Field(
+        default=(),
+        description="Also wrap the bundle for these update agents.",
+        examples=[["rauc"]],
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
+    )
     rollback: bool = Field(
         default=True, description="Roll back on the device when the SLO is missed there. Default: true."
     )
