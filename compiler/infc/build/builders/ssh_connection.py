@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -52,8 +53,6 @@ class SshConnection:
 
     def __init__(self, address: SshAddress) -> None:
         self._address = address
-        self._archive = worker_archive()
-        self._digest = hashlib.sha256(self._archive).hexdigest()[:32]
         self._processes = Processes()
         self._guard = threading.Lock()
         self._folder: Path | None = None
@@ -63,15 +62,19 @@ class SshConnection:
         """Whether `close` was called."""
         return self._processes.is_closed
 
+    @cached_property
+    def _archive(self) -> bytes:
+        return worker_archive()
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(self._archive).hexdigest()[:32]
+
     def prepare(self) -> Ended:
         """Put the packed worker into the user's cache there, once, and see that there is a Python for it.
 
         Raises ToolError when this machine has no ssh.
         """
-        if shutil.which("ssh") is None:
-            raise ToolError(
-                f"{self._address.text} needs ssh, which is not installed here", help="install OpenSSH's client"
-            )
         with tempfile.TemporaryFile() as source:
             source.write(self._archive)
             source.seek(0)
@@ -80,6 +83,18 @@ class SshConnection:
         if ended.exit_code != 0:
             return ended
         return self._processes.transfer(self._command(_HAS_PYTHON % (self._address.python, OLD_PYTHON)), None, None)
+
+    def script(self, script: str, report: Report, *, is_ended_with_infc: bool = False) -> Ended:
+        """Run a POSIX shell script there; every line of its standard output goes to `report`.
+
+        Its standard input is empty, or (`is_ended_with_infc`) stays open until infc or the connection ends: a script
+        that waits for its end knows then that nobody is there any more. Raises ToolError when this machine has no ssh.
+        """
+        return self._processes.run(self._command(script), report, has_open_input=is_ended_with_infc)
+
+    def script_stream(self, script: str, source: IO[bytes] | None, target: IO[bytes] | None) -> Ended:
+        """Run a POSIX shell script that takes or gives a stream. Raises ToolError when this machine has no ssh."""
+        return self._processes.transfer(self._command(script), source, target)
 
     def desk(self, arguments: Sequence[str], report: Report) -> Ended:
         """Run a command of `far.desk` whose output is lines."""
@@ -155,8 +170,13 @@ class SshConnection:
         return _DESK % (_FOLDER % self._digest, WORKER_NAME, self._address.python, shlex.join(arguments))
 
     def _command(self, script: str) -> list[str]:
-        """The ssh command line for a shell script, whatever the user's login shell there is."""
+        """The ssh command line for a shell script, whatever the user's login shell there is.
+
+        Raises ToolError when this machine has no ssh.
+        """
         address = self._address
+        if shutil.which("ssh") is None:
+            raise ToolError(f"{address.text} needs ssh, which is not installed here", help="install OpenSSH's client")
         command = ["ssh", "-T"]
         if address.config is not None:
             command += ["-F", str(address.config)]
