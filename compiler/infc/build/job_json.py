@@ -46,15 +46,7 @@ def bytes_from_job(job: BuildJob) -> bytes:
             "source_digest": job.source_digest,
             "recipe_digest": job.recipe_digest,
             "precision": job.precision.value,
-            "shapes": [
-                {
-                    "input": shape.input_name,
-                    "minimum": list(shape.minimum),
-                    "optimum": list(shape.optimum),
-                    "maximum": list(shape.maximum),
-                }
-                for shape in job.shapes
-            ],
+            "shapes": [json_from_shape(shape) for shape in job.shapes],
             "hardware_id": job.hardware_id,
             "compute_capability": job.compute_capability,
             "options": asdict(job.options),
@@ -73,7 +65,7 @@ def job_from_bytes(content: bytes) -> tuple[BuildJob | None, tuple[Diagnostic, .
     if _is_no_object(fields):
         return None, _diagnostics(JOB_NAME, "job-format", fields.problems)
     model = _content_file(fields.nested("model"))
-    options = _options(fields.nested("options"))
+    options = options_from_json(fields.nested("options"))
     job = BuildJob(
         key=_digest(fields, "key"),
         kind=fields.choice("kind", ENGINE_KINDS),
@@ -81,7 +73,7 @@ def job_from_bytes(content: bytes) -> tuple[BuildJob | None, tuple[Diagnostic, .
         source_digest=_digest(fields, "source_digest"),
         recipe_digest=_digest(fields, "recipe_digest"),
         precision=fields.member("precision", Precision),
-        shapes=tuple(_shape(row) for row in fields.objects("shapes")),
+        shapes=tuple(shape_from_json(row) for row in fields.objects("shapes")),
         hardware_id=fields.text("hardware_id", HARDWARE, "an id of the hardware catalogue"),
         compute_capability=fields.nullable("compute_capability", lambda key: _capability(fields, key)),
         options=options,
@@ -174,7 +166,8 @@ def _content_file(fields: Fields) -> ContentFile:
     return file
 
 
-def _options(fields: Fields) -> BuildOptions:
+def options_from_json(fields: Fields) -> BuildOptions:
+    """How to build; problems go to `fields.problems`."""
     options = BuildOptions(
         optimization_level=fields.nullable("optimization_level", lambda key: fields.integer(key, 0, 5)),
         workspace_bytes=fields.nullable("workspace_bytes", lambda key: fields.integer(key, 1)),
@@ -188,7 +181,18 @@ def _options(fields: Fields) -> BuildOptions:
     return options
 
 
-def _shape(fields: Fields) -> ShapeRange:
+def json_from_shape(shape: ShapeRange) -> dict[str, object]:
+    """The shapes of one input as a JSON object."""
+    return {
+        "input": shape.input_name,
+        "minimum": list(shape.minimum),
+        "optimum": list(shape.optimum),
+        "maximum": list(shape.maximum),
+    }
+
+
+def shape_from_json(fields: Fields) -> ShapeRange:
+    """The shapes of one input; problems go to `fields.problems`."""
     shape = ShapeRange(
         input_name=fields.text("input", _TEXT, "the name of an input"),
         minimum=fields.integers("minimum", 1),

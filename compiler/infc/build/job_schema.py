@@ -11,17 +11,6 @@ from infc.ir.precision import Precision
 
 def job_schema() -> dict[str, object]:
     """The JSON Schema of `job.json`."""
-    sizes = {"type": "array", "items": {"type": "integer", "minimum": 1}}
-    shape = {"input": {"type": "string", "minLength": 1}, "minimum": sizes, "optimum": sizes, "maximum": sizes}
-    options = {
-        "optimization_level": _nullable({"type": "integer", "minimum": 0, "maximum": 5}),
-        "workspace_bytes": _nullable({"type": "integer", "minimum": 1}),
-        "is_version_compatible": {"type": "boolean"},
-        "hardware_compatibility": {"enum": list(COMPATIBILITIES)},
-        "is_weight_streaming": {"type": "boolean"},
-        "is_refittable": {"type": "boolean"},
-        "dla_core": _nullable({"type": "integer", "minimum": 0, "maximum": 15}),
-    }
     return {
         "description": "What `infc worker build` gets, beside the model.",
         **object_schema(
@@ -33,10 +22,10 @@ def job_schema() -> dict[str, object]:
                 "source_digest": _digest_schema(),
                 "recipe_digest": _digest_schema(),
                 "precision": {"enum": [precision.value for precision in Precision]},
-                "shapes": {"type": "array", "items": object_schema(shape)},
+                "shapes": {"type": "array", "items": shape_schema()},
                 "hardware_id": {"type": "string", "pattern": f"^{HARDWARE.pattern}$"},
-                "compute_capability": _nullable({"type": "string", "pattern": f"^{CAPABILITY.pattern}$"}),
-                "options": object_schema(options),
+                "compute_capability": nullable({"type": "string", "pattern": f"^{CAPABILITY.pattern}$"}),
+                "options": options_schema(),
                 "toolchain": {
                     "type": "object",
                     "additionalProperties": {"type": "string"},
@@ -59,8 +48,8 @@ def attestation_schema() -> dict[str, object]:
                 "key": _digest_schema(),
                 "job_digest": {**_digest_schema(), "description": "sha256 of job.json as the builder read it"},
                 "status": {"enum": list(STATUSES)},
-                "engine": _nullable(_content_schema("the engine")),
-                "facts": _nullable(facts_schema()),
+                "engine": nullable(_content_schema("the engine")),
+                "facts": nullable(facts_schema()),
                 "environment": environment_schema(),
                 "errors": {**texts, "description": "the library's own words for a refusal"},
                 "parse_errors": texts,
@@ -70,15 +59,37 @@ def attestation_schema() -> dict[str, object]:
     }
 
 
+def shape_schema() -> dict[str, object]:
+    """The JSON Schema of the shapes of one input."""
+    sizes = {"type": "array", "items": {"type": "integer", "minimum": 1}}
+    text = {"type": "string", "minLength": 1}
+    return object_schema({"input": text, "minimum": sizes, "optimum": sizes, "maximum": sizes})
+
+
+def options_schema() -> dict[str, object]:
+    """The JSON Schema of how a builder is asked to build."""
+    return object_schema(
+        {
+            "optimization_level": nullable({"type": "integer", "minimum": 0, "maximum": 5}),
+            "workspace_bytes": nullable({"type": "integer", "minimum": 1}),
+            "is_version_compatible": {"type": "boolean"},
+            "hardware_compatibility": {"enum": list(COMPATIBILITIES)},
+            "is_weight_streaming": {"type": "boolean"},
+            "is_refittable": {"type": "boolean"},
+            "dla_core": nullable({"type": "integer", "minimum": 0, "maximum": 15}),
+        }
+    )
+
+
 def environment_schema() -> dict[str, object]:
     """The JSON Schema of the machine that built, or that could build."""
     text = {"type": "string"}
     return object_schema(
         {
-            "gpu": _nullable(text),
-            "compute_capability": _nullable(text),
-            "driver": _nullable(text),
-            "cuda": {**_nullable(text), "description": "the newest CUDA version that the driver supports"},
+            "gpu": nullable(text),
+            "compute_capability": nullable(text),
+            "driver": nullable(text),
+            "cuda": {**nullable(text), "description": "the newest CUDA version that the driver supports"},
             "machine": text,
             "system": text,
             "python": text,
@@ -87,7 +98,8 @@ def environment_schema() -> dict[str, object]:
     )
 
 
-def _nullable(schema: Mapping[str, object]) -> dict[str, object]:
+def nullable(schema: Mapping[str, object]) -> dict[str, object]:
+    """What the schema says, or null."""
     return {"anyOf": [schema, {"type": "null"}]}
 
 

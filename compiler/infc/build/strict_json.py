@@ -68,6 +68,17 @@ class Fields:
             self._note(self._at(key), f"is {value:g}", "write seconds above zero")
         return float(value)
 
+    def number(self, key: str, minimum: float | None = None, maximum: float | None = None) -> float:
+        """A finite number in the range."""
+        value = self._get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            return self._wrong(key, value, "a number", minimum or 0.0)
+        is_low = minimum is not None and value < minimum
+        if is_low or (maximum is not None and value > maximum):
+            allowed = f"{minimum:g} or more" if is_low else f"{maximum:g} or less"
+            self._note(self._at(key), f"is {value:g}", f"write {allowed}")
+        return float(value)
+
     def flag(self, key: str) -> bool:
         """True or false."""
         value = self._get(key)
@@ -91,6 +102,14 @@ class Fields:
     def nullable(self, key: str, read: Callable[[str], T]) -> T | None:
         """`read(key)`, or None where it says null."""
         return None if key in self._fields and self._get(key) is None else read(key)
+
+    def has(self, key: str) -> bool:
+        """Whether the field is there; for those that only some objects have."""
+        return key in self._fields
+
+    def keys(self) -> tuple[str, ...]:
+        """The names that are there, for an object that maps names to values."""
+        return tuple(self._fields)
 
     def nested(self, key: str) -> "Fields":
         """A nested object."""

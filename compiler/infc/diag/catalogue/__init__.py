@@ -4,6 +4,7 @@ from infc.diag.catalogue.accuracy import ACCURACY
 from infc.diag.catalogue.build import BUILD
 from infc.diag.catalogue.checkpoint import CHECKPOINT
 from infc.diag.catalogue.drift import DRIFT
+from infc.diag.catalogue.edge import EDGE
 from infc.diag.catalogue.fleet import FLEET
 from infc.diag.catalogue.imports import IMPORTS
 from infc.diag.catalogue.jobs import JOBS
@@ -30,6 +31,7 @@ CATALOGUE: tuple[DiagnosticKind, ...] = (
     *VALIDATE,
     *VLLM,
     *DRIFT,
+    *EDGE,
     *IMPORTS,
 )
 
