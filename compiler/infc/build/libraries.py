@@ -174,7 +174,7 @@ LIBRARIES: Mapping[EngineKind, TensorRTLibrary] = {
 def libraries_json() -> bytes:
     """The content of a job's `libraries.json`: all of the above, for a worker that has no infc.
 
-    Each entry is a library in a range of versions, as `far/library.py` reads it.
+    Each entry is a library in a range of versions, as `far/options.py` reads it.
     """
     entries = [
         library_entry(kind, library, versions) for kind, library in LIBRARIES.items() for versions in library.versions

@@ -3,7 +3,7 @@
 from importlib import util
 
 from infc.build.builder import BuildTarget
-from infc.build.far.machine import gpu_facts
+from infc.build.far.gpu import gpu_facts
 from infc.build.libraries import LIBRARIES
 from infc.build.torch_target import LEVELS, cpu_level
 from infc.diag import Diagnostic, InternalError

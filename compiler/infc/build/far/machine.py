@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import platform
 import re
@@ -10,6 +9,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+from .gpu import gpu_facts
 from .trtexec import trtexec_version
 
 
@@ -49,31 +49,6 @@ def environment(versions: dict[str, str]) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "versions": versions,
-    }
-
-
-def gpu_facts() -> dict[str, str]:
-    """Name, compute capability and CUDA version of the first GPU, from the driver; empty when there is none."""
-    try:
-        driver = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return {}
-    device, major, minor, version = ctypes.c_int(), ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
-    name = ctypes.create_string_buffer(256)
-    has_device = (
-        driver.cuInit(0) == 0
-        and driver.cuDeviceGet(ctypes.byref(device), 0) == 0
-        and driver.cuDeviceGetName(name, 256, device) == 0
-        and driver.cuDeviceGetAttribute(ctypes.byref(major), 75, device) == 0
-        and driver.cuDeviceGetAttribute(ctypes.byref(minor), 76, device) == 0
-        and driver.cuDriverGetVersion(ctypes.byref(version)) == 0
-    )
-    if not has_device:
-        return {}
-    return {
-        "name": name.value.decode(errors="replace"),
-        "compute_capability": f"{major.value}.{minor.value}",
-        "cuda": f"{version.value // 1000}.{version.value % 1000 // 10}",
     }
 
 

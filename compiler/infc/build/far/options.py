@@ -15,6 +15,15 @@ def version_number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
+def library_at(libraries: dict[str, Any], kind: str, version: str) -> dict[str, Any] | None:
+    """What libraries.json says of an exact version of a library; None where it does not know it."""
+    number = version_number(version)
+    for entry in libraries.get("libraries", []):
+        if entry["kind"] == kind and tuple(entry["at_least"]) <= number < tuple(entry["below"]):
+            return dict(entry)
+    return None
+
+
 def unsupported_options(options: dict[str, Any], hardware_id: str, version: str, library: dict[str, Any]) -> list[str]:
     """The options that a version of a library lacks, each with the reason and the way out; empty: it has them all.
 

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from .files import write_atomically
-from .machine import gpu_facts
+from .gpu import gpu_facts
+
+
+def timing_cache_path(folder: Path, kind: str, version: str) -> Path:
+    """Where the measured kernel times of one version of a library on this machine's GPU are kept."""
+    device = gpu_facts()
+    words = [kind, version, device.get("name", "cpu"), device.get("compute_capability", "")]
+    return folder / (re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(words)).strip("-").lower() + ".cache")
 
 
 class TimingCache:
@@ -18,9 +25,7 @@ class TimingCache:
         if folder is None or not library["has_timing_cache"]:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        device = gpu_facts()
-        words = [library["kind"], trt.__version__, device.get("name", "cpu"), device.get("compute_capability", "")]
-        self.path = folder / (re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(words)).strip("-").lower() + ".cache")
+        self.path = timing_cache_path(folder, library["kind"], trt.__version__)
         self.cache = self._read()
         config.set_timing_cache(self.cache, ignore_mismatch=False)
 

@@ -6,13 +6,18 @@ import os
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from .facts import facts_from_log, layers_from_inspector
+from .files import write_atomically
 from .options import unsupported_options
 from .precision import unread_precision
-from .progress import say
+from .process import followed
+from .progress import REPORT_EVERY_S, say
+from .timing import timing_cache_path
 
 PLACES = ("/usr/src/tensorrt/bin", "/opt/tensorrt/bin", "/usr/local/tensorrt/bin")
 """Where TensorRT's packages put the tool without adding it to PATH: Debian and JetPack, NVIDIA's containers, tar."""
@@ -25,6 +30,13 @@ SWITCHES = {
     "is_weight_streaming": "--allowWeightStreaming",
     "is_refittable": "--refit",
 }
+TIMING_NAME = "timing.cache"
+CACHE_ERROR = re.compile(r"\[E\].*timing ?cache", re.IGNORECASE)
+STEP = re.compile(
+    r"(Start|Finish(ed)?) (parsing|building|build)|Engine built|Created engine|Detected \d+ inputs|Compiler"
+)
+"""Lines of the tool's log that say how far it is."""
+
 PLAIN_INPUT = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -98,19 +110,25 @@ def build_with_trtexec(
     refused = unsupported_options(job["options"], job["hardware_id"], version, library)
     if refused:
         return {"facts": None, "errors": ["\n".join(refused)], "parse_errors": []}
-    cache = None
-    if timing_cache is not None:
-        timing_cache.mkdir(parents=True, exist_ok=True)
-        cache = str(timing_cache / f"trtexec-{version}.cache")
-    arguments = trtexec_arguments(job, library, "model.onnx", "model.plan", "layers.json", cache)
+    cache = None if timing_cache is None else timing_cache_path(timing_cache, library["kind"], version)
+    arguments = trtexec_arguments(
+        job, library, "model.onnx", "model.plan", "layers.json", None if cache is None else TIMING_NAME
+    )
+    if cache is not None and cache.is_file():
+        shutil.copyfile(str(cache), TIMING_NAME)
     say(f"{library['title']} {version}: trtexec builds the model")
-    process = subprocess.run([tool, *arguments], capture_output=True, text=True, check=False)
-    lines = [LOG_LINE.match(line) for line in (process.stdout + "\n" + process.stderr).splitlines()]
+    code, printed = followed([tool, *arguments], _reporter())
+    if code != 0 and cache is not None and any(CACHE_ERROR.search(line) for line in printed):
+        # A cache of another device or version, or a damaged one, ends the whole build: do without it.
+        say("the timing cache does not fit; building without it")
+        Path(TIMING_NAME).unlink()
+        code, printed = followed([tool, *arguments], _reporter())
+    lines = [LOG_LINE.match(line) for line in printed]
     messages = [(match["level"], match["text"]) for match in lines if match]
     errors = [text for level, text in messages if level == "E"]
     plan = Path("model.plan")
-    if process.returncode != 0 or not plan.is_file():
-        reason = errors or [f"trtexec ended with exit code {process.returncode}"]
+    if code != 0 or not plan.is_file():
+        reason = errors or [f"trtexec ended with exit code {code}"]
         return {"facts": None, "errors": reason, "parse_errors": []}
     facts = facts_from_log([text for _, text in messages], job["shapes"])
     facts.update(toolchain=job["toolchain"], settings={}, fallbacks=_fallbacks(messages))
@@ -121,7 +139,23 @@ def build_with_trtexec(
     unread = unread_precision(job["precision"], facts["layers"])
     if unread is not None:
         return {"facts": None, "errors": [unread, *errors], "parse_errors": []}
+    if cache is not None and Path(TIMING_NAME).is_file():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(cache, Path(TIMING_NAME).read_bytes())
     return {"facts": facts, "errors": errors, "parse_errors": []}
+
+
+def _reporter() -> Callable[[str], None]:
+    """Says what the tool tells of its steps, not too often; its log has thousands of lines."""
+    told_at_s = [0.0]
+
+    def report(line: str) -> None:
+        match = LOG_LINE.match(line)
+        if match and STEP.match(match["text"]) and time.monotonic() - told_at_s[0] >= REPORT_EVERY_S:
+            told_at_s[0] = time.monotonic()
+            say("trtexec: " + match["text"])
+
+    return report
 
 
 def _fallbacks(messages: list[tuple[str, str]]) -> list[str]:

@@ -29,8 +29,9 @@ from pathlib import Path
 from typing import Any
 
 from .files import FORMAT_VERSION, UnacceptableError, file_facts, read_object, write_atomically
-from .library import BUILT, REFUSED, end_with_parent, inside_build
+from .library import BUILT, REFUSED, inside_build
 from .machine import probe
+from .process import end_with_parent
 from .progress import say
 
 UNACCEPTABLE, TIMED_OUT = 2, 124

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from infc.build.far.library import build_in_python
+from infc.build.far.bindings import build_in_python
 from infc.build.libraries import LIBRARIES, library_entry
 from infc.ir.build_options import BuildOptions
 from tests.build.far.tensorrt_stand_in import Settings, tensorrt
