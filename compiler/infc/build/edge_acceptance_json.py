@@ -1,6 +1,11 @@
-"""`acceptance.json`, which a device writes of a release that it judged, <-> `EdgeAcceptance`."""
+"""`acceptance.json`, which a device writes of a release that it judged, <-> `EdgeAcceptance`.
 
+Fields that the agent of a later infc adds are not looked at.
+"""
+
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import get_args
 
@@ -16,7 +21,7 @@ from infc.build.edge_release_json import (
     TEXT,
     VERSION,
     diagnostics_of,
-    latencies_from_json,
+    percentiles_of,
 )
 from infc.build.job_json import DIGEST as HEXADECIMAL
 from infc.build.job_json import HARDWARE
@@ -34,6 +39,7 @@ from infc.ir.edge_acceptance import (
     OutputCheck,
     OutputError,
 )
+from infc.ir.interval import Interval
 
 ACCEPTANCE_NAME = "acceptance.json"
 METRIC = re.compile(r"[a-z][a-z0-9_.]{0,39}")
@@ -43,7 +49,11 @@ SUBJECTS: tuple[LoadSubject, ...] = get_args(LoadSubject)
 
 def to_json(acceptance: EdgeAcceptance) -> bytes:
     """The file's content; equal values, equal bytes."""
-    return canonical_bytes({"format_version": FORMAT_VERSION, **asdict(acceptance)})
+    document: dict[str, object] = {"format_version": FORMAT_VERSION, **asdict(acceptance)}
+    for name in ("latency_s", "engine_latency_s"):
+        latencies: Mapping[str, Interval] | None = getattr(acceptance, name)
+        document[name] = None if latencies is None else {label: _bounds(each) for label, each in latencies.items()}
+    return canonical_bytes(document)
 
 
 def from_json(content: bytes) -> tuple[EdgeAcceptance | None, tuple[Diagnostic, ...]]:
@@ -51,30 +61,35 @@ def from_json(content: bytes) -> tuple[EdgeAcceptance | None, tuple[Diagnostic, 
     fields = object_from_bytes(content, MAJOR)
     if any(problem.path == "$" for problem in fields.problems):
         return None, diagnostics_of(ACCEPTANCE_NAME, fields.problems)
-    acceptance = EdgeAcceptance(
+    acceptance = acceptance_from_fields(fields)
+    return (None if fields.problems else acceptance), diagnostics_of(ACCEPTANCE_NAME, fields.problems)
+
+
+def acceptance_from_fields(fields: Fields) -> EdgeAcceptance:
+    """The acceptance that an object holds; problems go to `fields.problems`."""
+    return EdgeAcceptance(
         name=fields.text("name", NAME, "the name of a spec"),
         version=fields.text("version", RELEASE_VERSION, "whole numbers with dots"),
         content_digest=fields.text("content_digest", DIGEST, "sha256: and 64 hexadecimal digits"),
         hardware_id=fields.text("hardware_id", HARDWARE, "an id of the hardware catalogue"),
-        device=_device(fields.nested("device")),
+        device=device_from_fields(fields.nested("device")),
         engine=fields.nullable("engine", lambda key: _engine(fields.nested(key))),
         power_mode=fields.nullable("power_mode", lambda key: fields.text(key, POWER_MODE, "an nvpmodel mode")),
         verdict=fields.choice("verdict", VERDICTS),
         outputs=fields.nullable("outputs", lambda key: _outputs(fields.nested(key))),
         load=_load(fields.nested("load")),
-        latency_s=latencies_from_json(fields.nested("latency_s")),
-        engine_latency_s=fields.nullable("engine_latency_s", lambda key: latencies_from_json(fields.nested(key))),
+        latency_s=_latencies(fields.nested("latency_s")),
+        engine_latency_s=fields.nullable("engine_latency_s", lambda key: _latencies(fields.nested(key))),
         verdicts=tuple(_verdict(row) for row in fields.objects("verdicts")),
         power_w=fields.nullable("power_w", lambda key: _sensor(fields.nested(key))),
         temperature_c=fields.nullable("temperature_c", lambda key: _sensor(fields.nested(key))),
         is_throttled=fields.nullable("is_throttled", fields.flag),
     )
-    fields.finish()
-    return (None if fields.problems else acceptance), diagnostics_of(ACCEPTANCE_NAME, fields.problems)
 
 
-def _device(fields: Fields) -> EdgeDevice:
-    device = EdgeDevice(
+def device_from_fields(fields: Fields) -> EdgeDevice:
+    """The device that an object describes; problems go to `fields.problems`."""
+    return EdgeDevice(
         machine=fields.text("machine", PLAIN, "a processor architecture such as aarch64"),
         module=fields.nullable("module", lambda key: fields.text(key, MODULE, "a module such as p3767-0000")),
         soc=fields.nullable("soc", lambda key: fields.text(key, PLAIN, "a chip such as tegra234")),
@@ -83,58 +98,66 @@ def _device(fields: Fields) -> EdgeDevice:
         tensorrt=fields.nullable("tensorrt", lambda key: fields.text(key, VERSION, "a version such as 10.3.0")),
         memory_bytes=fields.nullable("memory_bytes", lambda key: fields.integer(key, 0)),
     )
-    fields.finish()
-    return device
+
+
+def _latencies(fields: Fields) -> Mapping[str, Interval]:
+    return {label: _interval(fields.nested(label)) for label in percentiles_of(fields)}
+
+
+def _interval(fields: Fields) -> Interval:
+    """Seconds; null is a side that the samples do not bound."""
+    low = fields.nullable("low", lambda key: fields.number(key, 0.0))
+    high = fields.nullable("high", lambda key: fields.number(key, 0.0))
+    return Interval(
+        value=fields.number("value", 0.0), low=0.0 if low is None else low, high=math.inf if high is None else high
+    )
+
+
+def _bounds(interval: Interval) -> dict[str, float | None]:
+    high = None if math.isinf(interval.high) else interval.high
+    return {"value": interval.value, "low": interval.low, "high": high}
 
 
 def _engine(fields: Fields) -> DeviceBuild:
     rule = "a sha256 (64 hexadecimal digits)"
-    engine = DeviceBuild(
+    return DeviceBuild(
         key=fields.text("key", HEXADECIMAL, rule),
         digest=fields.text("digest", re.compile(rf"(sha256:)?{HEXADECIMAL.pattern}"), rule),
         size_bytes=fields.integer("size_bytes", 0),
         is_reused=fields.flag("is_reused"),
         seconds=fields.seconds("seconds", is_zero_allowed=True),
     )
-    fields.finish()
-    return engine
 
 
 def _outputs(fields: Fields) -> OutputCheck:
     worst = fields.nested("worst")
-    outputs = OutputCheck(
+    return OutputCheck(
         samples=fields.integer("samples", 0),
         verdict=fields.choice("verdict", VERDICTS),
         worst={name: _error(worst.nested(name)) for name in worst.keys()},  # noqa: SIM118 - no mapping
     )
-    fields.finish()
-    return outputs
 
 
 def _error(fields: Fields) -> OutputError:
-    error = OutputError(
+    return OutputError(
         max_absolute=fields.number("max_absolute", 0.0),
         mean_absolute=fields.number("mean_absolute", 0.0),
         argmax_agreement=fields.nullable("argmax_agreement", lambda key: fields.number(key, 0.0, 1.0)),
     )
-    fields.finish()
-    return error
 
 
 def _load(fields: Fields) -> OfferedLoad:
-    load = OfferedLoad(
+    return OfferedLoad(
         what=fields.choice("what", SUBJECTS),
         rate_rps=fields.number("rate_rps", 0.0),
         requests=fields.integer("requests", 0),
         failed=fields.integer("failed", 0),
         seconds=fields.seconds("seconds", is_zero_allowed=True),
     )
-    fields.finish()
-    return load
 
 
 def _verdict(fields: Fields) -> MetricVerdict:
-    verdict = MetricVerdict(
+    return MetricVerdict(
         metric=fields.text("metric", METRIC, "a metric such as p99"),
         limit=fields.number("limit"),
         value=fields.nullable("value", fields.number),
@@ -142,11 +165,7 @@ def _verdict(fields: Fields) -> MetricVerdict:
         high=fields.nullable("high", fields.number),
         verdict=fields.choice("verdict", VERDICTS),
     )
-    fields.finish()
-    return verdict
 
 
 def _sensor(fields: Fields) -> MeanAndMost:
-    sensor = MeanAndMost(mean=fields.number("mean"), max=fields.number("max"))
-    fields.finish()
-    return sensor
+    return MeanAndMost(mean=fields.number("mean"), max=fields.number("max"))

@@ -92,9 +92,11 @@ def edge_acceptance_schema() -> dict[str, object]:
         {"max_absolute": _FROM_ZERO, "mean_absolute": _FROM_ZERO, "argmax_agreement": nullable(_SHARE)}
     )
     worst = {"type": "object", "additionalProperties": error}
+    bound = nullable(_FROM_ZERO)
+    bounds = object_schema({"value": _FROM_ZERO, "low": bound, "high": bound})
     latencies = {
         "type": "object",
-        "patternProperties": {f"^{PERCENTILE.pattern}$": _interval()},
+        "patternProperties": {f"^{PERCENTILE.pattern}$": bounds},
         "additionalProperties": False,
     }
     sensor = object_schema({"mean": _NUMBER, "max": _NUMBER})

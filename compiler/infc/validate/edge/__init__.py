@@ -1,0 +1,1 @@
+"""What an edge device measured and says of itself, read into values, and what later plans learn from it."""
