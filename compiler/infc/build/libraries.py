@@ -70,9 +70,6 @@ CAPABILITY_OF_TYPE: Mapping[str, str] = {"BF16": "8.0", "INT4": "8.0", "FP8": "8
 """The first compute capability whose hardware computes in a type; older types are everywhere that TensorRT runs.
 Source: support matrices of TensorRT and TensorRT-RTX; FP8 and BF16 as TensorRT-RTX 1.7 answers."""
 
-JETPACK_VERSIONS: Mapping[str, str] = {"6.1": "10.3.0", "6.2": "10.3.0", "7.0": "10.13", "7.1": "10.13", "7.2": "10.16"}
-"""The TensorRT that a JetPack release brings. JetPack 7.2.2 can take 11.4.1 beside it (the SBSA package)."""
-
 _SWITCHES = {
     "is_version_compatible": "VERSION_COMPATIBLE",
     "is_weight_streaming": "WEIGHT_STREAMING",
@@ -84,7 +81,13 @@ _NO_SAME_CAPABILITY = {
     "hardware_compatibility=same_compute_capability": "it came with TensorRT 10.9; use ampere_plus or a newer library"
 }
 _AGX_ORIN = ("jetson-agx-orin-32gb", "jetson-agx-orin-64gb")
-_ORIN_WITH_DLA = (*_AGX_ORIN, "jetson-orin-nx-8gb", "jetson-orin-nx-16gb", "jetson-orin-nx-16gb-super")
+_ORIN_WITH_DLA = (
+    *_AGX_ORIN,
+    "jetson-orin-nx-8gb",
+    "jetson-orin-nx-16gb",
+    "jetson-orin-nx-8gb-super",
+    "jetson-orin-nx-16gb-super",
+)
 _NO_DLA_AFTER_10_7 = {
     "dla_core": "TensorRT 10.7 was the last 10.x with the DLA; build with it, or with 11.4.1 on a Jetson AGX Orin"
 }

@@ -176,15 +176,16 @@ def trtexec(job: Path, version: str | None, jetpack: str | None) -> int:
     import shlex
 
     from infc.build.job_folder import WORKER_KINDS, open_job
-    from infc.build.libraries import JETPACK_VERSIONS
     from infc.build.trtexec import trtexec_command
     from infc.diag import Diagnostic
+    from infc.resolve.jetson import is_release, jetpacks
 
     if (version is None) is (jetpack is None):
         raise click.UsageError("name one of --tensorrt and --jetpack")
-    version = version or JETPACK_VERSIONS.get(".".join(str(jetpack).split(".")[:2]))
+    version = version or next((p.tensorrt for p in jetpacks() if is_release(p, str(jetpack))), None)
     if version is None:
-        raise click.UsageError(f"infc knows JetPack {', '.join(JETPACK_VERSIONS)}, not {jetpack}: name --tensorrt")
+        known = ", ".join(p.version for p in jetpacks())
+        raise click.UsageError(f"infc knows JetPack {known}, not {jetpack}: name --tensorrt")
     opened, problems = open_job(job if job.is_dir() else job.parent)
     if opened is None:
         _show(problems)

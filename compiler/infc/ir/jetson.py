@@ -32,15 +32,15 @@ class JetPack:
 class JetsonModule:
     """A module as it names itself: ids of its board (`p3767-0000`), its SoC (`tegra234`), its accelerators.
 
-    `throttle_c` is the junction temperature from which the module slows itself down; `os_memory_bytes` is what
-    a headless system holds of the shared memory.
+    `throttle_c` is the junction temperature from which the module slows itself down (None: no source); `os_memory_bytes`
+    is what a headless system holds of the shared memory.
     """
 
     hardware_id: str
     modules: tuple[str, ...]
     soc: str
     dla_cores: int
-    throttle_c: float
+    throttle_c: float | None
     os_memory_bytes: float
     sources: tuple[str, ...]
     recalled_fields: tuple[str, ...] = ()
