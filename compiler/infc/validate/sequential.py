@@ -22,10 +22,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from infc.ir.accuracy import Verdict
+from infc.validate.far.mixture import (
+    allowed_share,
+    fail_alternatives,
+    log_mixture,
+    overall_word,
+    pass_alternatives,
+    verdict_word,
+)
 
-_PASS_ODDS = (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85)
-_FAIL_ODDS = (1.15, 1.4, 1.8, 2.5, 5.0, 15.0, 100.0)
-_NEVER_OVER_WEIGHT = 0.5
 _MOST_EFFECTIVE_SAMPLES = 1e9
 _RESOLUTION = 0.01
 
@@ -41,14 +46,6 @@ class SequentialResult:
     samples: int
     overs: int
     effective_samples: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Alternative:
-    """A share of overs that the mixture holds possible, with its prior weight."""
-
-    share: float
-    weight: float
 
 
 def judge(
@@ -70,16 +67,10 @@ def judge(
     >>> judge(overs=0, samples=502, percentile=99, confidence=0.99).verdict.value
     'pass'
     """
-    allowed = _allowed_share(percentile)
-    needed_log = -math.log1p(-confidence)
-    effective = samples / design_effect
-    share = overs / samples if samples else 0.0
-    verdict = Verdict.INCONCLUSIVE
-    if _log_mixture(_pass_alternatives(allowed), allowed, share, effective) >= needed_log:
-        verdict = Verdict.PASS
-    elif _log_mixture(_fail_alternatives(allowed), allowed, share, effective) >= needed_log:
-        verdict = Verdict.FAIL
-    return SequentialResult(verdict=verdict, samples=samples, overs=overs, effective_samples=effective)
+    word = verdict_word(overs, samples, percentile, confidence, design_effect)
+    return SequentialResult(
+        verdict=Verdict(word), samples=samples, overs=overs, effective_samples=samples / design_effect
+    )
 
 
 def samples_needed(result: SequentialResult, *, percentile: float, confidence: float) -> int | None:
@@ -93,13 +84,13 @@ def samples_needed(result: SequentialResult, *, percentile: float, confidence: f
     """
     if result.verdict is not Verdict.INCONCLUSIVE or not result.samples:
         return None
-    allowed = _allowed_share(percentile)
+    allowed = allowed_share(percentile)
     needed_log = -math.log1p(-confidence)
     share = result.overs / result.samples
-    sides = (_pass_alternatives(allowed), _fail_alternatives(allowed))
+    sides = (pass_alternatives(allowed), fail_alternatives(allowed))
 
     def is_settled(effective: float) -> bool:
-        return any(_log_mixture(side, allowed, share, effective) >= needed_log for side in sides)
+        return any(log_mixture(side, allowed, share, effective) >= needed_log for side in sides)
 
     low, high = result.effective_samples, max(2.0 * result.effective_samples, 1.0)
     while not is_settled(high):
@@ -118,45 +109,4 @@ def overall(verdicts: Iterable[Verdict]) -> Verdict:
     >>> overall([Verdict.PASS, Verdict.INCONCLUSIVE]).value, overall([]).value
     ('inconclusive', 'inconclusive')
     """
-    found = set(verdicts)
-    if Verdict.FAIL in found:
-        return Verdict.FAIL
-    return Verdict.PASS if found == {Verdict.PASS} else Verdict.INCONCLUSIVE
-
-
-def _allowed_share(percentile: float) -> float:
-    """The share of samples that may be over: 99.9 -> 0.001, without rounding error."""
-    return float(f"{1.0 - percentile / 100.0:.12g}")
-
-
-def _pass_alternatives(allowed: float) -> tuple[_Alternative, ...]:
-    weight = (1.0 - _NEVER_OVER_WEIGHT) / len(_PASS_ODDS)
-    never = _Alternative(share=0.0, weight=_NEVER_OVER_WEIGHT)
-    return (never, *(_Alternative(share=_with_odds(allowed, odds), weight=weight) for odds in _PASS_ODDS))
-
-
-def _fail_alternatives(allowed: float) -> tuple[_Alternative, ...]:
-    weight = 1.0 / len(_FAIL_ODDS)
-    return tuple(_Alternative(share=_with_odds(allowed, odds), weight=weight) for odds in _FAIL_ODDS)
-
-
-def _with_odds(share: float, factor: float) -> float:
-    """The share whose odds are `factor` times those of `share`."""
-    odds = factor * share / (1.0 - share)
-    return odds / (1.0 + odds)
-
-
-def _log_growth(alternative: float, allowed: float, share: float) -> float:
-    """Mean log likelihood ratio per sample of `alternative` over `allowed` when this share of samples is over."""
-    if alternative == 0.0:
-        return -math.inf if share > 0.0 else -math.log1p(-allowed)
-    return share * math.log(alternative / allowed) + (1.0 - share) * (math.log1p(-alternative) - math.log1p(-allowed))
-
-
-def _log_mixture(alternatives: tuple[_Alternative, ...], allowed: float, share: float, effective: float) -> float:
-    """Log of the mixture's likelihood ratio after `effective` samples."""
-    if effective <= 0.0:
-        return 0.0
-    terms = [math.log(a.weight) + effective * _log_growth(a.share, allowed, share) for a in alternatives]
-    top = max(terms)
-    return top if top == -math.inf else top + math.log(sum(math.exp(term - top) for term in terms))
+    return Verdict(overall_word([verdict.value for verdict in verdicts]))

@@ -1,9 +1,4 @@
-"""Sensors of a Jetson module, which has no NVML: lines of NVIDIA's `tegrastats`.
-
-The GPU stands there in three forms: `GR3D_FREQ 45%@1300` (JetPack 5), `GR3D_FREQ 0%@[1300,1300]` (one clock for each
-GPC, JetPack 6) and `GR3D_FREQ @[1574,1574,1574]` (Thor: no load). Rails are instant and mean milliwatts.
-Source: "Tegrastats Utility" of the Jetson Linux Developer Guide; lines of real modules, which the tests hold.
-"""
+"""Sensors of a Jetson module, which has no NVML: NVIDIA's `tegrastats`, followed while something is measured."""
 
 import contextlib
 import re
@@ -12,60 +7,17 @@ import subprocess
 import threading
 
 from infc.ir.device_usage import UsageSource
+from infc.validate.far.tegrastats import tegrastats_line
 from infc.validate.gpu.sampler import Reading
 
 INTERVAL_MS = 100
-_GPU = re.compile(r"\bGR3D_FREQ (?:(\d+)%)?(?:@\[?(\d+(?:,\d+)*)\]?)?")
-_MEMORY = re.compile(r"\bEMC_FREQ (?:(\d+)%)?(?:@(\d+))?")
-_RAM = re.compile(r"\bRAM (\d+)/\d+MB")
-_RAIL = re.compile(r"\b([A-Z][A-Z0-9_]*) (\d+)mW/\d+mW")
-_HEAT = re.compile(r"\b(gpu|tj)@(-?\d+(?:\.\d+)?)C", re.IGNORECASE)
-_WHOLE_MODULE = ("VDD_IN", "VIN")
-"""Rails that feed everything, by their names on Orin NX, Orin Nano and Xavier NX, and on Thor."""
-_PARTS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
-"""Rails of AGX Orin that together feed the module."""
 _ENDS_WITHIN_S = 2.0
 
 
 def reading_from_line(line: str) -> Reading | None:
-    """What one line says; None for a line that is none of tegrastats.
-
-    >>> reading = reading_from_line("RAM 6712/7620MB (lfb 12x4MB) GR3D_FREQ 99%@[612] gpu@58.5C VDD_IN 9210mW/8801mW")
-    >>> reading.utilization, reading.clock_hz, reading.power_w, reading.temperature_c
-    (0.99, 612000000.0, 9.21, 58.5)
-    """
-    ram = _RAM.search(line)
-    if ram is None:
-        return None
-    load, clock_hz = _load_and_clock(_GPU.search(line))
-    memory_load, memory_clock_hz = _load_and_clock(_MEMORY.search(line))
-    rails = {name: int(milliwatts) / 1e3 for name, milliwatts in _RAIL.findall(line)}
-    heats = [float(degrees) for _, degrees in _HEAT.findall(line) if float(degrees) > 0.0]  # -256: the part is off
-    return Reading(
-        utilization=load,
-        memory_utilization=memory_load,
-        power_w=_module_power_w(rails),
-        memory_bytes=int(ram[1]) * 2**20,
-        clock_hz=clock_hz,
-        memory_clock_hz=memory_clock_hz,
-        temperature_c=max(heats, default=None),
-    )
-
-
-def _load_and_clock(found: re.Match[str] | None) -> tuple[float | None, float | None]:
-    if found is None:
-        return None, None
-    load, clocks = found.groups()
-    megahertz = max(map(int, clocks.split(",")), default=0) if clocks else None
-    return None if load is None else int(load) / 100.0, None if megahertz is None else megahertz * 1e6
-
-
-def _module_power_w(rails: dict[str, float]) -> float | None:
-    whole = next((rails[name] for name in _WHOLE_MODULE if name in rails), None)
-    if whole is not None:
-        return whole
-    parts = [rails[name] for name in _PARTS if name in rails]
-    return sum(parts) if parts else None
+    """What one line says; None for a line that is none of tegrastats."""
+    said = tegrastats_line(line)
+    return None if said is None else Reading(**said._asdict())
 
 
 def power_mode() -> str | None:
