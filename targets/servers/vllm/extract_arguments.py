@@ -34,7 +34,11 @@ NAMED_TYPES = {
     "union_dict_and_str": "json|string",
 }
 # Where releases keep the parser of `vllm serve`, newest first.
-PARSER_MODULES = ("vllm.entrypoints.common.cli_args", "vllm.entrypoints.launchers.cli_args")
+PARSER_MODULES = (
+    "vllm.entrypoints.common.cli_args",
+    "vllm.entrypoints.launchers.cli_args",
+    "vllm.entrypoints.openai.cli_args",
+)
 # Arguments whose parser takes any JSON object, while the engine then builds this class of it.
 PARSED_LATER = {"speculative-config": "SpeculativeConfig"}
 # Fields that the engine fills in itself.
@@ -291,10 +295,10 @@ def later_values() -> dict[str, Json]:
     from vllm.model_executor.layers.quantization import QUANTIZATION_METHODS
     from vllm.reasoning import ReasoningParserManager
     from vllm.tool_parsers import ToolParserManager
-    from vllm.v1.metrics.buckets import BUCKET_FAMILY_KEYS
 
+    families = bucket_module()
     return {
-        "custom-histogram-buckets": sorted(BUCKET_FAMILY_KEYS),
+        **({} if families is None else {"custom-histogram-buckets": sorted(families.BUCKET_FAMILY_KEYS)}),
         "quantization": sorted(QUANTIZATION_METHODS),
         "reasoning-parser": sorted(ReasoningParserManager.list_registered()),
         "tool-call-parser": sorted(ToolParserManager.list_registered()),
@@ -303,9 +307,19 @@ def later_values() -> dict[str, Json]:
 
 def histograms() -> dict[str, Json]:
     """The bucket bounds that each family of histograms has by default, those that depend on the model left out."""
-    from vllm.v1.metrics.buckets import BUCKET_FAMILY_KEYS, histogram_buckets
+    families = bucket_module()
+    if families is None:
+        return {}
+    keys = sorted(families.BUCKET_FAMILY_KEYS)
+    return {key: plain(families.histogram_buckets(key)) for key in keys if key != "request_tokens"}
 
-    return {key: plain(histogram_buckets(key)) for key in sorted(BUCKET_FAMILY_KEYS) if key != "request_tokens"}
+
+def bucket_module() -> ModuleType | None:
+    """Where the families of histograms are; None in releases that take no bounds for them, such as 0.19."""
+    try:
+        return importlib.import_module("vllm.v1.metrics.buckets")
+    except ModuleNotFoundError:
+        return None
 
 
 def plain(value: object) -> Json:
