@@ -1,0 +1,188 @@
+"""A device for tests: a folder that looks like the root of a Jetson, with stand-ins of NVIDIA's programs in it.
+
+The folder is either plain, so that `edge.py --root` and this machine's Python work in it, or the root of an arm64 system
+that commands are run in by chroot and emulation (`tests.edge.arm64_root`).
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+OPTION_LISTS = REPOSITORY / "targets" / "servers" / "jetson" / "trtexec"
+BOARDS = HERE / "boards"
+"""A folder for each kind of module: its nvpmodel.conf, and what its device tree says."""
+TIMEOUT_S = 240.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command on the device ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def words(self) -> str:
+        """All that it printed."""
+        return self.out + self.err
+
+    def json(self) -> Any:
+        """What it printed on standard output, read as JSON."""
+        return json.loads(self.out)
+
+
+@dataclass
+class Device:
+    """A device's root, and how a command is run in it.
+
+    `prefix` goes in front of a command (`chroot` and the like); without it commands run on this machine, with the
+    root's programs first on their PATH. `seen_as` is the folder that commands take for the root.
+    """
+
+    root: Path
+    prefix: Sequence[str] = ()
+    seen_as: Path = field(default_factory=lambda: Path("/"))
+
+    def path(self, path: Path | str) -> str:
+        """A path below the root, as commands on the device see it."""
+        inside = Path(path)
+        inside = inside.relative_to(self.root) if self.root in inside.parents else Path(str(path).lstrip("/"))
+        return str(self.seen_as / inside)
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """The command that runs these words on the device."""
+        return [*self.prefix, *words]
+
+    def environment(self) -> dict[str, str]:
+        """PATH with the root's stand-ins first, and nothing that would let Python find a package."""
+        folder = self.seen_as / "usr" / "local" / "bin"
+        return {"PATH": f"{folder}:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+
+    def run(self, *words: str, timeout_s: float = TIMEOUT_S) -> Answer:
+        """Run a command to its end."""
+        done = subprocess.run(
+            self.command(words),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=self.environment(),
+            timeout=timeout_s,
+            check=False,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """Start a command in a process group of its own."""
+        return subprocess.Popen(
+            self.command(words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self.environment(),
+            start_new_session=True,
+        )
+
+    def set(self, **settings: Any) -> None:
+        """Change what the stand-ins do; None takes a setting away."""
+        path = self.root / "var" / "lib" / "standins" / "settings.json"
+        now = json.loads(path.read_text())
+        now.update(settings)
+        staged = path.with_suffix(".new")
+        staged.write_text(json.dumps({name: value for name, value in now.items() if value is not None}))
+        staged.replace(path)
+
+    def calls(self, program: str) -> list[list[str]]:
+        """Arguments of every start of a stand-in so far."""
+        path = self.root / "var" / "lib" / "standins" / "calls.jsonl"
+        lines = path.read_text().splitlines() if path.exists() else []
+        found = [json.loads(line) for line in lines]
+        return [call["arguments"] for call in found if call["program"] == program]
+
+    def file(self, path: str) -> Path:
+        """A file of the device, as this machine sees it."""
+        return self.root / path.lstrip("/")
+
+    def power_mode(self) -> str:
+        """Name of the mode that the device is in."""
+        return self.run(self.path("/usr/local/bin/nvpmodel"), "-q").out.split("NV Power Mode: ")[1].split()[0]
+
+    def stop(self) -> None:
+        """End every process that the stand-in of systemctl started here."""
+        for path in (self.root / "var" / "lib" / "standins" / "units").glob("*.pid"):
+            try:
+                os.killpg(int(path.read_text()), signal.SIGKILL)
+            except (ProcessLookupError, ValueError):
+                continue
+
+
+def furnish(root: Path, *, python: str, board: str = "orin-nx-16gb", **settings: Any) -> None:
+    """Put the stand-ins, the identity of a module and the settings into a root.
+
+    `python` runs the stand-ins; onnxruntime is in it, or below `opt/standins-site` of the root.
+    """
+    bin_folder, lib_folder = root / "usr" / "local" / "bin", root / "usr" / "local" / "lib" / "standins"
+    for folder in (bin_folder, lib_folder, root / "var" / "lib" / "standins", root / "etc" / "systemd" / "system"):
+        folder.mkdir(parents=True, exist_ok=True)
+    for source in sorted((HERE / "device" / "bin").iterdir()):
+        text = source.read_text().replace("#!/usr/bin/env python3", f"#!{python}", 1)
+        target = bin_folder / source.name
+        target.write_text(text)
+        target.chmod(0o755)
+    for source in (HERE / "device" / "lib").glob("*.py"):
+        shutil.copyfile(source, lib_folder / source.name)
+    (lib_folder / "trtexec_options.json").write_text(json.dumps(trtexec_options()))
+    (root / "var" / "lib" / "standins" / "settings.json").write_text(json.dumps({"tensorrt": "10.3.0", **settings}))
+    furnish_identity(root, board)
+
+
+def furnish_identity(root: Path, board: str) -> None:
+    """Write what a module says of itself: L4T, device tree, memory, power modes."""
+    facts = yaml.safe_load((BOARDS / f"{board}.yaml").read_text())
+    texts: Mapping[str, str] = {
+        "etc/nv_tegra_release": facts["nv_tegra_release"] + "\n",
+        "etc/nvpmodel.conf": facts["nvpmodel_conf"],
+        "proc/meminfo": facts["meminfo"],
+        "proc/device-tree/model": facts["model"] + "\0",
+        "proc/device-tree/compatible": "".join(word + "\0" for word in facts["compatible"]),
+    }
+    for path, text in texts.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    (root / "var" / "lib" / "nvpmodel").mkdir(parents=True, exist_ok=True)
+
+
+def trtexec_options() -> dict[str, list[str]]:
+    """Options of the stand-in of trtexec by version: those of the newest listed release that is not newer."""
+    found: dict[str, list[str]] = {}
+    listed = []
+    for major in ("10", "11"):
+        document = yaml.safe_load((OPTION_LISTS / f"{major}.yaml").read_text())
+        listed += [(_numbers(entry["version"]), entry["options"]) for entry in document["releases"]]
+    for version in ("10.3.0", "10.7.0", "10.13.3", "10.16.2", "11.2.1", "11.4.1"):
+        same_major = [entry for entry in listed if entry[0][0] == _numbers(version)[0]]
+        older = [entry for entry in same_major if entry[0] <= _numbers(version)]
+        found[version] = max(older)[1] if older else min(same_major)[1]
+    return found
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def plain_device(root: Path, **settings: Any) -> Device:
+    """A device whose root is a plain folder, with this machine's Python and onnxruntime under the stand-ins."""
+    furnish(root, python=sys.executable, **settings)
+    return Device(root=root, seen_as=root)
