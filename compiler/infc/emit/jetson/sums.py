@@ -11,7 +11,7 @@ from infc.emit.manifest import content_digest as file_digest
 SUMS_NAME = "SHA256SUMS"
 SIGNATURE_NAME = "SHA256SUMS.sig"
 # These name the release; two releases of equal content have one content digest.
-_OF_THE_RELEASE = ("manifest.json", "sbom.cdx.json", "provenance.json", SUMS_NAME, SIGNATURE_NAME)
+OF_THE_RELEASE = ("manifest.json", "sbom.cdx.json", "provenance.json", SUMS_NAME, SIGNATURE_NAME)
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
 
@@ -62,5 +62,5 @@ def content_digest_of(digests: Mapping[str, str]) -> str:
     >>> content_digest_of({"a": "1" * 64}) == content_digest_of({"a": "1" * 64, "manifest.json": "2" * 64})
     True
     """
-    content = {path: digest for path, digest in digests.items() if path not in _OF_THE_RELEASE}
+    content = {path: digest for path, digest in digests.items() if path not in OF_THE_RELEASE}
     return "sha256:" + hashlib.sha256(sums_of(content)).hexdigest()
