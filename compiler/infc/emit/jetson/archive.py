@@ -32,6 +32,10 @@ _PAX_RECORD = re.compile(rb"([0-9]{1,6}) (path|size)=")
 _DAMAGED = "copy the bundle again, and compare its sha256sum with the sender's"
 
 
+class ForeignContentError(ToolError):
+    """An archive can be read, and holds what no bundle holds: a link, a name that leads elsewhere, a file twice."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Member:
     """A file of an archive: its path inside `folder`, and its content, to be read once before the next member."""
@@ -135,7 +139,8 @@ def read_archive(archive: Path) -> Iterator[Member]:
     in all at most a thousand times the archive's own size.
 
     Raises:
-        ToolError: the archive cannot be opened, is truncated or damaged, or holds what no bundle holds.
+        ToolError: the archive cannot be opened, is truncated or damaged.
+        ForeignContentError: it holds what no bundle holds.
     """
     try:
         compressed_bytes = archive.stat().st_size
@@ -216,7 +221,7 @@ class _Reader:
         try:
             return tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
         except tarfile.HeaderError:
-            raise self._refusal("holds a header that cannot be read") from None
+            raise ToolError(f"{self._name} is damaged: a header cannot be read", help=_DAMAGED) from None
 
     def _regular(self, header: tarfile.TarInfo | None) -> tarfile.TarInfo | None:
         if header is not None and header.type != tarfile.REGTYPE:
@@ -264,8 +269,8 @@ class _Reader:
             if any(chunk) or padding_bytes > _MOST_PADDING_BYTES:
                 raise self._refusal("goes on after its end")
 
-    def _refusal(self, what: str) -> ToolError:
-        return ToolError(f"{self._name} {what}", help="take only archives that `infc compile` wrote")
+    def _refusal(self, what: str) -> ForeignContentError:
+        return ForeignContentError(f"{self._name} {what}", help="take only archives that `infc compile` wrote")
 
 
 def _pax_records(data: bytes) -> dict[str, str] | None:
