@@ -5,6 +5,7 @@ from infc.diag.catalogue.build import BUILD
 from infc.diag.catalogue.checkpoint import CHECKPOINT
 from infc.diag.catalogue.drift import DRIFT
 from infc.diag.catalogue.edge import EDGE
+from infc.diag.catalogue.edge_device import EDGE_DEVICE
 from infc.diag.catalogue.fleet import FLEET
 from infc.diag.catalogue.imports import IMPORTS
 from infc.diag.catalogue.jobs import JOBS
@@ -32,6 +33,7 @@ CATALOGUE: tuple[DiagnosticKind, ...] = (
     *VLLM,
     *DRIFT,
     *EDGE,
+    *EDGE_DEVICE,
     *IMPORTS,
 )
 

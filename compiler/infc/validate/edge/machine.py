@@ -1,0 +1,225 @@
+"""A device behind ssh: what it has, its status, and an install there, all through its own agent or the bundle's.
+
+Nothing runs there but a POSIX shell and `edge.py` under the device's Python; what it says is read, never trusted.
+"""
+
+import re
+import shlex
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infc.build.builders.ssh_connection import FAILED, SshConnection
+from infc.diag import Diagnostic
+from infc.ir.edge_status import DeviceStatus
+from infc.lower.process import Ended
+from infc.validate.edge.address import DeviceAddress
+from infc.validate.edge.status import status_from_bytes
+
+_PEM = re.compile(r"-----BEGIN PUBLIC KEY-----\n.+?-----END PUBLIC KEY-----\n", re.DOTALL)
+_RESULT = "infc-edge-result"
+_NOT_THERE = 44
+_MOST_SHOWN_LINES = 4
+_AGENT = "/opt/infc/edge.py"
+# Settings of every script: where the system is, its Python, and how to become root where that is needed.
+_PRELUDE = """r=%(root)s; p=%(python)s; s=
+if [ -z "$r" ] && [ "$(id -u)" != 0 ] && sudo -n true 2>/dev/null; then s="sudo -n"; fi
+d="${XDG_CACHE_HOME:-$HOME/.cache}/infc/edge"
+"""
+_PROBE = """command -v "$p" >/dev/null && "$p" -c 'import sys; print("python %d.%d" % sys.version_info[:2])'
+if [ -n "$r" ] || [ "$(id -u)" = 0 ] || [ -n "$s" ]; then echo "root yes"; fi
+$s test -f "$r/opt/infc/edge.py" && echo "agent yes"
+for k in "$r"/etc/infc/keys/*.pem; do if [ -f "$k" ]; then $s cat "$k"; echo; fi; done
+exit 0
+"""
+_UPLOAD = """umask 077; mkdir -p "$d/%(folder)s" || exit 1
+find "$d" -mindepth 1 -maxdepth 1 -type d -mtime +1 ! -name %(folder)s -exec rm -rf {} + 2>/dev/null
+f="$d/%(folder)s/%(name)s"
+if [ -f "$f" ] && [ "$(wc -c < "$f")" -eq %(size)d ]; then touch "$d/%(folder)s"; exit 0; fi
+if cat > "$f.$$" && [ "$(wc -c < "$f.$$")" -eq %(size)d ] && mv "$f.$$" "$f"; then exit 0; fi
+rm -f "$f.$$"; exit 1
+"""
+# The run ends with infc: its input stays open as long as infc is there. What it prints on standard output is kept for
+# the end, its progress (standard error) is passed on as it comes.
+_RUN = """d=$1; shift; exec 3<&0
+"$@" </dev/null 2>&1 >"$d/result" &
+run=$!
+{ cat <&3 >/dev/null; kill -TERM $run; } 2>/dev/null &
+watch=$!
+exec 3<&-
+wait $run; code=$?
+kill $watch 2>/dev/null
+echo %(result)s; cat "$d/result"; rm -f "$d/result"
+exit $code
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What a device has: an agent, public keys that may sign (PEM), a Python, and a way to become root."""
+
+    python: tuple[int, int] | None
+    is_root_possible: bool
+    has_agent: bool
+    keys: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentRun:
+    """How a command of the agent ended: its exit code, what it printed as its result, its last words."""
+
+    code: int
+    result: str
+    last_words: tuple[str, ...]
+
+
+class EdgeMachine:
+    """One device. Every method may return the diagnostic that it cannot be reached or does not answer as it should."""
+
+    def __init__(self, address: DeviceAddress) -> None:
+        self._address = address
+        self._connection = SshConnection(address.ssh)
+        self._folder = ""
+
+    @property
+    def name(self) -> str:
+        """The address."""
+        return self._address.text
+
+    def probe(self) -> Probe | Diagnostic:
+        """What is there. Raises ToolError when this machine has no ssh."""
+        lines: list[str] = []
+        ended = self._connection.script(self._prelude + _PROBE, lines.append)
+        if ended.exit_code != 0:
+            return self._unreachable(ended, "")
+        python = next((line.split()[1].split(".") for line in lines if line.startswith("python ")), None)
+        text = "\n".join(lines) + "\n"
+        return Probe(
+            python=None if python is None else (int(python[0]), int(python[1])),
+            is_root_possible="root yes" in lines,
+            has_agent="agent yes" in lines,
+            keys=tuple(each.encode() for each in _PEM.findall(text)),
+        )
+
+    def send(self, folder: str, files: Sequence[tuple[str, bytes | Path]]) -> Diagnostic | None:
+        """Put files into a folder of the user's cache there, each whole or not at all; those that are there stay.
+
+        `folder` is a name of letters and digits that stands for the content of the files.
+        """
+        self._folder = folder
+        for name, content in files:
+            with tempfile.TemporaryFile() if isinstance(content, bytes) else content.open("rb") as source:
+                if isinstance(content, bytes):
+                    source.write(content)
+                    source.seek(0)
+                size = len(content) if isinstance(content, bytes) else content.stat().st_size
+                script = _UPLOAD % {"folder": shlex.quote(folder), "name": shlex.quote(name), "size": size}
+                ended = self._connection.script_stream(self._prelude + script, source, None)
+            if ended.exit_code != 0:
+                return self._unreachable(ended, f"took {name}")
+        return None
+
+    def status(self, *, is_agent_there: bool) -> DeviceStatus | Diagnostic:
+        """What its agent says of it, or (`is_agent_there` False) what the one says that was sent."""
+        lines: list[str] = []
+        agent = f'"$r"{_AGENT}' if is_agent_there else self._sent("edge.py")
+        script = f'test -f {agent} || exit {_NOT_THERE}; exec $s "$p" {agent} {self._root} status --format json'
+        ended = self._connection.script(self._prelude + script, lines.append)
+        if ended.exit_code == FAILED:
+            return self._unreachable(ended, "")
+        status = status_from_bytes("\n".join(lines).encode())
+        if isinstance(status, DeviceStatus):
+            return status
+        said = (
+            ended.last_lines[-_MOST_SHOWN_LINES:]
+            if not lines
+            else tuple(f"{problem.path} {problem.message}" for problem in status[:_MOST_SHOWN_LINES])
+        )
+        return Diagnostic(
+            id="edge-device-answer",
+            message=f"{self.name} does not say what is on it (exit code {ended.exit_code})",
+            notes=said,
+            help="run `/opt/infc/edge.py status` there; its words say what is wrong",
+        )
+
+    def run(
+        self,
+        command: str,
+        archive: str,
+        options: Sequence[str],
+        progress: Callable[[str], None],
+        *,
+        is_agent_there: bool,
+    ) -> AgentRun | Diagnostic:
+        """Run a command of the agent over an archive that was sent; each line of its progress goes to `progress`.
+
+        The agent is asked to end (and takes back what it did) when this call is left early or the connection is lost.
+        """
+        agent = f'"$r"{_AGENT}' if is_agent_there else self._sent("edge.py")
+        words = [shlex.quote(word) for word in (command, *options, "--format", "json")]
+        called = f'"$p" {agent} {self._root} {" ".join(words)} {self._sent(archive)}'
+        script = f"exec $s sh -c {shlex.quote(_RUN % {'result': _RESULT})} sh {self._sent('')} {called}"
+        lines = _Lines(progress)
+        ended = self._connection.script(self._prelude + script, lines, is_ended_with_infc=True)
+        if ended.exit_code == FAILED:
+            return self._unreachable(ended, "installed")
+        return AgentRun(
+            code=ended.exit_code, result="\n".join(lines.result or ()), last_words=(*lines.last, *ended.last_lines)
+        )
+
+    def forget(self) -> None:
+        """Remove what was sent."""
+        if self._folder:
+            self._connection.script(f"{self._prelude}rm -rf {self._sent('')}", lambda _: None)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._connection.close()
+        self._connection.disconnect()
+
+    @property
+    def _prelude(self) -> str:
+        root = self._address.root or ""
+        return _PRELUDE % {"root": shlex.quote(root), "python": shlex.quote(self._address.ssh.python)}
+
+    @property
+    def _root(self) -> str:
+        return '--root "$r"' if self._address.root else ""
+
+    def _sent(self, name: str) -> str:
+        return f'"$d"/{shlex.quote(self._folder)}/{shlex.quote(name)}' if name else f'"$d"/{shlex.quote(self._folder)}'
+
+    def _unreachable(self, ended: Ended, doing: str) -> Diagnostic:
+        if ended.exit_code == FAILED and doing:
+            return Diagnostic(
+                id="edge-device-lost",
+                message=f"the connection to {self.name} was lost while it {doing}",
+                notes=(*ended.last_lines[-1:], "the device puts back what was in service"),
+                help="run the same command again: an engine that was built meanwhile is not built again",
+            )
+        problem = self._connection.problem(ended, doing)
+        return problem or Diagnostic(
+            id="edge-device-answer",
+            message=f"{self.name} does not take what it is sent (exit code {ended.exit_code})",
+            notes=ended.last_lines[-_MOST_SHOWN_LINES:],
+            help="check that the login there has a POSIX shell and may write to ~/.cache/infc",
+        )
+
+
+class _Lines:
+    """Passes lines on until the mark of the result; keeps the last ones, and those of the result."""
+
+    def __init__(self, progress: Callable[[str], None]) -> None:
+        self._progress = progress
+        self.last: tuple[str, ...] = ()
+        self.result: list[str] | None = None
+
+    def __call__(self, line: str) -> None:
+        if self.result is not None:
+            self.result.append(line)
+        elif line == _RESULT:
+            self.result = []
+        else:
+            self.last = (*self.last[1 - _MOST_SHOWN_LINES :], line)
+            self._progress(line)
