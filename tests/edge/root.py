@@ -1,7 +1,7 @@
 """A device for tests: a folder that looks like the root of a Jetson, with stand-ins of NVIDIA's programs in it.
 
-The folder is either plain, so that `edge.py --root` and this machine's Python work in it, or the root of an arm64 system
-that commands are run in by chroot and emulation (`tests.edge.arm64_root`).
+The folder is either plain, so that `edge.py --root` and this machine's Python work in it, or the root of an arm64
+system that commands are run in by chroot and emulation (`tests.edge.arm64_root`).
 """
 
 import json
@@ -155,6 +155,8 @@ def furnish_identity(root: Path, board: str) -> None:
         "etc/nv_tegra_release": facts["nv_tegra_release"] + "\n",
         "etc/nvpmodel.conf": facts["nvpmodel_conf"],
         "proc/meminfo": facts["meminfo"],
+        "sys/devices/system/cpu/possible": "0-7\n",
+        "sys/devices/system/cpu/present": "0-7\n",
         "proc/device-tree/model": facts["model"] + "\0",
         "proc/device-tree/compatible": "".join(word + "\0" for word in facts["compatible"]),
     }

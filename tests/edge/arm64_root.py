@@ -1,0 +1,143 @@
+"""A small arm64 Debian with the stand-ins in it, run by chroot and emulation: as near to a Jetson as this gets.
+
+The base is made once (half a minute, and needs a Debian mirror and a Python package index) and kept in the folder that
+INFC_EDGE_ROOT names, or in one of the session. Every device is an overlay on it, so none sees what another did.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.edge.loopback import Loopback
+from tests.edge.root import Device, furnish
+
+PACKAGES = (
+    "base-files,base-passwd,bash,dash,coreutils,libc-bin,python3,python3-minimal,openssl,zstd,tar,sed,grep,findutils,"
+    "libstdc++6,procps,util-linux,mount"
+)
+WHEELS = ("onnxruntime", "numpy", "flatbuffers", "packaging", "protobuf", "pyyaml")
+PLATFORM = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux2014_aarch64")
+"""onnxruntime's wheel is of the first; with the last alone pip finds one of 2023."""
+BINFMT = Path("/proc/sys/fs/binfmt_misc")
+FOLDER_VARIABLE = "INFC_EDGE_ROOT"
+_BASE_FORMAT = "1"
+
+
+def missing() -> str | None:
+    """Why no arm64 root can be had on this machine; None: it can."""
+    if os.geteuid() != 0:
+        return "an arm64 root needs chroot and mount: run as root"
+    for tool in ("mmdebstrap", "chroot", "mount", "nsenter"):
+        if shutil.which(tool) is None:
+            return f"{tool} is not installed"
+    if not (shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")):
+        return "qemu-user-static is not installed"
+    return Loopback.missing()
+
+
+@contextmanager
+def emulation() -> Iterator[str | None]:
+    """Have the kernel start arm64 programs through qemu; gives why it cannot. What was switched on is switched off."""
+    with ExitStack() as undo:
+        if not (BINFMT / "register").exists():
+            if subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(BINFMT)], check=False).returncode:
+                yield "binfmt_misc cannot be mounted"
+                return
+            undo.callback(subprocess.run, ["umount", str(BINFMT)], check=False)
+        if not (BINFMT / "qemu-aarch64").exists():
+            if shutil.which("update-binfmts") is None:
+                yield "update-binfmts (binfmt-support) is not installed"
+                return
+            subprocess.run(["update-binfmts", "--enable", "qemu-aarch64"], check=False)
+            undo.callback(subprocess.run, ["update-binfmts", "--disable", "qemu-aarch64"], check=False)
+        is_there = (BINFMT / "qemu-aarch64").exists() and "F" in (BINFMT / "qemu-aarch64").read_text().split("flags:")[
+            1
+        ]
+        yield None if is_there else "arm64 programs are not registered with a fixed interpreter (flag F)"
+
+
+def base(folder: Path) -> Path | str:
+    """The system that devices start from, made if it is not there yet; or why it cannot be made."""
+    key = hashlib.sha256(repr((PACKAGES, WHEELS, PLATFORM, _BASE_FORMAT)).encode()).hexdigest()[:12]
+    place = folder / f"arm64-{key}"
+    if place.is_dir():
+        return place
+    folder.mkdir(parents=True, exist_ok=True)
+    making = folder / f"arm64-{key}.{os.getpid()}"
+    wheels = folder / f"wheels-{key}"
+    platform = [f"--platform={name}" for name in PLATFORM]
+    abi = ["--python-version=3.11", "--implementation=cp", "--abi=cp311", "--abi=abi3", "--abi=none"]
+    pip = [sys.executable, "-m", "pip", "--quiet"]
+    steps = [
+        [
+            "mmdebstrap",
+            "--quiet",
+            "--arch=arm64",
+            "--variant=extract",
+            f"--include={PACKAGES}",
+            "--format=directory",
+            "bookworm",
+            str(making),
+        ],
+        [*pip, "download", "--only-binary=:all:", *platform, *abi, "--dest", str(wheels), "--no-deps", *WHEELS],
+        [
+            *pip,
+            "install",
+            "--no-deps",
+            "--no-index",
+            "--find-links",
+            str(wheels),
+            "--only-binary=:all:",
+            *platform,
+            *abi,
+            "--target",
+            str(making / "opt" / "standins-site"),
+            *WHEELS,
+        ],
+    ]
+    for step in steps:
+        done = subprocess.run(step, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            shutil.rmtree(making, ignore_errors=True)
+            last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+            return f"{step[0]} failed: {' '.join(last)}"
+    making.rename(place)
+    return place
+
+
+@contextmanager
+def arm64_device(base_folder: Path, scratch: Path, network: Loopback) -> Iterator[Device]:
+    """A device on top of the base, until the block ends; its processes end with it."""
+    upper, work, root = (scratch / name for name in ("changed", "work", "root"))
+    for folder in (upper, work, root):
+        folder.mkdir(parents=True)
+    options = f"lowerdir={base_folder},upperdir={upper},workdir={work}"
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(root)], check=True)
+    device = Device(root=root, prefix=(*network.prefix, "chroot", str(root)))
+    try:
+        furnish(root, python="/usr/bin/python3")
+        yield device
+    finally:
+        device.stop()
+        subprocess.run(["umount", "--recursive", str(root)], check=True)
+
+
+@contextmanager
+def small_disk(device: Device, folder: str, size_bytes: int) -> Iterator[None]:
+    """A file system of this size at a folder of the device; what was in the folder is copied into it, and back."""
+    target = device.file(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    kept = device.root.parent / "kept"
+    shutil.copytree(target, kept, symlinks=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(target)], check=True)
+    try:
+        subprocess.run(["cp", "-a", f"{kept}/.", str(target)], check=True)
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(target)], check=True)
+        shutil.rmtree(kept)
