@@ -33,6 +33,10 @@ class Origin(StrEnum):
     CATALOGUE = "catalogue"
 
 
+LlmRuntime: TypeAlias = Literal["vllm", "edge-llm"]
+"""What serves a language model on a Jetson module."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class LatencyTarget:
     """`percentile` (0-100, exclusive) of end-to-end latency must stay at or under `limit_s`.
@@ -228,7 +232,8 @@ class LlmProblem(BaseProblem):
     At least one of `ttft`, `tpot` and `e2e` is not empty. `step_times` are stored profiles of this model.
     `has_prefix_caching` is what the spec settles, None where it leaves it open; `drafter` what it offers for
     speculative decoding. Where the spec names several models, `alternatives` are the problems of the others, equal in
-    all but the model, and `min_accuracy` is the least stated accuracy that will do (None: any).
+    all but the model, and `min_accuracy` is the least stated accuracy that will do (None: any). `jetson_runtime` is
+    what serves it on a Jetson module, `jetpack` and `tensorrt` the versions there where the spec names them.
     """
 
     model: "LlmProfile"
@@ -242,6 +247,9 @@ class LlmProblem(BaseProblem):
     drafter: Drafter | None = None
     alternatives: "tuple[LlmProblem, ...]" = ()
     min_accuracy: float | None = None
+    jetson_runtime: LlmRuntime = "vllm"
+    jetpack: str | None = None
+    tensorrt: str | None = None
 
 
 AnyProblem: TypeAlias = Problem | LlmProblem

@@ -83,7 +83,7 @@ def llm_problem(
     base: BaseProblem, loaded: LoadedSpec, spec: Spec, source: LlmSource, model: LlmProfile, store: ProfileStore
 ) -> LlmProblem:
     """The problem of a valid spec about one of its models; `base` holds what it shares with any other model's."""
-    workload = spec.workload
+    workload, jetson = spec.workload, spec.deploy.jetson
     assert workload.prompt_tokens is not None and workload.output_tokens is not None  # noqa: S101, PT018 - checked
     shared = {field.name: getattr(base, field.name) for field in fields(BaseProblem)}
     return LlmProblem(
@@ -102,6 +102,9 @@ def llm_problem(
         has_prefix_caching=None if spec.deploy.vllm is None else spec.deploy.vllm.prefix_caching,
         drafter=_drafter(spec),
         min_accuracy=spec.model.min_accuracy if isinstance(spec.model, FleetModel) else None,
+        jetson_runtime="edge-llm" if jetson is not None and jetson.runtime == "edge-llm" else "vllm",
+        jetpack=None if jetson is None else jetson.jetpack,
+        tensorrt=None if jetson is None else jetson.tensorrt,
     )
 
 

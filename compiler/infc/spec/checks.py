@@ -14,7 +14,12 @@ from infc.spec.accuracy_checks import (
 )
 from infc.spec.arrival_checks import diurnal_has_one_shape
 from infc.spec.findings import Finding
-from infc.spec.model_checks import candidates_are_several, candidates_state_accuracy, revisions_are_pinned
+from infc.spec.model_checks import (
+    candidates_are_several,
+    candidates_state_accuracy,
+    revisions_are_pinned,
+    runtime_fits_the_model,
+)
 from infc.spec.money_checks import pricing_terms_apply, rollout_keeps_the_slo
 
 Check: TypeAlias = Callable[[Spec], Iterator[Finding]]
@@ -128,9 +133,8 @@ def keys_fit_the_model(spec: Spec) -> Iterator[Finding]:
         yield _mismatch("slo.latency", "is for ONNX models; this one generates tokens", help)
     if spec.workload.axes:
         yield _mismatch("workload.axes", "is for ONNX models", "describe requests with prompt_tokens and output_tokens")
-    if spec.deploy.server in {"triton", "jetson"}:
-        message = f"{spec.deploy.server} does not serve this model"
-        yield _mismatch("deploy.server", message, "write auto or vllm", whole=True)
+    if spec.deploy.server == "triton":
+        yield _mismatch("deploy.server", "triton does not serve this model", "write auto, vllm or jetson", whole=True)
 
 
 def llm_has_token_counts(spec: Spec) -> Iterator[Finding]:
@@ -204,6 +208,7 @@ CHECKS: tuple[Check, ...] = (
     diurnal_has_one_shape,
     sizes_rise,
     keys_fit_the_model,
+    runtime_fits_the_model,
     llm_has_token_counts,
     accuracy_has_a_bound,
     metric_fits_the_model,

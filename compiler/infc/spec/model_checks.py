@@ -1,4 +1,4 @@
-"""Rules about `model`: commits instead of branches, and what a list of candidates must say."""
+"""Rules about `model`: commits instead of branches, what a list of candidates must say, what serves it on a Jetson."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,14 @@ from infc.ir.spec import (
     HuggingFaceCandidate,
     HuggingFaceModel,
     HuggingFaceRepo,
+    OnnxModel,
     Spec,
 )
 from infc.spec.findings import Finding
 
 FEWEST_CANDIDATES, MOST_CANDIDATES = 2, 16
 _SHA_LENGTH = 40
+_ENGINE_RUNTIMES, _LLM_RUNTIMES = ("triton", "deepstream", "none"), ("vllm", "edge-llm")
 
 
 def hub_models(spec: Spec) -> Iterator[tuple[str, HuggingFaceRepo]]:
@@ -129,4 +131,19 @@ def candidates_state_accuracy(spec: Spec) -> Iterator[Finding]:
             message=f"no candidate states an accuracy of {least:g}",
             label=f"the best is {best} with {stated[best]:g}",
             help=f"set min_accuracy to at most {stated[best]:g}, or add a better model",
+        )
+
+
+def runtime_fits_the_model(spec: Spec) -> Iterator[Finding]:
+    """What serves an engine on a Jetson module does not serve a language model, and the other way round."""
+    jetson = spec.deploy.jetson
+    if jetson is None or "runtime" not in jetson.model_fields_set:
+        return
+    known = _ENGINE_RUNTIMES if isinstance(spec.model, OnnxModel) else _LLM_RUNTIMES
+    if jetson.runtime not in known:
+        yield Finding(
+            id="spec-model-mismatch",
+            paths=("deploy.jetson.runtime", "model"),
+            message=f"{jetson.runtime} does not serve this model",
+            help=f"write {', '.join(known[:-1])} or {known[-1]}",
         )

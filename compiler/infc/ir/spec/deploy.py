@@ -9,7 +9,7 @@ from infc.ir.spec.constraints import HardwareIds
 from infc.ir.spec.vllm import Vllm
 
 ServerChoice: TypeAlias = Literal["auto", "triton", "vllm", "jetson"]
-JetsonRuntime: TypeAlias = Literal["triton", "deepstream", "none"]
+JetsonRuntime: TypeAlias = Literal["triton", "deepstream", "none", "vllm", "edge-llm"]
 OtaFormat: TypeAlias = Literal["rauc", "mender"]
 _LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 _LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
@@ -82,7 +82,8 @@ class Jetson(SpecModel):
     )
     runtime: JetsonRuntime = Field(
         default="triton",
-        description="What serves the engine on the device; none: a program of your own loads it. Default: triton.",
+        description="What serves on the device. Of an ONNX model triton, deepstream or none (a program of your own "
+        "loads the engine), default triton; of a language model vllm or edge-llm (TensorRT Edge-LLM), default vllm.",
     )
     version: Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,8})(\.(0|[1-9][0-9]{0,8})){0,3}$")] | None = Field(
         default=None,

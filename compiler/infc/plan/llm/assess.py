@@ -27,7 +27,7 @@ def candidate_of(sized: LlmSized) -> Candidate:
     site = sized.site
     return Candidate(
         hardware_id=site.hardware.id,
-        server="vllm",
+        server=site.server,
         precision=site.precision,
         batching=sized.trial.batching,
         tensor_parallel=site.tensor_parallel,

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from infc.ir.candidate import ContinuousBatching, Speculation
+from infc.ir.candidate import ContinuousBatching, ServerName, Speculation
 from infc.ir.hardware import Hardware
 from infc.ir.interval import Interval
 from infc.ir.llm_profile import LlmProfile
@@ -70,6 +70,11 @@ class LlmSite:
         drafts = f"/{drafted.method}{drafted.tokens}" if drafted is not None else ""
         stages = f"/pp{self.pipeline_parallel}" if self.pipeline_parallel > 1 else ""
         return f"{self.precision.value}/{self.hardware.id}{mode}/tp{self.tensor_parallel}{stages}{kv}{drafts}"
+
+    @property
+    def server(self) -> ServerName:
+        """What is emitted here: a bundle for the device on a Jetson module, else vLLM's."""
+        return "jetson" if self.hardware.kind == "jetson" else "vllm"
 
     @property
     def devices(self) -> int:

@@ -13,6 +13,7 @@ from infc.plan.evidence import QUANTISED
 from infc.plan.llm.drafting import with_drafting
 from infc.plan.llm.site import WIDE, LlmSite, native_kv_precision, native_precision, own_precision
 from infc.plan.site import power_modes
+from infc.resolve.jetson_llm import serving_refusal
 
 TENSOR_PARALLEL = (1, 2, 4, 8)
 """Devices of one replica: what one host has."""
@@ -33,7 +34,7 @@ def sites(problem: LlmProblem) -> tuple[tuple[LlmSite, ...], tuple[Rejection, ..
     rejected: list[Rejection] = []
     for option in sorted(problem.options, key=lambda o: o.hardware.id):
         hardware = option.hardware
-        reason = ruled_out(problem, option, needs_price=needs_price)
+        reason = ruled_out(problem, option, needs_price=needs_price) or _wrong_server(problem, hardware)
         if reason is not None:
             rejected.append(reason)
             continue
@@ -60,7 +61,7 @@ def sites(problem: LlmProblem) -> tuple[tuple[LlmSite, ...], tuple[Rejection, ..
             ]
     if not any(site.is_supported and site.holds_longest for site in found):
         found += _pipelines(found)
-    found += [drafted for site in found for drafted in with_drafting(problem, site)]
+    found += [drafted for site in found if _may_draft(problem, site) for drafted in with_drafting(problem, site)]
     return tuple(sorted(found, key=lambda s: s.label)), tuple(rejected)
 
 
@@ -98,8 +99,31 @@ def _precisions(problem: LlmProblem, hardware: Hardware) -> Sequence[Precision]:
     return sorted(wanted.intersection(problem.limits.precisions))
 
 
+def _wrong_server(problem: LlmProblem, hardware: Hardware) -> Rejection | None:
+    """A Jetson module is served by a bundle of its own, and nothing else is."""
+    is_jetson = hardware.kind == "jetson"
+    if problem.server == "auto" or (problem.server == "jetson") == is_jetson:
+        return None
+    words = "a Jetson module is served by server: jetson" if is_jetson else "it is no Jetson module"
+    return Rejection(
+        candidate=hardware.id, constraint="server", predicted=words, limit=f"deploy.server: {problem.server}"
+    )
+
+
 def _refusal(problem: LlmProblem, hardware: Hardware, precision: Precision) -> Rejection | None:
     native = native_precision(problem)
+    if hardware.kind == "jetson":
+        reason = serving_refusal(
+            problem.model,
+            hardware,
+            precision,
+            runtime=problem.jetson_runtime,
+            jetpack=problem.jetpack,
+            tensorrt=problem.tensorrt,
+        )
+        if reason is not None:
+            name = f"{precision.value}/{hardware.id}"
+            return Rejection(candidate=name, constraint="server", predicted=reason, limit="")
     if native not in WIDE and precision is not native:
         return Rejection(
             candidate=f"{precision.value}/{hardware.id}",
@@ -108,6 +132,11 @@ def _refusal(problem: LlmProblem, hardware: Hardware, precision: Precision) -> R
             limit="",
         )
     return accuracy_refusal(problem, hardware, precision)
+
+
+def _may_draft(problem: LlmProblem, site: LlmSite) -> bool:
+    """Whether drafting is considered: TensorRT Edge-LLM batches requests in flight, or drafts, not both."""
+    return site.hardware.kind != "jetson" or problem.jetson_runtime == "vllm"
 
 
 def _parallel_sizes(hardware: Hardware) -> Sequence[int]:
