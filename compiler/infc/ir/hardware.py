@@ -13,7 +13,9 @@ HardwareKind: TypeAlias = Literal["gpu", "jetson", "cpu", "other"]
 class PowerMode:
     """One nvpmodel mode of a Jetson module: what is left of the silicon under it.
 
-    `watts` is None for uncapped modes (MAXN). `peak_flops` holds dense peaks at the mode's clocks.
+    `watts` is None for uncapped modes (MAXN). `peak_flops` holds dense peaks at the mode's clocks, `dla_int8_flops` that
+    of all deep learning accelerators together and `dla_core0_int8_flops` that of the first (0 where there is none, or
+    where no source tells them apart).
     """
 
     name: str
@@ -27,6 +29,11 @@ class PowerMode:
     dla_int8_flops: float
     cpu_cores: int | None = None
     cpu_clock_hz: float | None = None
+    dla_core0_int8_flops: float = 0.0
+
+    def is_named(self, name: str) -> bool:
+        """Whether a person means this mode by `name`: `30W` is nvpmodel's `MODE_30W`, too."""
+        return self.name.lower().removeprefix("mode_") == name.lower().removeprefix("mode_")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -74,6 +74,7 @@ def _mode(mode: PowerMode) -> Json:
         "peak_flops": {precision.value: peak for precision, peak in mode.peak_flops.items()},
         "memory_bandwidth_bytes_per_s": mode.memory_bandwidth_bytes_per_s,
         "dla_int8_flops": mode.dla_int8_flops,
+        "dla_core0_int8_flops": mode.dla_core0_int8_flops,
         "cpu_cores": mode.cpu_cores,
         "cpu_clock_hz": mode.cpu_clock_hz,
     }
@@ -126,6 +127,7 @@ def targets_schema() -> dict[str, Json]:
             "peak_flops": peaks,
             "memory_bandwidth_bytes_per_s": number,
             "dla_int8_flops": number,
+            "dla_core0_int8_flops": number,
             "cpu_cores": number,
             "cpu_clock_hz": number,
         }

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
+from infc.ir.hardware import Hardware
 from infc.ir.precision import Precision
 from infc.resolve.targets import Catalogue, data_directory, hardware_schema, load_catalogue, prices_schema
 
@@ -114,17 +115,51 @@ def test_turing_has_neither_bf16_nor_fp8(catalogue: Catalogue) -> None:
 
 
 def test_jetson_modules_carry_their_power_modes(catalogue: Catalogue) -> None:
-    """Orin NX has its five modes, with what each leaves of the GPU, the memory and the DLA."""
-    module = catalogue.find("jetson-orin-nx-16gb")
-    assert module is not None
-    modes = {mode.name: mode for mode in module.power_modes}
-    assert set(modes) == {"10W", "15W", "25W", "40W", "MAXN_SUPER"}
+    """Orin NX has nvpmodel's modes, with what each leaves of the GPU, the memory and the DLAs; its Super twin others."""
+    modes = {mode.name: mode for mode in _module(catalogue, "jetson-orin-nx-16gb").power_modes}
+    assert set(modes) == {"10W", "15W", "25W", "MAXN"}
     assert modes["10W"].sm_count == 4
     assert modes["10W"].memory_bandwidth_bytes_per_s == 68.3e9
-    assert modes["40W"].is_default
-    assert modes["MAXN_SUPER"].watts is None
+    assert modes["15W"].is_default
+    assert modes["MAXN"].watts is None
     assert modes["25W"].peak_flops[Precision.INT8] == 13.37e12
     assert modes["25W"].dla_int8_flops == 20.1e12
+    faster = {mode.name: mode for mode in _module(catalogue, "jetson-orin-nx-16gb-super").power_modes}
+    assert set(faster) == {"10W", "15W", "25W", "40W", "MAXN_SUPER"}
+    assert faster["40W"].is_default
+    assert faster["15W"].dla_core0_int8_flops > 0.8 * faster["15W"].dla_int8_flops  # its second DLA hardly runs
+
+
+@pytest.mark.parametrize(
+    ("id", "names"),
+    [
+        ("jetson-orin-nano-8gb", {"7W", "15W"}),
+        ("jetson-orin-nano-8gb-super", {"15W", "25W", "MAXN_SUPER"}),
+        ("jetson-orin-nx-8gb", {"10W", "15W", "20W", "MAXN"}),
+        ("jetson-orin-nx-8gb-super", {"10W", "15W", "20W", "40W", "MAXN_SUPER"}),
+        ("jetson-agx-orin-64gb", {"MODE_15W", "MODE_30W", "MODE_50W", "MAXN"}),
+    ],
+)
+def test_modes_have_the_names_of_nvpmodel(catalogue: Catalogue, id: str, names: set[str]) -> None:
+    """A bundle sets the mode by its name in the device's own table; one of them is what the module boots into."""
+    modes = _module(catalogue, id).power_modes
+    assert {mode.name for mode in modes} == names
+    assert sum(mode.is_default for mode in modes) == 1
+    assert all(0.0 <= mode.dla_core0_int8_flops <= mode.dla_int8_flops for mode in modes)
+
+
+def test_a_mode_is_meant_with_and_without_its_prefix(catalogue: Catalogue) -> None:
+    """AGX Orin's table says MODE_30W where people say 30W."""
+    named = {mode.name: mode for mode in _module(catalogue, "jetson-agx-orin-64gb").power_modes}
+    assert named["MODE_30W"].is_named("30W")
+    assert named["MODE_30W"].is_named("mode_30w")
+    assert not named["MODE_30W"].is_named("0W")
+
+
+def _module(catalogue: Catalogue, id: str) -> Hardware:
+    module = catalogue.find(id)
+    assert module is not None
+    return module
 
 
 @pytest.mark.parametrize("id", ["tpu-v5e", "aws-inferentia2-chip", "mi300x", "intel-gaudi2"])

@@ -61,6 +61,7 @@ POWER_MODE_FIELDS: tuple[Field, ...] = (
         fields=_PEAKS,
     ),
     Field(key="dla_int8_tops", kind=_N, description="Dense INT8 peak of all DLAs together."),
+    Field(key="dla_core0_int8_tops", kind=_N, description="Dense INT8 peak of the first DLA alone."),
     Field(key="cpu_cores", kind=FieldKind.COUNT, description="CPU cores online."),
     Field(key="cpu_clock_mhz", kind=_N, description="Highest CPU clock."),
 )

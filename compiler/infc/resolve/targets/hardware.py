@@ -89,6 +89,7 @@ def _power_mode(record: Record) -> PowerMode:
         dla_int8_flops=record.number("dla_int8_tops", TERA) or 0.0,
         cpu_cores=record.count("cpu_cores"),
         cpu_clock_hz=record.number("cpu_clock_mhz", MEGA),
+        dla_core0_int8_flops=record.number("dla_core0_int8_tops", TERA) or 0.0,
     )
 
 
