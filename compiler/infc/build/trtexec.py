@@ -20,10 +20,12 @@ def trtexec_command(
     engine: str = "model.plan",
     layers: str = "layers.json",
     timing_cache: str | None = None,
+    is_static: bool = False,
 ) -> tuple[str, ...] | Diagnostic:
     """The command line, without a shell, that builds `engine` beside the job's model with an exact library version.
 
-    Layers of the built engine go to `layers` as JSON. A Diagnostic names an option that the version lacks.
+    Layers of the built engine go to `layers` as JSON. `is_static`: no size of the model's inputs is open, so the tool
+    takes no shapes. A Diagnostic names an option that the version lacks.
     """
     library = LIBRARIES[job.kind]
     versions = library.at(version)
@@ -47,4 +49,5 @@ def trtexec_command(
                 help="build with its Python package: infc worker build",
             )
     entry = library_entry(job.kind, library, versions)
-    return (TOOLS[job.kind], *trtexec_arguments(document, entry, job.model.name, engine, layers, timing_cache))
+    arguments = trtexec_arguments(document, entry, job.model.name, engine, layers, timing_cache, is_static=is_static)
+    return (TOOLS[job.kind], *arguments)

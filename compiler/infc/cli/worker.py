@@ -175,6 +175,7 @@ def trtexec(job: Path, version: str | None, jetpack: str | None) -> int:
     """
     import shlex
 
+    from infc.build.far.onnx_file import has_dynamic_inputs
     from infc.build.job_folder import WORKER_KINDS, open_job
     from infc.build.trtexec import trtexec_command
     from infc.diag import Diagnostic
@@ -192,7 +193,8 @@ def trtexec(job: Path, version: str | None, jetpack: str | None) -> int:
         return SPEC_INVALID
     if opened.job.kind not in WORKER_KINDS:
         raise click.UsageError(f"{job.as_posix()} is a job for {opened.job.kind}, which trtexec does not build")
-    found = trtexec_command(opened.job, version)
+    is_static = not has_dynamic_inputs(opened.model)
+    found = trtexec_command(opened.job, version, is_static=is_static)
     if isinstance(found, Diagnostic):
         _show((found,))
         return FAILURE

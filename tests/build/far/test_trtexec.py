@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import onnx
+import onnx.parser
 import pytest
 
 from infc.build.far.trtexec import build_with_trtexec, find_trtexec, trtexec_version
@@ -23,6 +25,7 @@ print("&&&& RUNNING TensorRT.trtexec [TensorRT v{banner}] [b1] # trtexec " + " "
 if sys.argv[1:] == ["--help"]:
     sys.exit(0)
 asked = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
+pathlib.Path("asked.json").write_text(json.dumps(asked))
 unknown = [name for name in asked if name not in known]
 if unknown:
     print("[11/21/2026-18:00:00] [E] Unknown option: " + unknown[0])
@@ -31,6 +34,11 @@ print("[11/21/2026-18:00:00] [W] [TRT] Default DLA is enabled but layer tail is 
       "falling back to GPU.")
 print("[11/21/2026-18:00:01] [I] [TRT] Total Activation Memory: 1024 bytes")
 print("[11/21/2026-18:00:01] [I] [TRT] Total Weights Memory: 2048 bytes")
+cache = pathlib.Path(asked.get("--timingCacheFile", "none"))
+if cache.is_file() and cache.read_bytes() != b"timing":
+    print("[11/21/2026-18:00:01] [E] TimingCache creation failed")
+    sys.exit(1)
+cache.write_bytes(b"timing")
 pathlib.Path(asked["--saveEngine"]).write_bytes(b"ptrt")
 layer = {{"Name": "conv", "LayerType": "conv", "Inputs": [{{"Format/Datatype": "{read}"}}], "Outputs": [],
          "Metadata": "[ONNX Layer: conv1]"}}
@@ -49,8 +57,19 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, version: str, read: s
     monkeypatch.chdir(folder)
 
 
-def built(version: str, precision: str = "fp16", **options: object) -> dict[str, Any]:
+def put_model(folder: Path, batch: str = "N") -> None:
+    """A model whose batch is open, or is a number."""
+    text = f"""<ir_version: 8, opset_import: ["" : 17]>
+        tiny (float[{batch}, 4] input) => (float[{batch}, 4] output) {{ output = Relu(input) }}"""
+    onnx.save(onnx.parser.parse_model(text), folder / "model.onnx")
+
+
+def built(
+    version: str, precision: str = "fp16", *, timing_cache: Path | None = None, **options: object
+) -> dict[str, Any]:
     """The answer for a job of the version installed."""
+    if not Path("model.onnx").exists():
+        put_model(Path())
     everything = {
         "optimization_level": None,
         "workspace_bytes": None,
@@ -74,7 +93,7 @@ def built(version: str, precision: str = "fp16", **options: object) -> dict[str,
     versions = library.at(version)
     assert versions is not None
     entry = json.loads(json.dumps(library_entry("tensorrt", library, versions)))
-    return build_with_trtexec(str(find_trtexec()), job, entry, version, None)
+    return build_with_trtexec(str(find_trtexec()), job, entry, version, timing_cache)
 
 
 @pytest.mark.parametrize("version", ["10.3.0", "11.4.1"])
@@ -87,6 +106,35 @@ def test_an_engine_with_its_facts(version: str, tmp_path: Path, monkeypatch: pyt
     assert (answer["facts"]["activation_bytes"], answer["facts"]["weight_bytes"]) == (1024, 2048)
     assert answer["facts"]["layers"][0]["operators"] == ["conv1"]
     assert (tmp_path / "model.plan").read_bytes() == b"ptrt"
+
+
+def test_a_model_without_an_open_size_gets_no_shapes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tool refuses them: "Static model does not take explicit shapes"."""
+    install(tmp_path, monkeypatch, "10.3.0")
+    put_model(tmp_path, batch="8")
+    assert built("10.3.0")["errors"] == []
+    asked = json.loads((tmp_path / "asked.json").read_text())
+    assert not [name for name in asked if name.endswith("Shapes")]
+
+
+def test_a_file_that_is_no_model_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the tool runs."""
+    install(tmp_path, monkeypatch, "10.3.0")
+    (tmp_path / "model.onnx").write_bytes(b"\x3a\xff\xff\x03none")
+    assert built("10.3.0")["errors"] == ["no ONNX model: it is cut short or not a protocol buffer"]
+
+
+def test_a_timing_cache_that_does_not_fit_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tool ends at one of another version or device; the build then goes on without, and leaves its own."""
+    install(tmp_path, monkeypatch, "10.3.0")
+    folder = tmp_path / "timing"
+    assert built("10.3.0", timing_cache=folder)["errors"] == []
+    (kept,) = folder.iterdir()
+    assert kept.read_bytes() == b"timing"
+    kept.write_bytes(b"foreign")
+    answer = built("10.3.0", timing_cache=folder)
+    assert answer["errors"] == []
+    assert kept.read_bytes() == b"timing"
 
 
 def test_layers_that_left_the_dla_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from .facts import facts_from_log, layers_from_inspector
 from .files import write_atomically
+from .onnx_file import has_dynamic_inputs
 from .options import unsupported_options
 from .precision import unread_precision
 from .process import followed
@@ -59,16 +60,25 @@ def trtexec_version() -> str | None:
 
 
 def trtexec_arguments(
-    job: dict[str, Any], library: dict[str, Any], model: str, engine: str, layers: str, timing_cache: str | None
+    job: dict[str, Any],
+    library: dict[str, Any],
+    model: str,
+    engine: str,
+    layers: str,
+    timing_cache: str | None,
+    *,
+    is_static: bool = False,
 ) -> list[str]:
     """The arguments that build a job's engine.
 
-    The caller has made sure that the library refuses none of the job's options. Source: sampleOptions.cpp among the
-    samples of TensorRT 10.15 and 11.2; for TensorRT-RTX's tool its documentation.
+    The caller has made sure that the library refuses none of the job's options. A model without a dynamic input gets
+    no shapes: the tool refuses them ("Static model does not take explicit shapes"). Source: sampleOptions.cpp and
+    sampleEngines.cpp among the samples of TensorRT 10.15 and 11.2; for TensorRT-RTX's tool its documentation.
     """
     options = job["options"]
     arguments = [f"--onnx={model}", f"--saveEngine={engine}", "--skipInference"]
-    arguments += [f"--{name}Shapes={_shapes(job['shapes'], key)}" for name, key in _PROFILE]
+    if not is_static:
+        arguments += [f"--{name}Shapes={shapes_argument(job['shapes'], key)}" for name, key in _PROFILE]
     if library["capabilities"]:
         capability = job["compute_capability"].replace(".", "")
         return [*arguments, f"--computeCapabilities={capability}", "--profilingVerbosity=detailed"]
@@ -94,7 +104,7 @@ def trtexec_arguments(
 _PROFILE = (("min", "minimum"), ("opt", "optimum"), ("max", "maximum"))
 
 
-def _shapes(shapes: list[dict[str, Any]], which: str) -> str:
+def shapes_argument(shapes: list[dict[str, Any]], which: str) -> str:
     """`input:1x3x224x224,other:1x4`; a name with other signs than those of paths is put in quotes."""
     parts = []
     for shape in shapes:
@@ -110,10 +120,13 @@ def build_with_trtexec(
     refused = unsupported_options(job["options"], job["hardware_id"], version, library)
     if refused:
         return {"facts": None, "errors": ["\n".join(refused)], "parse_errors": []}
+    try:
+        is_static = not has_dynamic_inputs(Path("model.onnx"))
+    except ValueError as error:
+        return {"facts": None, "errors": [str(error)], "parse_errors": []}
     cache = None if timing_cache is None else timing_cache_path(timing_cache, library["kind"], version)
-    arguments = trtexec_arguments(
-        job, library, "model.onnx", "model.plan", "layers.json", None if cache is None else TIMING_NAME
-    )
+    kept = None if cache is None else TIMING_NAME
+    arguments = trtexec_arguments(job, library, "model.onnx", "model.plan", "layers.json", kept, is_static=is_static)
     if cache is not None and cache.is_file():
         shutil.copyfile(str(cache), TIMING_NAME)
     say(f"{library['title']} {version}: trtexec builds the model")
