@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from infc.ir.arrival import BurstyArrival, PoissonArrival, TraceArrival
+from infc.ir.arrival import BurstyArrival, ConstantArrival, PoissonArrival, TraceArrival
 from infc.ir.problem import Traffic
+from infc.spec import load_spec
 
 from .test_problem import BASE, resolved
 
@@ -49,3 +50,24 @@ def test_a_trace_brings_its_sizes(tmp_path: Path) -> None:
     (tmp_path / "monday.jsonl").write_text('{"timestamp": 750, "batch": 4}\n{"timestamp": 250, "batch": 2}\n')
     found = traffic(tmp_path, "{rate: 50/s, arrival: {trace: monday.jsonl}}")
     assert found.arrival == TraceArrival(path="monday.jsonl", timestamps_s=(0.0, 0.5), sizes={"batch": (2, 4)})
+
+
+@pytest.mark.parametrize(("written", "streams"), [("constant", 1), ("{constant: {streams: 4}}", 4)])
+def test_cameras_are_counted(tmp_path: Path, written: str, streams: int) -> None:
+    """The rate is of all senders together."""
+    found = traffic(tmp_path, f"{{rate: 120/s, arrival: {written}}}")
+    assert found.arrival == ConstantArrival(streams=streams)
+    assert found.rate_rps == found.peak_rps == 120.0
+
+
+@pytest.mark.parametrize("streams", ["0", "10001", "2.5", "many"])
+def test_a_number_of_cameras_that_is_none_is_refused(tmp_path: Path, streams: str) -> None:
+    """One to ten thousand senders; the error stands at the number."""
+    spec = tmp_path / "test.infc.yaml"
+    spec.write_text(BASE + f"workload: {{rate: 120/s, arrival: {{constant: {{streams: {streams}}}}}}}\n")
+    loaded = load_spec(spec)
+    assert loaded.spec is None
+    (found,) = loaded.diagnostics
+    assert found.span is not None
+    assert found.span.line == len(BASE.splitlines()) + 1
+    assert found.help

@@ -15,11 +15,12 @@ from infc.ir.arrival import (
     at_peak,
     diurnal_multipliers,
 )
-from infc.sim.arrivals import arrival_times_s, replayed_rows, replayed_sizes
+from infc.sim.arrivals import PERIODS_IN_PHASE, arrival_times_s, replayed_rows, replayed_sizes
 
 TRACE = TraceArrival(path="traffic.csv", timestamps_s=(0.0, 0.1, 0.1, 4.0, 9.0))
 DAY = DiurnalArrival(multipliers=diurnal_multipliers(2.5), period_s=60.0)
-PROCESSES = [ConstantArrival(), PoissonArrival(), BurstyArrival(cv=2.5), BurstyArrival(cv=0.3), DAY, TRACE]
+CAMERAS = ConstantArrival(streams=3)
+PROCESSES = [ConstantArrival(), CAMERAS, PoissonArrival(), BurstyArrival(cv=2.5), BurstyArrival(cv=0.3), DAY, TRACE]
 
 
 @pytest.mark.parametrize("arrival", PROCESSES)
@@ -68,6 +69,29 @@ def test_same_seed_same_times_and_a_longer_run_begins_alike(arrival: Arrival, se
 def test_seeds_differ() -> None:
     """Another seed is another run."""
     assert not np.array_equal(*(arrival_times_s(PoissonArrival(), 1.0, 10, seed) for seed in (0, 1)))
+
+
+def test_each_camera_is_evenly_spaced_in_a_phase_of_its_own() -> None:
+    """Three cameras at 30 frames a second in all: each sends every 100 ms, none when another does."""
+    times_s = arrival_times_s(CAMERAS, 30.0, 3 * PERIODS_IN_PHASE, seed=4)
+    frames = times_s.reshape(PERIODS_IN_PHASE, 3)
+    assert np.diff(frames, axis=0) == pytest.approx(np.full((PERIODS_IN_PHASE - 1, 3), 0.1))
+    assert len(np.unique(frames[0].round(9))) == 3
+
+
+def test_cameras_take_all_phases_in_a_long_run() -> None:
+    """A percentile is over all phases, not over one draw: offsets of two cameras are uniform over a period."""
+    count = 2 * PERIODS_IN_PHASE * 2_000
+    frames = arrival_times_s(ConstantArrival(streams=2), 2.0, count, seed=1).reshape(-1, 2)[::PERIODS_IN_PHASE]
+    apart = np.minimum(frames[:, 1] - frames[:, 0], 1.0 - (frames[:, 1] - frames[:, 0]))
+    assert np.quantile(apart, [0.25, 0.5, 0.75]) == pytest.approx([0.125, 0.25, 0.375], abs=0.02)
+
+
+def test_many_cameras_come_like_independent_users() -> None:
+    """The superposition of many periodic senders is close to Poisson over short times (Palm-Khintchine)."""
+    times_s = arrival_times_s(ConstantArrival(streams=1000), 1000.0, 100_000, seed=2)
+    gaps_s = np.diff(times_s)
+    assert gaps_s.std() / gaps_s.mean() == pytest.approx(1.0, rel=0.05)
 
 
 @pytest.mark.parametrize("rate_rps", [0.0, -1.0, float("nan")])

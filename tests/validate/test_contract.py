@@ -14,6 +14,7 @@ from .bundles import contract
     "arrival",
     [
         ConstantArrival(),
+        ConstantArrival(streams=4),
         PoissonArrival(),
         BurstyArrival(cv=2.5),
         DiurnalArrival(multipliers=(0.5, 1.5), period_s=3600.0, cv=2.0),

@@ -7,6 +7,8 @@ from typing import TypeAlias, assert_never
 
 DAY_S = 86_400.0
 PARTS = 24
+MAX_STREAMS = 10_000
+"""More constant senders than this are as good as a Poisson process."""
 _MAX_CONCENTRATION = 500.0
 
 

@@ -34,7 +34,7 @@ from infc.ir.problem import (
     Problem,
     Traffic,
 )
-from infc.ir.spec import BurstySpec, DiurnalShape, DiurnalSpec, OnnxModel, Spec, TraceSpec
+from infc.ir.spec import BurstySpec, ConstantSpec, DiurnalShape, DiurnalSpec, OnnxModel, Spec, TraceSpec
 from infc.resolve.model import model_profile
 from infc.resolve.pricing import priced_option
 from infc.resolve.store import ProfileStore
@@ -238,6 +238,8 @@ def _traffic(loaded: LoadedSpec, spec: Spec) -> Traffic:
 
 def _arrival(loaded: LoadedSpec, spec: Spec) -> Arrival:
     match spec.workload.arrival:
+        case ConstantSpec(constant=senders):
+            return ConstantArrival(streams=senders.streams)
         case BurstySpec(bursty=shape):
             return BurstyArrival(cv=shape.cv)
         case DiurnalSpec(diurnal=course):

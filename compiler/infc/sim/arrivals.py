@@ -10,6 +10,12 @@ from infc.ir.arrival import Arrival, BurstyArrival, ConstantArrival, DiurnalArri
 Times: TypeAlias = npt.NDArray[np.float64]
 RESOLUTION_S = 1e-9
 """Times of a trace that are closer than this are one time: no clock tells them apart."""
+PERIODS_IN_PHASE = 16
+"""Periods after which constant senders of which there are several stand anew to each other.
+
+Cameras keep their phase for hours and then have another, every device its own. A percentile is to hold over all of
+them, not over the one that a seed happens to draw; within a phase each sender stays evenly spaced.
+"""
 
 
 def arrival_times_s(arrival: Arrival, rate_rps: float, count: int, seed: int) -> Times:
@@ -17,7 +23,8 @@ def arrival_times_s(arrival: Arrival, rate_rps: float, count: int, seed: int) ->
 
     A trace is replayed at the asked mean rate: in a loop when it is shorter than `count`, from the start of its busiest
     `count` requests when it is longer. A diurnal rate has its mean over whole periods, and the clock starts at the
-    busiest part, so that a run shorter than a period sees the peak. Constant and trace arrivals use no seed.
+    busiest part, so that a run shorter than a period sees the peak. Trace arrivals and a single constant sender use no
+    seed.
 
     Raises:
         ValueError: the rate is not positive, or the trace has no timestamp.
@@ -30,8 +37,10 @@ def arrival_times_s(arrival: Arrival, rate_rps: float, count: int, seed: int) ->
     if not rate_rps > 0.0:
         raise ValueError(f"an arrival rate must be positive, not {rate_rps}")
     match arrival:
-        case ConstantArrival():
+        case ConstantArrival(streams=1):
             times_s = np.arange(1, count + 1) / rate_rps
+        case ConstantArrival(streams=streams):
+            times_s = _evenly_spaced(streams, count, seed) / rate_rps
         case PoissonArrival():
             times_s = np.cumsum(np.random.default_rng(seed).standard_exponential(count)) / rate_rps
         case BurstyArrival(cv=cv):
@@ -68,6 +77,17 @@ def replayed_sizes(arrival: Arrival, column: str, count: int) -> npt.NDArray[np.
     if not isinstance(arrival, TraceArrival) or column not in arrival.sizes:
         return None
     return np.asarray(arrival.sizes[column], dtype=np.int64)[replayed_rows(arrival, count)]
+
+
+def _evenly_spaced(streams: int, count: int, seed: int) -> Times:
+    """Events of several evenly spaced senders in uniformly random phases, at rate 1 in all.
+
+    Sender `k` sends in period `j` at `j` plus its phase; after `PERIODS_IN_PHASE` periods all phases are drawn anew.
+    """
+    blocks = -(-count // (streams * PERIODS_IN_PHASE))
+    phases = np.sort(np.random.default_rng(seed).random((blocks, 1, streams)), axis=2)
+    periods = np.arange(blocks * PERIODS_IN_PHASE).reshape(blocks, PERIODS_IN_PHASE, 1)
+    return np.asarray((periods + phases).reshape(-1)[:count] * streams, dtype=np.float64)
 
 
 def _gamma_renewals(cv: float, count: int, seed: int) -> Times:

@@ -135,8 +135,10 @@ def sizes_from_json(document: Mapping[str, Any]) -> AxisDistribution:
 
 def _arrival_to_json(arrival: Arrival) -> dict[str, Any]:
     match arrival:
-        case ConstantArrival():
+        case ConstantArrival(streams=1):
             return {"kind": "constant"}
+        case ConstantArrival(streams=streams):
+            return {"kind": "constant", "streams": streams}
         case PoissonArrival():
             return {"kind": "poisson"}
         case BurstyArrival(cv=cv):
@@ -159,7 +161,7 @@ def _arrival_to_json(arrival: Arrival) -> dict[str, Any]:
 def _arrival_from_json(document: Mapping[str, Any]) -> Arrival:
     match document["kind"]:
         case "constant":
-            return ConstantArrival()
+            return ConstantArrival(streams=int(document.get("streams", 1)))
         case "poisson":
             return PoissonArrival()
         case "bursty":

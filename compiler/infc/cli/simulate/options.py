@@ -7,6 +7,7 @@ import click
 
 from infc.ir.arrival import (
     DAY_S,
+    MAX_STREAMS,
     Arrival,
     BurstyArrival,
     ConstantArrival,
@@ -20,7 +21,8 @@ from infc.ir.quantity import QuantityError, parse_duration_s, parse_rate_rps
 _MAX_CV = 20.0
 _MAX_PEAK_TO_MEAN = 20.0
 ARRIVAL_HELP = (
-    "poisson, constant, bursty:CV (gamma gaps), diurnal:PEAK[:PERIOD[:CV]] (a rate with one peak of PEAK times its "
+    "poisson, constant, constant:STREAMS (senders that know nothing of each other, such as cameras), "
+    "bursty:CV (gamma gaps), diurnal:PEAK[:PERIOD[:CV]] (a rate with one peak of PEAK times its "
     "mean each period, from the peak on), or trace:FILE (CSV with a timestamp_s column, access log, LLM trace)."
 )
 
@@ -41,6 +43,8 @@ def arrival_option(_ctx: click.Context, _param: click.Parameter, value: str) -> 
             return PoissonArrival()
         case "constant", "":
             return ConstantArrival()
+        case "constant", text:
+            return ConstantArrival(streams=_streams(text))
         case "bursty", text:
             return BurstyArrival(cv=_cv(text, "bursty:2.5"))
         case "diurnal", text if text:
@@ -48,7 +52,15 @@ def arrival_option(_ctx: click.Context, _param: click.Parameter, value: str) -> 
         case "trace", text if text:
             return _trace(text)
         case _:
-            raise click.BadParameter(f"{value!r} is none of poisson, constant, bursty:CV, diurnal:PEAK, trace:FILE")
+            raise click.BadParameter(
+                f"{value!r} is none of poisson, constant, constant:STREAMS, bursty:CV, diurnal:PEAK, trace:FILE"
+            )
+
+
+def _streams(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MAX_STREAMS:
+        raise click.BadParameter(f"constant takes a number of senders, from 1 to {MAX_STREAMS}: constant:4")
+    return int(text)
 
 
 def _cv(text: str, example: str) -> float:
@@ -103,8 +115,10 @@ def arrival_text(arrival: Arrival) -> str:
     match arrival:
         case PoissonArrival():
             return "poisson"
-        case ConstantArrival():
+        case ConstantArrival(streams=1):
             return "constant"
+        case ConstantArrival(streams=streams):
+            return f"constant ({streams} senders)"
         case BurstyArrival(cv=cv):
             return f"bursty (cv {cv:g})"
         case DiurnalArrival(period_s=period_s, cv=cv):

@@ -19,6 +19,8 @@ from infc.ir.spec.vllm import Speculative, Vllm
 from infc.ir.spec.workload import (
     ArrivalSpec,
     BurstySpec,
+    ConstantShape,
+    ConstantSpec,
     DiurnalShape,
     DiurnalSpec,
     SizeDistribution,
@@ -33,6 +35,8 @@ __all__ = [
     "BurstySpec",
     "CheckpointCandidate",
     "CheckpointModel",
+    "ConstantShape",
+    "ConstantSpec",
     "Constraints",
     "Deploy",
     "DiurnalShape",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, Discriminator, Field, JsonValue, Tag, WithJsonSchema
 
 from infc.ir import quantity
-from infc.ir.arrival import DAY_S, PARTS
+from infc.ir.arrival import DAY_S, MAX_STREAMS, PARTS
 from infc.ir.spec.base import (
     DurationS,
     Fraction,
@@ -66,6 +66,21 @@ Sizes: TypeAlias = Annotated[
     ),
 ]
 """`{p50: 24, p90: 80, max: 128}`, or one number for a fixed size."""
+
+
+class ConstantShape(SpecModel):
+    """Evenly spaced requests of several senders."""
+
+    streams: Annotated[int, Field(ge=1, le=MAX_STREAMS)] = Field(
+        description="Senders that know nothing of each other, such as cameras; the rate is of all of them together.",
+        examples=[4],
+    )
+
+
+class ConstantSpec(SpecModel):
+    """Arrivals at a constant rate from several senders."""
+
+    constant: ConstantShape = Field(description="Evenly spaced requests of each of several senders.")
 
 
 class BurstyShape(SpecModel):
@@ -137,12 +152,14 @@ class TraceSpec(SpecModel):
     )
 
 
-ARRIVAL_KEYS = ("bursty", "diurnal", "trace")
+ARRIVAL_KEYS = ("constant", "bursty", "diurnal", "trace")
 
 
 def _arrival_tag(value: object) -> str | None:
     if isinstance(value, str):
         return "<name>"
+    if isinstance(value, ConstantSpec):
+        return "<constant>"
     if isinstance(value, BurstySpec):
         return "<bursty>"
     if isinstance(value, DiurnalSpec):
@@ -155,6 +172,7 @@ def _arrival_tag(value: object) -> str | None:
 
 ArrivalSpec: TypeAlias = Annotated[
     Annotated[Literal["poisson", "constant"], Tag("<name>")]
+    | Annotated[ConstantSpec, Tag("<constant>")]
     | Annotated[BurstySpec, Tag("<bursty>")]
     | Annotated[DiurnalSpec, Tag("<diurnal>")]
     | Annotated[TraceSpec, Tag("<trace>")],
@@ -174,9 +192,9 @@ class Workload(SpecModel):
     )
     arrival: ArrivalSpec = Field(
         default="poisson",
-        description="How requests arrive: poisson, constant, {bursty: {cv: 2.5}}, {diurnal: {peak_to_mean: 2.5}} or "
-        "{trace: file.csv}. Default: poisson.",
-        examples=["poisson", {"bursty": {"cv": 2.5}}, {"diurnal": {"peak_to_mean": 2.5}}],
+        description="How requests arrive: poisson, constant, {constant: {streams: 4}}, {bursty: {cv: 2.5}}, "
+        "{diurnal: {peak_to_mean: 2.5}} or {trace: file.csv}. Default: poisson.",
+        examples=["poisson", {"constant": {"streams": 4}}, {"bursty": {"cv": 2.5}}, {"diurnal": {"peak_to_mean": 2.5}}],
     )
     hourly: Annotated[tuple[_Multiplier, ...], Field(strict=False), BeforeValidator(_hourly)] | None = Field(
         default=None,
