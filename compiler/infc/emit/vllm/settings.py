@@ -165,7 +165,7 @@ def _device_section(problem: LlmProblem, plan: Plan, batching: ContinuousBatchin
     if batching.kv_cache_memory_bytes is not None:
         settings["kv-cache-memory-bytes"] = batching.kv_cache_memory_bytes
         notes.append("kv-cache-memory-bytes: a share of the memory would depend on what else the host runs")
-    elif batching.gpu_memory_utilization is not None:
+    if batching.gpu_memory_utilization is not None:
         settings["gpu-memory-utilization"] = batching.gpu_memory_utilization
     tokens = plan.estimate.tokens
     if tokens is not None:

@@ -69,10 +69,12 @@ def _memory(problem: LlmProblem, sized: LlmSized) -> Iterator[str]:
     site, batching, load = sized.site, sized.trial.batching, sized.trial.load
     settings = (batching.max_num_seqs, batching.max_num_batched_tokens)
     if batching.kv_cache_memory_bytes is not None:
-        yield (
-            f"kv_cache_memory_bytes {batching.kv_cache_memory_bytes}: {batching.max_num_seqs} requests of the longest"
-            " length; on a CPU vLLM would else take its share of the machine's whole memory"
-        )
+        yield f"kv_cache_memory_bytes {batching.kv_cache_memory_bytes}: {_cache_words(site, batching.max_num_seqs)}"
+        if batching.gpu_memory_utilization is not None:
+            yield (
+                f"gpu_memory_utilization {batching.gpu_memory_utilization:g}: what weights, activations, runtime and"
+                " cache need; vLLM does not start where less is free"
+            )
     else:
         yield f"gpu_memory_utilization {batching.gpu_memory_utilization:g}: {_share_words(problem, site)}"
     preempted = "none was preempted" if load.preemptions == 0 else f"{load.preemptions:.2g} preemptions a request"
@@ -85,6 +87,18 @@ def _memory(problem: LlmProblem, sized: LlmSized) -> Iterator[str]:
     )
 
 
+def _cache_words(site: LlmSite, sequences: int) -> str:
+    if site.is_cpu:
+        return (
+            f"{sequences} requests of the longest length; on a CPU vLLM would else take its share of the machine's whole"
+            " memory"
+        )
+    return (
+        f"{sequences} requests of the longest length, or what is left for them; vLLM would else take its share of a"
+        " memory that the rest of the device uses too"
+    )
+
+
 def _share_words(problem: LlmProblem, site: LlmSite) -> str:
     share, visible = site.memory_utilization, visible_memory_bytes(site.hardware)
     if math.isclose(share, DEFAULT_MEMORY_UTILIZATION, abs_tol=5e-4):
@@ -93,8 +107,7 @@ def _share_words(problem: LlmProblem, site: LlmSite) -> str:
     less = f"{size_text((DEFAULT_MEMORY_UTILIZATION - share) * visible)} a device less than the default"
     if limit is not None and limit / visible < DEFAULT_MEMORY_UTILIZATION:
         return f"constraints.max_memory; {less}, all of it KV cache"
-    owner = "the system" if site.hardware.kind == "jetson" else "the CUDA context"
-    return f"{owner} needs the rest; {less}"
+    return f"the CUDA context needs the rest; {less}"
 
 
 def _length(problem: LlmProblem) -> str:

@@ -195,7 +195,7 @@ class LlmSite:
             has_prefix_caching=has_prefix_caching(self.problem),
             kv_precision=self.kv_precision,
             max_model_len=self.problem.tokens.longest,
-            gpu_memory_utilization=None if self.is_cpu else self.memory_utilization,
+            gpu_memory_utilization=self._asked_share(max_num_seqs, max_num_batched_tokens),
             kv_cache_memory_bytes=self._kv_cache_memory_bytes(max_num_seqs, max_num_batched_tokens),
             speculation=self.speculation,
         )
@@ -215,13 +215,18 @@ class LlmSite:
     def requests_that_fit(self, max_num_seqs: int, max_num_batched_tokens: int, tokens: int) -> int:
         """How many requests of so many tokens, output included, the KV cache of a replica holds at once."""
         held = self.memory(max_num_seqs, max_num_batched_tokens).breakdown.kv_cache_bytes
-        held -= self._sequence_bytes(1) if self.is_cpu else 0.0  # vLLM's null block, which matters in a small cache
+        held -= self._sequence_bytes(1) if self.shares_memory else 0.0  # vLLM's null block: it matters in a small cache
         return int(held // self._sequence_bytes(tokens))
 
     @property
     def is_cpu(self) -> bool:
-        """Whether the device is a CPU: its server is told the size of the cache."""
+        """Whether the device is a CPU."""
         return self.hardware.kind == "cpu"
+
+    @property
+    def shares_memory(self) -> bool:
+        """Whether others use the device's memory too: its server is told the size of the cache."""
+        return self.hardware.kind in ("cpu", "jetson")
 
     @property
     def is_synchronous(self) -> bool:
@@ -273,16 +278,29 @@ class LlmSite:
         )
 
     def _cache_limit_bytes(self, max_num_seqs: int) -> float | None:
-        """What the cache of a CPU is given at most: room for every admitted request at its longest, and a null block.
+        """What the cache is given at most where memory is shared: every admitted request at its longest, a null block.
 
-        Its memory is not the server's own, and more would never be used.
+        More would never be used, and others could not use it.
         """
-        if not self.is_cpu:
+        if not self.shares_memory:
             return None
         return max_num_seqs * self._sequence_bytes(self.longest_tokens) + self._sequence_bytes(1)
 
+    def _asked_share(self, max_num_seqs: int, max_num_batched_tokens: int) -> float | None:
+        """The share of the memory that the server asks for; None for a CPU, whose cache alone is settled.
+
+        On a Jetson module it is what the server needs: vLLM starts only where as much is free.
+        """
+        if self.is_cpu:
+            return None
+        if self.hardware.kind != "jetson":
+            return self.memory_utilization
+        needed = self.memory(max_num_seqs, max_num_batched_tokens).breakdown.total_bytes
+        share = math.ceil(needed / visible_memory_bytes(self.hardware) * _SHARES) / _SHARES
+        return min(share, self.memory_utilization)
+
     def _kv_cache_memory_bytes(self, max_num_seqs: int, max_num_batched_tokens: int) -> int | None:
-        if not self.is_cpu:
+        if not self.shares_memory:
             return None
         return int(self.memory(max_num_seqs, max_num_batched_tokens).breakdown.kv_cache_bytes)
 
