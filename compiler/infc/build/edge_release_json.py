@@ -5,7 +5,7 @@ say, is looked at by whoever has the files.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import get_args
 
@@ -54,6 +54,7 @@ UNIT = re.compile(r"infc-[a-z0-9-]{1,63}\.service")
 URL = re.compile(r"http://127\.0\.0\.1:\d{1,5}")
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
 PERCENTILE = re.compile(r"p\d{1,2}(\.\d+)?")
+ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/@-]{0,254}")
 DTYPE = re.compile(r"bool|bfloat16|float(16|32|64)|u?int(8|16|32|64)")
 
 KINDS: tuple[EdgeKind, ...] = get_args(EdgeKind)
@@ -168,7 +169,10 @@ def _json_from_target(target: EdgeTarget) -> dict[str, object]:
     predicted: dict[str, object] = {f"{label}_s": asdict(each) for label, each in target.predicted.latency_s.items()}
     power = target.predicted.power_w
     predicted["power_w"] = None if power is None else asdict(power)
-    return {**asdict(target), "predicted": predicted}
+    document = {**asdict(target), "predicted": predicted}
+    if not target.environment:
+        del document["environment"]
+    return document
 
 
 def _json_from_engine(engine: EdgeEngine) -> dict[str, object]:
@@ -230,11 +234,16 @@ def _target(fields: Fields) -> EdgeTarget:
         min_memory_bytes=fields.integer("min_memory_bytes", 0),
         min_free_bytes=fields.integer("min_free_bytes", 0),
         predicted=_predicted(fields.nested("predicted")),
+        environment=_environment(fields) if fields.has("environment") else {},
     )
     if not target.modules or not all(MODULE.fullmatch(module) for module in target.modules):
         fields.note("modules", "is not a list of module ids", "write ids such as p3767-0000")
     fields.finish()
     return target
+
+
+def _environment(fields: Fields) -> Mapping[str, str]:
+    return fields.texts_by_name("environment", ENVIRONMENT, "a name such as INFC_TARGET with a plain value")
 
 
 def _predicted(fields: Fields) -> EdgePrediction:
@@ -395,6 +404,5 @@ def _consistent(fields: Fields, release: EdgeRelease) -> None:
     for target in release.targets:
         if (target.engine is None) != (release.kind == "llm") or (target.engine and target.engine not in engines):
             fields.note("engines", f"has none for {target.hardware_id}", "one engine for each target of an ONNX model")
-    modules = [module for target in release.targets for module in target.modules]
-    if not modules or len(set(modules)) != len(modules) or len(set(engines)) != len(engines):
-        fields.note("targets", "names no module, or one twice", "one target for each kind of module")
+    if not release.targets or len(set(engines)) != len(engines):
+        fields.note("targets", "is empty, or two engines have one name", "one target at least, engines by their names")

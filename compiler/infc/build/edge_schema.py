@@ -9,6 +9,7 @@ from infc.build.edge_release_json import (
     ARRIVALS,
     DIGEST,
     DTYPE,
+    ENVIRONMENT,
     FILE,
     HEXADECIMAL,
     KINDS,
@@ -165,7 +166,13 @@ def _target() -> dict[str, object]:
             "min_memory_bytes": _COUNT,
             "min_free_bytes": _COUNT,
             "predicted": predicted,
-        }
+            "environment": {
+                "type": "object",
+                "additionalProperties": _text(ENVIRONMENT),
+                "description": "what the service is started with on this module: the device writes it to target.env",
+            },
+        },
+        optional=("environment",),
     )
 
 

@@ -44,7 +44,8 @@ class EdgeTarget:
     `modules` are the ids of its boards (`p3767-0000`), `soc` its chip. `l4t` and `tensorrt` are what the release was
     made for. `power_mode` is set by its name; `power_cap_w` is the draw that the mode allows (None: not capped).
     `engine` names the one to build (None where the server loads the model itself). `min_memory_bytes` must be free of
-    the shared memory, `min_free_bytes` of the disk.
+    the shared memory, `min_free_bytes` of the disk. `environment` is what the service is started with on such a module:
+    the device writes it beside the release as `target.env`.
     """
 
     hardware_id: str
@@ -60,6 +61,7 @@ class EdgeTarget:
     min_memory_bytes: int
     min_free_bytes: int
     predicted: EdgePrediction
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
