@@ -70,7 +70,10 @@ odd=$(find . ! -type d ! -type f | head -n 5)
 
 # Every file as it was signed. What a delta leaves out is looked for by edge.py.
 sha256sum -c --quiet --strict --ignore-missing SHA256SUMS >&2 || refuse 11 "a file is damaged" "get the bundle again"
-[ -f bin/edge.py ] || refuse 13 "this is a delta, and no release was ever accepted here" "send the full bundle"
+if [ ! -f bin/edge.py ]; then
+    grep -q '"delta": *null' manifest.json && refuse 11 "bin/edge.py is missing" "get the bundle again"
+    refuse 13 "this is a delta, and no release was ever accepted here" "send the full bundle"
+fi
 
 rm -rf "$scratch"
 exec python3 "$here/bin/edge.py" install "$here" "$@"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 OK = 0
 FAILED = 1
 BAD_SIGNATURE = 10
@@ -27,3 +29,5 @@ class Refusal(Exception):  # noqa: N818 - a result that has a code, not a bug
     def __init__(self, code: int, message: str, help: str = "") -> None:
         super().__init__(message)
         self.code, self.message, self.help = code, message, help
+        self.result: dict[str, Any] = {}
+        """What `--format json` prints beside them, once an install has begun."""

@@ -9,12 +9,22 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from .codes import FAILED, NOT_READY, Refusal
+
 _WRITING = ".writing"
 
 
 def is_full(error: OSError) -> bool:
     """Whether an error says that nothing more can be written: disk, quota or file size."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def refusal_of(error: OSError) -> Refusal:
+    """What an error of the operating system means here: a full disk is code 30, anything else 1."""
+    where = error.filename or "the device"
+    if is_full(error):
+        return Refusal(NOT_READY, f"{where}: {error.strerror}", "free disk space, then run the same command again")
+    return Refusal(FAILED, f"{where}: {error.strerror or error}", "put that right, then run the same command again")
 
 
 def sync_folder(folder: Path) -> None:

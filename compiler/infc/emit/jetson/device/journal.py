@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import time
 from types import TracebackType
 from typing import Any
 
@@ -12,6 +13,8 @@ from .durable import read_json, remove_file, sync_folder, write_durably
 from .layout import Deployment, Places
 
 JOURNAL_FORMAT = "1.0"
+LOCK_WAIT_S = 2.0
+"""Parts of a run that was killed end a moment after it, and hold the lock until then."""
 STEPS = (
     "unpack",
     "verify",
@@ -55,9 +58,12 @@ class Journal:
         write_durably(self.deployment.journal, content.encode())
 
     def clear(self) -> None:
-        """Nothing is under way any more."""
+        """Nothing is under way any more; folders of a deployment that has nothing go too."""
         remove_file(self.deployment.journal)
         sync_folder(self.deployment.folder)
+        for folder in (self.deployment.releases, self.deployment.folder):
+            if not any(folder.iterdir()):
+                folder.rmdir()
 
 
 def new_journal(deployment: Deployment, run: str, purpose: str) -> Journal:
@@ -89,11 +95,16 @@ class OneRun:
         """Take the lock. Raises Refusal 50."""
         self.places.home.mkdir(parents=True, exist_ok=True)
         self.file = self.places.lock.open("ab")
-        try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.file.close()
-            raise Refusal(BUSY, f"another run is under way{_who(self.places)}", "wait for it to end") from None
+        end_s = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() >= end_s:
+                    self.file.close()
+                    raise Refusal(BUSY, f"another run is under way{_who(self.places)}", "wait for it to end") from None
+            time.sleep(0.05)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Free the lock."""

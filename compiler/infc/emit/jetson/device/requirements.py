@@ -108,7 +108,7 @@ def check_space(target: dict[str, Any], free: int, unpacked_bytes: int, folder: 
     if missing > 0:
         raise Refusal(
             NOT_READY,
-            f"the release needs {target['min_free_bytes'] / 1e6:.0f} MB at {folder}: {missing / 1e6:.0f} MB are missing",
+            f"the release needs {target['min_free_bytes'] / 1e6:.0f} MB at {folder}: {missing / 1e6:.0f} MB lack",
             "free disk space: `edge.py prune` removes engines that no release uses",
         )
 

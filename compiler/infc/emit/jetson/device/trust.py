@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from .codes import BAD_SIGNATURE, DAMAGED, NOT_READY, UNSIGNED_FILE, Refusal
+from .codes import BAD_SIGNATURE, DAMAGED, UNSIGNED_FILE, Refusal
 from .programs import required_program
 
 SUMS_NAME, SIGNATURE_NAME, MANIFEST_NAME = "SHA256SUMS", "SHA256SUMS.sig", "manifest.json"
@@ -24,7 +24,10 @@ _SUM_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _PLAIN_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@=,~-]*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,3}")
+_SHAPE = (("targets", list), ("engines", list), ("service", dict), ("slo", dict), ("releases_kept", int))
 _SEVERAL = 5
+FORMAT_MAJOR = 1
+"""Major version of the bundles that this program reads."""
 
 
 def is_plain_path(path: str) -> bool:
@@ -105,22 +108,29 @@ def check_files(found: dict[str, str], signed: dict[str, str], absent: dict[str,
         raise Refusal(DAMAGED, f"missing: {_several(missing)}", "get the bundle again")
 
 
+def is_newer_format(content: bytes) -> dict[str, Any] | None:
+    """The manifest of a signed bundle whose format is newer than this program; None for all others."""
+    try:
+        manifest = json.loads(content.decode("utf-8"))
+        major = int(str(manifest["format_version"]).split(".")[0])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return manifest if major > FORMAT_MAJOR else None
+
+
 def checked_manifest(content: bytes) -> dict[str, Any]:
-    """The manifest of a verified bundle. Raises Refusal 11, 30 (a format that is newer than this program)."""
+    """The manifest of a signed bundle. Raises Refusal 11."""
     try:
         manifest = json.loads(content.decode("utf-8"))
     except ValueError as error:
         raise Refusal(DAMAGED, f"{MANIFEST_NAME} cannot be read: {error}") from error
-    if not isinstance(manifest, dict):
-        raise Refusal(DAMAGED, f"{MANIFEST_NAME} holds no object")
-    if str(manifest.get("format_version", "")).split(".")[0] != "1":
-        found = manifest.get("format_version")
-        raise Refusal(NOT_READY, f"the bundle has format {found!r}; this edge.py reads 1.x", "use the bundle's edge.py")
+    if not isinstance(manifest, dict) or str(manifest.get("format_version", "")).split(".")[0] != str(FORMAT_MAJOR):
+        raise Refusal(DAMAGED, f"{MANIFEST_NAME} is not of format {FORMAT_MAJOR}", "compile the bundle again")
     checks = (("name", is_plain_path), ("version", _VERSION.fullmatch), ("content_digest", _DIGEST.fullmatch))
     for field, is_right in checks:
         if not isinstance(manifest.get(field), str) or not is_right(manifest[field]):
             raise Refusal(DAMAGED, f"{MANIFEST_NAME} has no {field} that can be used")
-    for field, kind in (("targets", list), ("engines", list), ("service", dict), ("slo", dict), ("releases_kept", int)):
+    for field, kind in _SHAPE:
         if not isinstance(manifest.get(field), kind):
             raise Refusal(DAMAGED, f"{MANIFEST_NAME} has no {field} that can be used")
     return manifest
