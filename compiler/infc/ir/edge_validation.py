@@ -13,7 +13,7 @@ class EdgeOutcome(StrEnum):
     """Where a device stands after a run of its agent, by the agent's exit code."""
 
     IN_SERVICE = "in service"
-    VERIFIED = "verified, not installed"
+    CAN_BE_INSTALLED = "verified: it can be installed there"
     ROLLED_BACK = "rolled back to the release before"
     NOTHING_IN_SERVICE = "nothing is in service"
     NOT_SETTLED = "rolled back: the evidence did not suffice"

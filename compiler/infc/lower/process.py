@@ -34,21 +34,15 @@ class Processes:
         return self._is_closed
 
     def run(
-        self,
-        command: Sequence[str],
-        report: Callable[[str], None],
-        environment: Mapping[str, str] | None = None,
-        *,
-        has_open_input: bool = False,
+        self, command: Sequence[str], report: Callable[[str], None], environment: Mapping[str, str] | None = None
     ) -> Ended:
         """Run a command to its end; every line of its standard output goes to `report`.
 
-        Its standard input is empty, or a pipe that stays open until the command or this process ends. When this call
-        is left early (Ctrl-C), the command is asked to end and then killed. Raises OSError when it does not start.
+        When this call is left early (Ctrl-C), the process is asked to end and then killed. Raises OSError when it does
+        not start.
         """
         with tempfile.TemporaryFile() as errors:
-            source = subprocess.PIPE if has_open_input else subprocess.DEVNULL
-            process = self._start(command, source, subprocess.PIPE, errors, environment)
+            process = self._start(command, subprocess.DEVNULL, subprocess.PIPE, errors, environment)
             if process is None:
                 return Ended(exit_code=-15, last_lines=())
             with self._running_until_done(process):
@@ -104,9 +98,8 @@ class Processes:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+            if process.stdout is not None:
+                process.stdout.close()
             with self._guard:
                 self._running.discard(process)
 

@@ -1,6 +1,7 @@
 """A release on a lab device: sent over ssh, installed by the device's own agent, its measurement brought back."""
 
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypeVar
 from infc.build.content import file_digest
 from infc.diag import Diagnostic, DiagnosticError
 from infc.emit.jetson.signing import verify
+from infc.ir.accuracy import Verdict
 from infc.ir.edge_acceptance import EdgeAcceptance
 from infc.ir.edge_release import EdgeTarget
 from infc.ir.edge_status import DeviceStatus
@@ -27,13 +29,14 @@ T = TypeVar("T")
 OLDEST_PYTHON = (3, 8)
 _LOST = ("edge-device-lost", "builder-unreachable")
 _ARCHIVE = "bundle.tar.zst"
+_BUSY, _LOOK_EVERY_S = 50, 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceRequest:
     """What to install where. Of several `bundles` the newest that is made for the device's module is taken.
 
-    `is_dry_run` copies and verifies only; `allows_downgrade` lets an older release take the place of a newer one.
+    `is_dry_run` copies, verifies and matches only; `allows_downgrade` lets an older release replace a newer one.
     """
 
     bundles: tuple[Path, ...]
@@ -48,7 +51,7 @@ def validate_on_device(
     """Install a release on a device and bring back what it measured.
 
     Whatever comes of it, the device is left as its agent leaves it: with the release in service, or with the one
-    before. Leaving this call early (Ctrl-C) has the agent take back what it did so far.
+    before. Ctrl-C has the agent take back what it did so far; when the connection is lost it goes on by itself.
 
     Args:
         request: what to install where.
@@ -118,7 +121,7 @@ class _Run:
         run = self._run(bundle, probe)
         outcome, verdict = outcome_of(run.code)
         if self._request.is_dry_run:
-            outcome, verdict = (EdgeOutcome.VERIFIED if run.code == 0 else EdgeOutcome.REFUSED), None
+            outcome, verdict = (EdgeOutcome.CAN_BE_INSTALLED if run.code == 0 else EdgeOutcome.REFUSED), None
         validation = EdgeValidation(
             device=self._machine.name,
             bundle=bundle.path.name,
@@ -133,9 +136,11 @@ class _Run:
             return validation
         is_agent_there = probe.has_agent or run.code == 0
         after = _known(self._machine.status(is_agent_there=is_agent_there))
+        acceptance = _acceptance(after, bundle)
         return replace(
             validation,
-            acceptance=_acceptance(after, bundle),
+            verdict=verdict if acceptance is None else Verdict(acceptance.verdict),
+            acceptance=acceptance,
             was_in_service=run.code == 0 and _is_in_service(status, bundle),
         )
 
@@ -155,16 +160,37 @@ class _Run:
         return status, bundle, target
 
     def _run(self, bundle: EdgeBundle, probe: Probe) -> AgentRun:
+        """Install the bundle; while another run of the agent is under way there, wait for it."""
         size_mb = bundle.path.stat().st_size / 1e6
         self._announce(f"sending {bundle.path.name} ({size_mb:.1f} MB) to {self._machine.name}")
         agent = () if probe.has_agent else (("edge.py", bundle.agent), ("libraries.json", bundle.libraries))
         self._send(bundle, (*agent, (_ARCHIVE, bundle.path)))
-        is_dry = self._request.is_dry_run
-        options = ["--allow-downgrade"] if self._request.allows_downgrade and not is_dry else []
         release = bundle.release
-        self._announce(f"{'verifying' if is_dry else 'installing'} {release.name} {release.version} there")
-        command = "verify" if is_dry else "install"
-        return _known(self._machine.run(command, _ARCHIVE, options, self._progress, is_agent_there=probe.has_agent))
+        doing = "verifying" if self._request.is_dry_run else "installing"
+        self._announce(f"{doing} {release.name} {release.version} there")
+        while True:
+            run = self._installed(probe)
+            if run.code != _BUSY:
+                return run
+            self._announce("waiting for the other run to end")
+            while self._is_busy(probe):
+                time.sleep(_LOOK_EVERY_S)
+
+    def _installed(self, probe: Probe) -> AgentRun:
+        options = ["--dry-run"] if self._request.is_dry_run else []
+        if self._request.allows_downgrade:
+            options.append("--allow-downgrade")
+        try:
+            run = self._machine.install(_ARCHIVE, options, self._progress, is_agent_there=probe.has_agent)
+        except KeyboardInterrupt:
+            self._announce("interrupted: the device puts back what it had in service")
+            self._machine.stop()
+            raise
+        return _known(run)
+
+    def _is_busy(self, probe: Probe) -> bool:
+        status = _known(self._machine.status(is_agent_there=probe.has_agent))
+        return any(deployment.journal is not None for deployment in status.deployments)
 
     def _send(self, bundle: EdgeBundle, files: Sequence[tuple[str, bytes | Path]]) -> None:
         folder = file_digest(bundle.path)[:32]

@@ -84,13 +84,12 @@ class SshConnection:
             return ended
         return self._processes.transfer(self._command(_HAS_PYTHON % (self._address.python, OLD_PYTHON)), None, None)
 
-    def script(self, script: str, report: Report, *, is_ended_with_infc: bool = False) -> Ended:
+    def script(self, script: str, report: Report) -> Ended:
         """Run a POSIX shell script there; every line of its standard output goes to `report`.
 
-        Its standard input is empty, or (`is_ended_with_infc`) stays open until infc or the connection ends: a script
-        that waits for its end knows then that nobody is there any more. Raises ToolError when this machine has no ssh.
+        Raises ToolError when this machine has no ssh.
         """
-        return self._processes.run(self._command(script), report, has_open_input=is_ended_with_infc)
+        return self._processes.run(self._command(script), report)
 
     def script_stream(self, script: str, source: IO[bytes] | None, target: IO[bytes] | None) -> Ended:
         """Run a POSIX shell script that takes or gives a stream. Raises ToolError when this machine has no ssh."""

@@ -39,9 +39,9 @@ EDGE_DEVICE: tuple[DiagnosticKind, ...] = (
         id="edge-device-lost",
         title="Connection to the device was lost",
         what="The connection broke while a bundle was sent or installed.",
-        why="The device puts back what was in service; an engine that it had built by then is kept.",
+        why="An install that had begun goes on there, and ends with the new release in service or the one before.",
         example="the connection to ssh://lab@orin-3 was lost while it installed",
-        fix="Run the same command again.",
+        fix="Run the same command again: it waits for the device, and reads what came of it.",
     ),
     DiagnosticKind(
         id="edge-device-answer",

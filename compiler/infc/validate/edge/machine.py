@@ -40,19 +40,21 @@ if [ -f "$f" ] && [ "$(wc -c < "$f")" -eq %(size)d ]; then touch "$d/%(folder)s"
 if cat > "$f.$$" && [ "$(wc -c < "$f.$$")" -eq %(size)d ] && mv "$f.$$" "$f"; then exit 0; fi
 rm -f "$f.$$"; exit 1
 """
-# The run ends with infc: its input stays open as long as infc is there. What it prints on standard output is kept for
-# the end, its progress (standard error) is passed on as it comes.
-_RUN = """d=$1; shift; exec 3<&0
+# What it prints on standard output is kept for the end, its progress (standard error) is passed on as it comes.
+_RUN = """d=$1; shift
 "$@" </dev/null 2>&1 >"$d/result" &
-run=$!
-{ cat <&3 >/dev/null; kill -TERM $run; } 2>/dev/null &
-watch=$!
-exec 3<&-
-wait $run; code=$?
-kill $watch 2>/dev/null
+echo $! > "$d/pid"
+wait $!; code=$?
+rm -f "$d/pid"
 echo %(result)s; cat "$d/result"; rm -f "$d/result"
 exit $code
 """
+_STOP = """p=$(cat %(folder)s/pid) || exit 0
+case $($s cat "/proc/$p/cmdline" | tr '\\0' ' ') in *edge.py*) ;; *) exit 0 ;; esac
+$s kill -TERM "$p"; n=0
+while [ -d "/proc/$p" ] && [ $n -lt %(seconds)d ]; do sleep 1; n=$((n + 1)); done
+"""
+_STOP_S = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,30 +145,29 @@ class EdgeMachine:
             help="run `/opt/infc/edge.py status` there; its words say what is wrong",
         )
 
-    def run(
-        self,
-        command: str,
-        archive: str,
-        options: Sequence[str],
-        progress: Callable[[str], None],
-        *,
-        is_agent_there: bool,
+    def install(
+        self, archive: str, options: Sequence[str], progress: Callable[[str], None], *, is_agent_there: bool
     ) -> AgentRun | Diagnostic:
-        """Run a command of the agent over an archive that was sent; each line of its progress goes to `progress`.
+        """Have the agent install an archive that was sent; each line of its progress goes to `progress`.
 
-        The agent is asked to end (and takes back what it did) when this call is left early or the connection is lost.
+        It goes on there when this call is left early or the connection is lost; `stop` ends it.
         """
         agent = f'"$r"{_AGENT}' if is_agent_there else self._sent("edge.py")
-        words = [shlex.quote(word) for word in (command, *options, "--format", "json")]
-        called = f'"$p" {agent} {self._root} {" ".join(words)} {self._sent(archive)}'
+        words = shlex.join(("install", *options, "--format", "json"))
+        called = f'"$p" {agent} {self._root} {words} {self._sent(archive)}'
         script = f"exec $s sh -c {shlex.quote(_RUN % {'result': _RESULT})} sh {self._sent('')} {called}"
         lines = _Lines(progress)
-        ended = self._connection.script(self._prelude + script, lines, is_ended_with_infc=True)
+        ended = self._connection.script(self._prelude + script, lines)
         if ended.exit_code == FAILED:
             return self._unreachable(ended, "installed")
         return AgentRun(
             code=ended.exit_code, result="\n".join(lines.result or ()), last_words=(*lines.last, *ended.last_lines)
         )
+
+    def stop(self) -> None:
+        """Have the agent take back what it did of an install so far; waits until it has, a minute at most."""
+        script = _STOP % {"folder": self._sent(""), "seconds": _STOP_S}
+        self._connection.script(self._prelude + script, lambda _: None)
 
     def forget(self) -> None:
         """Remove what was sent."""
@@ -195,8 +196,8 @@ class EdgeMachine:
             return Diagnostic(
                 id="edge-device-lost",
                 message=f"the connection to {self.name} was lost while it {doing}",
-                notes=(*ended.last_lines[-1:], "the device puts back what was in service"),
-                help="run the same command again: an engine that was built meanwhile is not built again",
+                notes=(*ended.last_lines[-1:], "an install that had begun goes on there"),
+                help="run the same command again: it waits for the device, and reads what came of it",
             )
         problem = self._connection.problem(ended, doing)
         return problem or Diagnostic(
