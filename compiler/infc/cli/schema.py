@@ -34,6 +34,11 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
         "infc.report.llm_measurement_schema:llm_measurement_schema",
         "infc validate --format json, of a language model",
     ),
+    (
+        "edge-validation",
+        "infc.report.edge_json:edge_validation_schema",
+        "infc validate --format json, on an edge device",
+    ),
     ("lock", "infc.lock.schema:lock_schema", "infc.lock"),
     ("lock-check", "infc.report.lock_check:lock_check_schema", "infc lock --check --format json"),
     ("diff", "infc.report.diff_json:diff_schema", "infc diff --format json, infc lock --format json"),
