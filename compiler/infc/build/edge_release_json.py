@@ -331,8 +331,13 @@ def _load(fields: Fields) -> EdgeLoad:
 
 def _tokens(fields: Fields) -> EdgeTokens:
     tokens = EdgeTokens(
-        prompt_tokens=fields.integer("prompt_tokens", 1), output_tokens=fields.integer("output_tokens", 1)
+        prompt_tokens=fields.integer("prompt_tokens", 1),
+        output_tokens=fields.integer("output_tokens", 1),
+        prompt_lengths=fields.integers("prompt_lengths", 1) if fields.has("prompt_lengths") else (),
+        output_lengths=fields.integers("output_lengths", 1) if fields.has("output_lengths") else (),
     )
+    if len(tokens.prompt_lengths) != len(tokens.output_lengths):
+        fields.note("output_lengths", "are not as many as prompt_lengths", "give each prompt its output")
     fields.finish()
     return tokens
 

@@ -236,7 +236,15 @@ def _load() -> dict[str, object]:
             "batch_size": {"type": "integer", "minimum": 1},
             "warm_up_s": _FROM_ZERO,
             "seconds_at_most": _POSITIVE,
-            "tokens": object_schema({"prompt_tokens": tokens, "output_tokens": tokens}),
+            "tokens": object_schema(
+                {
+                    "prompt_tokens": tokens,
+                    "output_tokens": tokens,
+                    "prompt_lengths": {"type": "array", "items": tokens},
+                    "output_lengths": {"type": "array", "items": tokens},
+                },
+                optional=("prompt_lengths", "output_lengths"),
+            ),
         },
         optional=("tokens",),
     )

@@ -113,10 +113,16 @@ class EdgeSlo:
 
 @dataclass(frozen=True, kw_only=True)
 class EdgeTokens:
-    """Lengths of the requests that a language model is judged with."""
+    """Lengths of the requests that a language model is judged with, in the mean.
+
+    `prompt_lengths` and `output_lengths` are those that requests take in turn, as many of one as of the other; empty:
+    every request has the mean.
+    """
 
     prompt_tokens: int
     output_tokens: int
+    prompt_lengths: tuple[int, ...] = ()
+    output_lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
