@@ -17,12 +17,14 @@ from typing import Any
 
 import yaml
 
+from tests.edge.trtexec_lists import OPTION_LISTS, extract_options
+
 HERE = Path(__file__).parent
-REPOSITORY = HERE.parents[1]
-OPTION_LISTS = REPOSITORY / "targets" / "servers" / "jetson" / "trtexec"
 BOARDS = HERE / "boards"
 """A folder for each kind of module: its nvpmodel.conf, and what its device tree says."""
 TIMEOUT_S = 240.0
+TENSORRT_VERSIONS = ("10.3.0", "10.7.0", "10.13.3", "10.16.2", "11.1.0", "11.4.1")
+"""Versions that the stand-in of trtexec can be."""
 
 
 @dataclass(frozen=True)
@@ -167,21 +169,9 @@ def furnish_identity(root: Path, board: str) -> None:
 
 
 def trtexec_options() -> dict[str, list[str]]:
-    """Options of the stand-in of trtexec by version: those of the newest listed release that is not newer."""
-    found: dict[str, list[str]] = {}
-    listed = []
-    for major in ("10", "11"):
-        document = yaml.safe_load((OPTION_LISTS / f"{major}.yaml").read_text())
-        listed += [(_numbers(entry["version"]), entry["options"]) for entry in document["releases"]]
-    for version in ("10.3.0", "10.7.0", "10.13.3", "10.16.2", "11.2.1", "11.4.1"):
-        same_major = [entry for entry in listed if entry[0][0] == _numbers(version)[0]]
-        older = [entry for entry in same_major if entry[0] <= _numbers(version)]
-        found[version] = max(older)[1] if older else min(same_major)[1]
-    return found
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+    """Options of the stand-in of trtexec, by version."""
+    lists = {major: extract_options.read_releases(OPTION_LISTS / f"{major}.yaml") for major in ("10", "11")}
+    return {version: sorted(extract_options.options_at(lists[version[:2]], version)) for version in TENSORRT_VERSIONS}
 
 
 def plain_device(root: Path, **settings: Any) -> Device:

@@ -16,11 +16,11 @@ import pytest
 
 from infc.build.far.trtexec import build_with_trtexec, find_trtexec, trtexec_version
 from infc.build.libraries import LIBRARIES, library_entry
+from tests.edge.trtexec_lists import options_of_version
 
-DATA = Path(__file__).parents[1] / "data" / "trtexec_options.json"
 STAND_IN = """#!{python}
 import json, pathlib, sys
-known = json.loads(pathlib.Path({data!r}).read_text())["tensorrt {major}"]["options"]
+known = {known!r}
 print("&&&& RUNNING TensorRT.trtexec [TensorRT v{banner}] [b1] # trtexec " + " ".join(sys.argv[1:]))
 if sys.argv[1:] == ["--help"]:
     sys.exit(0)
@@ -51,7 +51,8 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, version: str, read: s
     major, minor, patch = version.split(".")
     tool = folder / "trtexec"
     banner = f"{int(major):02}{int(minor):02}{int(patch):02}"
-    tool.write_text(STAND_IN.format(python=sys.executable, data=str(DATA), major=major, banner=banner, read=read))
+    known = sorted(options_of_version(version))
+    tool.write_text(STAND_IN.format(python=sys.executable, known=known, banner=banner, read=read))
     tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(folder)

@@ -87,7 +87,8 @@ def trtexec_arguments(
     if job["precision"] == "fp32":
         arguments.append("--noTF32")
     if options["workspace_bytes"] is not None:
-        arguments.append(f"--memPoolSize=workspace:{options['workspace_bytes']}B")
+        # In MiB and without a suffix: TensorRT 10.0 reads a number with any suffix as bytes times MiB.
+        arguments.append(f"--memPoolSize=workspace:{mebibytes_text(options['workspace_bytes'])}")
     if options["optimization_level"] is not None:
         arguments.append(f"--builderOptimizationLevel={options['optimization_level']}")
     arguments += [flag for option, flag in sorted(SWITCHES.items()) if options[option]]
@@ -111,6 +112,15 @@ def shapes_argument(shapes: list[dict[str, Any]], which: str) -> str:
         name = shape["input"] if PLAIN_INPUT.fullmatch(shape["input"]) else "'{}'".format(shape["input"])
         parts.append(f"{name}:" + ("x".join(str(size) for size in shape[which]) or "scalar"))
     return ",".join(parts)
+
+
+def mebibytes_text(size_bytes: int) -> str:
+    """A size in MiB, rounded down where it does not come out even.
+
+    >>> mebibytes_text(2**30), mebibytes_text(3 * 2**18)
+    ('1024', '0.75')
+    """
+    return f"{size_bytes // 1024 / 1024:.10f}".rstrip("0").rstrip(".")
 
 
 def build_with_trtexec(
