@@ -25,6 +25,8 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("lock", "Write or check infc.lock."),
     ("diff", "Compare two locks, or the lock with what a plan would lock now."),
     ("drift", "Compare a running vLLM server with infc.lock and its spec."),
+    ("sign", "Sign a bundle for edge devices, or make the key for it."),
+    ("verify", "Check a bundle for edge devices: who signed it, is it whole."),
     ("targets", "List and show the hardware catalogue and its prices."),
     ("schema", "Print the JSON Schema of a file format."),
     ("explain", "Explain a diagnostic id."),

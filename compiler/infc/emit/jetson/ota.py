@@ -23,6 +23,8 @@ from infc.ir.spec.deploy import OtaFormat
 from infc.resolve.targets.location import data_directory
 
 FOLDER = "ota"
+TEMPORARY = ".infc-ota-"
+"""How the names of folders begin in which a wrapping is made; a run that is killed leaves one."""
 KINDS: tuple[OtaFormat, ...] = ("rauc", "mender")
 _SUFFIXES: Mapping[OtaFormat, str] = {"rauc": ".raucb", "mender": ".mender"}
 _MENDER_MODULE = "infc-bundle"
@@ -105,7 +107,7 @@ def wrap(kind: OtaFormat, archive: Path, release: EdgeRelease, keys: OtaKeys, de
     check_keys(kind, keys)
     types = tuple(device_types) or tuple(target.hardware_id for target in release.targets)
     out = wrapped_path(kind, archive)
-    with tempfile.TemporaryDirectory(prefix=".infc-ota-", dir=archive.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=archive.parent) as folder:
         made = Path(folder) / out.name
         match kind:
             case "rauc":

@@ -24,8 +24,8 @@ _MOST_KEY_BYTES = 1 << 16
 _MOST_SIGNATURE_BYTES = 72
 _TIMEOUT_S = 60.0
 # An argument would show in the list of processes.
-_PASSPHRASE_VARIABLE = "INFC_KEY_PASSPHRASE"
-_PASSPHRASE = f"env:{_PASSPHRASE_VARIABLE}"
+_VARIABLE = "INFC_KEY_FROM_VARIABLE"
+_FROM_VARIABLE = f"env:{_VARIABLE}"
 _MAKE_ONE = "make one with `infc sign --new-key FILE`"
 
 
@@ -58,12 +58,22 @@ def public_half(key: Path, passphrase: str | None = None) -> bytes:
         ToolError: it is no private key, cannot be opened, or is not on the curve P-256.
     """
     _check_private(key, passphrase)
-    pem = _openssl(["pkey", "-in", str(key), "-pubout", "-passin", _PASSPHRASE], passphrase=passphrase)
+    pem = _openssl(["pkey", "-in", str(key), "-pubout", "-passin", _FROM_VARIABLE], passphrase=passphrase)
     if pem is None:
         raise ToolError(f"openssl cannot read the private key {key}: wrong passphrase, or damaged")
     der = _openssl(["pkey", "-pubin", "-outform", "DER"], pem)
     _key_id(der or b"", key)
     return pem
+
+
+def private_key_id(key: Path, passphrase: str | None = None) -> str:
+    """The id of a private key's public half.
+
+    Raises:
+        ToolError: as `public_half`.
+    """
+    der = _openssl(["pkey", "-pubin", "-outform", "DER"], public_half(key, passphrase))
+    return _key_id(der or b"", key)
 
 
 def sign(sums: bytes, key: Path, passphrase: str | None = None) -> bytes:
@@ -73,7 +83,7 @@ def sign(sums: bytes, key: Path, passphrase: str | None = None) -> bytes:
         ToolError: the key cannot be used: not readable, not P-256, wrong passphrase; or there is no openssl.
     """
     pem = public_half(key, passphrase)
-    options = ["-sha256", "-sign", str(key), "-passin", _PASSPHRASE]
+    options = ["-sha256", "-sign", str(key), "-passin", _FROM_VARIABLE]
     signature = _openssl(["dgst", *options], sums, passphrase=passphrase)
     with tempfile.TemporaryDirectory(prefix="infc-sign-") as folder:
         public = Path(folder) / "key.pem"
@@ -111,7 +121,7 @@ def new_key(path: Path, passphrase: str | None = None) -> Path:
     for each in (path, public):
         if os.path.lexists(each):
             raise ToolError(f"{each} is there already; no key was made", help="choose another name")
-    cipher = ["-aes256", "-pass", _PASSPHRASE] if passphrase else []
+    cipher = ["-aes256", "-pass", _FROM_VARIABLE] if passphrase else []
     options = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", *cipher]
     pem = _openssl(["genpkey", *options], passphrase=passphrase)
     if pem is None:
@@ -188,7 +198,7 @@ def _openssl(arguments: Sequence[str], data: bytes = b"", *, passphrase: str | N
     program = shutil.which("openssl")
     if program is None:
         raise ToolError("signing needs the openssl command", help="install openssl 1.1.1 or later")
-    environment = {**os.environ, "LC_ALL": "C", _PASSPHRASE_VARIABLE: passphrase or ""}
+    environment = {**os.environ, "LC_ALL": "C", _VARIABLE: passphrase or ""}
     try:
         done = subprocess.run(
             [program, *arguments],
