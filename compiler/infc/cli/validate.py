@@ -34,6 +34,7 @@ def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -
 
 @click.command(name="validate")
 @click.argument("subject", metavar="BUNDLE|SPEC", type=click.Path(path_type=Path))
+@click.argument("device", metavar="[ssh://DEVICE]", required=False)
 @click.option(
     "--endpoint",
     metavar="URL",
@@ -94,6 +95,13 @@ def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     "-o", "--output", metavar="DIR", type=click.Path(path_type=Path), default=Path("dist"), show_default=True,
     help="Where bundles are, when a SPEC is named.",
 )  # fmt: skip
+@click.option("--dry-run", "is_dry_run", is_flag=True, help="On a device: copy, verify and match; install nothing.")
+@click.option(
+    "--allow-downgrade",
+    "allows_downgrade",
+    is_flag=True,
+    help="On a device: also take a release older than the one in service.",
+)
 @click.option(
     "--store/--no-store",
     "is_stored",
@@ -104,8 +112,11 @@ def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -
 @click.option(
     "--format", "format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format."
 )
+@click.pass_context
 def command(
+    context: click.Context,
     subject: Path,
+    device: str | None,
     endpoint: str | None,
     is_rehearsal: bool,
     load_generator: str,
@@ -116,6 +127,8 @@ def command(
     axis_sizes: str,
     is_realtime: bool | None,
     output: Path,
+    is_dry_run: bool,
+    allows_downgrade: bool,
     is_stored: bool,
     format: str,
 ) -> int:
@@ -127,6 +140,10 @@ def command(
 
     BUNDLE is a folder that `infc compile` wrote; for a SPEC, it is looked for in the output folder.
 
+    With ssh://[user@]host[:port], a signed bundle for edge devices (folder or .tar.zst) is installed on that lab device
+    by the device's own agent, under the load that is in the bundle, and its measurement is brought back. Whatever comes
+    of it, the device ends with the release in service or with the one before.
+
     Exits 0 when the SLO is met, 3 when it is not, 6 when the evidence is inconclusive.
 
     \b
@@ -135,7 +152,27 @@ def command(
       infc validate dist/encoder-l4 --rehearse --budget 30s
       infc validate dist/encoder-l4 --endpoint grpc://triton.example:8001 --format json
       infc validate dist/chat --endpoint http://vllm.example:8000
+      infc validate dist/dock-camera ssh://lab@orin-3
     """
+    if device is None and str(subject).startswith("ssh:"):
+        raise click.UsageError("name the bundle first: infc validate dist/NAME ssh://DEVICE")
+    if device is not None:
+        from infc.cli.validate_device import DeviceOptions, validate_device
+
+        _refuse_options_of_load_tests(context)
+        return validate_device(
+            DeviceOptions(
+                subject=subject,
+                device=device,
+                output=output,
+                is_dry_run=is_dry_run,
+                allows_downgrade=allows_downgrade,
+                is_stored=is_stored and not is_dry_run,
+                format=format,
+            )
+        )
+    if is_dry_run or allows_downgrade:
+        raise click.UsageError("--dry-run and --allow-downgrade are for devices: infc validate BUNDLE ssh://DEVICE")
     if endpoint is not None and is_rehearsal:
         raise click.UsageError("--rehearse starts a server of its own; leave out --endpoint")
     if imported is not None and (endpoint is not None or is_rehearsal):
@@ -184,6 +221,20 @@ def command(
     )
 
 
+_FOR_DEVICES = ("subject", "device", "output", "is_dry_run", "allows_downgrade", "is_stored", "format")
+
+
+def _refuse_options_of_load_tests(context: click.Context) -> None:
+    """Raise UsageError for an option that a device has no use for: its load is part of what was signed."""
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if given and name not in _FOR_DEVICES:
+            raise click.UsageError(
+                f"{parameter.opts[0]} is not for devices: the bundle says what load they are put under"
+            )
+
+
 def _find_bundle(subject: Path, output: Path) -> Path:
     """The bundle that the argument names: itself, or that of the spec.
 
@@ -193,6 +244,8 @@ def _find_bundle(subject: Path, output: Path) -> Path:
     """
     from infc.validate.contract import CONTRACT_NAME
 
+    if subject.name.endswith(".tar.zst") or any(subject.glob("*.tar.zst")):
+        raise click.UsageError(f"{subject} is for edge devices: name one, infc validate {subject} ssh://DEVICE")
     if subject.is_dir():
         if (subject / CONTRACT_NAME).is_file():
             return subject

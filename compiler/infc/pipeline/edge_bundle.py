@@ -9,9 +9,12 @@ from infc.diag import Diagnostic, DiagnosticError
 from infc.emit.jetson.archive import SUFFIX, read_archive
 from infc.emit.jetson.sums import SIGNATURE_NAME, SUMS_NAME, parse_sums
 from infc.ir.edge_release import EdgeRelease, EdgeTarget
+from infc.pipeline.signing import archives_of
 
 AGENT_NAME, LIBRARIES_NAME = "bin/edge.py", "bin/libraries.json"
 _NEEDED = (SUMS_NAME, AGENT_NAME, LIBRARIES_NAME, MANIFEST_NAME)
+DELTA_MARK = ".from-"
+"""In the name of an archive that holds only what changed since another release."""
 _MOST_BYTES = 1 << 24
 """Larger than any file that is read into memory here."""
 
@@ -32,12 +35,25 @@ class EdgeBundle:
         return next((target for target in self.release.targets if module in target.modules), None)
 
 
-def find_edge_bundles(place: Path) -> tuple[Path, ...]:
-    """The whole bundles (no deltas) that a path names: the archive itself, or those of a folder, by name."""
-    if place.is_file():
-        return (place,) if place.name.endswith(SUFFIX) else ()
-    found = (*place.glob(f"*{SUFFIX}"), *place.glob(f"*/*{SUFFIX}"))
-    return tuple(sorted(path for path in found if ".from-" not in path.name))
+def whole_bundles_of(place: Path) -> tuple[Path, ...]:
+    """The bundles that a path names, without deltas: the archive itself, or those of an output folder.
+
+    Raises:
+        ToolError: there is none.
+    """
+    found = archives_of(place)
+    return tuple(path for path in found if DELTA_MARK not in path.name) or found
+
+
+def bundles_of_spec(name: str, output: Path) -> tuple[Path, ...]:
+    """The bundles of the spec of that name in the folder that `infc compile` writes to.
+
+    Raises:
+        ToolError: an archive that is called like one of them cannot be read.
+        DiagnosticError: its manifest cannot be read.
+    """
+    found = (path for path in sorted(output.glob(f"*/{name}-*{SUFFIX}")) if DELTA_MARK not in path.name)
+    return tuple(path for path in found if read_edge_bundle(path).release.name == name)
 
 
 def read_edge_bundle(path: Path) -> EdgeBundle:

@@ -32,6 +32,8 @@ def parse_device(text: str) -> DeviceAddress:
 
     Raises AddressError.
     """
+    if not text.startswith("ssh:"):
+        raise AddressError(f"{text!r} is no device: write ssh://[user@]host[:port]")
     place, mark, query = text.partition("?")
     settings = parse_qsl(query, keep_blank_values=True)
     roots = [value for key, value in settings if key == "root"]
@@ -41,6 +43,5 @@ def parse_device(text: str) -> DeviceAddress:
     if any(key == "slots" for key, _ in others):
         raise AddressError(f"{text!r}: slots is for builders; a device installs one release at a time")
     address = parse_address(place + (mark + urlencode(others) if others else ""))
-    if not isinstance(address, SshAddress):
-        raise AddressError(f"{text!r} is no device: write ssh://[user@]host[:port]")
+    assert isinstance(address, SshAddress)  # noqa: S101 - by its scheme
     return DeviceAddress(ssh=address, root=roots[0] if roots else None)
