@@ -160,7 +160,7 @@ class Build:
         config.set_flag(self.trt.BuilderFlag.GPU_FALLBACK)
         for index in range(network.num_layers):
             layer = network.get_layer(index)
-            if not config.can_run_on_DLA(layer):
+            if layer.type.name != "CONSTANT" and not config.can_run_on_DLA(layer):
                 self.fallbacks.append(f"{layer.name}: GPU instead of DLA")
 
 

@@ -13,8 +13,15 @@ PR_SET_PDEATHSIG = 1
 
 def end_with_parent() -> None:
     """Have Linux end this process when its parent ends, however it ends: nobody would read the engine."""
-    if platform.system() == "Linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    ender()()
+
+
+def ender() -> Callable[[], None]:
+    """What a new process does to end with its parent. Made before it is started: after a fork, loading may deadlock."""
+    if platform.system() != "Linux":
+        return lambda: None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL)) and None
 
 
 def followed(command: list[str], on_line: Callable[[str], None]) -> tuple[int, list[str]]:
@@ -26,7 +33,7 @@ def followed(command: list[str], on_line: Callable[[str], None]) -> tuple[int, l
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        preexec_fn=end_with_parent,
+        preexec_fn=ender(),
     )
     lines = []
     try:

@@ -38,6 +38,13 @@ STEP = re.compile(
 )
 """Lines of the tool's log that say how far it is."""
 
+FALLBACK = re.compile(
+    r"Layer '(?P<name>.+?)' \((?P<kind>\w+)\): Unsupported on DLA"
+    r"|subgraphs per DLA core\. Switching to GPU for layer (?P<other>.+)$"
+    r"|[Ll]ayer (?P<old>.+?) is not supported on DLA, falling back to GPU"
+)
+"""Warnings of a layer that leaves the DLA. Source: logs of TensorRT 8 and 10 that users published; 7 wrote the last."""
+
 PLAIN_INPUT = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -182,7 +189,9 @@ def _reporter() -> Callable[[str], None]:
 
 
 def _fallbacks(messages: list[tuple[str, str]]) -> list[str]:
-    """Layers that the DLA could not take, which TensorRT only warns of."""
-    pattern = re.compile(r"layer (?P<name>.+?) is not supported on DLA, falling back to GPU")
-    found = [pattern.search(text) for _, text in messages]
-    return list(dict.fromkeys(f"{match['name']}: GPU instead of DLA" for match in found if match))
+    """Layers that the DLA could not take, which TensorRT only warns of; constants compute nothing."""
+    found = [
+        match for _, text in messages for match in [FALLBACK.search(text)] if match and match["kind"] != "CONSTANT"
+    ]
+    names = [match["name"] or match["other"] or match["old"] for match in found]
+    return [f"{name}: GPU instead of DLA" for name in dict.fromkeys(names)]
