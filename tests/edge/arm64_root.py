@@ -121,6 +121,7 @@ def arm64_device(base_folder: Path, scratch: Path, network: Loopback) -> Iterato
     device = Device(root=root, prefix=(*network.prefix, "chroot", str(root)))
     try:
         furnish(root, python="/usr/bin/python3")
+        device.set_tensorrt("10.3.0")
         yield device
     finally:
         device.stop()

@@ -106,6 +106,16 @@ class Device:
         staged.write_text(json.dumps({name: value for name, value in now.items() if value is not None}))
         staged.replace(path)
 
+    def set_tensorrt(self, version: str) -> None:
+        """Install another TensorRT: its programs say so, and its libraries have its major version in their names."""
+        self.set(tensorrt=version)
+        folder = self.root / "usr" / "lib" / "aarch64-linux-gnu"
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob("libnvinfer*"):
+            path.unlink()
+        for name in ("libnvinfer", "libnvinfer_plugin"):
+            (folder / f"{name}.so.{version.partition('.')[0]}").write_text(version)
+
     def calls(self, program: str) -> list[list[str]]:
         """Arguments of every start of a stand-in so far."""
         path = self.root / "var" / "lib" / "standins" / "calls.jsonl"
@@ -146,7 +156,7 @@ def furnish(root: Path, *, python: str, board: str = "orin-nx-16gb", **settings:
     for source in (HERE / "device" / "lib").glob("*.py"):
         shutil.copyfile(source, lib_folder / source.name)
     (lib_folder / "trtexec_options.json").write_text(json.dumps(trtexec_options()))
-    (root / "var" / "lib" / "standins" / "settings.json").write_text(json.dumps({"tensorrt": "10.3.0", **settings}))
+    (root / "var" / "lib" / "standins" / "settings.json").write_text(json.dumps(settings))
     furnish_identity(root, board)
 
 
@@ -174,7 +184,9 @@ def trtexec_options() -> dict[str, list[str]]:
     return {version: sorted(extract_options.options_at(lists[version[:2]], version)) for version in TENSORRT_VERSIONS}
 
 
-def plain_device(root: Path, **settings: Any) -> Device:
+def plain_device(root: Path, prefix: Sequence[str] = (), **settings: Any) -> Device:
     """A device whose root is a plain folder, with this machine's Python and onnxruntime under the stand-ins."""
     furnish(root, python=sys.executable, **settings)
-    return Device(root=root, seen_as=root)
+    device = Device(root=root, prefix=prefix, seen_as=root)
+    device.set_tensorrt("10.3.0")
+    return device

@@ -23,11 +23,11 @@ WIDTH = 118
 HEADER = """\
 # Options of trtexec, release by release: exact names, in alphabetical order. A test holds every command line that infc
 # gives the tool against them, and so does the stand-in that bundles are installed with here.
-# Source: samples/common/sampleOptions.cpp of NVIDIA/TensorRT (Apache 2.0) at the commit of each release, as far as it is
-# public; `version` is what the VERSION file says there. Names alone are kept: facts, not text.
+# Source: samples/common/sampleOptions.cpp of NVIDIA/TensorRT (Apache 2.0) at the commit of each release, as far as it
+# is public; `version` is what the VERSION file says there. Names alone are kept: facts, not text.
 # Rewritten by extract_options.py. `added` and `removed` are against the release before in this list.
 """
-_PARSER = re.compile(r"^(?:void (?P<owner>\w+)::parse|bool parseHelp)\(Arguments& arguments\)\s*\{", re.MULTILINE)
+_PARSER = re.compile(r"^(void (?P<owner>\w+)::parse|bool parseHelp)\(Arguments& arguments\)\s*\{", re.MULTILINE)
 _OTHER_TOOLS = ("SafeBuilderOptions", "TaskInferenceOptions")
 _NOT_COMPILED = re.compile(r"^#if ENABLE_\w+$.*?^#endif[^\n]*$", re.MULTILINE | re.DOTALL)
 """Parts that NVIDIA's published builds leave out."""

@@ -1,7 +1,7 @@
 """Stand-in of tritonserver: one model of a repository over KServe v2 HTTP, with binary tensors; onnxruntime computes.
 
-`server.py REPOSITORY PORT`. It loads the engine as Triton does: config.pbtxt must agree with it, and it must lie in the
-repository, which is all that a container sees.
+`server.py REPOSITORY MOUNT PORT [MODEL] [CONFIGURATION]`. It loads the engine as Triton does: its configuration must
+agree with it, and it must lie in the mounted folder, which is all that a container sees.
 """
 
 import json
@@ -34,31 +34,28 @@ class LoadError(Exception):
 class Model:
     """A model of the repository, loaded."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, mount, configuration):
         self.name = folder.name
-        text = (folder / "config.pbtxt").read_text()
-        self.config = text
+        custom = folder / "configs" / (configuration + ".pbtxt")
+        text = (custom if custom.is_file() else folder / "config.pbtxt").read_text()
         stated = re.search(r'^name:\s*"([^"]+)"', text, re.MULTILINE)
         if stated and stated.group(1) != folder.name:
             raise LoadError(f"failed to load {folder.name}: name in config.pbtxt is {stated.group(1)}")
         if not re.search(r'(backend:\s*"tensorrt"|platform:\s*"tensorrt_plan")', text):
             raise LoadError("config.pbtxt names no TensorRT backend")
         engine = folder / "1" / "model.plan"
-        inside = Path(os.path.realpath(str(folder.parent)))
-        if inside not in Path(os.path.realpath(str(engine))).parents:
-            raise LoadError("model.plan is a link out of the repository")
+        if Path(os.path.realpath(str(mount))) not in Path(os.path.realpath(str(engine))).parents:
+            raise LoadError("model.plan is a link to where the container sees nothing")
         try:
             _header, content = standin.unpack_engine(engine.read_bytes())
         except OSError as error:
             raise LoadError(f"unable to find {engine}: {error}") from error
         self.session = standin.session(content)
         self.release = release_of(folder)
-        batch = re.search(r"^max_batch_size:\s*(\d+)", text, re.MULTILINE)
-        self.max_batch_size = int(batch.group(1)) if batch else 0
-        stated = set(re.findall(r'name:\s*"([^"]+)"', text)) - {self.name}
+        tensors = {name for name in re.findall(r'name:\s*"([^"]+)"', text) if name != self.name}
         wanted = {tensor.name for tensor in (*self.session.get_inputs(), *self.session.get_outputs())}
-        if not wanted <= stated and re.search(r"^\s*input\s*[\[{]", text, re.MULTILINE):
-            raise LoadError(f"config.pbtxt names {sorted(stated)}, the engine has {sorted(wanted)}")
+        if tensors and tensors != wanted:
+            raise LoadError(f"config.pbtxt names {sorted(tensors)}, the engine has {sorted(wanted)}")
 
     def metadata(self):
         """What `GET /v2/models/NAME` tells."""
@@ -195,22 +192,24 @@ def main(arguments):
     """Serve until the process is ended."""
     import threading
 
-    repository, port = Path(arguments[0]), int(arguments[1])
+    repository, mount, port = Path(arguments[0]), Path(arguments[1]), int(arguments[2])
+    name, configuration = [*arguments[3:5], "", ""][:2]
     server = Server(("127.0.0.1", port), Handler)
     server.model, server.lock = None, threading.Lock()
-    threading.Thread(target=load, args=(server, repository), daemon=True).start()
+    threading.Thread(target=load, args=(server, repository, mount, name, configuration), daemon=True).start()
     server.serve_forever()
 
 
-def load(server, repository):
+def load(server, repository, mount, name, configuration):
     """Load the one model; ready `ready_delay_s` later, or never."""
     settings = standin.settings()
     time.sleep(float(settings.get("ready_delay_s", 0.0)))
-    folders = sorted(path for path in repository.iterdir() if (path / "config.pbtxt").is_file())
     try:
+        folders = sorted(path for path in repository.iterdir() if (path / "config.pbtxt").is_file())
+        folders = [path for path in folders if name in ("", path.name)]
         if len(folders) != 1:
-            raise LoadError(f"{len(folders)} models in {repository}")
-        model = Model(folders[0])
+            raise LoadError(f"{len(folders)} models of the name {name!r} in {repository}")
+        model = Model(folders[0], mount, configuration)
     except (LoadError, standin.EngineError, OSError) as error:
         print(f"E1122 00:00:00.000000 1 model_lifecycle.cc:654] failed to load: {error}", flush=True)
         os._exit(1)
