@@ -104,6 +104,7 @@ def _archive_members(archive: Path) -> Iterator[Member]:
 def _tar_members(stream: IO[bytes], name: str) -> Iterator[Member]:
     folder: str | None = None
     seen: set[str] = set()
+    folders: set[str] = set()
     while True:
         header = _next_header(stream, name)
         if header is None:
@@ -116,10 +117,12 @@ def _tar_members(stream: IO[bytes], name: str) -> Iterator[Member]:
             raise Refusal(UNSIGNED_FILE, f"{name} holds {kind}: {header.name!r}", _AGAIN)
         if not is_plain_path(top) or not is_plain_path(path) or folder not in (None, top):
             raise Refusal(UNSIGNED_FILE, f"{name} holds a name that no bundle holds: {header.name!r}", _AGAIN)
-        if path in seen or len(seen) >= _MOST_MEMBERS or header.size < 0:
+        parents = {path[: match.start()] for match in re.finditer("/", path)}
+        if path in seen | folders or parents & seen or len(seen) >= _MOST_MEMBERS or header.size < 0:
             raise Refusal(UNSIGNED_FILE, f"{name} holds {path!r} twice, or too many files", _AGAIN)
         folder = top
         seen.add(path)
+        folders |= parents
         chunks = _content(stream, header.size)
         yield Member(top, path, header.size, chunks)
         for _ in chunks:
