@@ -202,7 +202,7 @@ def test_same_seed_same_output(tmp_path: Path) -> None:
         (("--service-ms", "5", "--rate", "1/s", "--max-batch-size", "2"), "times for batches up to 1"),
         (("--service-ms", "5,6", "--rate", "1/s", "--preferred", "3"), "above the maximum batch size 2"),
         (("--service-ms", "5,6", "--rate", "1/s", "--preferred", "a"), "whole numbers"),
-        (("--service-ms", "5", "--rate", "1/s", "--arrival", "weekly"), "none of poisson, constant, constant:STREAMS, bursty:CV"),
+        (("--service-ms", "5", "--rate", "1/s", "--arrival", "weekly"), "constant, constant:STREAMS, bursty:CV"),
         (("--service-ms", "5", "--rate", "1/s", "--arrival", "bursty:0"), "bursty:2.5"),
         (("--service-ms", "5", "--arrival", "trace:absent.csv"), "cannot read the trace"),
         (("--service-ms", "5", "--arrival", "trace:bad.csv"), "bad.csv:3: "),

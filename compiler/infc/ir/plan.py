@@ -15,7 +15,7 @@ class Rejection:
     """A candidate that was not chosen: the constraint that killed it, what was predicted and the limit, in words.
 
     `constraint` is one of: precision-support, accuracy, memory, latency, utilization, max-accelerators, max-cost,
-    max-power, price, objective, emit, batch.
+    max-power, power-mode, jetpack, dla, price, objective, emit, batch, gain, build, engine.
     """
 
     candidate: str

@@ -13,6 +13,7 @@ from infc.ir.candidate import SpeculationMethod
 from infc.ir.engine_evidence import EngineEvidence
 from infc.ir.engine_kind import EngineChoice
 from infc.ir.hardware import Hardware
+from infc.ir.jetson import JetsonSetup
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.ir.price import Price
@@ -126,7 +127,8 @@ class HardwareOption:
 
     `reserved` is the price of the baseline where `pricing.commitment` is mixed; `price` then is the on-demand one, and
     `burst` the spot price where that is what is rented above the baseline. `is_named_target`: the spec names it in
-    `deploy.targets`, so it may go without a price; `max_cost` is then not judged, and the plan says so.
+    `deploy.targets`, so it may go without a price; `max_cost` is then not judged, and the plan says so. `jetson` is set
+    for Jetson modules.
     """
 
     hardware: Hardware
@@ -134,6 +136,7 @@ class HardwareOption:
     reserved: Price | None = None
     burst: Price | None = None
     is_named_target: bool = False
+    jetson: JetsonSetup | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +162,15 @@ class BaseProblem:
     spans: Mapping[str, Span]
     has_calibration_data: bool = True
     is_provider_named: bool = False
+
+    def jetson_of(self, hardware_id: str) -> JetsonSetup | None:
+        """What the spec says of a Jetson module; None for other devices."""
+        return next((option.jetson for option in self.options if option.hardware.id == hardware_id), None)
+
+    def reserved_bytes(self, hardware_id: str) -> float | None:
+        """Memory of a Jetson module that is left to the system and others; None where the spec does not say."""
+        setup = self.jetson_of(hardware_id)
+        return self.limits.reserved_bytes if setup is None else setup.reserved_bytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@
 `coefficients.json`, which `benchmarks/fit_perf.py` writes from the measurements in `benchmarks/data/`.
 """
 
-from infc.perf.dla import dla_throughput_per_s
+from infc.perf.dla import dla_service_time, dla_throughput_per_s
 from infc.perf.ladder import service_time
 from infc.perf.memory import device_memory
 from infc.perf.power import device_power
@@ -16,6 +16,7 @@ __all__ = [
     "Unsupported",
     "device_memory",
     "device_power",
+    "dla_service_time",
     "dla_throughput_per_s",
     "kernel_work",
     "service_time",

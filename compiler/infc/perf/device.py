@@ -70,7 +70,7 @@ def find_power_mode(hardware: Hardware, name: str | None) -> PowerMode | None:
             raise KeyError(name)
         return None
     for mode in hardware.power_modes:
-        if mode.name == name or (name is None and mode.is_default):
+        if mode.is_default if name is None else mode.is_named(name):
             return mode
     if name is None:
         return hardware.power_modes[0]

@@ -89,7 +89,7 @@ def _accelerators(question: PredictQuestion, hardware: Hardware, work: KernelWor
 def power_mode_problem(power_mode: str | None, hardware: Hardware) -> tuple[Diagnostic, ...]:
     """The error that the device has no such mode, if it has none."""
     modes = [mode.name for mode in hardware.power_modes]
-    if power_mode is None or power_mode in modes:
+    if power_mode is None or any(mode.is_named(power_mode) for mode in hardware.power_modes):
         return ()
     known = f"its modes are {', '.join(modes)}" if modes else "it has no power modes"
     return (

@@ -29,6 +29,7 @@ def candidate_of(sized: Sized) -> Candidate:
         instances_per_gpu=sized.settings.instances,
         replicas=sized.total,
         power_mode=site.power_mode,
+        dla_core=site.dla_core,
     )
 
 

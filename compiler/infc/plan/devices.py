@@ -7,6 +7,13 @@ from infc.ir.precision import Precision
 from infc.ir.problem import AccuracyGoal, AnyProblem, BaseProblem, HardwareOption
 from infc.plan.evidence import judge, refusing_evidence
 
+DLA_CORE = 0
+"""The deep learning accelerator that is planned with where a module has several: they are alike, but for the clock of
+the second in some power modes.
+"""
+DLA_PRECISIONS = (Precision.FP16, Precision.INT8)
+"""What a deep learning accelerator computes in. Source: "Working with DLA", TensorRT 11.4.1."""
+
 
 def is_price_needed(problem: BaseProblem) -> bool:
     """Whether a device without a price is out: where money is limited, or another device has a price."""
@@ -20,6 +27,8 @@ def ruled_out(problem: BaseProblem, option: HardwareOption, *, needs_price: bool
         return Rejection(
             candidate=hardware.id, constraint="emit", predicted=f"infc emits nothing for {hardware.vendor}", limit=""
         )
+    if option.jetson is not None and option.jetson.refusal is not None:
+        return Rejection(candidate=hardware.id, constraint="jetpack", predicted=option.jetson.refusal, limit="")
     if option.price is None and needs_price and not option.is_named_target:
         limit = "" if limits.max_usd_per_hour is None else "max_cost needs one"
         return Rejection(
@@ -44,13 +53,35 @@ def ruled_out(problem: BaseProblem, option: HardwareOption, *, needs_price: bool
 
 
 def no_mode(problem: BaseProblem, option: HardwareOption) -> Rejection:
-    """No power mode of the device is allowed."""
-    names = ", ".join(mode.name for mode in option.hardware.power_modes)
+    """No power mode of the device is allowed: none has the wanted name, or all of those draw more than the cap."""
+    modes = option.hardware.power_modes
     wanted, cap = problem.limits.power_mode, problem.limits.max_power_w
+    names = ", ".join(mode.name for mode in modes)
+    predicted = f"its modes are {names}" if modes else "infc has no table of its power modes"
+    if wanted is not None and not any(mode.is_named(wanted) for mode in modes):
+        return Rejection(
+            candidate=option.hardware.id, constraint="power-mode", predicted=predicted, limit=f"mode {wanted}"
+        )
     limit = " and ".join(words for words in (wanted and f"mode {wanted}", cap and f"{cap:g} W") if words)
-    return Rejection(
-        candidate=option.hardware.id, constraint="max-power", predicted=f"its modes are {names}", limit=limit
-    )
+    return Rejection(candidate=option.hardware.id, constraint="max-power", predicted=predicted, limit=limit)
+
+
+def has_accelerator(option: HardwareOption) -> bool:
+    """Whether the spec asks for a deep learning accelerator that the device has and can use."""
+    setup = option.jetson
+    return setup is not None and setup.is_dla_wanted and setup.dla_refusal is None
+
+
+def unused_accelerator(option: HardwareOption) -> Rejection | None:
+    """That the spec asks for a deep learning accelerator which cannot be used; None where it can, or nobody asks.
+
+    It rules no device out: the plan goes on with the GPU.
+    """
+    setup = option.jetson
+    if setup is None or not setup.is_dla_wanted or setup.dla_refusal is None:
+        return None
+    candidate = f"{option.hardware.id}/dla{DLA_CORE}"
+    return Rejection(candidate=candidate, constraint="dla", predicted=setup.dla_refusal, limit="")
 
 
 def accuracy_refusal(problem: AnyProblem, hardware: Hardware, precision: Precision) -> Rejection | None:

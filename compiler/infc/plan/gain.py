@@ -79,7 +79,7 @@ def _is_possible(problem: Problem, hardware: Hardware, precision: Precision, wor
     if unsupported_reason(hardware, precision, work.classes) is not None:
         return False
     smallest = device_memory(work, hardware, precision, 1, 1).total_bytes
-    fits = smallest <= usable_memory_bytes(hardware, problem.limits.reserved_bytes)
+    fits = smallest <= usable_memory_bytes(hardware, problem.reserved_bytes(hardware.id))
     refusal = accuracy_refusal(problem, hardware, precision) or builder_refusal(problem, hardware, precision)
     return fits and refusal is None
 

@@ -49,9 +49,9 @@ class _Step:
 
 
 def onnx_ladder(problem: Problem, plan: Plan) -> tuple[Rung, ...]:
-    """The rungs of a plan for an ONNX model."""
+    """The rungs of a plan for an ONNX model; none where a deep learning accelerator runs it: they are of the GPU."""
     option = option_of(problem, plan.candidate.hardware_id)
-    if option is None:
+    if option is None or plan.candidate.dla_core is not None:
         return ()
     climber = _Climber(problem, plan, option)
     steps = list(climber.steps())
@@ -65,9 +65,13 @@ def onnx_ladder(problem: Problem, plan: Plan) -> tuple[Rung, ...]:
 
 
 def other_runtimes(problem: Problem, plan: Plan) -> tuple[Rung, ...]:
-    """What the plan's device and settings would need without TensorRT; empty where it does not run TensorRT."""
+    """What the plan's device and settings would need without TensorRT; empty where no GPU runs TensorRT."""
     option = option_of(problem, plan.candidate.hardware_id)
-    return () if option is None else tuple(_Climber(problem, plan, option).other_runtimes())
+    return (
+        ()
+        if option is None or plan.candidate.dla_core is not None
+        else tuple(_Climber(problem, plan, option).other_runtimes())
+    )
 
 
 class _Climber:

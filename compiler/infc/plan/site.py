@@ -13,7 +13,7 @@ from infc.ir.precision import Precision
 from infc.ir.price import Price
 from infc.ir.problem import Problem
 from infc.ir.service_time import ServiceTimeCurve, ServiceTimeProfile
-from infc.perf import KernelWork, Unsupported, device_memory, device_power, service_time
+from infc.perf import KernelWork, Unsupported, device_memory, device_power, dla_service_time, service_time
 from infc.perf.framework import engine_ratio, product, rising
 from infc.plan.built import with_builders_figures
 
@@ -35,7 +35,8 @@ class Setup:
 class Site:
     """One device at one precision. `axes` are the sizes the plan assumes; curves are remembered.
 
-    `engines` is what builders reported of engines for it: their memory is taken instead of an estimate.
+    `engines` is what builders reported of engines for it: their memory is taken instead of an estimate. `dla_core` is
+    the deep learning accelerator that runs it, None for the GPU.
     """
 
     problem: Problem
@@ -46,13 +47,15 @@ class Site:
     work: KernelWork
     axes: dict[str, int]
     engines: tuple[EngineEvidence, ...] = ()
+    dla_core: int | None = None
     _curves: dict[int, ServiceTimeCurve | Unsupported] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def label(self) -> str:
-        """`int8/l4`, or `int8/jetson-orin-nx-16gb@25W`: the start of the label of every candidate here."""
+        """`int8/l4`, `int8/jetson-orin-nx-16gb@25W/dla0`: the start of the label of every candidate here."""
         mode = f"@{self.power_mode}" if self.power_mode else ""
-        return f"{self.precision.value}/{self.hardware.id}{mode}"
+        accelerator = "" if self.dla_core is None else f"/dla{self.dla_core}"
+        return f"{self.precision.value}/{self.hardware.id}{mode}{accelerator}"
 
     @property
     def server(self) -> ServerName:
@@ -73,19 +76,27 @@ class Site:
     def batch_sizes(self) -> Sequence[int]:
         """Largest batches worth considering, ascending.
 
-        Only 1 where the model's batch is fixed. Where service times were measured, none above the largest measured
-        one: the plan stays on the better basis.
+        Only 1 where the model's batch is fixed, and on a deep learning accelerator, whose engine has fixed shapes. Where
+        service times were measured, none above the largest measured one: the plan stays on the better basis.
         """
-        if self.problem.model.batch_axis is None:
+        if self.problem.model.batch_axis is None or self.dla_core is not None:
             return (1,)
         measured = self._largest_measured_batch()
         if measured is None:
             return BATCH_SIZES
         return tuple(size for size in BATCH_SIZES if size <= measured) or (1,)
 
+    @property
+    def instance_counts(self) -> Sequence[int]:
+        """Numbers of instances worth considering: a deep learning accelerator runs one item after the other."""
+        return INSTANCES if self.dla_core is None else (1,)
+
     def curve(self, instances: int) -> ServiceTimeCurve | Unsupported:
         """Service times up to the largest of `batch_sizes`, with `instances` running at once."""
         known = self._curves.get(instances)
+        if known is None and self.dla_core is not None:
+            known = dla_service_time(self.work, self.hardware, self.precision, self.power_mode)
+            self._curves[instances] = known
         if known is None:
             known = service_time(
                 self.problem.model,
@@ -134,7 +145,12 @@ class Site:
         return with_builders_figures(estimate, self.engines, batch, instances, copies)
 
     def power_w(self, utilization: float) -> Interval | None:
-        """Power of one device that is busy this share of the time; from what it drew in a calibration, if any."""
+        """Power of one device that is busy this share of the time; from what it drew in a calibration, if any.
+
+        None on a deep learning accelerator: no source says what a module draws whose GPU rests.
+        """
+        if self.dla_core is not None:
+            return None
         return device_power(self.hardware, utilization, self.power_mode, self._measured_power_w())
 
     def _measured_power_w(self) -> float | None:
@@ -172,8 +188,11 @@ def planned_axes(problem: Problem) -> dict[str, int]:
 
 
 def power_modes(hardware: Hardware, cap_w: float | None, wanted: str | None) -> tuple[str | None, ...]:
-    """The power modes to plan for: the wanted one, else all under the cap; a device without modes has one, None."""
+    """The power modes to plan for: the wanted one, else all under the cap; a device without modes has one, None.
+
+    None where a mode is wanted of a Jetson module whose modes are not known.
+    """
     if not hardware.power_modes:
-        return (None,)
-    modes = [m for m in hardware.power_modes if wanted is None or m.name == wanted]
+        return () if wanted is not None and hardware.kind == "jetson" else (None,)
+    modes = [m for m in hardware.power_modes if wanted is None or m.is_named(wanted)]
     return tuple(m.name for m in modes if cap_w is None or (m.watts or hardware.tdp_w or float("inf")) <= cap_w)

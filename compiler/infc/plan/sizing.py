@@ -12,7 +12,7 @@ from infc.perf import Unsupported
 from infc.perf.memory import usable_memory_bytes
 from infc.plan.ceiling import Ceiling
 from infc.plan.load import Loader, LoadResult
-from infc.plan.site import INSTANCES, Setup, Site
+from infc.plan.site import Setup, Site
 from infc.plan.words import counted, duration_text, rate_text, size_text
 
 UTILIZATION_LIMIT = 0.85
@@ -95,7 +95,7 @@ class Sizer:
 
     def memory_limit_bytes(self, site: Site) -> float:
         """What the deployment may use of one device."""
-        usable = usable_memory_bytes(site.hardware, self._problem.limits.reserved_bytes)
+        usable = usable_memory_bytes(site.hardware, self._problem.reserved_bytes(site.hardware.id))
         limit = self._problem.limits.max_memory_bytes
         return usable if limit is None else min(usable, limit)
 
@@ -253,7 +253,7 @@ class Sizer:
             return self._setups[site.label]
         limit = self.memory_limit_bytes(site)
         found: list[Setup] = []
-        for instances in INSTANCES:
+        for instances in site.instance_counts:
             fitting = [
                 setup
                 for size in site.batch_sizes

@@ -1,7 +1,7 @@
 """The search space: every site that the spec's constraints leave, and those they rule out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from infc.ir.engine_choice import refused_engine
@@ -12,7 +12,16 @@ from infc.ir.problem import HardwareOption, Origin, Problem
 from infc.ir.service_time import ServiceTimeCurve
 from infc.perf import KernelWork, Unsupported, kernel_work
 from infc.plan.built import builder_refusal, built_engines
-from infc.plan.devices import accuracy_refusal, is_price_needed, no_mode, ruled_out
+from infc.plan.devices import (
+    DLA_CORE,
+    DLA_PRECISIONS,
+    accuracy_refusal,
+    has_accelerator,
+    is_price_needed,
+    no_mode,
+    ruled_out,
+    unused_accelerator,
+)
 from infc.plan.evidence import QUANTISED, kept_operators
 from infc.plan.gain import gain_refusal
 from infc.plan.site import Site, planned_axes, power_modes
@@ -26,8 +35,10 @@ _NOT_LOWERED = {
     Precision.TF32: "TF32 is how a GPU with TF32 units runs an FP32 engine: allow fp32",
 }
 
-Curves: TypeAlias = dict[tuple[str, str | None, Precision, tuple[str, ...]], dict[int, ServiceTimeCurve | Unsupported]]
-"""Service times by number of instances, for each device, power mode, precision and operators left unquantised."""
+Curves: TypeAlias = dict[
+    tuple[str, str | None, Precision, tuple[str, ...], int | None], dict[int, ServiceTimeCurve | Unsupported]
+]
+"""Service times by number of instances, for each device, power mode, precision, operators left unquantised, DLA."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +67,9 @@ def places(problem: Problem, curves: Curves | None = None) -> tuple[tuple[Place,
         if reason is not None:
             rejected.append(reason)
             continue
+        unused = unused_accelerator(option)
+        if unused is not None:
+            rejected.append(unused)
         modes = power_modes(hardware, problem.limits.max_power_w, problem.limits.power_mode)
         if not modes:
             rejected.append(no_mode(problem, option))
@@ -81,9 +95,13 @@ def places(problem: Problem, curves: Curves | None = None) -> tuple[tuple[Place,
                     work=work,
                     axes=axes,
                     engines=built_engines(problem, hardware, precision, axes),
-                    _curves=curves.setdefault((hardware.id, mode, precision, kept), {}),
+                    _curves=curves.setdefault((hardware.id, mode, precision, kept, None), {}),
                 )
                 found.append(Place(option=option, site=site))
+                if has_accelerator(option) and precision in DLA_PRECISIONS:
+                    known = curves.setdefault((hardware.id, mode, precision, kept, DLA_CORE), {})
+                    beside = replace(site, dla_core=DLA_CORE, engines=(), _curves=known)
+                    found.append(Place(option=option, site=beside))
     return tuple(sorted(found, key=lambda p: p.site.label)), tuple(rejected)
 
 

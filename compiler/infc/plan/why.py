@@ -18,7 +18,7 @@ from infc.plan.space import Place, places
 from infc.plan.words import duration_text, money_text, size_text
 
 _LABEL = re.compile(
-    r"(?P<precision>[a-z0-9]+)/(?P<hardware>[^/]+)"
+    r"(?P<precision>[a-z0-9]+)/(?P<hardware>[^/]+(?:/dla[0-9])?)"
     r"(?:/b(?P<batch>[0-9]{1,4}))?(?:/i(?P<instances>[0-9]{1,3}))?(?:/d(?P<delay>[0-9]{1,7})us)?(?P<np>/np)?"
 )
 
@@ -60,7 +60,9 @@ def why(problem: AnyProblem, label: str) -> Why | None:
     name = f"{match['precision']}/{match['hardware']}"
     place = next((p for p in every if p.site.label == name), None)
     if place is None:
-        found = [r for r in rejected if r.candidate in (name, match["hardware"].partition("@")[0])]
+        module, _, accelerator = match["hardware"].partition("/")
+        device = module.partition("@")[0]
+        found = [r for r in rejected if r.candidate in (name, device, f"{device}/{accelerator}")]
         return (
             Why(label=label, checks=failed_checks(found), candidate=None, estimate=None, objective=None)
             if found

@@ -104,6 +104,7 @@ def _candidate(candidate: Candidate) -> dict[str, Json]:
         "model": candidate.model,
         "hardware": candidate.hardware_id,
         "power_mode": candidate.power_mode,
+        "dla_core": candidate.dla_core,
         "server": candidate.server,
         "precision": candidate.precision.value,
         "tensor_parallel": candidate.tensor_parallel if continuous else None,

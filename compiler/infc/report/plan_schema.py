@@ -112,6 +112,7 @@ def decision_schema() -> dict[str, Any]:
             "model": {"type": ["string", "null"], "description": "Of several that the spec names."},
             "hardware": _TEXT,
             "power_mode": {"type": ["string", "null"]},
+            "dla_core": {**count, "description": "Deep learning accelerator of a Jetson module; null is the GPU."},
             "server": {"enum": list(get_args(ServerName))},
             "precision": {"enum": [precision.value for precision in Precision]},
             "tensor_parallel": count,

@@ -131,6 +131,18 @@ def is_release(jetpack: JetPack, wanted: str) -> bool:
     return bool(_VERSION.fullmatch(wanted)) and _number(jetpack.version) == _number(wanted)
 
 
+def has_tensorrt(jetpack: JetPack, version: str) -> bool:
+    """Whether a TensorRT is what a JetPack release brings, or can be installed beside that: `10.3` is 10.3.0, too.
+
+    >>> orin = jetpack_for("jetson-orin-nx-16gb", "6.2")
+    >>> has_tensorrt(orin, "10.7.0.23"), has_tensorrt(orin, "10.3"), has_tensorrt(orin, "10.9.0")
+    (True, True, False)
+    """
+    return any(
+        _is_within(version, own) or _is_within(own, version) for own in (jetpack.tensorrt, *jetpack.tensorrt_also)
+    )
+
+
 def dla_refusal(hardware_id: str, jetpack: JetPack, tensorrt: str | None = None) -> str | None:
     """Why the deep learning accelerators of a module cannot be used; None when they can.
 

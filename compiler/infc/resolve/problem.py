@@ -35,6 +35,7 @@ from infc.ir.problem import (
     Traffic,
 )
 from infc.ir.spec import BurstySpec, ConstantSpec, DiurnalShape, DiurnalSpec, OnnxModel, Spec, TraceSpec
+from infc.resolve.jetson_setup import jetson_problems
 from infc.resolve.model import model_profile
 from infc.resolve.pricing import priced_option
 from infc.resolve.store import ProfileStore
@@ -77,7 +78,7 @@ def resolve_problem(
     spec = loaded.spec
     if spec is None:
         return None, ()
-    found = [*check_hardware_names(loaded, catalogue)]
+    found = [*check_hardware_names(loaded, catalogue), *jetson_problems(loaded, spec)]
     if has_errors(found):
         return None, tuple(found)
     problem: AnyProblem | None

@@ -115,7 +115,7 @@ def test_turing_has_neither_bf16_nor_fp8(catalogue: Catalogue) -> None:
 
 
 def test_jetson_modules_carry_their_power_modes(catalogue: Catalogue) -> None:
-    """Orin NX has nvpmodel's modes, with what each leaves of the GPU, the memory and the DLAs; its Super twin others."""
+    """Orin NX has nvpmodel's modes, with what each leaves of GPU, memory and DLAs; its Super twin has others."""
     modes = {mode.name: mode for mode in _module(catalogue, "jetson-orin-nx-16gb").power_modes}
     assert set(modes) == {"10W", "15W", "25W", "MAXN"}
     assert modes["10W"].sm_count == 4
