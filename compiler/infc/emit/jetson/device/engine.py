@@ -49,8 +49,7 @@ def build_or_reuse(
     job = job_of(entry, target, device)
     library = _library(release, str(device.get("tensorrt")))
     model = release / entry["model"]
-    arguments = key_arguments(job, library, model)
-    key = engine_key(entry, target, device, arguments)
+    key = engine_key_now(release, manifest, target, device)
     known = cached_engine(engines / key)
     if known is not None:
         report(f"engine {key[:12]} is in the cache")
@@ -67,7 +66,7 @@ def build_or_reuse(
         _require_dla_share(entry, model, answer)
         seconds = round(time.monotonic() - started_s, 3)
         facts = {"tensorrt": device["tensorrt"], "l4t": device["l4t"], "module": device["module"]}
-        facts.update(power_mode=target["power_mode"], model_digest=entry["model_digest"], arguments=arguments)
+        facts.update(power_mode=target["power_mode"], model_digest=entry["model_digest"])
         facts.update(seconds=seconds, made_of=answer["facts"], format_version=FACTS_FORMAT)
         _keep(work, engines / key, facts)
     except OSError as error:
@@ -81,6 +80,14 @@ def build_or_reuse(
         raise Refusal(NO_ENGINE, f"the engine {key[:12]} does not read back as it was written", "check the disk")
     report(f"built in {seconds:.0f} s, {kept['size_bytes'] / _MIB:.1f} MiB")
     return {**kept, "key": key, "is_reused": False, "seconds": seconds}
+
+
+def engine_key_now(release: Path, manifest: dict[str, Any], target: dict[str, Any], device: dict[str, Any]) -> str:
+    """The key that the engine of a release would have if it were built now. Raises Refusal 30, 31."""
+    entry = engine_entry(manifest, target)
+    library = _library(release, str(device.get("tensorrt")))
+    arguments = key_arguments(job_of(entry, target, device), library, release / entry["model"])
+    return engine_key(entry, target, device, arguments)
 
 
 def engine_entry(manifest: dict[str, Any], target: dict[str, Any]) -> dict[str, Any]:

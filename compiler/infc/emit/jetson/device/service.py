@@ -88,9 +88,14 @@ def wait_ready(manifest: dict[str, Any]) -> None:
     )
 
 
-def is_ready(manifest: dict[str, Any]) -> bool:
-    """Whether the service answers for its model now; a release without a service always does."""
-    return manifest["service"]["kind"] == "none" or not _unready(manifest["service"])
+def service_state(manifest: dict[str, Any]) -> dict[str, Any]:
+    """Whether the unit runs and the service answers for its model; null for a release that another program serves."""
+    service = manifest["service"]
+    if service["kind"] == "none":
+        return {"unit": None, "is_active": None, "is_ready": None}
+    unit = _unit_of(manifest)
+    is_known = find_program("systemctl") is not None and is_running(unit)
+    return {"unit": unit, "is_active": is_known, "is_ready": not _unready(service)}
 
 
 def is_running(unit: str) -> bool:
