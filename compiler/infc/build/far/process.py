@@ -6,7 +6,7 @@ import ctypes
 import platform
 import signal
 import subprocess
-from collections.abc import Callable
+from typing import Callable  # noqa: UP035 - Python 3.8
 
 PR_SET_PDEATHSIG = 1
 

@@ -7,9 +7,8 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable  # noqa: UP035 - Python 3.8
 
 from .facts import facts_from_log, layers_from_inspector
 from .files import write_atomically
