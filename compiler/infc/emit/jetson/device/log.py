@@ -51,6 +51,11 @@ class Teller:
         """The step failed, or the run did."""
         self._log("failed", words, facts)
 
+    def finish(self, code: int, words: str) -> None:
+        """The run is over."""
+        self.step = ""
+        self._log("ended", words, {"code": code})
+
     def _show(self, words: str) -> None:
         try:
             print(f"[{time.monotonic() - self.started_s:7.1f} s] {words}", file=sys.stderr, flush=True)

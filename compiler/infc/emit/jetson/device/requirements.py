@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable  # noqa: UP035 - Python 3.8
 
 from .codes import DOWNGRADE, NOT_READY, WRONG_DEVICE, Refusal
 from .identity import version_key
+from .power import plain_name
 from .programs import find_program
 
 MACHINE = "aarch64"
@@ -20,8 +21,11 @@ _SERVED_BY = {
 }
 
 
-def matching_target(manifest: dict[str, Any], device: dict[str, Any]) -> dict[str, Any]:
-    """The target of a release that this device is, ready for it. Raises Refusal 20, 30."""
+def matching_target(manifest: dict[str, Any], device: dict[str, Any], modes: Iterable[str]) -> dict[str, Any]:
+    """The target of a release that this device is, ready for it; `modes` are its power modes. Raises Refusal 20, 30.
+
+    Several targets may name one module: flashed for super modes or not, under one JetPack or another.
+    """
     if device["machine"] != MACHINE:
         raise Refusal(
             WRONG_DEVICE, f"this device is {device['machine']}, Jetson modules are {MACHINE}", "use a Jetson module"
@@ -41,14 +45,16 @@ def matching_target(manifest: dict[str, Any], device: dict[str, Any]) -> dict[st
             f"this device is {device['model'] or 'a module'} ({module}); the release is for {those}",
             "get the bundle that was compiled for this module",
         )
-    found = [(target, unmet_requirement(manifest, target, device)) for target in targets]
+    found = [(target, unmet_requirement(manifest, target, device, modes)) for target in targets]
     ready = [target for target, unmet in found if unmet is None]
     if ready:
         return ready[0]
     raise next(unmet for _, unmet in found if unmet is not None)
 
 
-def unmet_requirement(manifest: dict[str, Any], target: dict[str, Any], device: dict[str, Any]) -> Refusal | None:
+def unmet_requirement(
+    manifest: dict[str, Any], target: dict[str, Any], device: dict[str, Any], modes: Iterable[str]
+) -> Refusal | None:
     """Why the device is not ready for a target; None when it is. Disk space is looked at where it is used."""
     l4t, tensorrt = device["l4t"], device["tensorrt"]
     if not is_within(l4t, target["l4t"]):
@@ -58,6 +64,9 @@ def unmet_requirement(manifest: dict[str, Any], target: dict[str, Any], device: 
         return Refusal(NOT_READY, f"TensorRT is {found}; needed: {_range(target['tensorrt'])}", _TENSORRT_HELP)
     for tool in missing_programs(manifest, target):
         return Refusal(NOT_READY, f"{tool} is not installed", f"install the package that has {tool}")
+    if target["power_mode"] is not None and plain_name(target["power_mode"]) not in modes:
+        words = f"this device has no power mode {target['power_mode']} (it has {', '.join(modes) or 'none'})"
+        return Refusal(NOT_READY, words, "flash the device as the spec's hardware says, or compile for one of these")
     return None
 
 

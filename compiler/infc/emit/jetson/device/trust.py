@@ -24,7 +24,7 @@ _SUM_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 _PLAIN_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+@=,~-]*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _VERSION = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,3}")
-_SHAPE = (("targets", list), ("engines", list), ("service", dict), ("slo", dict), ("releases_kept", int))
+_MANIFEST_FIELDS = (("targets", list), ("engines", list), ("service", dict), ("slo", dict), ("releases_kept", int))
 _SEVERAL = 5
 FORMAT_MAJOR = 1
 """Major version of the bundles that this program reads."""
@@ -130,7 +130,7 @@ def checked_manifest(content: bytes) -> dict[str, Any]:
     for field, is_right in checks:
         if not isinstance(manifest.get(field), str) or not is_right(manifest[field]):
             raise Refusal(DAMAGED, f"{MANIFEST_NAME} has no {field} that can be used")
-    for field, kind in _SHAPE:
+    for field, kind in _MANIFEST_FIELDS:
         if not isinstance(manifest.get(field), kind):
             raise Refusal(DAMAGED, f"{MANIFEST_NAME} has no {field} that can be used")
     return manifest
