@@ -11,6 +11,7 @@ from infc.ir.llm_profile import LlmProfile
 from infc.ir.precision import Precision
 from infc.ir.problem import LlmRuntime
 from infc.resolve.jetson import jetpack_for, jetpacks
+from infc.resolve.served_models import not_served
 from infc.resolve.targets.fields import Field, FieldKind
 from infc.resolve.targets.location import data_directory
 from infc.resolve.targets.records import Record, read_record
@@ -18,6 +19,7 @@ from infc.resolve.targets.records import Record, read_record
 _T, _TS, _RECORDS = FieldKind.TEXT, FieldKind.TEXTS, FieldKind.RECORDS
 _MEGA, _MINUTE_S = 1e6, 60.0
 _WIDE = (Precision.BF16, Precision.FP16)
+_OWN_METHOD = "compressed-tensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +134,11 @@ def serving_refusal(
         )
     match runtime:
         case "vllm":
-            return None if vllm_image_for(hardware, installed) is not None else _no_image(hardware, installed)
+            image = vllm_image_for(hardware, installed)
+            if image is None:
+                return _no_image(hardware, installed)
+            unserved = not_served(model, image.vllm)
+            return None if unserved is None else f"{unserved.message} (the image for JetPack {installed.version})"
         case "edge-llm":
             return edge_llm_refusal(model, hardware, precision, installed, tensorrt)
 
@@ -157,11 +163,11 @@ def edge_llm_refusal(
     allowed = release.precisions.get(capability, ())
     if precision not in allowed:
         return f"{name} runs no {precision.value.upper()} weights on {hardware.name}"
-    stored = model.quantization
-    if stored is None and precision not in _WIDE:
-        return f"{name} quantises nothing: its checkpoint has to be in {precision.value.upper()} already"
-    if stored is not None and precision not in release.quantised.get(stored.method, ()):
-        return f"{name} reads no {precision.value.upper()} weights from a checkpoint of {stored.method}"
+    if precision not in _WIDE:
+        method = _OWN_METHOD if model.quantization is None else model.quantization.method
+        if precision not in release.quantised.get(method, ()):
+            made = ", which is what infc quantises to" if model.quantization is None else ""
+            return f"{name} reads no {precision.value.upper()} weights from checkpoints of {method}{made}"
     return None
 
 

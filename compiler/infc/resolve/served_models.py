@@ -35,12 +35,12 @@ class ServedModels:
 
 
 @cache
-def served_models() -> ServedModels:
-    """What the pinned release serves."""
+def served_models(version: str | None = None) -> ServedModels:
+    """What a release serves; `version` None is the pinned one."""
     import yaml
 
     folder = data_directory("targets") / "servers" / "vllm"
-    version = str(yaml.safe_load((folder / "versions.yaml").read_text(encoding="utf-8"))["default"])
+    version = version or str(yaml.safe_load((folder / "versions.yaml").read_text(encoding="utf-8"))["default"])
     try:
         document = json.loads((folder / version / "architectures.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -55,9 +55,9 @@ def served_models() -> ServedModels:
     )
 
 
-def not_served(model: LlmProfile) -> Diagnostic | None:
-    """Why the pinned vLLM does not serve a model as it is planned; None when it does."""
-    served = served_models()
+def not_served(model: LlmProfile, version: str | None = None) -> Diagnostic | None:
+    """Why a release (None: the pinned one) does not serve a model as it is planned; None when it does."""
+    served = served_models(version)
     name = model.architecture
     found = served.architectures.get(name)
     if found is None:

@@ -30,4 +30,23 @@ EDGE: tuple[DiagnosticKind, ...] = (
         example='deploy: {jetson: {jetpack: "6.2", tensorrt: "10.9.0"}}   # 6.2 has 10.3.0, and takes 10.7.0',
         fix="Write the version on the device, or leave it out for the one that JetPack installs.",
     ),
+    DiagnosticKind(
+        id="edge-model-incomplete",
+        title="a language model that a device could not start",
+        what="The plan is for a Jetson module, and weights or tokeniser of the model are neither in the checkpoint's "
+        "folder nor in the hub's cache of this machine.",
+        why="A device is offline and its bundle is signed: what the bundle does not hold, or name by digest, never "
+        "gets there.",
+        example="model: {checkpoint: model}   # with a config.json and nothing else",
+        fix="Put the files beside config.json, or fetch the repository once on the machine that compiles.",
+    ),
+    DiagnosticKind(
+        id="edge-llm-refused",
+        title="a language model without a recipe for the module",
+        what="No recipe is written for the plan: the JetPack release has no image with vLLM, TensorRT Edge-LLM has no "
+        "code for it or does not read the model or its precision, or an option is of the other runtime.",
+        why="A recipe that is known not to start would only be found out on the device.",
+        example="deploy: {server: jetson, jetson: {runtime: edge-llm}, vllm: {args: {enable-log-requests: true}}}",
+        fix="Choose another JetPack, runtime, precision or model: the message says what there is.",
+    ),
 )

@@ -82,7 +82,7 @@ def serve_settings(
         _model_section(problem, plan, checkpoint, hardware, extra_files),
         _device_section(problem, plan, batching, hardware),
         _scheduler_section(plan, batching, extra_files),
-        _overload_section(problem, plan, batching, hardware),
+        _overload_section(problem, plan, batching, hardware, schema),
         _server_section(problem, schema, drain_s),
     )
     used = tuple(section for section in sections if section.settings)
@@ -212,8 +212,11 @@ def _speculative_config(speculation: Speculation, extra_files: frozenset[str]) -
     return config
 
 
-def _overload_section(problem: LlmProblem, plan: Plan, batching: ContinuousBatching, hardware: Hardware) -> Section:
-    limit = queued_tokens(problem, plan.candidate, batching, hardware)
+def _overload_section(
+    problem: LlmProblem, plan: Plan, batching: ContinuousBatching, hardware: Hardware, schema: ArgumentSchema
+) -> Section:
+    is_known = "max-num-queued-tokens" in schema.by_key  # vLLM 0.19 queues without a bound
+    limit = queued_tokens(problem, plan.candidate, batching, hardware) if is_known else None
     if limit is None:
         return Section(title="", notes=(), settings={})
     return Section(
@@ -228,22 +231,23 @@ def _overload_section(problem: LlmProblem, plan: Plan, batching: ContinuousBatch
 
 
 def _server_section(problem: LlmProblem, schema: ArgumentSchema, drain_s: int) -> Section:
-    return Section(
-        title="The server.",
-        notes=(
-            "host: every address, as a container needs; on a shared machine start it with --host 127.0.0.1",
-            f"shutdown-timeout: {drain_s} s for requests in flight, the longest answer within the SLO",
-            "custom-histogram-buckets: the default bounds and those of the SLO, so that /metrics tells who met it",
-        ),
-        settings={
-            "host": "0.0.0.0",  # noqa: S104 - inside a container
-            "port": PORT,
-            "seed": 0,
-            "shutdown-timeout": drain_s,
-            "disable-access-log-for-endpoints": QUIET_ENDPOINTS,
-            "custom-histogram-buckets": _histogram_buckets(problem, schema),
-        },
-    )
+    notes = [
+        "host: every address, as a container needs; on a shared machine start it with --host 127.0.0.1",
+        f"shutdown-timeout: {drain_s} s for requests in flight, the longest answer within the SLO",
+    ]
+    settings: dict[str, YamlValue] = {
+        "host": "0.0.0.0",  # noqa: S104 - inside a container
+        "port": PORT,
+        "seed": 0,
+        "shutdown-timeout": drain_s,
+        "disable-access-log-for-endpoints": QUIET_ENDPOINTS,
+    }
+    if "custom-histogram-buckets" in schema.by_key:
+        notes.append(
+            "custom-histogram-buckets: the default bounds and those of the SLO, so that /metrics tells who met it"
+        )
+        settings["custom-histogram-buckets"] = _histogram_buckets(problem, schema)
+    return Section(title="The server.", notes=tuple(notes), settings=settings)
 
 
 def _histogram_buckets(problem: LlmProblem, schema: ArgumentSchema) -> dict[str, YamlValue]:
