@@ -24,7 +24,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("worker", "Build one engine job here, or say what this machine can build."),
     ("lock", "Write or check infc.lock."),
     ("diff", "Compare two locks, or the lock with what a plan would lock now."),
-    ("drift", "Compare a running vLLM server with infc.lock and its spec."),
+    ("drift", "Compare a running vLLM server, or edge devices, with infc.lock and the spec."),
     ("sign", "Sign a bundle for edge devices, or make the key for it."),
     ("verify", "Check a bundle for edge devices: who signed it, is it whole."),
     ("targets", "List and show the hardware catalogue and its prices."),

@@ -43,6 +43,7 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
     ("lock-check", "infc.report.lock_check:lock_check_schema", "infc lock --check --format json"),
     ("diff", "infc.report.diff_json:diff_schema", "infc diff --format json, infc lock --format json"),
     ("drift", "infc.report.drift_json:drift_schema", "infc drift --format json"),
+    ("fleet-drift", "infc.report.drift_fleet:fleet_drift_schema", "infc drift --format json, of several devices"),
     ("signed", "infc.report.signed:signed_schema", "infc sign --format json"),
     ("verification", "infc.report.inspection:verification_schema", "infc verify --format json"),
     ("policy", "infc.spec.policy:policy_schema", "infc-policy.yaml"),

@@ -1,7 +1,7 @@
 """Drift, end to end: a spec, its lock and a running server in; what agrees, what does not, what cannot be seen out."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from infc.lock.drift import (
 from infc.pipeline.locking import check_lock, problem_of, shown_path
 from infc.pipeline.plan import locked_digest_from, resolve_loaded, spec_path_in_workspace
 from infc.plan import solve
+from infc.resolve.problem import Resolved
 from infc.resolve.targets import Catalogue
 from infc.serve.prometheus import Metrics
 from infc.serve.vllm_view import VllmView, read_metrics, view_vllm
@@ -43,6 +44,15 @@ class DriftRequest:
     endpoint: str
     target: str | None = None
     window_s: float | None = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockedSpec:
+    """A spec, and the deployments of it that the lock holds."""
+
+    loaded: LoadedSpec
+    lock: Lock
+    entries: tuple[LockEntry, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,27 +86,47 @@ def find_drift(
 
 def find_deployed(spec: Path, target: str | None) -> tuple[Deployed | None, tuple[Diagnostic, ...]]:
     """The lock entry of a spec and the problem behind it, or what is wrong with either."""
+    opened, problems = open_locked(spec)
+    if opened is None:
+        return None, problems
+    loaded = opened.loaded
+    entry, problems = _entry_of(loaded, opened.entries, target)
+    if entry is None:
+        return None, problems
+    if entry.choice.server != "vllm":
+        return None, (_not_vllm(loaded, entry),)
+    resolved, problems = resolve_locked(opened)
+    if resolved is None:
+        return None, problems
+    problem = problem_of(resolved, entry)
+    if not isinstance(problem, LlmProblem):
+        return None, (_not_vllm(loaded, entry),)
+    return Deployed(loaded=loaded, entry=entry, problem=problem, stale=stale_inputs(opened, entry)), ()
+
+
+def open_locked(spec: Path) -> tuple[LockedSpec | None, tuple[Diagnostic, ...]]:
+    """A spec with what the lock holds of it, or what is wrong with either."""
     loaded = load_spec(spec)
     if loaded.spec is None:
         return None, loaded.diagnostics
     lock, problems = read_lock(shown_path(loaded.workspace.lock))
     if lock is None:
         return None, problems
-    entry, problems = _entry_of(loaded, lock, target)
-    if entry is None:
-        return None, problems
-    if entry.choice.server != "vllm":
-        return None, (_not_vllm(loaded, entry),)
+    return LockedSpec(loaded=loaded, lock=lock, entries=lock.of_spec(spec_path_in_workspace(loaded))), ()
+
+
+def resolve_locked(opened: LockedSpec) -> tuple[Resolved | None, tuple[Diagnostic, ...]]:
+    """What the spec states now, with the model as it was locked; else the errors."""
     catalogues: dict[Path | None, Catalogue] = {}
-    resolved, _, found = resolve_loaded(loaded, catalogues, locked_digest=locked_digest_from(lock))
-    if resolved is None:
-        return None, tuple(each for each in found if has_errors((each,)))
-    problem = problem_of(resolved, entry)
-    if not isinstance(problem, LlmProblem):
-        return None, (_not_vllm(loaded, entry),)
-    statuses = check_lock(loaded.workspace, (spec,)).statuses
-    stale = next((s.inputs for s in statuses if s.target == entry.target and s.status == "stale"), ())
-    return Deployed(loaded=loaded, entry=entry, problem=problem, stale=stale), ()
+    digest = locked_digest_from(opened.lock)
+    resolved, _, found = resolve_loaded(opened.loaded, catalogues, locked_digest=digest)
+    return resolved, () if resolved is not None else tuple(each for each in found if has_errors((each,)))
+
+
+def stale_inputs(opened: LockedSpec, entry: LockEntry) -> tuple[str, ...]:
+    """Names of the inputs of an entry that changed since it was locked."""
+    statuses = check_lock(opened.loaded.workspace, (opened.loaded.path,)).statuses
+    return next((s.inputs for s in statuses if s.target == entry.target and s.status == "stale"), ())
 
 
 def observe(url: str, window_s: float | None, *, announce: Callable[[str], None]) -> tuple[VllmView, Window]:
@@ -228,8 +258,9 @@ def _notes(entry: LockEntry, window: Window) -> list[str]:
     return notes
 
 
-def _entry_of(loaded: LoadedSpec, lock: Lock, target: str | None) -> tuple[LockEntry | None, tuple[Diagnostic, ...]]:
-    entries = lock.of_spec(spec_path_in_workspace(loaded))
+def _entry_of(
+    loaded: LoadedSpec, entries: Sequence[LockEntry], target: str | None
+) -> tuple[LockEntry | None, tuple[Diagnostic, ...]]:
     found = [entry for entry in entries if target is None or entry.target == target]
     if len(found) == 1:
         return found[0], ()
@@ -238,17 +269,27 @@ def _entry_of(loaded: LoadedSpec, lock: Lock, target: str | None) -> tuple[LockE
     if found:
         message, help = f"{loaded.name} is locked for several targets", f"name one with --target: {known}"
         return None, (Diagnostic(id="drift-target", message=message, help=help),)
-    return None, (
-        Diagnostic(
-            id="lock-missing",
-            message=f"infc.lock holds no deployment {label}",
-            notes=(f"it holds the targets {known}",) if known else (),
-            help=f"run `infc compile {loaded.path.as_posix()}` and commit infc.lock",
-        ),
+    return None, (not_locked(loaded, label, known),)
+
+
+def not_locked(loaded: LoadedSpec, label: str, known: str) -> Diagnostic:
+    """The diagnostic that the lock does not hold a deployment; `known` are the targets that it holds."""
+    return Diagnostic(
+        id="lock-missing",
+        message=f"infc.lock holds no deployment {label}",
+        notes=(f"it holds the targets {known}",) if known else (),
+        help=f"run `infc compile {loaded.path.as_posix()}` and commit infc.lock",
     )
 
 
 def _not_vllm(loaded: LoadedSpec, entry: LockEntry) -> Diagnostic:
+    if entry.choice.server == "jetson":
+        return Diagnostic(
+            id="drift-server",
+            message=f"{entry.label} runs on edge devices, which are asked over ssh",
+            span=loaded.span("deploy"),
+            help=f"name them: infc drift {loaded.path.as_posix()} ssh://DEVICE",
+        )
     return Diagnostic(
         id="drift-server",
         message=f"{entry.label} is served by {entry.choice.server}, and drift is read from vLLM only",

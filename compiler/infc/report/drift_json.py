@@ -14,7 +14,12 @@ _VERDICTS = ("same", "drifted", "slo-missed", "cannot-tell")
 
 def drift_json(report: DriftReport) -> str:
     """The report as JSON text."""
-    document: dict[str, Json] = {
+    return json.dumps(drift_document(report), indent=2, ensure_ascii=False)
+
+
+def drift_document(report: DriftReport) -> dict[str, Json]:
+    """The report as JSON values."""
+    return {
         "format_version": FORMAT_VERSION,
         "name": report.name,
         "target": report.target,
@@ -26,6 +31,7 @@ def drift_json(report: DriftReport) -> str:
             "requests": report.requests,
             "duration_s": optional(report.duration_s),
             "since_start": report.is_since_start,
+            "at_acceptance": report.is_of_acceptance,
         },
         "items": [_item(item) for item in report.items],
         "slo": [_objective(each) for each in report.objectives],
@@ -36,7 +42,6 @@ def drift_json(report: DriftReport) -> str:
         },
         "notes": list(report.notes),
     }
-    return json.dumps(document, indent=2, ensure_ascii=False)
 
 
 def _item(item: DriftItem) -> Json:
@@ -118,6 +123,10 @@ def drift_schema() -> dict[str, Any]:
                         "since_start": {
                             "type": "boolean",
                             "description": "Not a window: all since the server started.",
+                        },
+                        "at_acceptance": {
+                            "type": "boolean",
+                            "description": "Not a window: what an edge device measured when it took the release.",
                         },
                     }
                 ),

@@ -50,6 +50,10 @@ def render_drift_text(report: DriftReport, *, detailed: bool = False, color: boo
 
 def _observed(report: DriftReport) -> str:
     requests = f"{report.requests} request{'' if report.requests == 1 else 's'} finished"
+    if report.is_of_acceptance:
+        return (
+            "nothing was measured there" if report.duration_s is None else f"accepted with {report.requests} requests"
+        )
     if report.is_since_start:
         ago = "" if report.duration_s is None else f" {_span(report.duration_s)} ago"
         return f"{requests} since it started{ago}"

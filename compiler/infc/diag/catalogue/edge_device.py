@@ -51,12 +51,4 @@ EDGE_DEVICE: tuple[DiagnosticKind, ...] = (
         example="ssh://lab@orin-3 does not say what is on it (exit code 1)",
         fix="Run /opt/infc/edge.py status on the device; its words say what is wrong.",
     ),
-    DiagnosticKind(
-        id="drift-device-list",
-        title="List of devices cannot be read",
-        what="A line of the file that --devices names is no address.",
-        why="A device that is left out without a word would never be seen to drift.",
-        example="devices.txt:3: 'orin-3' is no builder",
-        fix="Write one address a line, ssh://[user@]host[:port]; empty lines and lines that start with # are left out.",
-    ),
 )

@@ -106,7 +106,10 @@ class ObservedPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class DriftReport:
-    """Everything that `infc drift` found out about one server of one deployment."""
+    """Everything that `infc drift` found out about one server or device of one deployment.
+
+    `is_of_acceptance`: the requests are those with which an edge device judged the release, not those of a window.
+    """
 
     name: str
     target: str
@@ -120,6 +123,7 @@ class DriftReport:
     objectives: tuple[ObjectiveItem, ...]
     plan: ObservedPlan | None = None
     notes: tuple[str, ...] = ()
+    is_of_acceptance: bool = False
 
     def of_area(self, area: DriftArea) -> tuple[DriftItem, ...]:
         """The items of one area."""
