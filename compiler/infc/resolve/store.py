@@ -17,7 +17,7 @@ from infc.diag import Diagnostic
 from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.engine_evidence import EngineEvidence
 from infc.ir.model_profile import ModelProfile
-from infc.ir.service_time import NeighbourMeasurement, ServiceTimeProfile
+from infc.ir.service_time import POWER_MODE, NeighbourMeasurement, ServiceTimeProfile
 from infc.resolve.accuracy_json import accuracy_from_text, text_from_accuracy
 from infc.resolve.atomic_write import write_text_atomically
 from infc.resolve.engine_json import engine_from_text, text_from_engine
@@ -159,7 +159,10 @@ class ProfileStore:
         return tuple(found)
 
     def add_service_time(self, profile: ServiceTimeProfile) -> Path:
-        """Commit measured service times; earlier ones of the same model, precision, device, engine and instances go."""
+        """Commit measured service times; earlier ones of the same model and setup go.
+
+        The setup is precision, device, power mode, engine and instances.
+        """
         stale = self._stale("service-time", profile, service_times_from_text, _service_time_identity)
         return self._add("service-time", text_from_service_times(profile), stale)
 
@@ -317,7 +320,8 @@ def _model_identity(profile: ModelProfile) -> object:
 
 
 def _service_time_identity(profile: ServiceTimeProfile) -> object:
-    return (profile.model_digest, profile.precision, profile.hardware_id, profile.engine_kind, profile.instances)
+    mode = profile.environment.get(POWER_MODE)
+    return (profile.model_digest, profile.precision, profile.hardware_id, mode, profile.engine_kind, profile.instances)
 
 
 def _llm_identity(profile: "LlmProfile") -> object:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from infc.ir.service_time import ServiceTimeProfile
+from infc.ir.service_time import POWER_MODE, ServiceTimeProfile
 
 
 def merged_profile(measured: ServiceTimeProfile, known: Sequence[ServiceTimeProfile]) -> ServiceTimeProfile:
@@ -26,6 +26,7 @@ def _setup(profile: ServiceTimeProfile) -> tuple[object, ...]:
         profile.model_digest,
         profile.precision,
         profile.hardware_id,
+        profile.environment.get(POWER_MODE),
         profile.engine_kind,
         profile.instances,
         "server" in profile.environment,
