@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from infc.ir.build_options import DEFAULT_BUILD_OPTIONS, BuildOptions
 from infc.ir.engine_kind import EngineKind
@@ -133,3 +134,7 @@ class DeviceEngine:
     key: str
     precision: Precision
     hardware_id: str
+
+
+AnyEngine: TypeAlias = Engine | PendingEngine | DeviceEngine
+"""What settling comes to: built, waiting for a builder, or left to the devices."""

@@ -29,6 +29,8 @@ def refused_engine(hardware: Hardware, choice: EngineChoice, precision: Precisio
                 return "TensorRT-RTX runs on GPUs of PCs and servers, not on Jetson modules"
             return None if is_nvidia else f"TensorRT-RTX runs on NVIDIA GPUs, and {hardware.name} is none"
         case "onnxruntime":
+            if hardware.kind == "jetson":
+                return "a Jetson module builds TensorRT engines from what infc sends it"
             if not is_nvidia or precision in _ONNXRUNTIME_GPU_PRECISIONS:
                 return None
             return f"ONNX Runtime's CUDA and TensorRT providers do not run {name} models in Triton"

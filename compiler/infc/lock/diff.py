@@ -122,6 +122,9 @@ def _cells(entry: LockEntry) -> Iterator[tuple[str, Cell]]:
     yield "engine.key", entry.engine.key
     yield "engine.pending", entry.engine.is_pending
     yield from ((f"engine.toolchain.{name}", version) for name, version in entry.engine.toolchain.items())
+    if entry.release is not None:
+        yield "release.version", entry.release.version
+        yield "release.content", entry.release.content
 
 
 def _values(table: str, value: object) -> Iterator[tuple[str, Cell]]:

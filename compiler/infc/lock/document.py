@@ -23,6 +23,7 @@ from infc.lock.values import (
     LockedEngine,
     LockedKind,
     LockedPrediction,
+    LockedRelease,
     LockEntry,
 )
 
@@ -34,6 +35,7 @@ METHODS: Mapping[str, SpeculationMethod] = {method: method for method in get_arg
 _AT_LINE = re.compile(r"\(at line (\d+), column (\d+)\)|\(at end of document\)")
 _CONFLICT = re.compile(r"^(<{7}|={7}|>{7})( |$)")
 _ARTIFACT = re.compile(r"^\s*\[\[\s*artifact\s*\]\]")
+_RELEASE_VERSION = re.compile(r"(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,3}")
 _REGENERATE = "take either side of the file from git and run `infc lock`, which keeps every choice that still holds"
 
 
@@ -82,7 +84,7 @@ def _entries(
 
 def _entry(table: Table) -> LockEntry:
     inputs, choice, predicted = table.table("inputs"), table.table("choice"), table.table("predicted")
-    accuracy = table.optional_table("accuracy")
+    accuracy, release = table.optional_table("accuracy"), table.optional_table("release")
     entry = LockEntry(
         name=table.text("name"),
         target=table.text("target"),
@@ -94,6 +96,7 @@ def _entry(table: Table) -> LockEntry:
         accuracy=_accuracy(accuracy) if accuracy is not None else None,
         engine=_engine(table.table("engine")),
         files=table.texts_by_name("files"),
+        release=_release(release) if release is not None else None,
     )
     table.finish()
     return entry
@@ -147,6 +150,7 @@ def _choice(table: Table) -> LockedChoice:
         model=table.optional_text("model"),
         revision=table.optional_text("revision"),
         model_name=table.optional_text("model_name"),
+        dla_core=table.optional_count("dla_core", minimum=0),
     )
     table.finish()
     return choice
@@ -219,6 +223,14 @@ def _engine(table: Table) -> LockedEngine:
     )
     table.finish()
     return engine
+
+
+def _release(table: Table) -> LockedRelease:
+    release = LockedRelease(version=table.text("version"), content=table.text("content"), repeats=table.text("repeats"))
+    if not _RELEASE_VERSION.fullmatch(release.version):
+        raise TableError("version", "`version` is not a release: whole numbers with dots")
+    table.finish()
+    return release
 
 
 def _member(kind: type[E], table: Table, key: str) -> E:

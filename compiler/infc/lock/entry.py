@@ -16,12 +16,20 @@ from infc.ir.problem import AnyProblem, LlmProblem
 from infc.lock.document import lock_from_text
 from infc.lock.inputs import checkpoint_inputs, digest_of, engine_inputs
 from infc.lock.text import text_from_lock
-from infc.lock.values import InputDigests, Lock, LockedAccuracy, LockedChoice, LockedEngine, LockedPrediction, LockEntry
+from infc.lock.values import (
+    InputDigests,
+    Lock,
+    LockedAccuracy,
+    LockedChoice,
+    LockedEngine,
+    LockedPrediction,
+    LockedRelease,
+    LockEntry,
+)
 
 if TYPE_CHECKING:  # a plan reads locks without ever holding an engine or a bundle
-    from infc.ir.bundle import Bundle
     from infc.ir.checkpoint import Checkpoint
-    from infc.ir.engine import Engine, PendingEngine
+    from infc.ir.engine import AnyEngine
 
 _MODEL_FOLDER = "model"
 """Where a bundle holds a checkpoint."""
@@ -29,32 +37,36 @@ _MODEL_FOLDER = "model"
 
 def entry_from(
     *,
+    name: str,
+    target: str,
     spec: str,
     profile: str | None,
     inputs: InputDigests,
     problem: AnyProblem,
     plan: Plan,
     engine: LockedEngine,
-    bundle: Bundle,
     files: Mapping[str, str],
     accuracy: AccuracyEvidence | None,
+    release: LockedRelease | None = None,
 ) -> LockEntry:
     """The entry of one compiled deployment.
 
     Args:
+        name: the spec's name.
+        target: the device, as its bundle or the plan calls it.
         spec: the spec's path relative to the lock, POSIX.
         profile: the committed model profile's path relative to the lock, or None.
         inputs: what decided the plan (`input_digests`).
         problem: what the plan was made for.
         plan: the decision.
         engine: what was built, or what is pending (`locked_engine`, `locked_checkpoint`).
-        bundle: what was emitted.
         files: path -> `sha256:<hex>` of the bundle's files whose bytes repeat (`repeatable_files`).
         accuracy: the evidence that the precision was accepted on, None without an accuracy goal.
+        release: what edge devices get, None where nothing is sent to devices.
     """
     entry = LockEntry(
-        name=bundle.name,
-        target=bundle.target,
+        name=name,
+        target=target,
         spec=spec,
         profile=profile,
         inputs=inputs,
@@ -63,21 +75,20 @@ def entry_from(
         accuracy=locked_accuracy(accuracy) if accuracy else None,
         engine=engine,
         files=dict(sorted(files.items())),
+        release=release,
     )
     return as_written(entry)
 
 
-def locked_engine(
-    name: str, engine: Engine | PendingEngine, candidate: Candidate, inputs: InputDigests
-) -> LockedEngine:
-    """The engine of an ONNX model as the lock holds it; `name` is the bundle's."""
-    from infc.ir.engine import Engine, PendingEngine
+def locked_engine(name: str, engine: AnyEngine, candidate: Candidate, inputs: InputDigests) -> LockedEngine:
+    """The engine of an ONNX model as the lock holds it; `name` is the bundle's. One that devices build has no file."""
+    from infc.ir.engine import DeviceEngine, Engine, PendingEngine
 
     return LockedEngine(
         kind=engine.kind,
         inputs=engine_inputs(candidate, inputs),
         key=engine.key,
-        file=engine_file(name, engine.kind),
+        file=None if isinstance(engine, DeviceEngine) else engine_file(name, engine.kind),
         is_pending=isinstance(engine, PendingEngine),
         toolchain=dict(sorted(engine.facts.toolchain.items())) if isinstance(engine, Engine) else {},
     )
@@ -113,7 +124,7 @@ def pending_checkpoint(problem: LlmProblem, candidate: Candidate, inputs: InputD
     )
 
 
-def repeatable_files(digests: Mapping[str, str], made: Engine | PendingEngine | Checkpoint) -> dict[str, str]:
+def repeatable_files(digests: Mapping[str, str], made: AnyEngine | Checkpoint) -> dict[str, str]:
     """The digests of a bundle's files, but those of files whose bytes do not repeat: their key stands for them."""
     from infc.ir.checkpoint import Checkpoint
 
@@ -170,6 +181,7 @@ def locked_choice(problem: AnyProblem, candidate: Candidate) -> LockedChoice:
         model=(source.repo or source.checkpoint) if source else None,
         revision=source.revision if source else None,
         model_name=candidate.model,
+        dla_core=candidate.dla_core,
     )
 
 

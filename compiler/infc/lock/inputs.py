@@ -61,7 +61,7 @@ def input_digests(
         dataset=digests.get("dataset"),
         calibration=digests.get("calibration"),
         trace=digests.get("trace"),
-        hardware=digest_of([plain(option.hardware) for option in chosen]),
+        hardware=digest_of([row for option in chosen for row in _hardware_rows(option)]),
         price=_prices_text(chosen),
         toolchain=f"infc {infc.__version__}, {server}",
         profiles=profile_names(problem, hardware_id),
@@ -87,7 +87,10 @@ def engine_inputs(candidate: Candidate, inputs: InputDigests) -> str:
             "calibration": (inputs.calibration or inputs.dataset) if is_quantised else None,
             "settings": inputs.build_settings,
             "batch_sizes": _batch_sizes(batching),
-            "device": [candidate.hardware_id, candidate.power_mode, candidate.server, candidate.tensor_parallel],
+            "device": [
+                *(candidate.hardware_id, candidate.power_mode, candidate.server, candidate.tensor_parallel),
+                *(() if candidate.dla_core is None else (f"dla{candidate.dla_core}",)),
+            ],
         }
     )
 
@@ -155,6 +158,11 @@ def plain(value: object) -> object:
 def _build_settings(spec: Spec) -> dict[str, object]:
     axes = {name: axis.model_dump(mode="json") for name, axis in sorted(spec.workload.axes.items())}
     return {"axes": axes, "quantization": spec.quantization.model_dump(mode="json", exclude_defaults=True)}
+
+
+def _hardware_rows(option: HardwareOption) -> list[object]:
+    """The device's row of the catalogue; of a Jetson module also what runs on it."""
+    return [plain(option.hardware), *(() if option.jetson is None else (plain(option.jetson),))]
 
 
 def _option(option: HardwareOption) -> list[object]:

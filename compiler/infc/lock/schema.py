@@ -41,10 +41,12 @@ def _artifact() -> dict[str, object]:
             "files": {
                 "type": "object",
                 "additionalProperties": _DIGEST,
-                "description": "Emitted files; engines whose bytes do not repeat are left out.",
+                "description": "Emitted files; engines whose bytes do not repeat are left out. Files of an archive for "
+                "edge devices are listed as they are inside.",
             },
+            "release": _release(),
         },
-        optional=("profile", "accuracy", "files"),
+        optional=("profile", "accuracy", "files", "release"),
     )
 
 
@@ -101,6 +103,7 @@ def _choice() -> dict[str, object]:
             "model": {**_TEXT, "description": "The repository or folder that was chosen, as the spec names it."},
             "revision": _TEXT,
             "model_name": {**_TEXT, "description": "Its name among several models."},
+            "dla_core": {"type": "integer", "minimum": 0, "description": "Deep learning accelerator of a Jetson."},
         },
         optional=(
             "power_mode",
@@ -122,6 +125,7 @@ def _choice() -> dict[str, object]:
             "model",
             "revision",
             "model_name",
+            "dla_core",
         ),
     )
 
@@ -182,6 +186,19 @@ def _accuracy() -> dict[str, object]:
         },
         optional=("worst_slice", "worst_slice_drop", "raised"),
     )
+
+
+def _release() -> dict[str, object]:
+    return {
+        "description": "The release that edge devices get; deployments of one bundle have the same.",
+        **object_schema(
+            {
+                "version": {"type": "string", "pattern": r"^(0|[1-9]\d{0,8})(\.(0|[1-9]\d{0,8})){0,3}$"},
+                "content": {**_DIGEST, "description": "Content digest of the archive as it was compiled."},
+                "repeats": {**_DIGEST, "description": "Of what is the same wherever it is compiled."},
+            }
+        ),
+    }
 
 
 def _engine() -> dict[str, object]:

@@ -67,6 +67,10 @@ def _block(entry: LockEntry) -> Iterator[str]:
     )
     if engine.toolchain:
         yield from _table("engine.toolchain", dict(sorted(engine.toolchain.items())))
+    if entry.release is not None:
+        release = entry.release
+        values = {"version": release.version, "content": release.content, "repeats": release.repeats}
+        yield from _table("release", values)
     if entry.files:
         yield from _table("files", dict(sorted(entry.files.items())))
 
@@ -115,6 +119,7 @@ def _choice(choice: LockedChoice) -> dict[str, Scalar | None]:
         "model": choice.model,
         "revision": choice.revision,
         "model_name": choice.model_name,
+        "dla_core": choice.dla_core,
     }
 
 

@@ -65,7 +65,7 @@ class LockedChoice:
 
     Of a language model, `model` is the repository or the folder that was chosen, as the spec names it, `revision` the
     commit, branch or tag of a repository, `model_name` its name among several. `max_model_len` 0 is the model's own
-    context.
+    context. `dla_core` is the deep learning accelerator of a Jetson module that the engine is built for.
     """
 
     server: ServerName
@@ -93,6 +93,7 @@ class LockedChoice:
     model: str | None = None
     revision: str | None = None
     model_name: str | None = None
+    dla_core: int | None = None
 
     def candidate(self) -> Candidate:
         """The choice as the planner's value."""
@@ -128,6 +129,7 @@ class LockedChoice:
             power_mode=self.power_mode,
             pipeline_parallel=self.pipeline_parallel,
             model=self.model_name,
+            dla_core=self.dla_core,
         )
 
 
@@ -180,8 +182,8 @@ class LockedEngine:
     """The engine by its key, the hash of its build inputs (engine bytes do not repeat), and its place in the bundle.
 
     `inputs` is the digest of what an engine is made from, known before it is built; `key` is None until then.
-    `toolchain` maps the tools that built it to versions; empty while `is_pending`. `file` is its place in the bundle:
-    the folder of a checkpoint, None where the server fetches it.
+    `toolchain` maps the tools that built it to versions; empty while `is_pending` and where devices build it. `file` is
+    its place in the bundle: the folder of a checkpoint, None where the server fetches it or the device builds it.
     """
 
     kind: LockedKind
@@ -193,10 +195,25 @@ class LockedEngine:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LockedRelease:
+    """The release for edge devices that a deployment goes out with; those of one bundle have the same.
+
+    `content` is the content digest of the archive as it was compiled, which devices go by. `repeats` is the digest of
+    what of the release is the same wherever it is compiled (all but the last bits of reference outputs): when it
+    changes, the next release has another number.
+    """
+
+    version: str
+    content: str
+    repeats: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LockEntry:
     """One deployment of one spec. `spec` and `profile` are relative to the lock; `files` maps emitted files to digests.
 
-    Files whose bytes do not repeat (TensorRT engines) are not in `files`.
+    Files whose bytes do not repeat (TensorRT engines) are not in `files`; those of an archive for edge devices are
+    listed as they are inside. `release` is set for deployments on edge devices that were compiled.
     """
 
     name: str
@@ -209,6 +226,7 @@ class LockEntry:
     accuracy: LockedAccuracy | None
     engine: LockedEngine
     files: Mapping[str, str]
+    release: LockedRelease | None = None
 
     @property
     def address(self) -> tuple[str, str]:

@@ -1,15 +1,16 @@
 """From a settled decision to its bundle and its lock entry, for every kind of model."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeAlias, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from infc.diag import Diagnostic
 from infc.emit.manifest import bundle_digests
 from infc.ir.bundle import Bundle
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.checkpoint import Checkpoint
-from infc.ir.engine import Engine, PendingEngine
+from infc.ir.engine import AnyEngine, DeviceEngine
 from infc.ir.plan import Plan
 from infc.ir.problem import AnyProblem, LlmProblem, Problem
 from infc.lock import Lock, LockEntry, entry_from, input_digests, locked_checkpoint, locked_engine, repeatable_files
@@ -22,47 +23,119 @@ from infc.report.planned import PlannedEntry
 from infc.resolve.store import ProfileStore
 from infc.spec import LoadedSpec
 
+if TYPE_CHECKING:  # what it needs is loaded where a release is made
+    from infc.pipeline.jetson_release import JetsonRelease, ReleaseSource
+
 Emitted: TypeAlias = tuple[Bundle | None, tuple[Diagnostic, ...]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Emission:
+    """One output folder, for one decision or, where one release serves several kinds of edge devices, for several.
+
+    `release` is set where the folder holds a release for edge devices.
+    """
+
+    decided: tuple[tuple[str | None, Settled], ...]
+    bundle: Bundle
+    release: "JetsonRelease | None" = None
+
+    @property
+    def folder(self) -> str:
+        """What the folder is called: the spec's name, behind it the target unless it is the free choice."""
+        targets = [target for target, _ in self.decided]
+        if None in targets:
+            return self.bundle.name
+        return f"{self.bundle.name}@{targets[0] if len(targets) == 1 else self.bundle.target}"
+
+
+def groups(decided: Sequence[tuple[str | None, Settled]]) -> tuple[tuple[tuple[str | None, Settled], ...], ...]:
+    """What goes into one folder each: every decision by itself, but those for edge devices together."""
+    edge = tuple(each for each in decided if is_for_devices(each[1]))
+    others = [(each,) for each in decided if not is_for_devices(each[1])]
+    return tuple(sorted([*others, *([edge] if edge else [])], key=lambda group: decided.index(group[0])))
+
+
+def is_for_devices(settled: Settled) -> bool:
+    """Whether what is emitted is a release that edge devices install themselves."""
+    return isinstance(settled, SettledOnnx) and isinstance(settled.engine, DeviceEngine)
+
+
+def emitted(
+    decided: tuple[tuple[str | None, Settled], ...], source: "ReleaseSource"
+) -> tuple[Emission | None, tuple[Diagnostic, ...]]:
+    """What is emitted, with what is needed to judge it; no path in it leaves the workspace."""
+    if is_for_devices(decided[0][1]):
+        return _edge_emission(decided, source)
+    ((target, settled),) = decided
+    bundle, problems = bundle_of(source.loaded, target, settled)
+    return (None if bundle is None else Emission(decided=decided, bundle=bundle)), problems
+
+
 def bundle_of(loaded: LoadedSpec, target: str | None, settled: Settled) -> Emitted:
-    """What is emitted, with what `infc validate` needs to judge it; no path in it leaves the workspace."""
-    spec_path = spec_path_in_workspace(loaded)
-    plan = replace(settled.plan, spec_path=spec_path)
+    """What is emitted for one decision that no edge device builds for itself."""
+    problem, plan = _placed(settled, loaded)
     match settled:
         case SettledOnnx():
-            return _triton_bundle(loaded, target, replace(settled.problem, spec_path=spec_path), plan, settled.engine)
+            assert isinstance(problem, Problem)  # noqa: S101 - it is the same problem
+            return _triton_bundle(loaded, target, problem, plan, settled.engine)
         case SettledLlm():
-            return _vllm_bundle(loaded, target, replace(settled.problem, spec_path=spec_path), plan, settled.checkpoint)
+            assert isinstance(problem, LlmProblem)  # noqa: S101 - it is the same problem
+            return _vllm_bundle(loaded, target, problem, plan, settled.checkpoint)
         case _:
             assert_never(settled)
 
 
-def entry_of(loaded: LoadedSpec, settled: Settled, bundle: Bundle, store: ProfileStore, lock: Lock) -> LockEntry:
-    """What the lock holds of a bundle."""
-    known = lock.find(bundle.name, bundle.target)
-    candidate = settled.plan.candidate
-    inputs = inputs_of(loaded, settled.problem, candidate.hardware_id, known)
+def entry_of(loaded: LoadedSpec, settled: Settled, emission: Emission, store: ProfileStore, lock: Lock) -> LockEntry:
+    """What the lock holds of one decision of what was emitted."""
+    candidate, name = settled.plan.candidate, emission.bundle.name
+    inputs = inputs_of(loaded, settled.problem, candidate.hardware_id, lock.find(name, candidate.target))
     match settled:
         case SettledOnnx():
-            engine = locked_engine(bundle.name, settled.engine, candidate, inputs)
-            files = repeatable_files(bundle_digests(bundle), settled.engine)
+            engine = locked_engine(name, settled.engine, candidate, inputs)
         case SettledLlm():
             engine = locked_checkpoint(settled.checkpoint, candidate, inputs)
-            files = repeatable_files(bundle_digests(bundle), settled.checkpoint)
         case _:
             assert_never(settled)
+    release = emission.release
     return entry_from(
+        name=name,
+        target=candidate.target,
         spec=spec_path_in_workspace(loaded),
         profile=profile_of(loaded, settled.problem, store),
         inputs=inputs,
         problem=settled.problem,
         plan=settled.plan,
         engine=engine,
-        bundle=bundle,
-        files=files,
+        files=release.digests if release is not None else _repeatable(emission.bundle, settled),
         accuracy=settled.evidence,
+        release=None if release is None else release.locked,
     )
+
+
+def _repeatable(bundle: Bundle, settled: Settled) -> dict[str, str]:
+    made = settled.engine if isinstance(settled, SettledOnnx) else settled.checkpoint
+    return repeatable_files(bundle_digests(bundle), made)
+
+
+def _edge_emission(
+    decided: tuple[tuple[str | None, Settled], ...], source: "ReleaseSource"
+) -> tuple[Emission | None, tuple[Diagnostic, ...]]:
+    from infc.pipeline.jetson_release import jetson_release
+
+    entries = [_planned_entry(*_placed(settled, source.loaded), target) for target, settled in decided]
+    plan_json = (render_plan_json(entries) + "\n").encode()
+    onnx = [settled for _, settled in decided if isinstance(settled, SettledOnnx)]
+    release, problems = jetson_release(onnx, source, plan_json)
+    if release is None:
+        return None, problems
+    return Emission(decided=decided, bundle=release.bundle, release=release), problems
+
+
+def _placed(settled: Settled, loaded: LoadedSpec) -> tuple[AnyProblem, Plan]:
+    """Problem and plan with the spec's path in its workspace."""
+    path = spec_path_in_workspace(loaded)
+    return replace(settled.problem, spec_path=path), replace(settled.plan, spec_path=path)
 
 
 def inputs_of(loaded: LoadedSpec, problem: AnyProblem, hardware_id: str, known: LockEntry | None) -> InputDigests:
@@ -102,14 +175,13 @@ def _vllm_server() -> str:
     return f"vllm {default_release().version}"
 
 
-def _triton_bundle(
-    loaded: LoadedSpec, target: str | None, problem: Problem, plan: Plan, engine: Engine | PendingEngine
-) -> Emitted:
+def _triton_bundle(loaded: LoadedSpec, target: str | None, problem: Problem, plan: Plan, engine: AnyEngine) -> Emitted:
     from infc.emit.triton import emit
     from infc.validate.contract import CONTRACT_NAME, SAMPLES_NAME, contract_from
     from infc.validate.contract_json import to_json
     from infc.validate.samples import request_samples
 
+    assert not isinstance(engine, DeviceEngine)  # noqa: S101 - those go out in a release
     bundle, problems = emit(problem, plan, engine, plan_json=_plan_json(problem, plan, target))
     if bundle is None:
         return None, problems
@@ -142,7 +214,11 @@ def _vllm_bundle(
 
 
 def _plan_json(problem: AnyProblem, plan: Plan, target: str | None) -> bytes:
-    entry = PlannedEntry(
+    return (render_plan_json([_planned_entry(problem, plan, target)]) + "\n").encode()
+
+
+def _planned_entry(problem: AnyProblem, plan: Plan, target: str | None) -> PlannedEntry:
+    return PlannedEntry(
         name=plan.name,
         path=plan.spec_path,
         target=target,
@@ -152,4 +228,3 @@ def _plan_json(problem: AnyProblem, plan: Plan, target: str | None) -> bytes:
         changes=(),
         diagnostics=(),
     )
-    return (render_plan_json([entry]) + "\n").encode()

@@ -5,7 +5,7 @@ one of the lock. `.infc/` and `infc-profiles/` get content-addressed results on 
 leaves results that the next one uses, never half a bundle or half a lock.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +14,12 @@ from infc.build.builder import Builder
 from infc.diag import Diagnostic, has_errors
 from infc.emit.write import write_bundle
 from infc.ir.accuracy import Verdict
-from infc.ir.bundle import Bundle
+from infc.ir.edge_release import EdgeRelease
 from infc.ir.plan import Decision, Infeasible, Plan
 from infc.ir.problem import AnyProblem, Problem
 from infc.lock import EntryDiff, Lock, LockEntry, diff_entries, holds, read_lock, update_lock
-from infc.pipeline.bundles import add_profile, bundle_of, entry_of
+from infc.pipeline.bundles import Emission, add_profile, emitted, entry_of, groups, is_for_devices
+from infc.pipeline.jetson_release import ReleaseSource
 from infc.pipeline.plan import (
     PlannedSpec,
     PlannedTarget,
@@ -54,7 +55,7 @@ class CompileOptions:
     `output` is the folder that holds one folder per bundle. `is_locked` refuses (exit 4) unless the result is what
     infc.lock says, and writes neither lock nor profiles. `overlay` is the user's own targets folder (None: the
     workspace's). `allow_code` lets a `python:` metric run. `builder` is where engines are built, each in at
-    most `build_timeout_s`.
+    most `build_timeout_s`. `delta_from` is an older archive for edge devices: what it lacks is packed by itself, too.
     """
 
     output: Path = Path("dist")
@@ -63,15 +64,17 @@ class CompileOptions:
     allow_code: bool = False
     builder: Builder = LOCAL
     build_timeout_s: float = TIMEOUT_S
+    delta_from: Path | None = None
     announce: Announce = _quiet
     progress: ProgressBar = _no_progress
 
 
 @dataclass(frozen=True, kw_only=True)
 class CompiledTarget:
-    """One bundle on disk, with its `files`.
+    """One decision and its bundle on disk, with its `files`.
 
-    `target` is None for the free choice; `change` is how its lock entry differs from before.
+    `target` is None for the free choice; `change` is how its lock entry differs from before. `release` is what edge
+    devices get; the decisions that it serves have one bundle.
     """
 
     target: str | None
@@ -80,6 +83,7 @@ class CompiledTarget:
     entry: LockEntry
     change: EntryDiff
     files: tuple[str, ...]
+    release: EdgeRelease | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +129,7 @@ class _Draft:
 
     target: str | None
     settled: Settled
-    bundle: Bundle
+    emission: Emission
     folder: Path
     entry: LockEntry
 
@@ -207,7 +211,7 @@ def _drafts(
     planned: PlannedSpec, store: ProfileStore, lock: Lock, options: CompileOptions
 ) -> tuple[list[_Draft], list[Unsettled], tuple[Diagnostic, ...]]:
     """Settle and emit every decision; nothing is written outside the caches."""
-    drafts: list[_Draft] = []
+    settled: list[tuple[str | None, Settled]] = []
     unsettled: list[Unsettled] = []
     diagnostics: list[Diagnostic] = []
     catalogue = load_catalogue(options.overlay or overlay_of(planned.loaded.workspace))
@@ -218,22 +222,52 @@ def _drafts(
         diagnostics += [d for d in result.diagnostics if d not in diagnostics]
         if isinstance(result, Unsettled):
             unsettled.append(result)
-            continue
-        bundle, problems = bundle_of(planned.loaded, decided.target, result)
-        diagnostics += problems
-        if bundle is None:
-            continue
-        folder = options.output / (bundle.name if decided.target is None else f"{bundle.name}@{decided.target}")
-        entry = entry_of(planned.loaded, result, bundle, store, lock)
-        draft = _Draft(target=decided.target, settled=result, bundle=bundle, folder=folder, entry=entry)
-        same = next((i for i, known in enumerate(drafts) if known.entry.address == entry.address), None)
-        if same is None:
-            drafts.append(draft)
         else:
-            # One deployment, planned for itself: as `infc lock` sees it too.
-            options.announce(f"{decided.target} is the free choice already: one bundle serves both")
-            drafts[same] = replace(draft, target=None, folder=drafts[same].folder)
+            _take(settled, decided.target, result, options)
+    if unsettled:
+        return [], unsettled, tuple(diagnostics)
+    source = ReleaseSource(
+        loaded=planned.loaded,
+        lock=lock,
+        delta_base=options.delta_from,
+        announce=options.announce,
+        progress=options.progress,
+    )
+    drafts: list[_Draft] = []
+    for group in groups(settled):
+        emission, problems = emitted(group, source)
+        diagnostics += problems
+        if emission is not None:
+            drafts += _drafts_of(emission, planned.loaded, store, lock, options)
     return drafts, unsettled, tuple(diagnostics)
+
+
+def _take(
+    settled: list[tuple[str | None, Settled]], target: str | None, result: Settled, options: CompileOptions
+) -> None:
+    """Keep a result. A target that is the free choice already takes its place: as `infc lock` sees it, too."""
+    candidate = result.plan.candidate
+    for index, (_, known) in enumerate(settled):
+        other = known.plan.candidate
+        is_same_module = is_for_devices(known) and other.hardware_id == candidate.hardware_id
+        if other.target == candidate.target or is_same_module:
+            options.announce(f"{target} is the free choice already: one bundle serves both")
+            settled[index] = (None, result)
+            return
+    settled.append((target, result))
+
+
+def _drafts_of(
+    emission: Emission, loaded: LoadedSpec, store: ProfileStore, lock: Lock, options: CompileOptions
+) -> Iterator[_Draft]:
+    for target, settled in emission.decided:
+        yield _Draft(
+            target=target,
+            settled=settled,
+            emission=emission,
+            folder=options.output / emission.folder,
+            entry=entry_of(loaded, settled, emission, store, lock),
+        )
 
 
 def _settled(decided: PlannedTarget, plan: Plan, shop: Workshop) -> Settled | Unsettled:
@@ -304,8 +338,8 @@ def _written(
     if not options.is_locked:
         for problem in planned.problems:
             add_profile(problem, store)
-    for draft in drafts:
-        problems += write_bundle(draft.bundle, draft.folder)
+    for folder, emission in {draft.folder: draft.emission for draft in drafts}.items():
+        problems += write_bundle(emission.bundle, folder)
     if not problems and not options.is_locked:
         addresses = {draft.entry.address for draft in drafts}
         spec = drafts[0].entry.spec
@@ -320,7 +354,8 @@ def _written(
             folder=draft.folder,
             entry=draft.entry,
             change=diff_entries(lock.find(*draft.entry.address), draft.entry),
-            files=tuple(sorted(draft.bundle.files)),
+            files=tuple(sorted(draft.emission.bundle.files)),
+            release=draft.emission.release.numbered.release if draft.emission.release else None,
         )
         for draft in drafts
     )

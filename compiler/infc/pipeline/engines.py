@@ -1,7 +1,7 @@
 """From a decision and its lowered model to the engine: which kind, for which shapes, built by whom."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infc.build import build, builder_for, engine_key, shape_ranges, target_of
@@ -10,7 +10,7 @@ from infc.build.finished import finished_engine
 from infc.diag import Diagnostic, ToolError, has_errors
 from infc.emit.release import default_release
 from infc.ir.candidate import DynamicBatching
-from infc.ir.engine import BuildRequest, Engine, LoweredModel, PendingEngine
+from infc.ir.engine import AnyEngine, BuildRequest, DeviceEngine, LoweredModel, PendingEngine
 from infc.ir.engine_kind import EngineChoice, EngineKind
 from infc.ir.hardware import Hardware
 from infc.ir.plan import Plan
@@ -64,13 +64,17 @@ def pending_toolchains() -> Mapping[EngineKind, Mapping[str, str]]:
 
 def build_planned(
     problem: Problem, plan: Plan, lowered: LoweredModel, shop: EngineShop, *, promised_key: str | None = None
-) -> tuple[Engine | PendingEngine | None, tuple[Diagnostic, ...]]:
+) -> tuple[AnyEngine | None, tuple[Diagnostic, ...]]:
     """The engine of a plan: found, built, or pending when its builder only writes a job for it.
+
+    That of a Jetson module is built on each device: no builder is asked.
 
     `promised_key` is a key that the lock holds and that counts more than what the builder would make: of an engine that
     was pending, or any key when the lock must hold. It is looked for first, and no builder is asked when it is there.
     """
     request = engine_request(problem, plan, lowered, shop.builder)
+    if planned_hardware(problem, plan).kind == "jetson":
+        return _device_engine(request), ()
     if promised_key is not None:
         found = finished_engine(request, promised_key, shop.cache, shop.jobs)
         if found is not None:
@@ -94,7 +98,7 @@ def engine_request(problem: Problem, plan: Plan, lowered: LoweredModel, builder:
         shapes=shape_ranges(problem.model, batching.max_batch_size, problem.traffic.axes),
         hardware_id=hardware.id,
         compute_capability=hardware.compute_capability,
-        options=problem.build_options,
+        options=replace(problem.build_options, dla_core=plan.candidate.dla_core),
     )
 
 
@@ -123,6 +127,16 @@ def _is_taken(builder: Builder, target: BuildTarget) -> bool:
 def planned_hardware(problem: Problem, plan: Plan) -> Hardware:
     """The device of a plan."""
     return next(o.hardware for o in problem.options if o.hardware.id == plan.candidate.hardware_id)
+
+
+def _device_engine(request: BuildRequest) -> DeviceEngine:
+    """The engine as all devices have it in common: which TensorRT builds it, each finds out for itself."""
+    return DeviceEngine(
+        kind=request.kind,
+        key=engine_key(request, {}),
+        precision=request.model.precision,
+        hardware_id=request.hardware_id,
+    )
 
 
 def _pending(request: BuildRequest, builder: Builder) -> PendingEngine:

@@ -254,6 +254,7 @@ def _planned_entry(loaded: LoadedSpec, problem: AnyProblem, plan: Plan, before: 
         accuracy=_accuracy(problem, plan),
         engine=_engine(problem, plan, inputs, old),
         files={},
+        release=old.release if old is not None else None,  # the number of the next one follows from it
     )
     fresh = as_written(entry)
     if old is not None and replace(old, files={}, inputs=_advisory_from(fresh, old)) == fresh:
@@ -285,10 +286,10 @@ def _engine(problem: AnyProblem, plan: Plan, inputs: InputDigests, old: LockEntr
         return old.engine
     from infc.build import builder_for
 
-    kind = builder_for(_hardware(problem, plan), problem.engine, plan.candidate.precision)
-    return LockedEngine(
-        kind=kind, inputs=digest, key=None, file=engine_file(problem.name, kind), is_pending=True, toolchain={}
-    )
+    hardware = _hardware(problem, plan)
+    kind = builder_for(hardware, problem.engine, plan.candidate.precision)
+    file = None if hardware.kind == "jetson" else engine_file(problem.name, kind)
+    return LockedEngine(kind=kind, inputs=digest, key=None, file=file, is_pending=True, toolchain={})
 
 
 def _hardware(problem: AnyProblem, plan: Plan) -> Hardware:

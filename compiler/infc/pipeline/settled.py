@@ -6,19 +6,22 @@ from typing import TypeAlias
 from infc.diag import Diagnostic
 from infc.ir.accuracy import AccuracyEvidence, Verdict
 from infc.ir.checkpoint import Checkpoint
-from infc.ir.engine import Engine, LoweredModel, PendingEngine
+from infc.ir.engine import AnyEngine, LoweredModel
 from infc.ir.plan import Infeasible, Plan
 from infc.ir.problem import AnyProblem, LlmProblem, Problem
 
 
 @dataclass(frozen=True, kw_only=True)
 class SettledOnnx:
-    """A plan whose precision was lowered, built and held against the accuracy goal (`evidence` is None without one)."""
+    """A plan whose precision was lowered, built and held against the accuracy goal (`evidence` is None without one).
+
+    The engine of a Jetson module is not built here but on the devices: what was tested is the lowered model.
+    """
 
     problem: Problem
     plan: Plan
     lowered: LoweredModel
-    engine: Engine | PendingEngine
+    engine: AnyEngine
     evidence: AccuracyEvidence | None
     diagnostics: tuple[Diagnostic, ...]
 

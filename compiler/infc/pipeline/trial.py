@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infc.diag import Diagnostic, has_errors
 from infc.ir.accuracy import EMULATED, LOWERED, AccuracyEvidence, Verdict
-from infc.ir.engine import Engine, LoweredModel, PendingEngine
+from infc.ir.engine import AnyEngine, Engine, LoweredModel
 from infc.ir.plan import Plan
 from infc.ir.precision import Precision
 from infc.ir.problem import AccuracyGoal, Problem
@@ -32,7 +32,7 @@ class Trial:
     """A recipe and what came of it. `measured` is the evidence of every subject that was tested, the last decides."""
 
     lowered: LoweredModel | None = None
-    engine: Engine | PendingEngine | None = None
+    engine: AnyEngine | None = None
     measured: tuple[AccuracyEvidence, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
 
@@ -43,7 +43,7 @@ class Trial:
 
     @property
     def built(self) -> Engine | None:
-        """The engine, where it is not pending."""
+        """The engine, where it was built here."""
         return self.engine if isinstance(self.engine, Engine) else None
 
     @property

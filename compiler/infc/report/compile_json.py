@@ -6,12 +6,13 @@ from dataclasses import asdict
 from typing import Any
 
 from infc.ir.checkpoint import Checkpoint
-from infc.ir.engine import Engine, LoweredModel, PendingEngine
+from infc.ir.edge_release import EdgeRelease
+from infc.ir.engine import AnyEngine, DeviceEngine, LoweredModel, PendingEngine
 from infc.ir.llm_measurement import LlmMeasurement
 from infc.ir.measurement import Measurement
 from infc.report.accuracy_json import accuracy_json
 from infc.report.compile_checkpoint import checkpoint_json
-from infc.report.compiled import CompiledEntry
+from infc.report.compiled import CompiledEntry, archives_of
 from infc.report.llm_measurement_json import llm_measurement_document
 from infc.report.measurement_json import measurement_document
 from infc.report.plan_json import decision_json
@@ -42,7 +43,17 @@ def _bundle(entry: CompiledEntry) -> dict[str, Any]:
         "engine": None if entry.engine is None else _engine(entry.engine),
         "checkpoint": checkpoint_json(entry.lowered) if isinstance(entry.lowered, Checkpoint) else None,
         "files": list(entry.files),
+        "release": None if entry.release is None else _release(entry, entry.release),
         "measurement": None if entry.measurement is None else _measurement(entry.measurement),
+    }
+
+
+def _release(entry: CompiledEntry, release: EdgeRelease) -> dict[str, Any]:
+    return {
+        "version": release.version,
+        "content_digest": release.content_digest,
+        "archives": list(archives_of(entry)),
+        "targets": [target.hardware_id for target in release.targets],
     }
 
 
@@ -61,7 +72,9 @@ def _lowered(lowered: LoweredModel | Checkpoint) -> dict[str, Any]:
     }
 
 
-def _engine(engine: Engine | PendingEngine) -> dict[str, Any]:
+def _engine(engine: AnyEngine) -> dict[str, Any]:
+    if isinstance(engine, DeviceEngine):
+        return {"kind": engine.kind, "key": engine.key, "built_on": "device"}
     if isinstance(engine, PendingEngine):
         return {"kind": engine.kind, "key": engine.key, "pending": engine.reason}
     facts = engine.facts

@@ -42,11 +42,12 @@ def _bundle() -> dict[str, Any]:
             "lowered": _lowered(),
             "accuracy": nullable(accuracy_schema()),
             "engine": {
-                "anyOf": [_engine(), _pending_engine(), {"type": "null"}],
+                "anyOf": [_engine(), _pending_engine(), _device_engine(), {"type": "null"}],
                 "description": "Null for a language model: its server loads the checkpoint.",
             },
             "checkpoint": nullable(_checkpoint()),
             "files": {"type": "array", "items": _TEXT, "description": "What the bundle holds."},
+            "release": nullable(_release()),
             "measurement": {
                 "anyOf": [*map(_inner, (measurement_schema(), llm_measurement_schema())), {"type": "null"}]
             },
@@ -94,6 +95,25 @@ def _checkpoint() -> dict[str, Any]:
 def _pending_engine() -> dict[str, Any]:
     reason = {**_TEXT, "description": "What it waits for: the bundle has no engine yet."}
     return object_schema({"kind": {"enum": list(get_args(EngineKind))}, "key": _SHA256, "pending": reason})
+
+
+def _device_engine() -> dict[str, Any]:
+    place = {"const": "device", "description": "Each device builds its own."}
+    return object_schema({"kind": {"enum": list(get_args(EngineKind))}, "key": _SHA256, "built_on": place})
+
+
+def _release() -> dict[str, Any]:
+    return {
+        "description": "What edge devices install; decisions that it serves have one bundle.",
+        **object_schema(
+            {
+                "version": _TEXT,
+                "content_digest": {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"},
+                "archives": {"type": "array", "items": _TEXT, "description": "The release, then a delta if any."},
+                "targets": {"type": "array", "items": _TEXT},
+            }
+        ),
+    }
 
 
 def _engine() -> dict[str, Any]:

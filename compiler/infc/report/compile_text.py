@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 
 from infc.ir.checkpoint import Checkpoint
-from infc.ir.engine import Engine, LoweredModel, PendingEngine
+from infc.ir.edge_release import EdgeRelease
+from infc.ir.engine import AnyEngine, DeviceEngine, Engine, LoweredModel, PendingEngine
 from infc.plan.words import duration_text
 from infc.report.accuracy_text import accuracy_rows
 from infc.report.compile_checkpoint import bundle_rows, checkpoint_rows
-from infc.report.compiled import CompiledEntry
+from infc.report.compiled import CompiledEntry, archives_of
 from infc.report.engine_layers import layers_sentences
 from infc.report.layout import Style, row, style_for, wrapped_row
 from infc.report.plan_text import headline
@@ -40,6 +41,8 @@ def _block(entry: CompiledEntry, style: Style) -> Iterator[str]:
             yield from wrapped_row("" if index else "layers", sentence, style)
     else:
         yield from bundle_rows(entry, style)
+    if entry.release is not None:
+        yield from wrapped_row("release", _release_words(entry, entry.release), style)
     yield from wrapped_row("predicted", _predicted_words(entry), style)
     yield row("infc.lock", entry.change, style)
 
@@ -49,11 +52,13 @@ def _lowered_words(lowered: LoweredModel) -> str:
     return f"{lowered.precision.value} by {', '.join(steps)}"
 
 
-def _layers(engine: Engine | PendingEngine) -> Iterable[str]:
+def _layers(engine: AnyEngine) -> Iterable[str]:
     return layers_sentences(engine.facts) if isinstance(engine, Engine) else ()
 
 
-def _engine_words(engine: Engine | PendingEngine) -> str:
+def _engine_words(engine: AnyEngine) -> str:
+    if isinstance(engine, DeviceEngine):
+        return f"{engine.kind}, key {engine.key[:12]}, built on the device"
     if isinstance(engine, PendingEngine):
         return f"pending: {engine.kind}, key {engine.key[:12]}; {engine.reason}"
     facts = engine.facts
@@ -62,6 +67,11 @@ def _engine_words(engine: Engine | PendingEngine) -> str:
     if facts.activation_bytes is not None:
         parts.append(f"activations {facts.activation_bytes / _MEBIBYTE:.2f} MiB")
     return "; ".join(parts)
+
+
+def _release_words(entry: CompiledEntry, release: EdgeRelease) -> str:
+    modules = ", ".join(target.title for target in release.targets)
+    return f"{release.version} for {modules}: {', '.join(archives_of(entry))}; devices take it signed (infc sign)"
 
 
 def _predicted_words(entry: CompiledEntry) -> str:

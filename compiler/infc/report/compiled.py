@@ -5,7 +5,8 @@ from typing import Literal
 
 from infc.ir.accuracy import AccuracyEvidence
 from infc.ir.checkpoint import Checkpoint
-from infc.ir.engine import Engine, LoweredModel, PendingEngine
+from infc.ir.edge_release import EdgeRelease
+from infc.ir.engine import AnyEngine, LoweredModel, PendingEngine
 from infc.ir.llm_measurement import LlmMeasurement
 from infc.ir.measurement import Measurement
 from infc.ir.plan import Plan
@@ -18,7 +19,8 @@ class CompiledEntry:
 
     `folder` is as the user named the output, `files` are what it holds; `change` is added, changed, rebuilt or
     unchanged against the lock before. `lowered` is the model in the planned precision; `engine` is None for a language
-    model, whose server loads the checkpoint itself. `measurement` is there when the bundle was validated.
+    model, whose server loads the checkpoint itself. `measurement` is there when the bundle was validated, and `release`
+    when edge devices install it.
     """
 
     path: str
@@ -28,10 +30,11 @@ class CompiledEntry:
     problem: AnyProblem
     plan: Plan
     lowered: LoweredModel | Checkpoint
-    engine: Engine | PendingEngine | None
+    engine: AnyEngine | None
     evidence: AccuracyEvidence | None
     measurement: Measurement | LlmMeasurement | None
     files: tuple[str, ...] = ()
+    release: EdgeRelease | None = None
 
     @property
     def pending(self) -> Literal["engine", "weights"] | None:
@@ -41,3 +44,8 @@ class CompiledEntry:
         if isinstance(self.lowered, Checkpoint) and self.lowered.is_pending:
             return "weights"
         return None
+
+
+def archives_of(entry: CompiledEntry) -> tuple[str, ...]:
+    """The files of a bundle that travel to edge devices: the release, and a delta where one was asked for."""
+    return tuple(file for file in entry.files if file.endswith(".tar.zst")) if entry.release else ()

@@ -22,9 +22,6 @@ def deferred(spec: Spec) -> Iterator[Finding]:
     elif spec.deploy.kubernetes is not None and spec.deploy.kubernetes.autoscale is not None:
         what = "`autoscale` has no effect in this version: the plan's replicas are emitted, and no autoscaler"
         yield _warning("deploy.kubernetes.autoscale", what)
-    if spec.deploy.jetson is not None:
-        what = "no Jetson bundle is emitted in this version: of `jetson` only power_mode and reserved_memory count"
-        yield _warning("deploy.jetson", what)
 
 
 def _warning(path: str, message: str) -> Finding:

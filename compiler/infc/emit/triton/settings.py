@@ -10,7 +10,7 @@ from infc.diag import Diagnostic, InternalError
 from infc.emit.triton.tensors import TritonTensor, triton_tensors
 from infc.emit.triton.warmup import WarmupSample, warmup_samples
 from infc.ir.candidate import DynamicBatching
-from infc.ir.engine import Engine, PendingEngine
+from infc.ir.engine import AnyEngine, Engine
 from infc.ir.engine_kind import EngineKind
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
@@ -47,7 +47,7 @@ class ModelSettings:
 
 
 def model_settings(
-    problem: Problem, plan: Plan, engine: Engine | PendingEngine
+    problem: Problem, plan: Plan, engine: AnyEngine
 ) -> tuple[ModelSettings | None, tuple[Diagnostic, ...]]:
     """The settings of `plan` for Triton, or what stands in the way."""
     candidate = plan.candidate

@@ -116,7 +116,7 @@ def _tensor(
         )
     dtype = np.dtype(spec.dtype)
     if rows is None or not len(rows):
-        return spec, _synthetic(shape, dtype, rng)
+        return spec, synthetic(shape, dtype, rng)
     if model.batch_axis is None:
         picked = np.take(rows, range(index * shape[0], (index + 1) * shape[0]), axis=0, mode="wrap")
         return spec, _fitted(picked, shape).astype(dtype)
@@ -146,8 +146,11 @@ def _fitted(sample: Tensor, shape: tuple[int, ...]) -> Tensor:
     return sample
 
 
-def _synthetic(shape: tuple[int, ...], dtype: np.dtype[np.generic], rng: np.random.Generator) -> Tensor:
-    """Standard normal floats; integers 0 and 1, which every vocabulary and mask has."""
+def synthetic(shape: tuple[int, ...], dtype: np.dtype[np.generic], rng: np.random.Generator) -> Tensor:
+    """Values for an input of which nothing is known.
+
+    Standard normal floats; integers 0 and 1, which every vocabulary and mask has.
+    """
     if dtype.kind == "f":
         return rng.standard_normal(shape).astype(dtype)
     return rng.integers(0, 2, shape).astype(dtype)

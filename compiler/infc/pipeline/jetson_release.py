@@ -1,0 +1,258 @@
+"""From settled plans for Jetson modules to one release: samples, content, number, archive.
+
+The archive is packed beside the caches, `.infc/archives/`, and from there copied into the output folder with everything
+else, in one step.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from infc.build.edge_release_json import RELEASE_VERSION
+from infc.diag import Diagnostic, Severity, ToolError
+from infc.emit.jetson.archive import pack
+from infc.emit.jetson.emit import Drafted, emit_jetson
+from infc.emit.jetson.numbered import Numbered, PriorRelease, delta_from, numbered
+from infc.emit.jetson.ota import companions
+from infc.emit.jetson.parts import JetsonPart
+from infc.emit.jetson.provenance import Dependency, build_time
+from infc.emit.jetson.readme import readme
+from infc.emit.jetson.sbom import BundledModel, models_of
+from infc.emit.jetson.verification import Verification, verification
+from infc.emit.manifest import content_digest
+from infc.ir.bundle import Bundle
+from infc.ir.engine import DeviceEngine
+from infc.ir.spec import OnnxModel
+from infc.ir.spec.deploy import Jetson
+from infc.lock import Lock
+from infc.lock.values import LockedRelease
+from infc.pipeline.edge_bundle import read_edge_bundle
+from infc.pipeline.plan import spec_path_in_workspace
+from infc.pipeline.settled import SettledOnnx
+from infc.pipeline.workshop import Announce, ProgressBar
+from infc.spec import LoadedSpec
+
+SEVERAL = "jetson"
+"""What the target of a bundle for several modules is called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseSource:
+    """What a release is made with, besides the plans: the spec, what is locked, an older archive for a delta."""
+
+    loaded: LoadedSpec
+    lock: Lock
+    delta_base: Path | None
+    announce: Announce
+    progress: ProgressBar
+
+    @property
+    def jetson(self) -> Jetson:
+        """The spec's options."""
+        assert self.loaded.spec is not None  # noqa: S101 - only valid specs are compiled
+        return self.loaded.spec.deploy.jetson or Jetson()
+
+    @property
+    def spec(self) -> str:
+        """The spec's path in its workspace."""
+        return spec_path_in_workspace(self.loaded)
+
+    @property
+    def prior(self) -> PriorRelease | None:
+        """The latest release that the lock holds of this spec."""
+        locked = [entry.release for entry in self.lock.of_spec(self.spec) if entry.release is not None]
+        latest = max(locked, key=lambda release: [int(part) for part in release.version.split(".")], default=None)
+        return None if latest is None else PriorRelease(version=latest.version, repeats=latest.repeats)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JetsonRelease:
+    """A release as it goes to disk: `bundle` is the output folder, `locked` what the lock says of it.
+
+    `digests` are of the files whose bytes repeat: those in the archive, and those beside it.
+    """
+
+    numbered: Numbered
+    bundle: Bundle
+    locked: LockedRelease
+    digests: Mapping[str, str]
+
+
+def is_for_jetson(settled: object) -> bool:
+    """Whether devices build the engine themselves."""
+    return isinstance(settled, SettledOnnx) and isinstance(settled.engine, DeviceEngine)
+
+
+def jetson_release(
+    settled: Sequence[SettledOnnx], source: ReleaseSource, plan_json: bytes
+) -> tuple[JetsonRelease | None, tuple[Diagnostic, ...]]:
+    """One release for all of these modules, or what stands in the way.
+
+    Raises:
+        ToolError: an older archive that a delta was asked from cannot be read; the file system refuses.
+    """
+    parts, problems = _parts(settled)
+    if problems:
+        return None, problems
+    checked, warnings = _verification(parts, source)
+    drafted, problems = emit_jetson(parts, source.jetson, checked, _timing_caches(parts, source.loaded))
+    if drafted is None:
+        return None, (*warnings, *problems)
+    full, raised = numbered(
+        drafted.release,
+        drafted.files,
+        varying=drafted.varying,
+        wanted=source.jetson.version,
+        prior=source.prior,
+        models=_models(drafted, settled, source.loaded),
+        image=drafted.image,
+        spec=source.spec,
+        dependencies=_dependencies(source.loaded),
+        timestamp=build_time(os.environ),
+    )
+    page = readme(full, parts, source.jetson, drafted.image)
+    release = packed_release(full, source, {"README.md": page, "plan.json": plan_json})
+    return release, (*warnings, *problems, *raised)
+
+
+def packed_release(full: Numbered, source: ReleaseSource, beside: Mapping[str, bytes]) -> JetsonRelease:
+    """Pack a release, and its delta where one is asked for; `beside` are files that lie beside the archive."""
+    delta = None if source.delta_base is None else _delta(full, source.delta_base)
+    beside = {**beside, **companions(source.jetson.ota)}
+    files: dict[str, bytes | Path] = dict(beside)
+    for each in (full, delta):
+        if each is not None:
+            source.announce(f"packing {each.archive}")
+            files[each.archive] = _packed(each, source.loaded.workspace.cache / "archives")
+    targets = [target.hardware_id for target in full.release.targets]
+    bundle = Bundle(
+        name=full.release.name,
+        target=targets[0] if len(targets) == 1 else SEVERAL,
+        files=dict(sorted(files.items())),
+    )
+    digests = {**full.digests, **{path: content_digest(content) for path, content in beside.items()}}
+    release = full.release
+    return JetsonRelease(
+        numbered=full,
+        bundle=bundle,
+        locked=LockedRelease(version=release.version, content=release.content_digest, repeats=full.repeats),
+        digests=dict(sorted(digests.items())),
+    )
+
+
+def _parts(settled: Sequence[SettledOnnx]) -> tuple[tuple[JetsonPart, ...], tuple[Diagnostic, ...]]:
+    parts, problems = [], []
+    for each in settled:
+        setup = each.problem.jetson_of(each.plan.candidate.hardware_id)
+        assert isinstance(each.engine, DeviceEngine)  # noqa: S101 - `is_for_jetson`
+        if setup is None or setup.jetpack is None or setup.module is None or setup.tensorrt is None:
+            problems.append(_unknown_module(each.plan.candidate.hardware_id))
+            continue
+        parts.append(
+            JetsonPart(
+                problem=each.problem,
+                plan=each.plan,
+                lowered=each.lowered,
+                engine=each.engine,
+                jetpack=setup.jetpack,
+                module=setup.module,
+                tensorrt=setup.tensorrt,
+            )
+        )
+    return tuple(parts), tuple(problems)
+
+
+def _unknown_module(hardware_id: str) -> Diagnostic:
+    return Diagnostic(
+        id="edge-module-unknown",
+        severity=Severity.ERROR,
+        message=f"infc does not know how {hardware_id} names itself, nor which JetPack runs on it",
+        notes=("a device checks that it is the module that a release was made for",),
+        help="compile for a module of `infc targets list --kind jetson`",
+    )
+
+
+def _verification(
+    parts: Sequence[JetsonPart], source: ReleaseSource
+) -> tuple[Verification | None, tuple[Diagnostic, ...]]:
+    spec = source.loaded.spec
+    assert spec is not None  # noqa: S101 - only valid specs are compiled
+    assert isinstance(spec.model, OnnxModel)  # noqa: S101 - their engines are of ONNX models
+    dataset = None if spec.accuracy is None else source.loaded.file(spec.accuracy.dataset)
+    source.announce("running the reference for the outputs that devices compare with")
+    lowered = [part.lowered for part in parts]
+    return verification(
+        source.loaded.file(spec.model.onnx), lowered, parts[0].problem, dataset, progress=source.progress
+    )
+
+
+def _timing_caches(parts: Sequence[JetsonPart], loaded: LoadedSpec) -> dict[str, Path]:
+    """Timing caches of lab builds that are committed beside the profiles: `timing-<TensorRT>-<hardware id>.cache`."""
+    found = {}
+    for part in parts:
+        for path in sorted(loaded.workspace.profiles.glob(f"timing-*-{part.hardware.id}.cache")):
+            version = path.name.removeprefix("timing-").removesuffix(f"-{part.hardware.id}.cache")
+            if RELEASE_VERSION.fullmatch(version):
+                found[path.name.removeprefix("timing-")] = path
+    return found
+
+
+def _models(drafted: Drafted, settled: Sequence[SettledOnnx], loaded: LoadedSpec) -> tuple[BundledModel, ...]:
+    """What the SBOM says of each model: where it comes from, and the accuracy that it was accepted with."""
+    spec = loaded.spec
+    origin = spec.model.onnx if spec is not None and isinstance(spec.model, OnnxModel) else None
+    evidence = {f"sha256:{each.lowered.digest}": each.evidence for each in settled}
+    digests = {engine.name: engine.model_digest for engine in drafted.release.engines}
+    profile = settled[0].problem.model
+    found = []
+    for model in models_of(drafted.release):
+        known = evidence[digests[model.name]]
+        metrics = () if known is None else ((known.metric, f"{known.value.value:.5f}"),)
+        found.append(
+            replace(
+                model,
+                origin=origin,
+                inputs=tuple(spec.name for spec in profile.inputs),
+                outputs=tuple(spec.name for spec in profile.outputs),
+                metrics=metrics,
+            )
+        )
+    return tuple(found)
+
+
+def _dependencies(loaded: LoadedSpec) -> tuple[Dependency, ...]:
+    """What a release was made from, by digest; files that are not here are left out."""
+    spec = loaded.spec
+    assert spec is not None  # noqa: S101 - only valid specs are compiled
+    named = [spec.model.onnx] if isinstance(spec.model, OnnxModel) else []
+    named += [spec.accuracy.dataset] if spec.accuracy is not None else []
+    named += [spec.quantization.calibration] if spec.quantization.calibration is not None else []
+    found = {spec_path_in_workspace(loaded): loaded.path, **{name: loaded.file(name) for name in named}}
+    return tuple(Dependency(name=name, digest=content_digest(path)) for name, path in found.items() if path.is_file())
+
+
+def _delta(full: Numbered, base: Path) -> Numbered:
+    """The release without what an older archive holds."""
+    known = read_edge_bundle(base)
+    if known.release.name != full.release.name:
+        raise ToolError(
+            f"{base.name} is a release of {known.release.name}, not of {full.release.name}",
+            help="name an archive of the same spec with --delta-from",
+        )
+    return delta_from(full, known.release.version, known.sums)
+
+
+def _packed(release: Numbered, folder: Path) -> Path:
+    """The archive in the cache, written in one step."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".packing-", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            pack(release.files, release.folder, file)
+        os.replace(name, folder / release.archive)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return folder / release.archive
