@@ -55,7 +55,7 @@ EDGE: tuple[DiagnosticKind, ...] = (
         what="The modules of one spec run JetPack releases whose server images differ, or for which infc knows none.",
         why="A bundle has one compose.yaml, and an engine loads only where its TensorRT is.",
         example="no one container serves all modules of the bundle",
-        fix="Name a JetPack release that all have in deploy.jetson.jetpack, give the others a spec, or set runtime: none.",
+        fix="Name a JetPack release that all have in deploy.jetson.jetpack, or set deploy.jetson.runtime to none.",
     ),
     DiagnosticKind(
         id="edge-module-unknown",
