@@ -13,9 +13,9 @@ HardwareKind: TypeAlias = Literal["gpu", "jetson", "cpu", "other"]
 class PowerMode:
     """One nvpmodel mode of a Jetson module: what is left of the silicon under it.
 
-    `watts` is None for uncapped modes (MAXN). `peak_flops` holds dense peaks at the mode's clocks, `dla_int8_flops` that
-    of all deep learning accelerators together and `dla_core0_int8_flops` that of the first (0 where there is none, or
-    where no source tells them apart).
+    `watts` is None for uncapped modes (MAXN). `peak_flops` holds dense peaks at the mode's clocks, `dla_int8_flops` is
+    that of all deep learning accelerators together and `dla_core0_int8_flops` that of the first (0 where there is none,
+    or where no source tells them apart).
     """
 
     name: str

@@ -52,8 +52,8 @@ class JetsonSetup:
 
     `jetpack`, `tensorrt` and `module` are None where infc does not know them (a module of the user's own). `refusal`
     says why the module is out whatever is planned for it, `dla_refusal` why its deep learning accelerators stay unused
-    although the spec asks for them (`is_dla_wanted`). `residents_bytes` is what the spec leaves to other programs, None
-    where it does not say.
+    although the spec asks for them (`is_dla_wanted`). `residents_bytes` is what the spec leaves to other programs and
+    `max_temperature_c` what a release must stay below, None where it does not say.
     """
 
     jetpack: JetPack | None
@@ -63,6 +63,7 @@ class JetsonSetup:
     is_dla_wanted: bool = False
     dla_refusal: str | None = None
     residents_bytes: float | None = None
+    max_temperature_c: float | None = None
 
     @property
     def reserved_bytes(self) -> float | None:

@@ -126,11 +126,30 @@ class SmallestHardware:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NearestMode:
+    """A power mode that comes near a power cap which no mode meets together with all else.
+
+    `is_lowest`: it draws least of all modes; `is_nearest`: it comes nearest to meeting every constraint. `power_w` is
+    what the devices may draw in it, `devices` of them. `misses` says what it does not hold,
+    each with the limit: at least one.
+    """
+
+    candidate: str
+    hardware_id: str
+    power_mode: str
+    devices: int
+    power_w: float
+    is_lowest: bool
+    is_nearest: bool
+    misses: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Infeasible:
     """No candidate holds every constraint: which ones bind, every rejection, and the nearest feasible relaxations.
 
     `models` are those that the spec names where it names several. `smallest` is set where no allowed host holds the
-    language model.
+    language model. `power_modes` are those that come nearest to a power cap, where devices have power modes.
     """
 
     name: str
@@ -141,6 +160,7 @@ class Infeasible:
     search: SearchSummary = SearchSummary()
     models: tuple[ModelOption, ...] = ()
     smallest: SmallestHardware | None = None
+    power_modes: tuple[NearestMode, ...] = ()
 
 
 Decision: TypeAlias = Plan | Infeasible

@@ -11,6 +11,7 @@ from infc.ir.plan import Rejection, RunnerUp
 from infc.ir.precision import Precision
 from infc.ir.problem import Problem
 from infc.plan.evidence import QUANTISED, passed_evidence
+from infc.plan.jetson_words import dla_reason, jetson_comments
 from infc.plan.objective_reason import objective_reason
 from infc.plan.site import Setup
 from infc.plan.sizing import Sized, Sizer
@@ -42,7 +43,7 @@ def reasons(
         _slo_reason(problem, estimate),
         _accuracy_reason(problem, sized.site.hardware, sized.site.precision),
         _padding_reason(problem, sized),
-        _bundle_reason(sized),
+        dla_reason(problem, sized.site.hardware.id, sized.site.power_mode, sized.site.dla_core, rejections),
     ]
     return tuple(sentence for sentence in said if sentence)
 
@@ -58,11 +59,11 @@ def comments(problem: Problem, sized: Sized, tuning: Tuning) -> tuple[str, ...]:
         )
     elif problem.model.batch_axis is not None:
         said.append("No dynamic batching: under this load a larger batch never shortens the tail.")
-    finding = tuning.delays
-    if finding is None:
-        return tuple(said)
-    said.append(_delay_comment(finding, batching))
-    return tuple(said)
+    if tuning.delays is not None:
+        said.append(_delay_comment(tuning.delays, batching))
+    site = sized.site
+    memory = site.memory(Setup(max_batch_size=batching.max_batch_size, instances=sized.settings.instances))
+    return (*said, *jetson_comments(problem, site.hardware, site.power_mode, memory.total_bytes))
 
 
 def _delay_comment(finding: DelayFinding, batching: DynamicBatching) -> str:
@@ -169,9 +170,3 @@ def _padding_reason(problem: Problem, sized: Sized) -> str:
         return ""
     sizes = ", ".join(f"{axis}={size}" for axis, size in sorted(sized.site.axes.items()))
     return f"planned at {sizes}: the server batches only requests of equal shape, so clients pad to it"
-
-
-def _bundle_reason(sized: Sized) -> str:
-    if sized.site.server == "jetson":
-        return "a Jetson bundle is not emitted by this version: the plan is, the bundle is not"
-    return ""

@@ -29,6 +29,7 @@ class Best:
     devices: int
     power_cap_w: float | None
     usd_per_hour: float | None
+    power_mode: str | None = None
 
 
 Search: TypeAlias = Callable[[Q], Best | None]
@@ -131,13 +132,32 @@ def _limits(problem: Q, search: Search[Q]) -> Iterator[Relaxation | None]:
         if best is not None:
             yield relaxation(best, "constraints.max_accelerators", str(limits.max_accelerators), str(best.devices))
     if limits.max_power_w is not None:
-        best = search(replace(problem, limits=replace(limits, max_power_w=None)))
+        best = _least_power(problem, search, limits.max_power_w)
         if best is not None and best.power_cap_w is not None:
             yield relaxation(best, "constraints.max_power", f"{limits.max_power_w:g}W", f"{best.power_cap_w:g}W")
+    if limits.power_mode is not None:
+        best = search(replace(problem, limits=replace(limits, power_mode=None)))
+        if best is not None and best.power_mode is not None:
+            yield relaxation(best, "deploy.jetson.power_mode", limits.power_mode, best.power_mode)
     if limits.redundancy:
         best = search(replace(problem, limits=replace(limits, redundancy=0)))
         if best is not None:
             yield relaxation(best, "constraints.redundancy", str(limits.redundancy), "0")
+
+
+def _least_power(problem: Q, search: Search[Q], cap_w: float) -> Best | None:
+    """The best place without the power cap; where devices have power modes, under the lowest one that will do."""
+
+    def under(most_w: float | None) -> Best | None:
+        return search(replace(problem, limits=replace(problem.limits, max_power_w=most_w)))
+
+    best = under(None)
+    if best is None or best.power_cap_w is None:
+        return best
+    each = {m.watts or o.hardware.tdp_w for o in problem.options for m in o.hardware.power_modes}
+    caps = sorted(watts * best.devices for watts in each if watts is not None)
+    lower = (under(cap) for cap in caps if cap_w < cap < best.power_cap_w)
+    return next((found for found in lower if found is not None), best)
 
 
 def _precision(problem: Q, search: Search[Q]) -> Relaxation | None:

@@ -29,6 +29,7 @@ def best_place(problem: Problem, loader: Loader) -> Best | None:
         devices=sized.total,
         power_cap_w=None if cap_w is None else cap_w * sized.total,
         usd_per_hour=usd_per_hour(problem, option, sized.needed),
+        power_mode=sized.site.power_mode,
     )
 
 

@@ -76,8 +76,8 @@ class Site:
     def batch_sizes(self) -> Sequence[int]:
         """Largest batches worth considering, ascending.
 
-        Only 1 where the model's batch is fixed, and on a deep learning accelerator, whose engine has fixed shapes. Where
-        service times were measured, none above the largest measured one: the plan stays on the better basis.
+        Only 1 where the model's batch is fixed, and on a deep learning accelerator, whose engine has fixed shapes.
+        Where service times were measured, none above the largest measured one: the plan stays on the better basis.
         """
         if self.problem.model.batch_axis is None or self.dla_core is not None:
             return (1,)

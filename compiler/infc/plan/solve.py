@@ -65,6 +65,7 @@ def _plan(problem: Problem, outcome: Outcome) -> Plan:
 
 
 def _infeasible(problem: Problem, outcome: Outcome, market: Market) -> Infeasible:
+    from infc.plan.nearest_mode import nearest_modes
     from infc.plan.relax import binding_constraints, relaxations  # most specs are feasible
     from infc.plan.relax_latency import best_place, looser_latency
 
@@ -83,4 +84,5 @@ def _infeasible(problem: Problem, outcome: Outcome, market: Market) -> Infeasibl
         rejections=outcome.rejections,
         relaxations=relaxed,
         search=outcome.summary,
+        power_modes=nearest_modes(problem, loader),
     )

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from infc.diag import Diagnostic
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
 from infc.ir.estimate import Estimate
-from infc.ir.plan import Decision, Infeasible, Plan, Rejection, Relaxation, RunnerUp, SearchSummary, SmallestHardware
+from infc.ir.plan import (
+    Decision,
+    Infeasible,
+    NearestMode,
+    Plan,
+    Rejection,
+    Relaxation,
+    RunnerUp,
+    SearchSummary,
+    SmallestHardware,
+)
 from infc.report.json_values import Json, interval_json, number, optional
 from infc.report.plan_models import models_json
 from infc.report.plan_money_json import capacity_json, cost_json, energy_json
@@ -55,6 +65,7 @@ def decision_json(decision: Decision) -> dict[str, Json]:
                 "binding": [],
                 "relaxations": [],
                 "smallest_hardware": None,
+                "nearest_power_modes": [],
                 "search": _search(decision.search),
             }
         case Infeasible():
@@ -69,6 +80,7 @@ def decision_json(decision: Decision) -> dict[str, Json]:
                 "binding": list(decision.binding),
                 "relaxations": [_relaxation(r) for r in decision.relaxations],
                 "smallest_hardware": None if decision.smallest is None else _smallest(decision.smallest),
+                "nearest_power_modes": [_mode(mode) for mode in decision.power_modes],
                 "search": _search(decision.search),
             }
 
@@ -84,6 +96,7 @@ def _entry(entry: PlannedEntry) -> dict[str, Json]:
             "estimate": None,
             **empty,
             "smallest_hardware": None,
+            "nearest_power_modes": [],
             "search": None,
         }
     else:
@@ -195,6 +208,19 @@ def _smallest(smallest: SmallestHardware) -> dict[str, Json]:
         "precision": smallest.precision.value,
         "memory_gib": number(smallest.memory_bytes / 2.0**30),
         "usd_per_month": optional(smallest.usd_per_month),
+    }
+
+
+def _mode(mode: NearestMode) -> dict[str, Json]:
+    return {
+        "candidate": mode.candidate,
+        "hardware": mode.hardware_id,
+        "power_mode": mode.power_mode,
+        "accelerators": mode.devices,
+        "power_w": number(mode.power_w),
+        "draws_least": mode.is_lowest,
+        "comes_nearest": mode.is_nearest,
+        "misses": list(mode.misses),
     }
 
 

@@ -77,6 +77,11 @@ def _entry() -> dict[str, Any]:
                 ),
             },
             "smallest_hardware": nullable(_smallest_schema()),
+            "nearest_power_modes": {
+                "type": "array",
+                "items": _mode_schema(),
+                "description": "Where no power mode meets constraints.max_power together with all else.",
+            },
             "search": nullable(
                 object_schema(
                     {
@@ -192,6 +197,18 @@ def _smallest_schema() -> dict[str, Any]:
         }
     )
     return {**schema, "description": "The least that holds a language model that no allowed host holds, at any speed."}
+
+
+def _mode_schema() -> dict[str, Any]:
+    return object_schema(
+        {
+            **dict.fromkeys(("candidate", "hardware", "power_mode"), _TEXT),
+            "accelerators": {"type": "integer", "minimum": 1},
+            "power_w": {**_NUMBER, "description": "What the devices may draw in it."},
+            **{key: {"type": "boolean"} for key in ("draws_least", "comes_nearest")},
+            "misses": {**_TEXTS, "description": "What it does not hold, with the limit."},
+        }
+    )
 
 
 def _serving_schema() -> dict[str, Any]:

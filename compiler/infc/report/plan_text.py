@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
 from infc.ir.estimate import Estimate
 from infc.ir.interval import Basis, Interval
-from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp, SearchSummary, SmallestHardware
+from infc.ir.plan import Infeasible, NearestMode, Plan, Rejection, RunnerUp, SearchSummary, SmallestHardware
 from infc.ir.problem import AnyProblem, LlmProblem
 from infc.plan.words import counted, duration_text, figure_text, money_text, month_text, rate_text, size_text
 from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, row, style_for, table, wrapped_row
@@ -90,7 +90,7 @@ def _plan(problem: AnyProblem, plan: Plan, review: Review, style: Style) -> Iter
 
         yield from policy_rows(review.policy, style)
     if plan.comments:
-        yield from _list("batching", plan.comments, style)
+        yield from _list("batching" if plan.candidate.server != "jetson" else "settings", plan.comments, style)
     if review.ladder or review.constraint_costs is not None:
         from infc.report.plan_review import ladder_rows
 
@@ -109,6 +109,8 @@ def _infeasible(decision: Infeasible, style: Style) -> Iterator[str]:
     yield row("binding", style("red", ", ".join(decision.binding) or "no single constraint"), style)
     if decision.smallest is not None:
         yield from wrapped_row("smallest", smallest_words(decision.smallest), style)
+    for mode in decision.power_modes:
+        yield from wrapped_row("power mode", mode_words(mode), style)
     yield ""
     if decision.models:
         yield from _list("models", tuple(f"{model.name}: {model.words}" for model in decision.models), style)
@@ -142,6 +144,14 @@ def smallest_words(smallest: SmallestHardware) -> str:
         f" ({size_text(smallest.memory_bytes)}{cost}) is the least that holds the model and its longest request,"
         " whatever the speed"
     )
+
+
+def mode_words(mode: NearestMode) -> str:
+    """How near a power mode comes to a cap that none meets."""
+    which = [words for is_it, words in ((mode.is_lowest, "draws least"), (mode.is_nearest, "comes nearest")) if is_it]
+    devices = "" if mode.devices == 1 else f" on {counted(mode.devices, 'device')}"
+    place = f"{mode.power_mode} of {mode.hardware_id}{devices}"
+    return f"{place} {' and '.join(which)} ({mode.candidate}): {', '.join(mode.misses)}"
 
 
 def headline(candidate: Candidate) -> str:

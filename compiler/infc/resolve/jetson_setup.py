@@ -25,6 +25,7 @@ def jetson_setup(spec: Spec, hardware: Hardware) -> JetsonSetup | None:
             is_dla_wanted=asked.dla,
             dla_refusal=f"infc does not know the accelerators of {hardware.id}" if asked.dla else None,
             residents_bytes=asked.reserved_bytes,
+            max_temperature_c=asked.max_temperature_c,
         )
     jetpack = _jetpack(hardware.id, asked)
     tensorrt = asked.tensorrt or (None if jetpack is None else jetpack.tensorrt)
@@ -37,6 +38,7 @@ def jetson_setup(spec: Spec, hardware: Hardware) -> JetsonSetup | None:
         is_dla_wanted=asked.dla,
         dla_refusal=refused,
         residents_bytes=asked.reserved_bytes,
+        max_temperature_c=asked.max_temperature_c,
     )
 
 

@@ -159,6 +159,7 @@ def lists_hold_each_once(spec: Spec) -> Iterator[Finding]:
         "constraints.hardware": spec.constraints.hardware,
         "constraints.precision": spec.constraints.precision,
         "deploy.targets": spec.deploy.targets,
+        "deploy.jetson.ota": spec.deploy.jetson.ota if spec.deploy.jetson else (),
     }
     for path, names in lists.items():
         for index, name in enumerate(names or ()):
