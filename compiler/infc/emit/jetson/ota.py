@@ -29,6 +29,8 @@ KINDS: tuple[OtaFormat, ...] = ("rauc", "mender")
 _SUFFIXES: Mapping[OtaFormat, str] = {"rauc": ".raucb", "mender": ".mender"}
 _MENDER_MODULE = "infc-bundle"
 _TIMEOUT_S = 3600.0
+# mender-artifact 3.9: "failed to parse private key (use ParsePKCS8PrivateKey instead for this key format)".
+_OLD_KEY_FORM = "this mender-artifact reads the older form of keys only: openssl ec -in KEY.pem -out KEY.mender.pem"
 _INSTALL: Mapping[str, str] = {
     "rauc": "install rauc and squashfs-tools (Debian and Ubuntu have both)",
     "mender-artifact": "install mender-artifact (Debian and Ubuntu have it)",
@@ -185,7 +187,8 @@ def _run(name: str, arguments: Sequence[str]) -> None:
         raise ToolError(f"{name} could not be run: {error}") from error
     if done.returncode != 0:
         words = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise ToolError(f"{name} refused: {words[-1] if words else f'exit code {done.returncode}'}")
+        last = words[-1] if words else f"exit code {done.returncode}"
+        raise ToolError(f"{name} refused: {last}", help=_OLD_KEY_FORM if "PKCS8" in last else None)
 
 
 def _script(name: str) -> bytes:
