@@ -18,13 +18,14 @@ def service_times_of(
 ) -> ServiceTimeProfile | None:
     """The engine's own times as a profile of this model, module and power mode; None where the device timed no engine.
 
-    `model` is the profile of the unquantised model, which names the dynamic axes; without one the model has to have
-    none. The times are the medians of single executions, copies between host and device included.
+    Times of a deep learning accelerator are none of the GPU's, which is what profiles are of. `model` is the profile of
+    the unquantised model, which names the dynamic axes; without one the model has to have none. The times are the
+    medians of single executions, copies between host and device included.
     """
     target = next((each for each in release.targets if each.hardware_id == acceptance.hardware_id), None)
     engine = next((each for each in release.engines if target is not None and each.name == target.engine), None)
     seconds = (acceptance.engine_latency_s or {}).get(_MEDIAN)
-    if engine is None or seconds is None or acceptance.engine is None:
+    if engine is None or seconds is None or acceptance.engine is None or engine.options.dla_core is not None:
         return None
     axes = _axes(engine, model)
     if axes is None:
