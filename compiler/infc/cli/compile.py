@@ -12,6 +12,8 @@ from infc.cli.fetch import fetch_option, fetched
 from infc.ir.quantity import QuantityError, parse_duration_s
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from infc.build.builders.address import Address
     from infc.diag import Diagnostic
     from infc.pipeline.compile import CompiledSpec, CompiledTarget
@@ -69,6 +71,10 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
     "-j", "--jobs", type=click.IntRange(1, 64), metavar="N",
     help="How many specs work on this machine at once. Default: one for each core, at most 4.",
 )  # fmt: skip
+@click.option(
+    "--delta-from", metavar="OLD.tar.zst", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Also pack what an older archive for edge devices lacks.",
+)  # fmt: skip
 @click.option("--allow-code", is_flag=True, help="Let a python: metric of the spec run.")
 @fetch_option
 @click.option(
@@ -86,6 +92,7 @@ def command(
     wait_s: float,
     build_timeout_s: float,
     jobs: int | None,
+    delta_from: Path | None,
     allow_code: bool,
     has_fetch: bool,
     overlay: Path | None,
@@ -99,6 +106,10 @@ def command(
     operators that lose most raised back. One that still misses, gains nothing over an unquantised engine or is refused
     by the builder is left, and the plan made again. infc.lock gets one block for each. Outputs are replaced whole, or
     not at all.
+
+    Jetson modules build their engines themselves: for all of them DIR/<spec name> holds one archive, which carries the
+    lowered models, what they must achieve and the program that installs them, to be signed with infc sign. Its number
+    counts up when its content changed (deploy.jetson.version). --delta-from also packs what changed since an older one.
 
     A language model has no engine: its checkpoint is quantised here where the plan's precision is not its own, tested,
     and written for vLLM with serve.yaml, a compose file and, on request, Kubernetes manifests. Where the folder holds
@@ -118,6 +129,7 @@ def command(
       infc compile specs/encoder.infc.yaml --validate -o out
       infc compile specs/chat.infc.yaml --validate
       infc compile specs/ --format html > compile.html
+      infc compile specs/dock.infc.yaml --delta-from archive/dock-camera-jetson-7.tar.zst
       infc compile specs/ --builder ssh://ci@l4-box --builder ray://farm:10001
     """
     from infc.cli.check import find_specs
@@ -129,6 +141,8 @@ def command(
     from infc.spec import SPEC_SUFFIX, find_workspace
 
     paths = find_specs(specs)
+    if delta_from is not None and len(paths) != 1:
+        raise click.UsageError(f"--delta-from is of one spec, and {len(paths)} are given")
     if has_fetch and not fetched(paths):
         return FAILURE
     workspace = find_workspace(paths[0])
@@ -147,6 +161,7 @@ def command(
         allow_code=allow_code,
         builder=builder,
         build_timeout_s=build_timeout_s,
+        delta_from=delta_from,
     )
     try:
         with compile_progress([path.name.removesuffix(SPEC_SUFFIX) for path in paths]) as watcher:
@@ -154,7 +169,7 @@ def command(
     finally:
         builder.close()
     _show_diagnostics(tuple(dict.fromkeys(d for outcome in outcomes for d in outcome.diagnostics)))
-    _show_unasked_builders(builders, outcomes)
+    _show_unasked(builders, delta_from, outcomes)
     codes: list[int] = []
     entries: list[CompiledEntry] = []
     for outcome in outcomes:
@@ -168,10 +183,12 @@ def command(
             entry = _entry(compiled, outcome.path)
             if format == "text":
                 _show(entry)
-            if is_validated:
+            if is_validated and compiled.release is None:
                 entry, outcome_code = _validated(entry, compiled, outcome.result, is_stored=not locked, format=format)
                 codes.append(outcome_code)
             entries.append(entry)
+    if is_validated:
+        _show_unvalidated(outcomes)
     code = min(codes, key=_SEVERITY.index, default=OK)
     if format == "json":
         from infc.report.compile_json import render_compile_json
@@ -191,17 +208,37 @@ def _show_error(outcome: SpecOutcome) -> None:
             click.echo(f"help: {outcome.help}", err=True)
 
 
-def _show_unasked_builders(builders: tuple[Address, ...], outcomes: list[SpecOutcome]) -> None:
-    """Say where another builder than this machine was named for what no builder makes."""
+def _show_unasked(builders: tuple[Address, ...], delta_from: Path | None, outcomes: list[SpecOutcome]) -> None:
+    """Say which options had nothing to act on."""
     from infc.build.builders.address import LocalAddress
     from infc.pipeline.settled import SettledLlm
 
     compiled = [each for outcome in outcomes if outcome.result is not None for each in outcome.result.compiled]
-    names = [each.entry.name for each in compiled if isinstance(each.settled, SettledLlm)]
-    if names and builders != (LocalAddress(),):
-        listed = ", ".join(dict.fromkeys(names))
-        click.echo(f"note: --builder does not apply to {listed}: a language model has no engine, and its checkpoint is "
-                   "quantised on this machine", err=True)  # fmt: skip
+    edge = _names(each for each in compiled if each.release is not None)
+    if builders != (LocalAddress(),):
+        names = _names(each for each in compiled if isinstance(each.settled, SettledLlm))
+        if names:
+            _note(f"--builder does not apply to {names}: a language model has no engine, and its checkpoint is "
+                  "quantised on this machine")  # fmt: skip
+        if edge:
+            _note(f"--builder does not apply to {edge}: Jetson modules build their engines themselves")
+    if delta_from is not None and compiled and not edge:
+        _note("--delta-from has no effect: the spec is for no edge device")
+
+
+def _show_unvalidated(outcomes: list[SpecOutcome]) -> None:
+    """Say where a load test runs that needs the device itself."""
+    compiled = [each for outcome in outcomes if outcome.result is not None for each in outcome.result.compiled]
+    for folder in dict.fromkeys(each.folder.as_posix() for each in compiled if each.release is not None):
+        _note(f"{folder} is validated on a device: infc sign, then infc validate {folder} ssh://USER@DEVICE")
+
+
+def _names(compiled: Iterable[CompiledTarget]) -> str:
+    return ", ".join(dict.fromkeys(each.entry.name for each in compiled))
+
+
+def _note(text: str) -> None:
+    click.echo(f"note: {text}", err=True)
 
 
 def _show_diagnostics(diagnostics: tuple[Diagnostic, ...]) -> None:
@@ -230,6 +267,7 @@ def _entry(compiled: CompiledTarget, path: Path) -> CompiledEntry:
         evidence=settled.evidence,
         measurement=None,
         files=compiled.files,
+        release=compiled.release,
     )
 
 
