@@ -26,7 +26,8 @@ def test_it_takes_nothing_but_the_standard_library() -> None:
     names = [alias.name for node in imported if isinstance(node, ast.Import) for alias in node.names]
     names += [str(node.module) for node in imported if isinstance(node, ast.ImportFrom)]
     assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
-    assert len(names) == len(set(names))
+    statements = [ast.unparse(node) for node in imported]
+    assert len(statements) == len(set(statements))
     assert all(node in tree.body for node in imported)
 
 
