@@ -26,6 +26,8 @@ from infc.ir.jetson import JetPack
 from infc.ir.plan import Plan
 from infc.ir.problem import AxisDistribution, LlmProblem
 from infc.ir.spec import Jetson
+from infc.perf.llm.memory import HOST_BYTES
+from infc.perf.memory import CUDA_CONTEXT_BYTES
 from infc.resolve.jetson_llm import edge_llm
 from infc.sim.lengths import lengths_at, mean_length
 
@@ -130,9 +132,12 @@ def _target(part: LlmPart, files: Mapping[str, bytes | Path]) -> EdgeTarget:
         power_mode=mode.name if mode else None,
         power_cap_w=mode.watts if mode else None,
         engine=None,
-        min_memory_bytes=math.ceil(estimate.memory.total_bytes + _beside_bytes(problem)),
+        min_memory_bytes=math.ceil(estimate.memory.total_bytes + CUDA_CONTEXT_BYTES + HOST_BYTES),
         min_free_bytes=_disk_bytes(files) + _engine_bytes(problem, part.plan),
-        predicted=EdgePrediction(latency_s=dict(estimate.e2e_s), power_w=estimate.power_w),
+        predicted=EdgePrediction(
+            latency_s={label: value for label, value in estimate.e2e_s.items() if label.startswith("p")},
+            power_w=estimate.power_w,
+        ),
     )
 
 
@@ -142,10 +147,6 @@ def _below(problem: LlmProblem, jetpack: JetPack) -> str:
         return next_major(jetpack.l4t)
     major, minor = release_line(jetpack.l4t).split(".")
     return f"{major}.{int(minor) + 1}"
-
-
-def _beside_bytes(problem: LlmProblem) -> float:
-    return edge_llm().free_bytes if problem.jetson_runtime == "edge-llm" else 0.0
 
 
 def _engine_bytes(problem: LlmProblem, plan: Plan) -> int:

@@ -37,6 +37,12 @@ CPU_RUNTIME_BYTES = 2.4e9
 
 Source: 0.6, 0.6 and 1.15 GB resident, measured with vLLM 0.32 and models of a few MB.
 """
+HOST_BYTES = CPU_RUNTIME_BYTES
+"""What the processes of a server hold of a Jetson's memory besides what they hold for the GPU: on other devices that is
+the host's, here it is the same memory.
+
+Taken from the same processes on a CPU, without what PyTorch's CUDA libraries add; nothing was measured on a module.
+"""
 COLLECTIVE_BYTES = 1.5 * GIB
 """NCCL's buffers and those of the custom all-reduce, on each of several devices.
 
@@ -203,11 +209,12 @@ def runtime_bytes(model: LlmProfile, hardware: Hardware, tensor_parallel: int = 
 def budget_bytes(hardware: Hardware, memory_utilization: float, reserved_bytes: float | None = None) -> float:
     """What the server may use of one device: its share of the whole, and never what the CUDA context or a system needs.
 
-    A Jetson shares its memory with the system.
+    A Jetson shares its memory with the system, and with the server's own processes.
     """
     visible = visible_memory_bytes(hardware)
     if hardware.kind == "jetson":
-        return min(memory_utilization * visible, usable_memory_bytes(hardware, reserved_bytes) - CUDA_CONTEXT_BYTES)
+        beside = CUDA_CONTEXT_BYTES + HOST_BYTES
+        return max(0.0, min(memory_utilization * visible, usable_memory_bytes(hardware, reserved_bytes) - beside))
     if hardware.kind == "cpu":
         return memory_utilization * visible
     return min(memory_utilization * visible, visible - CUDA_CONTEXT_BYTES)

@@ -16,7 +16,7 @@ _TENSORRT_HELP = "install the TensorRT of the device's JetPack, or compile the s
 _SERVED_BY = {
     "triton": ("systemctl", "docker"),
     "vllm": ("systemctl", "docker"),
-    "edge-llm": ("systemctl", "docker"),
+    "edge-llm": ("systemctl",),
     "none": (),
 }
 
@@ -59,7 +59,8 @@ def unmet_requirement(
     l4t, tensorrt = device["l4t"], device["tensorrt"]
     if not is_within(l4t, target["l4t"]):
         return Refusal(NOT_READY, f"L4T is {l4t or 'not found'}; needed: {_range(target['l4t'])}", _L4T_HELP)
-    if target["engine"] is not None and not is_within(tensorrt, target["tensorrt"]):
+    needs_tensorrt = target["engine"] is not None or manifest["service"]["kind"] == "edge-llm"
+    if needs_tensorrt and not is_within(tensorrt, target["tensorrt"]):
         found = tensorrt or "not found"
         return Refusal(NOT_READY, f"TensorRT is {found}; needed: {_range(target['tensorrt'])}", _TENSORRT_HELP)
     for tool in missing_programs(manifest, target):
