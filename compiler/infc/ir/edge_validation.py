@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from infc.ir.accuracy import Verdict
 from infc.ir.edge_acceptance import EdgeAcceptance
@@ -29,7 +30,7 @@ class EdgeValidation:
     """
 
     device: str
-    bundle: str
+    bundle: Path
     release: EdgeRelease
     target: EdgeTarget
     outcome: EdgeOutcome

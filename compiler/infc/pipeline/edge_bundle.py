@@ -1,10 +1,11 @@
 """The bundle of an edge release as it lies here: its manifest, its signature, and the program that it brings along."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infc.build.edge_release_json import MANIFEST_NAME, from_json
+from infc.build.edge_release_json import MANIFEST_NAME, SAMPLES_NAME, from_json, samples_from_json
 from infc.diag import Diagnostic, DiagnosticError
 from infc.emit.jetson.archive import SUFFIX, read_archive
 from infc.emit.jetson.sums import SIGNATURE_NAME, SUMS_NAME, parse_sums
@@ -87,6 +88,20 @@ def read_edge_bundle(path: Path) -> EdgeBundle:
         agent=files[AGENT_NAME],
         libraries=files[LIBRARIES_NAME],
     )
+
+
+def first_sample(path: Path) -> Mapping[str, tuple[int, ...]] | None:
+    """Shapes by input of the sample that a device times an engine with; None where the bundle has no samples.
+
+    Raises:
+        ToolError: the archive cannot be read.
+    """
+    for member in read_archive(path):
+        if member.path == SAMPLES_NAME and member.size_bytes <= _MOST_BYTES:
+            samples, _ = samples_from_json(b"".join(member.chunks))
+            if samples is not None and samples.samples:
+                return {tensor.name: tensor.shape for tensor in samples.samples[0].inputs}
+    return None
 
 
 def _damaged(path: Path, what: str) -> Diagnostic:

@@ -16,7 +16,7 @@ from infc.ir.edge_release import EdgeTarget
 from infc.ir.edge_status import DeviceStatus
 from infc.ir.edge_validation import EdgeOutcome, EdgeValidation
 from infc.ir.service_time import ServiceTimeProfile
-from infc.pipeline.edge_bundle import EdgeBundle, read_edge_bundle
+from infc.pipeline.edge_bundle import EdgeBundle, first_sample, read_edge_bundle
 from infc.pipeline.plan import profile_store
 from infc.spec import Workspace
 from infc.validate.edge.address import DeviceAddress
@@ -87,13 +87,14 @@ def store_device_times(profile: ServiceTimeProfile, workspace: Workspace) -> Pat
 
 def with_service_time(validation: EdgeValidation, workspace: Workspace) -> EdgeValidation:
     """The validation with the service time that it tells, where it tells one: dynamic axes are the model profile's."""
-    acceptance = validation.acceptance
+    acceptance, release = validation.acceptance, validation.release
     if acceptance is None:
         return validation
-    digests = {engine.source_digest.removeprefix("sha256:") for engine in validation.release.engines}
-    models = [model for digest in digests if (model := profile_store(workspace).model(digest)) is not None]
-    profile = service_times_of(acceptance, validation.release, models[0] if len(models) == 1 else None)
-    return replace(validation, service_time=profile)
+    store = profile_store(workspace)
+    models = (store.model(engine.source_digest.removeprefix("sha256:")) for engine in release.engines)
+    model = next((each for each in models if each is not None), None)
+    timed = first_sample(validation.bundle) if model is not None and model.axes else None
+    return replace(validation, service_time=service_times_of(acceptance, release, model, timed))
 
 
 class _Run:
@@ -124,7 +125,7 @@ class _Run:
             outcome, verdict = (EdgeOutcome.CAN_BE_INSTALLED if run.code == 0 else EdgeOutcome.REFUSED), None
         validation = EdgeValidation(
             device=self._machine.name,
-            bundle=bundle.path.name,
+            bundle=bundle.path,
             release=bundle.release,
             target=target,
             outcome=outcome,

@@ -25,7 +25,7 @@ def edge_validation_json(validation: EdgeValidation) -> str:
         "content_digest": validation.release.content_digest,
         "target": validation.target.hardware_id,
         "device": validation.device,
-        "bundle": validation.bundle,
+        "bundle": validation.bundle.name,
         "outcome": validation.outcome.value,
         "device_code": validation.code,
         "device_words": list(validation.words),

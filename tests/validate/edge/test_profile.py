@@ -47,16 +47,16 @@ def test_two_power_modes_are_two_profiles() -> None:
     assert faster.points == one.points
 
 
-def test_dynamic_axes_are_the_largest_sizes_of_the_engine() -> None:
-    """They are named by the model's profile; without one the times cannot be placed."""
+def test_dynamic_axes_are_those_of_the_sample_that_was_timed() -> None:
+    """They are named by the model's profile; without one, or without the sample, the times cannot be placed."""
     shape = {"input": "tokens", "minimum": [1, 1], "optimum": [1, 24], "maximum": [1, 128]}
     dynamic = release(engines__0__shapes=[shape])
     assert service_times_of(acceptance(), dynamic) is None
-    profile = service_times_of(acceptance(), dynamic, _model())
+    assert service_times_of(acceptance(), dynamic, _model()) is None
+    profile = service_times_of(acceptance(), dynamic, _model(), {"tokens": (1, 96)})
     assert profile is not None
-    assert dict(profile.points[0].axes) == {"sequence": 128}
-    other = release(engines__0__shapes=[{**shape, "input": "words"}])
-    assert service_times_of(acceptance(), other, _model()) is None
+    assert dict(profile.points[0].axes) == {"sequence": 96}
+    assert service_times_of(acceptance(), dynamic, _model(), {"words": (1, 96)}) is None
 
 
 def _model() -> ModelProfile:

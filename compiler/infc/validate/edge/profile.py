@@ -1,6 +1,7 @@
 """What a device's acceptance tells later plans: the service time of one execution, as a stored measurement."""
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 from infc.ir.device_usage import DeviceUsage
 from infc.ir.edge_acceptance import EdgeAcceptance
@@ -8,26 +9,31 @@ from infc.ir.edge_release import EdgeEngine, EdgeRelease
 from infc.ir.model_profile import ModelProfile
 from infc.ir.service_time import POWER_MODE, ServiceTimePoint, ServiceTimeProfile
 
+Shape: TypeAlias = tuple[int, ...]
 _MEDIAN = "p50"
 ORIGIN = "acceptance on a device"
 """Where the times come from, in the environment of the profile: the engine alone, without a server."""
 
 
 def service_times_of(
-    acceptance: EdgeAcceptance, release: EdgeRelease, model: ModelProfile | None = None
+    acceptance: EdgeAcceptance,
+    release: EdgeRelease,
+    model: ModelProfile | None = None,
+    timed: Mapping[str, Shape] | None = None,
 ) -> ServiceTimeProfile | None:
     """The engine's own times as a profile of this model, module and power mode; None where the device timed no engine.
 
     Times of a deep learning accelerator are none of the GPU's, which is what profiles are of. `model` is the profile of
-    the unquantised model, which names the dynamic axes; without one the model has to have none. The times are the
-    medians of single executions, copies between host and device included.
+    the unquantised model, which names the dynamic axes, and `timed` are the shapes of the inputs that were timed, by
+    name: the bundle's first sample. Without them the model has to have no such axes. The times are the medians of
+    single executions, copies between host and device included.
     """
     target = next((each for each in release.targets if each.hardware_id == acceptance.hardware_id), None)
     engine = next((each for each in release.engines if target is not None and each.name == target.engine), None)
     seconds = (acceptance.engine_latency_s or {}).get(_MEDIAN)
     if engine is None or seconds is None or acceptance.engine is None or engine.options.dla_core is not None:
         return None
-    axes = _axes(engine, model)
+    axes = {} if _is_fixed(engine) else _axes(model, timed)
     if axes is None:
         return None
     point = ServiceTimePoint(
@@ -45,15 +51,18 @@ def service_times_of(
     )
 
 
-def _axes(engine: EdgeEngine, model: ModelProfile | None) -> Mapping[str, int] | None:
-    """Sizes of the dynamic axes at the engine's largest shapes, which are those that were timed; None: not known."""
-    largest = {shape.input_name: shape.maximum for shape in engine.shapes}
-    if model is None:
-        is_fixed = all(shape.minimum[1:] == shape.maximum[1:] for shape in engine.shapes)
-        return {} if is_fixed else None
+def _is_fixed(engine: EdgeEngine) -> bool:
+    """Whether no size but the batch is open."""
+    return all(shape.minimum[1:] == shape.maximum[1:] for shape in engine.shapes)
+
+
+def _axes(model: ModelProfile | None, timed: Mapping[str, Shape] | None) -> Mapping[str, int] | None:
+    """Sizes of the dynamic axes at the shapes that were timed; None: not known."""
+    if model is None or timed is None:
+        return None
     axes: dict[str, int] = {}
     for tensor in model.inputs:
-        sizes = largest.get(tensor.name)
+        sizes = timed.get(tensor.name)
         if sizes is None or len(sizes) != len(tensor.shape):
             return None
         axes |= {name: size for name, size in zip(tensor.shape, sizes, strict=True) if isinstance(name, str)}
