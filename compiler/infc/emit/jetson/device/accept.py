@@ -22,11 +22,12 @@ from .token_requests import TokenClient, request_lengths
 WORKERS = 32
 """Requests that can be on their way at once; more would be a queue that no objective allows."""
 LEAST_MEASURED_S = 10.0
-"""A verdict needs at least this long, or half of the time that is allowed: sensors are slower than requests."""
+LEAST_MEASURED_SHARE = 0.1
+"""A verdict needs at least this long, or this share of the time that is allowed: sensors are slower than requests."""
 _LOOK_S = 0.5
 _TELL_S = 3.0
 _ROUND_S = 5.0
-_ENGINE_WARM_UP_S, _ENGINE_S = 0.5, 3.0
+_ENGINE_WARM_UP_S, _ENGINE_S = 0.5, 2.0
 _LEAST_TIMEOUT_S = 10.0
 
 
@@ -93,7 +94,7 @@ def _service_load(
     horizon_s = _horizon_s(manifest, limits)
     due_s = due_times_s(load["arrival"], rate_rps, warm_up_s + budget_s)
     first = next((index for index, at_s in enumerate(due_s) if at_s >= warm_up_s), len(due_s))
-    least_s, told_s = min(LEAST_MEASURED_S, budget_s / 2), 0.0
+    least_s, told_s = min(LEAST_MEASURED_S, LEAST_MEASURED_SHARE * budget_s), 0.0
     report(f"{rate_rps:g} requests a second for up to {budget_s:.0f} s, after {warm_up_s:g} s to warm up")
     with Sending(_new_client(release, manifest, horizon_s), due_s, WORKERS) as sending:
         is_measuring = False
@@ -190,7 +191,9 @@ def _engine_load(
         verdicts = [judged(limit, samples, manifest["slo"]["confidence"], 1.0 / rate_rps) for limit in limits]
         report(f"{len(samples)} executions after {time.monotonic() - begun_s:.0f} s: {_so_far(verdicts, 0)}")
         words = [str(entry["verdict"]) for entry in verdicts]
-        if overall_word(words) != "inconclusive" and measured_s >= min(LEAST_MEASURED_S, budget_s / 2):
+        if overall_word(words) != "inconclusive" and measured_s >= min(
+            LEAST_MEASURED_S, LEAST_MEASURED_SHARE * budget_s
+        ):
             break
     facts = {"what": "engine", "rate_rps": rate_rps, "requests": len(samples), "failed": 0, "seconds": measured_s}
     return facts, samples
@@ -220,8 +223,8 @@ def _first_inputs(release: Path, manifest: dict[str, Any]) -> list[dict[str, Any
 def _so_far(verdicts: Sequence[dict[str, Any]], failed: int) -> str:
     """Where the tests stand, in words."""
     words = [
-        f"{entry['metric']} {'?' if entry['value'] is None else format(1e3 * entry['value'], '.3g') + ' ms'} "
-        f"of {1e3 * entry['limit']:.3g} ms ({entry['verdict']})"
+        f"{entry['metric']} {'?' if entry['value'] is None else format(1e3 * entry['value'], '.4g') + ' ms'} "
+        f"of {1e3 * entry['limit']:.4g} ms ({entry['verdict']})"
         for entry in verdicts
     ]
     return ", ".join(words + ([f"{failed} failed"] if failed else [])) or "no limit to judge"
