@@ -50,15 +50,18 @@ class Emission:
 
 
 def groups(decided: Sequence[tuple[str | None, Settled]]) -> tuple[tuple[tuple[str | None, Settled], ...], ...]:
-    """What goes into one folder each: every decision by itself, but those for edge devices together."""
-    edge = tuple(each for each in decided if is_for_devices(each[1]))
-    others = [(each,) for each in decided if not is_for_devices(each[1])]
-    return tuple(sorted([*others, *([edge] if edge else [])], key=lambda group: decided.index(group[0])))
+    """What goes into one folder each: every decision by itself, but engines for edge devices together.
+
+    A language model's release is for one kind of module: limits of its scheduler and its precision are of that module.
+    """
+    together = [each for each in decided if is_for_devices(each[1]) and isinstance(each[1], SettledOnnx)]
+    alone = [(each,) for each in decided if each not in together]
+    return tuple(sorted([*alone, *([tuple(together)] if together else [])], key=lambda group: decided.index(group[0])))
 
 
 def is_for_devices(settled: Settled) -> bool:
     """Whether what is emitted is a release that edge devices install themselves."""
-    return isinstance(settled, SettledOnnx) and isinstance(settled.engine, DeviceEngine)
+    return settled.plan.candidate.server == "jetson"
 
 
 def emitted(
@@ -122,11 +125,16 @@ def _edge_emission(
     decided: tuple[tuple[str | None, Settled], ...], source: "ReleaseSource"
 ) -> tuple[Emission | None, tuple[Diagnostic, ...]]:
     from infc.pipeline.jetson_release import jetson_release
+    from infc.pipeline.llm_release import llm_release
 
     entries = [_planned_entry(*_placed(settled, source.loaded), target) for target, settled in decided]
     plan_json = (render_plan_json(entries) + "\n").encode()
-    onnx = [settled for _, settled in decided if isinstance(settled, SettledOnnx)]
-    release, problems = jetson_release(onnx, source, plan_json)
+    first = decided[0][1]
+    if isinstance(first, SettledLlm):
+        release, problems = llm_release(first, source, plan_json, _own_files(source.loaded, first.plan))
+    else:
+        onnx = [settled for _, settled in decided if isinstance(settled, SettledOnnx)]
+        release, problems = jetson_release(onnx, source, plan_json)
     if release is None:
         return None, problems
     return Emission(decided=decided, bundle=release.bundle, release=release), problems
@@ -140,11 +148,8 @@ def _placed(settled: Settled, loaded: LoadedSpec) -> tuple[AnyProblem, Plan]:
 
 def inputs_of(loaded: LoadedSpec, problem: AnyProblem, hardware_id: str, known: LockEntry | None) -> InputDigests:
     """The digests of everything that decides a deployment; those of absent files are taken from what is locked."""
-    server, files = (
-        (_vllm_server(), checkpoint_files(loaded, problem))
-        if isinstance(problem, LlmProblem)
-        else (_triton_server(), None)
-    )
+    files = checkpoint_files(loaded, problem) if isinstance(problem, LlmProblem) else None
+    server = _server_of(problem, hardware_id)
     locked = known.inputs if known else None
     return input_digests(loaded, problem, hardware_id, server=server, files=files, locked=locked)
 
@@ -163,16 +168,19 @@ def add_profile(problem: AnyProblem, store: ProfileStore) -> None:
         store.add_model(problem.model)
 
 
-def _triton_server() -> str:
+def _server_of(problem: AnyProblem, hardware_id: str) -> str:
+    """Name and version of what is emitted for; on edge devices that is the format of the bundle."""
+    if problem.jetson_of(hardware_id) is not None:
+        from infc.build.edge_release_json import FORMAT_VERSION
+
+        return f"jetson {FORMAT_VERSION}"
+    if isinstance(problem, LlmProblem):
+        from infc.emit.vllm.release import default_release as vllm_release
+
+        return f"vllm {vllm_release().version}"
     from infc.emit.release import default_release
 
     return f"triton {default_release().release}"
-
-
-def _vllm_server() -> str:
-    from infc.emit.vllm.release import default_release
-
-    return f"vllm {default_release().version}"
 
 
 def _triton_bundle(loaded: LoadedSpec, target: str | None, problem: Problem, plan: Plan, engine: AnyEngine) -> Emitted:
@@ -196,21 +204,30 @@ def _triton_bundle(loaded: LoadedSpec, target: str | None, problem: Problem, pla
 def _vllm_bundle(
     loaded: LoadedSpec, target: str | None, problem: LlmProblem, plan: Plan, checkpoint: Checkpoint
 ) -> Emitted:
-    from infc.emit.vllm import CHAT_TEMPLATE, emit
+    from infc.emit.vllm import emit
     from infc.emit.vllm.release import default_release
     from infc.validate.llm.contract import CONTRACT_NAME, llm_contract_from, to_json
 
     assert loaded.spec is not None  # noqa: S101 - it was planned
-    deploy = loaded.spec.deploy
     contract = llm_contract_from(problem, plan, checkpoint, server_version=default_release().version)
-    extra: dict[str, bytes | Path] = {CONTRACT_NAME: to_json(contract)}
-    if deploy.vllm is not None and deploy.vllm.chat_template is not None:
-        extra[CHAT_TEMPLATE] = loaded.file(deploy.vllm.chat_template)
+    extra = {CONTRACT_NAME: to_json(contract), **_own_files(loaded, plan)}
+    plan_json = _plan_json(problem, plan, target)
+    return emit(problem, plan, checkpoint, loaded.spec.deploy, plan_json=plan_json, extra_files=extra)
+
+
+def _own_files(loaded: LoadedSpec, plan: Plan) -> dict[str, bytes | Path]:
+    """Files of the user's own that a language model's server loads besides the checkpoint: a template, a drafter."""
+    from infc.emit.vllm import CHAT_TEMPLATE
+
+    assert loaded.spec is not None  # noqa: S101 - it was planned
+    vllm, files = loaded.spec.deploy.vllm, {}
+    if vllm is not None and vllm.chat_template is not None:
+        files[CHAT_TEMPLATE] = loaded.file(vllm.chat_template)
     batching = plan.candidate.batching
     speculation = batching.speculation if isinstance(batching, ContinuousBatching) else None
     if speculation is not None and speculation.model is not None:
-        extra |= drafter_files(loaded, speculation.model)
-    return emit(problem, plan, checkpoint, deploy, plan_json=_plan_json(problem, plan, target), extra_files=extra)
+        files |= drafter_files(loaded, speculation.model)
+    return dict(files)
 
 
 def _plan_json(problem: AnyProblem, plan: Plan, target: str | None) -> bytes:

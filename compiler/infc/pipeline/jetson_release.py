@@ -59,10 +59,10 @@ class ReleaseSource:
         """The spec's path in its workspace."""
         return spec_path_in_workspace(self.loaded)
 
-    @property
-    def prior(self) -> PriorRelease | None:
-        """The latest release that the lock holds of this spec."""
-        locked = [entry.release for entry in self.lock.of_spec(self.spec) if entry.release is not None]
+    def prior(self, hardware_id: str | None = None) -> PriorRelease | None:
+        """The latest release that the lock holds of this spec, or of this spec on one kind of module."""
+        entries = [e for e in self.lock.of_spec(self.spec) if hardware_id in (None, e.choice.hardware)]
+        locked = [entry.release for entry in entries if entry.release is not None]
         latest = max(locked, key=lambda release: [int(part) for part in release.version.split(".")], default=None)
         return None if latest is None else PriorRelease(version=latest.version, repeats=latest.repeats)
 
@@ -78,11 +78,6 @@ class JetsonRelease:
     bundle: Bundle
     locked: LockedRelease
     digests: Mapping[str, str]
-
-
-def is_for_jetson(settled: object) -> bool:
-    """Whether devices build the engine themselves."""
-    return isinstance(settled, SettledOnnx) and isinstance(settled.engine, DeviceEngine)
 
 
 def jetson_release(
@@ -105,11 +100,11 @@ def jetson_release(
         drafted.files,
         varying=drafted.varying,
         wanted=source.jetson.version,
-        prior=source.prior,
+        prior=source.prior(),
         models=_models(drafted, settled, source.loaded),
         image=drafted.image,
         spec=source.spec,
-        dependencies=_dependencies(source.loaded),
+        dependencies=dependencies_of(source.loaded),
         timestamp=build_time(os.environ),
     )
     page = readme(full, parts, source.jetson, drafted.image)
@@ -146,9 +141,9 @@ def _parts(settled: Sequence[SettledOnnx]) -> tuple[tuple[JetsonPart, ...], tupl
     parts, problems = [], []
     for each in settled:
         setup = each.problem.jetson_of(each.plan.candidate.hardware_id)
-        assert isinstance(each.engine, DeviceEngine)  # noqa: S101 - `is_for_jetson`
+        assert isinstance(each.engine, DeviceEngine)  # noqa: S101 - what settling makes of an engine for a Jetson
         if setup is None or setup.jetpack is None or setup.module is None or setup.tensorrt is None:
-            problems.append(_unknown_module(each.plan.candidate.hardware_id))
+            problems.append(unknown_module(each.plan.candidate.hardware_id))
             continue
         parts.append(
             JetsonPart(
@@ -164,7 +159,8 @@ def _parts(settled: Sequence[SettledOnnx]) -> tuple[tuple[JetsonPart, ...], tupl
     return tuple(parts), tuple(problems)
 
 
-def _unknown_module(hardware_id: str) -> Diagnostic:
+def unknown_module(hardware_id: str) -> Diagnostic:
+    """The error that there is no data on a module of the user's own."""
     return Diagnostic(
         id="edge-module-unknown",
         severity=Severity.ERROR,
@@ -222,7 +218,7 @@ def _models(drafted: Drafted, settled: Sequence[SettledOnnx], loaded: LoadedSpec
     return tuple(found)
 
 
-def _dependencies(loaded: LoadedSpec) -> tuple[Dependency, ...]:
+def dependencies_of(loaded: LoadedSpec) -> tuple[Dependency, ...]:
     """What a release was made from, by digest; files that are not here are left out."""
     spec = loaded.spec
     assert spec is not None  # noqa: S101 - only valid specs are compiled

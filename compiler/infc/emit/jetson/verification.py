@@ -3,10 +3,10 @@
 The reference is the unquantised model, run by ONNX Runtime on this machine. How far a sound engine may be from it
 follows from data: the lowered models, with 16-bit arithmetic emulated, are run on the same inputs, and their distance
 is what the planned precision costs. An engine rounds in an order of its own (fused operators, other kernels) and so
-lands elsewhere within about the same distance; it gets three times the largest and twice the mean one. A broken engine (wrong
-weights, a kernel that fails, an input in the wrong layout) answers something unrelated, whose distance is that of the
-outputs themselves. Where the precision costs nothing (FP32), 2**-10 of the outputs' size is allowed: what summing in
-another order, and TF32-free FP32 on a GPU, was never seen to exceed.
+lands elsewhere within about the same distance; it gets three times the largest and twice the mean one. A broken engine
+(wrong weights, a kernel that fails, an input in the wrong layout) answers something unrelated, whose distance is that
+of the outputs themselves. Where the precision costs nothing (FP32), 2**-10 of the outputs' size is allowed: what
+summing in another order, and TF32-free FP32 on a GPU, was never seen to exceed.
 """
 
 import re
