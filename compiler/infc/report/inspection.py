@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
-from infc.emit.jetson.inspection import CheckName, Inspection
+from infc.emit.jetson.inspection import CheckName, Inspection, bytes_text
 from infc.ir.json_schema import object_schema
 
 FORMAT_VERSION = "1.0"
@@ -18,7 +18,7 @@ def render_inspections_text(inspections: Sequence[Inspection]) -> str:
 
 
 def _lines(inspection: Inspection) -> Iterator[str]:
-    yield f"{inspection.bundle}  {inspection.bundle.stat().st_size / 1e6:.1f} MB"
+    yield f"{inspection.bundle}  {bytes_text(inspection.bundle.stat().st_size)}"
     release = inspection.release
     if release is not None:
         targets = ", ".join(target.hardware_id for target in release.targets)
@@ -33,8 +33,8 @@ def _lines(inspection: Inspection) -> Iterator[str]:
     elif inspection.signer is not None:
         yield "  a device that has this key would take it, if the release is for it"
     else:
-        signature = "the signature was" if inspection.has_signature else "it has no signature, and that was"
-        yield f"  the content is whole; {signature} not checked"
+        signature = "who signed it was not asked" if inspection.has_signature else "nobody has signed it yet"
+        yield f"  the content is whole; {signature}"
 
 
 def inspections_json(inspections: Sequence[Inspection]) -> str:

@@ -105,7 +105,7 @@ def inspect(bundle: Path, public_keys: Sequence[Path] | None, base: Path | None 
         return Inspection(bundle=bundle, checks=(_failed("archive", UNSIGNED_FILE, error),))
     except ToolError as error:
         return Inspection(bundle=bundle, checks=(_failed("archive", DAMAGED, error),))
-    checks = [_passed("archive", f"{len(contents.digests)} files, {_megabytes(contents.unpacked_bytes)}")]
+    checks = [_passed("archive", f"{len(contents.digests)} files, {bytes_text(contents.unpacked_bytes)}")]
     signature = contents.kept.get(SIGNATURE_NAME)
     signer = None
     if keys is not None:
@@ -206,5 +206,12 @@ def _refused(name: CheckName, refusal: Refusal) -> Check:
     return Check(name=name, code=refusal.code, words=refusal.message, help=refusal.help)
 
 
-def _megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:.1f} MB"
+def bytes_text(size_bytes: float) -> str:
+    """As disks and downloads count them.
+
+    >>> bytes_text(2_100), bytes_text(18_340_000), bytes_text(4.2e9)
+    ('2.1 kB', '18.3 MB', '4.20 GB')
+    """
+    if size_bytes >= 1e9:
+        return f"{size_bytes / 1e9:.2f} GB"
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"
