@@ -245,7 +245,7 @@ class LlmProblem(BaseProblem):
     `has_prefix_caching` is what the spec settles, None where it leaves it open; `drafter` what it offers for
     speculative decoding. Where the spec names several models, `alternatives` are the problems of the others, equal in
     all but the model, and `min_accuracy` is the least stated accuracy that will do (None: any). `jetson_runtime` is
-    what serves it on a Jetson module, `jetpack` and `tensorrt` the versions there where the spec names them.
+    what serves it on a Jetson module.
     """
 
     model: "LlmProfile"
@@ -260,8 +260,6 @@ class LlmProblem(BaseProblem):
     alternatives: "tuple[LlmProblem, ...]" = ()
     min_accuracy: float | None = None
     jetson_runtime: LlmRuntime = "vllm"
-    jetpack: str | None = None
-    tensorrt: str | None = None
 
 
 AnyProblem: TypeAlias = Problem | LlmProblem

@@ -40,6 +40,7 @@ def llm_release(
         plan=settled.plan,
         checkpoint=settled.checkpoint,
         jetpack=setup.jetpack,
+        tensorrt=setup.tensorrt or setup.jetpack.tensorrt,
         module=setup.module,
     )
     drafted, problems = emit_jetson_llm(part, spec.deploy, extra_files)

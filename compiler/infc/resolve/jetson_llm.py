@@ -6,11 +6,11 @@ from functools import cache
 
 from infc.diag import InternalError
 from infc.ir.hardware import Hardware
-from infc.ir.jetson import JetPack
+from infc.ir.jetson import JetPack, JetsonSetup
 from infc.ir.llm_profile import LlmProfile
 from infc.ir.precision import Precision
 from infc.ir.problem import LlmRuntime
-from infc.resolve.jetson import jetpack_for, jetpacks
+from infc.resolve.jetson import jetpacks
 from infc.resolve.served_models import not_served
 from infc.resolve.targets.fields import Field, FieldKind
 from infc.resolve.targets.location import data_directory
@@ -105,6 +105,7 @@ def edge_llm() -> EdgeLlm:
 def vllm_image_for(hardware: Hardware, jetpack: JetPack) -> VllmImage | None:
     """The newest image that runs on a module with this JetPack; None when there is none.
 
+    >>> from infc.resolve.jetson import jetpack_for
     >>> from infc.resolve.targets.catalogue import load_catalogue
     >>> orin = load_catalogue(None).find("jetson-agx-orin-64gb")
     >>> [vllm_image_for(orin, jetpack_for(orin.id, wanted)).vllm for wanted in ("6.2", "7.2")]
@@ -114,33 +115,23 @@ def vllm_image_for(hardware: Hardware, jetpack: JetPack) -> VllmImage | None:
 
 
 def serving_refusal(
-    model: LlmProfile,
-    hardware: Hardware,
-    precision: Precision,
-    *,
-    runtime: LlmRuntime,
-    jetpack: str | None,
-    tensorrt: str | None = None,
+    model: LlmProfile, hardware: Hardware, precision: Precision, runtime: LlmRuntime, setup: JetsonSetup | None
 ) -> str | None:
     """Why a language model is not served on a Jetson module in this way, memory apart; None when it is.
 
-    `jetpack` is the one on the device (None: the newest that runs there), `tensorrt` the version on it (None: what
-    JetPack installs). What vLLM itself runs on such a device is asked of the performance model.
+    What vLLM itself runs on such a device is asked of the performance model.
     """
-    installed = jetpack_for(hardware.id, jetpack)
-    if installed is None:
-        return (
-            f"JetPack {jetpack} does not run on {hardware.id}" if jetpack else f"no JetPack is known for {hardware.id}"
-        )
+    if setup is None or setup.jetpack is None:
+        return f"no JetPack is known for {hardware.id}"
     match runtime:
         case "vllm":
-            image = vllm_image_for(hardware, installed)
+            image = vllm_image_for(hardware, setup.jetpack)
             if image is None:
-                return _no_image(hardware, installed)
+                return _no_image(hardware, setup.jetpack)
             unserved = not_served(model, image.vllm)
-            return None if unserved is None else f"{unserved.message} (the image for JetPack {installed.version})"
+            return None if unserved is None else f"{unserved.message} (the image for JetPack {setup.jetpack.version})"
         case "edge-llm":
-            return edge_llm_refusal(model, hardware, precision, installed, tensorrt)
+            return edge_llm_refusal(model, hardware, precision, setup.jetpack, setup.tensorrt)
 
 
 def edge_llm_refusal(

@@ -103,8 +103,6 @@ def llm_problem(
         drafter=_drafter(spec),
         min_accuracy=spec.model.min_accuracy if isinstance(spec.model, FleetModel) else None,
         jetson_runtime="edge-llm" if jetson is not None and jetson.runtime == "edge-llm" else "vllm",
-        jetpack=None if jetson is None else jetson.jetpack,
-        tensorrt=None if jetson is None else jetson.tensorrt,
     )
 
 

@@ -60,14 +60,8 @@ def emit_jetson_llm(
 def refusals(part: LlmPart, deploy: Deploy) -> tuple[Diagnostic, ...]:
     """Why no recipe is written for a plan: software, model, precision, or an option of the spec."""
     problem, plan = part.problem, part.plan
-    reason = serving_refusal(
-        problem.model,
-        part.hardware,
-        plan.candidate.precision,
-        runtime=problem.jetson_runtime,
-        jetpack=part.jetpack.version,
-        tensorrt=part.tensorrt,
-    )
+    setup = problem.jetson_of(part.hardware.id)
+    reason = serving_refusal(problem.model, part.hardware, plan.candidate.precision, problem.jetson_runtime, setup)
     if reason is not None:
         help = "choose another JetPack (deploy.jetson.jetpack), runtime, precision or model"
         return (_refused(problem, reason, "deploy.jetson", help),)

@@ -11,12 +11,13 @@ from infc.ir.problem import LlmProblem
 
 @dataclass(frozen=True, kw_only=True)
 class LlmPart:
-    """A settled plan for one kind of module, and the JetPack release that its devices run."""
+    """A settled plan for one kind of module, and what is installed on its devices."""
 
     problem: LlmProblem
     plan: Plan
     checkpoint: Checkpoint
     jetpack: JetPack
+    tensorrt: str
     module: JetsonModule
 
     @property
@@ -25,14 +26,9 @@ class LlmPart:
         return next(o.hardware for o in self.problem.options if o.hardware.id == self.plan.candidate.hardware_id)
 
     @property
-    def tensorrt(self) -> str:
-        """The TensorRT on the devices: JetPack's own, unless the spec names another."""
-        return self.problem.tensorrt or self.jetpack.tensorrt
-
-    @property
     def service_memory_bytes(self) -> float:
-        """Memory that the service may take: all but what the spec reserves, or the system holds."""
-        reserved = self.problem.limits.reserved_bytes
+        """Memory that the service may take: all but what other programs and the system need."""
+        reserved = self.problem.reserved_bytes(self.hardware.id)
         return self.hardware.memory_bytes - (self.module.os_memory_bytes if reserved is None else reserved)
 
     @property

@@ -90,8 +90,8 @@ def _memory(problem: LlmProblem, sized: LlmSized) -> Iterator[str]:
 def _cache_words(site: LlmSite, sequences: int) -> str:
     if site.is_cpu:
         return (
-            f"{sequences} requests of the longest length; on a CPU vLLM would else take its share of the machine's whole"
-            " memory"
+            f"{sequences} requests of the longest length; on a CPU vLLM would else take its share of the machine's"
+            " whole memory"
         )
     return (
         f"{sequences} requests of the longest length, or what is left for them; vLLM would else take its share of a"

@@ -179,7 +179,7 @@ class LlmSite:
                 max_num_seqs=max_num_seqs,
                 max_num_batched_tokens=max_num_batched_tokens,
                 memory_utilization=self.memory_utilization,
-                reserved_bytes=self.problem.limits.reserved_bytes,
+                reserved_bytes=self.problem.reserved_bytes(self.hardware.id),
                 context_tokens=usual_tokens(self.problem),
                 cache_limit_bytes=cache_limit_bytes,
                 pipeline_parallel=self.pipeline_parallel,
@@ -259,7 +259,10 @@ class LlmSite:
         a thousandth, as it is emitted.
         """
         visible, limit = visible_memory_bytes(self.hardware), self.problem.limits.max_memory_bytes
-        share = budget_bytes(self.hardware, DEFAULT_MEMORY_UTILIZATION, self.problem.limits.reserved_bytes) / visible
+        share = (
+            budget_bytes(self.hardware, DEFAULT_MEMORY_UTILIZATION, self.problem.reserved_bytes(self.hardware.id))
+            / visible
+        )
         if limit is not None:
             share = min(share, limit / visible)
         return math.floor(share * _SHARES + 1e-6) / _SHARES

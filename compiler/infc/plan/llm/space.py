@@ -113,14 +113,8 @@ def _wrong_server(problem: LlmProblem, hardware: Hardware) -> Rejection | None:
 def _refusal(problem: LlmProblem, hardware: Hardware, precision: Precision) -> Rejection | None:
     native = native_precision(problem)
     if hardware.kind == "jetson":
-        reason = serving_refusal(
-            problem.model,
-            hardware,
-            precision,
-            runtime=problem.jetson_runtime,
-            jetpack=problem.jetpack,
-            tensorrt=problem.tensorrt,
-        )
+        setup = problem.jetson_of(hardware.id)
+        reason = serving_refusal(problem.model, hardware, precision, problem.jetson_runtime, setup)
         if reason is not None:
             name = f"{precision.value}/{hardware.id}"
             return Rejection(candidate=name, constraint="server", predicted=reason, limit="")
