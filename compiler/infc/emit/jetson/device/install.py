@@ -30,7 +30,7 @@ from .log import Teller, now
 from .outputs import check_outputs
 from .power import plain_name, power_mode_now, power_modes, set_power_mode
 from .requirements import check_memory, check_space, check_version, matching_target
-from .service import restart_service, wait_ready
+from .service import require_images, restart_service, wait_ready
 from .status import is_healthy, verdict_words
 from .switching import switch_to, undo_install
 from .trust import MANIFEST_NAME
@@ -139,8 +139,12 @@ class Installation:
         return ", ".join([*found, f"TensorRT {self.device['tensorrt']}"])
 
     def stage(self) -> str:
-        """Complete a delta from the releases that are kept."""
+        """Complete a delta from the releases that are kept, and say what the service of this target starts with."""
         completed = complete(self.deployment, self.staged, self.manifest)
+        lines = [f"{name}={value}\n" for name, value in sorted(self.target.get("environment", {}).items())]
+        if lines:
+            (self.staged / "target.env").write_text("".join(lines))
+        require_images(self.staged)
         return f"{completed} files from kept releases" if completed else ""
 
     def build(self) -> str:
