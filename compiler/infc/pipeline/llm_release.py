@@ -33,14 +33,14 @@ def llm_release(
     hardware_id = settled.plan.candidate.hardware_id
     setup, spec = settled.problem.jetson_of(hardware_id), source.loaded.spec
     assert spec is not None  # noqa: S101 - only valid specs are compiled
-    if setup is None or setup.jetpack is None or setup.module is None:
+    if setup is None or setup.jetpack is None or setup.module is None or setup.tensorrt is None:
         return None, (unknown_module(hardware_id),)
     part = LlmPart(
         problem=settled.problem,
         plan=settled.plan,
         checkpoint=settled.checkpoint,
         jetpack=setup.jetpack,
-        tensorrt=setup.tensorrt or setup.jetpack.tensorrt,
+        tensorrt=setup.tensorrt,
         module=setup.module,
     )
     drafted, problems = emit_jetson_llm(part, spec.deploy, extra_files)

@@ -11,6 +11,7 @@ from infc.ir.arrival import BurstyArrival, ConstantArrival, PoissonArrival
 from infc.ir.edge_release import EdgeArrival, EdgeRelease, EdgeTarget, VersionRange
 from infc.ir.model_profile import ModelProfile
 from infc.ir.spec.deploy import Jetson
+from infc.resolve.jetson_llm import edge_llm
 from infc.resolve.targets.location import data_directory
 
 
@@ -33,6 +34,7 @@ def readme(
         "serves_itself": release.service.kind == "none",
         "has_engines": bool(release.engines),
         "model_folder": model_folder,
+        "edge_llm": _edge_llm() if release.service.kind == "edge-llm" else None,
         "runtime": jetson.runtime,
         "targets": tuple(_target(target, part, label) for target, part in zip(release.targets, parts, strict=True)),
         "objective": tuple(_objective(release)),
@@ -45,6 +47,18 @@ def readme(
         "ota": ", ".join(jetson.ota) or None,
     }
     return render(data_directory("targets") / "servers" / "jetson" / "templates", "README.md.j2", values)
+
+
+def _edge_llm() -> dict[str, TemplateValue]:
+    release = edge_llm()
+    return {
+        "version": release.version,
+        "package": release.package,
+        "extra": release.extra,
+        "python": release.python,
+        "wheel_platform": release.wheel_platform,
+        "build_minutes": round(release.build_s / 60),
+    }
 
 
 def _target(target: EdgeTarget, part: JetsonPart | LlmPart, latency: str) -> dict[str, TemplateValue]:
