@@ -213,7 +213,7 @@ class LockEntry:
     """One deployment of one spec. `spec` and `profile` are relative to the lock; `files` maps emitted files to digests.
 
     Files whose bytes do not repeat (TensorRT engines) are not in `files`; those of an archive for edge devices are
-    listed as they are inside. `release` is set for deployments on edge devices that were compiled.
+    listed as they are inside, but for the samples. `release` is set for deployments on edge devices that were compiled.
     """
 
     name: str

@@ -13,6 +13,7 @@ from infc.emit.jetson.manifest import FIRST_VERSION, decisions_of, is_later, nex
 from infc.emit.jetson.provenance import PROVENANCE_NAME, Dependency, provenance_json
 from infc.emit.jetson.sbom import SBOM_NAME, BundledModel, ContainerImage, sbom_json
 from infc.emit.jetson.sums import digests_of, sums_of, with_sums
+from infc.emit.jetson.verification import SAMPLES_FOLDER
 from infc.ir.edge_release import EdgeDelta, EdgeRelease
 
 
@@ -28,8 +29,8 @@ class PriorRelease:
 class Numbered:
     """A release as it is packed: `files` with SHA256SUMS, in `folder` of the archive `archive`.
 
-    `repeats` is the digest of what is the same wherever it is compiled, `digests` those of the files of which that
-    holds, as `sha256:<hex>`.
+    `repeats` is the digest of what is the same wherever it is compiled, `digests` those of single files of which that
+    holds, as `sha256:<hex>`: all but the samples, which are many.
     """
 
     release: EdgeRelease
@@ -95,7 +96,9 @@ def numbered(
         release=release,
         files=complete,
         repeats=repeats,
-        digests={path: f"sha256:{digest}" for path, digest in repeating.items()},
+        digests={
+            path: f"sha256:{digest}" for path, digest in repeating.items() if not path.startswith(f"{SAMPLES_FOLDER}/")
+        },
     )
     return found, _not_raised(wanted, prior, repeats)
 

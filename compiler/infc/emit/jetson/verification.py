@@ -28,6 +28,7 @@ from infc.validate.accuracy.inference import Outputs, run_model
 from infc.validate.accuracy.subject import reference_session, runnable
 from infc.validate.load.requests import draw_sizes, synthetic
 
+SAMPLES_FOLDER = "verify"
 MOST_SAMPLES = 16
 _MOST_BYTES = 16 << 20
 _LARGEST_HEADROOM = 3.0
@@ -198,7 +199,7 @@ def _stored(files: dict[str, bytes], number: int, name: str, values: Array, take
     stem = re.sub(r"[^A-Za-z0-9-]+", "_", name).strip("_-") or "tensor"
     plain = next(each for i in range(1, 1000) if (each := stem if i == 1 else f"{stem}-{i}") not in taken)
     taken.add(plain)
-    file = f"verify/{number}/{plain}.bin"
+    file = f"{SAMPLES_FOLDER}/{number}/{plain}.bin"
     little = np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<"), copy=False)
     files[file] = little.tobytes()
     return SampleTensor(name=name, file=file, dtype=str(values.dtype.name), shape=tuple(values.shape))
