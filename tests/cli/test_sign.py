@@ -176,11 +176,13 @@ def test_another_signer_signs_in_two_steps(infc: Infc) -> None:
     code, _, err = infc("sign", ARCHIVE, "--signature", "sums.sig", "--public-key", "other.pub.pem")
     assert code == 1
     assert "nothing was changed" in err
-    Path("text.sig").write_bytes(base64.b64encode(Path("sums.sig").read_bytes()))
-    assert infc("sign", ARCHIVE, "--signature", "text.sig", "--public-key", "fleet.pub.pem")[0] == 1
+    Path("noise").write_bytes(b"not a signature")
+    assert infc("sign", ARCHIVE, "--signature", "noise", "--public-key", "fleet.pub.pem")[0] == 1
     assert Path(ARCHIVE).read_bytes() == before
-    assert infc("sign", ARCHIVE, "--signature", "sums.sig", "--public-key", "fleet.pub.pem")[0] == 0
-    assert infc("verify", ARCHIVE, "--public-key", "fleet.pub.pem")[0] == 0
+    Path("text.sig").write_bytes(base64.encodebytes(Path("sums.sig").read_bytes()))
+    for signature in ("text.sig", "sums.sig"):
+        assert infc("sign", ARCHIVE, "--signature", signature, "--public-key", "fleet.pub.pem")[0] == 0
+        assert infc("verify", ARCHIVE, "--public-key", "fleet.pub.pem")[0] == 0
 
 
 def test_a_passphrase_comes_from_a_file(infc: Infc) -> None:

@@ -38,7 +38,9 @@ def _device_types(_ctx: click.Context, _param: click.Parameter, values: tuple[st
     "--payload", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="Write the bytes that another signer must sign to FILE (- for stdout); sign nothing.",
 )  # fmt: skip
-@click.option("--signature", metavar="FILE", type=_FILE, help="Attach a signature (DER) that another signer made.")
+@click.option(
+    "--signature", metavar="FILE", type=_FILE, help="Attach a signature (DER or base64) that another signer made."
+)
 @click.option("--public-key", metavar="FILE", type=_FILE, help="The key that --signature must fit.")
 @click.option(
     "--ota", "kinds", metavar="KIND", type=click.Choice(["rauc", "mender"]), multiple=True,

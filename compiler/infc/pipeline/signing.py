@@ -4,6 +4,7 @@ A bundle is an archive, or an output folder of `infc compile` with one or severa
 a run that is killed leaves the old one or the new one, and the same command again finishes what is left.
 """
 
+import base64
 import contextlib
 import hashlib
 import os
@@ -161,15 +162,25 @@ def _signature_over(sums: bytes, by: PrivateKey | Attached) -> tuple[bytes, str]
         return sign(sums, by.path, by.passphrase), private_key_id(by.path, by.passphrase)
     key = read_public_key(by.public_key)
     try:
-        signature = by.signature.read_bytes()
+        signature = _der_of(by.signature.read_bytes())
     except OSError as error:
         raise ToolError(f"cannot read {by.signature}: {error.strerror or error}") from error
     if verify(sums, signature, [key.path]) is None:
         raise ToolError(
             f"{by.signature} is not a signature of this bundle by {by.public_key}; nothing was changed",
-            help="it must be ECDSA over SHA-256, in DER form, of what `infc sign BUNDLE --payload FILE` wrote",
+            help="it must be ECDSA over SHA-256 of what `infc sign BUNDLE --payload FILE` wrote, in DER or base64",
         )
     return signature, key.id
+
+
+def _der_of(signature: bytes) -> bytes:
+    """The signature without the base64 that key services put around it; a DER sequence begins with 0x30."""
+    if signature.startswith(b"0"):
+        return signature
+    try:
+        return base64.b64decode(b"".join(signature.split()), validate=True)
+    except ValueError:
+        return signature
 
 
 def _exchange(archive: Path, signature: bytes) -> None:
