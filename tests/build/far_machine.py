@@ -84,8 +84,11 @@ class FarMachine:
 
 
 @contextmanager
-def far_machine(folder: Path, root: Path | None) -> Iterator[FarMachine]:
-    """A machine that runs for the block; skips the test where sshd or a clean root cannot be had."""
+def far_machine(folder: Path, root: Path | None, programs: Path | None = None) -> Iterator[FarMachine]:
+    """A machine that runs for the block; skips the test where sshd or a clean root cannot be had.
+
+    `programs` is a folder of programs that come first on its PATH; there is then no TensorRT-RTX for its Python.
+    """
     if _sshd() == "":
         pytest.skip("needs sshd (Debian: openssh-server, or its files on PATH)")
     folder.mkdir(parents=True)
@@ -100,13 +103,14 @@ def far_machine(folder: Path, root: Path | None) -> Iterator[FarMachine]:
     (folder / "authorized_keys").write_text((folder / "user_key.pub").read_text())
     host_key = " ".join((folder / "host_key.pub").read_text().split()[:2])
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
-    site = _site(folder / "site")
+    site = "" if root or programs else _site(folder / "site")
+    path = "/usr/bin:/bin" if programs is None else f"{programs}:/usr/sbin:/usr/bin:/sbin:/bin"
     entered = f"chroot {shlex.quote(str(root))} " if root else ""
     seen = "/home/builder" if root else str(home)
     enter = folder / "enter"
     enter.write_text(
         "#!/bin/sh\n"
-        f"exec {entered}/usr/bin/env -i HOME={shlex.quote(seen)} PATH=/usr/bin:/bin {'' if root else site} "
+        f"exec {entered}/usr/bin/env -i HOME={shlex.quote(seen)} PATH={shlex.quote(path)} {site} "
         '/bin/sh -c "cd; $SSH_ORIGINAL_COMMAND"\n'
     )
     enter.chmod(0o755)

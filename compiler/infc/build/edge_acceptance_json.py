@@ -5,9 +5,9 @@ Fields that the agent of a later infc adds are not looked at.
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import get_args
+from typing import TypeVar, get_args
 
 from infc.build.edge_release_json import (
     DIGEST,
@@ -41,6 +41,7 @@ from infc.ir.edge_acceptance import (
 )
 from infc.ir.interval import Interval
 
+T = TypeVar("T")
 ACCEPTANCE_NAME = "acceptance.json"
 METRIC = re.compile(r"[a-z][a-z0-9_.]{0,39}")
 VERDICTS: tuple[EdgeVerdictWord, ...] = get_args(EdgeVerdictWord)
@@ -50,7 +51,7 @@ SUBJECTS: tuple[LoadSubject, ...] = get_args(LoadSubject)
 def to_json(acceptance: EdgeAcceptance) -> bytes:
     """The file's content; equal values, equal bytes."""
     document: dict[str, object] = {"format_version": FORMAT_VERSION, **asdict(acceptance)}
-    for name in ("latency_s", "engine_latency_s"):
+    for name in ("latency_s", "engine_latency_s", "ttft_s", "tpot_s"):
         latencies: Mapping[str, Interval] | None = getattr(acceptance, name)
         document[name] = None if latencies is None else {label: _bounds(each) for label, each in latencies.items()}
     return canonical_bytes(document)
@@ -84,6 +85,10 @@ def acceptance_from_fields(fields: Fields) -> EdgeAcceptance:
         power_w=fields.nullable("power_w", lambda key: _sensor(fields.nested(key))),
         temperature_c=fields.nullable("temperature_c", lambda key: _sensor(fields.nested(key))),
         is_throttled=fields.nullable("is_throttled", fields.flag),
+        engine_executions=fields.integer("engine_executions", 0) if fields.has("engine_executions") else 0,
+        accepted_at=_told(fields, "accepted_at", lambda key: fields.text(key, TEXT, "a time")),
+        ttft_s=_told(fields, "ttft_s", lambda key: _latencies(fields.nested(key))),
+        tpot_s=_told(fields, "tpot_s", lambda key: _latencies(fields.nested(key))),
     )
 
 
@@ -98,6 +103,11 @@ def device_from_fields(fields: Fields) -> EdgeDevice:
         tensorrt=fields.nullable("tensorrt", lambda key: fields.text(key, VERSION, "a version such as 10.3.0")),
         memory_bytes=fields.nullable("memory_bytes", lambda key: fields.integer(key, 0)),
     )
+
+
+def _told(fields: Fields, key: str, read: Callable[[str], T]) -> T | None:
+    """`read(key)`; None where an older agent, or one of another kind of model, does not say it."""
+    return fields.nullable(key, read) if fields.has(key) else None
 
 
 def _latencies(fields: Fields) -> Mapping[str, Interval]:

@@ -138,7 +138,12 @@ def edge_acceptance_schema() -> dict[str, object]:
                 "power_w": nullable(sensor),
                 "temperature_c": nullable(sensor),
                 "is_throttled": nullable(_FLAG),
-            }
+                "engine_executions": _COUNT,
+                "accepted_at": nullable(_text(TEXT)),
+                "ttft_s": nullable(latencies),
+                "tpot_s": nullable(latencies),
+            },
+            optional=("engine_executions", "accepted_at", "ttft_s", "tpot_s"),
         ),
     }
 

@@ -88,8 +88,9 @@ class MeanAndMost:
 class EdgeAcceptance:
     """`acceptance.json`. `latency_s` is what clients of the service see, `engine_latency_s` the engine alone, by label.
 
-    `engine` and `outputs` are None for a language model, whose server loads the checkpoint itself. Power, temperature
-    and `is_throttled` are None where the device has no sensor for them.
+    `engine` and `outputs` are None for a language model, whose server loads the checkpoint itself; `ttft_s` and
+    `tpot_s` are its, None otherwise. Power, temperature and `is_throttled` are None where there is no sensor for them.
+    `engine_executions` is how many executions of the engine alone were timed. `accepted_at` is a time in UTC, ISO 8601.
     """
 
     name: str
@@ -108,3 +109,7 @@ class EdgeAcceptance:
     power_w: MeanAndMost | None
     temperature_c: MeanAndMost | None
     is_throttled: bool | None
+    engine_executions: int = 0
+    accepted_at: str | None = None
+    ttft_s: Mapping[str, Interval] | None = None
+    tpot_s: Mapping[str, Interval] | None = None

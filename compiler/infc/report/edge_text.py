@@ -12,6 +12,7 @@ from infc.ir.interval import Interval
 from infc.report.layout import INDENT, WIDTH, Style, bullets, style_for, table, wrapped_row
 
 _COLORS = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+_MOST_DIGITS = 6
 _HELP = {
     EdgeOutcome.ROLLED_BACK: "relax the SLO, or allow a faster module or power mode; then compile again",
     EdgeOutcome.NOTHING_IN_SERVICE: "relax the SLO, or allow a faster module or power mode; then compile again",
@@ -101,7 +102,8 @@ def _outputs(acceptance: EdgeAcceptance) -> str:
     for name, error in outputs.worst.items():
         same = "" if error.argmax_agreement is None else f", {error.argmax_agreement:.0%} with the same largest element"
         parts.append(f"{name} at most {error.max_absolute:.3g} off, {error.mean_absolute:.3g} in the mean{same}")
-    return f"{outputs.verdict} on {outputs.samples} samples: {'; '.join(parts)}"
+    count = f"{outputs.samples} sample{'' if outputs.samples == 1 else 's'}"
+    return f"{outputs.verdict} on {count}: {'; '.join(parts)}"
 
 
 def _power(acceptance: EdgeAcceptance, target: EdgeTarget) -> str:
@@ -131,7 +133,8 @@ def _device(validation: EdgeValidation) -> str:
 
 def _outcome(validation: EdgeValidation) -> str:
     if validation.was_in_service:
-        return "in service already; these are the figures of when it was put in service"
+        since = validation.acceptance.accepted_at if validation.acceptance is not None else None
+        return f"in service already{f' since {since}' if since else ''}; these are the figures of then"
     return validation.outcome.value if validation.code == 0 else f"{validation.outcome.value} (code {validation.code})"
 
 
@@ -164,11 +167,12 @@ def _range(interval: Interval) -> str:
 def _ms(seconds: float) -> str:
     """Milliseconds with three significant digits, without an exponent.
 
-    >>> _ms(0.00412), _ms(0.0333), _ms(1.5)
-    ('4.12', '33.3', '1500')
+    >>> _ms(0.00412), _ms(0.0333), _ms(1.5), _ms(0.000125)
+    ('4.12', '33.3', '1500', '0.125')
     """
     value = seconds * 1e3
-    return f"{value:.{0 if value >= 99.5 else 1 if value >= 9.95 else 2}f}"
+    digits = 2 - math.floor(math.log10(value)) if value > 0.0 else 0
+    return f"{value:.{max(0, min(digits, _MOST_DIGITS))}f}"
 
 
 def _span(seconds: float) -> str:

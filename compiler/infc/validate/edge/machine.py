@@ -126,7 +126,7 @@ class EdgeMachine:
         """What its agent says of it, or (`is_agent_there` False) what the one says that was sent."""
         lines: list[str] = []
         agent = f'"$r"{_AGENT}' if is_agent_there else self._sent("edge.py")
-        script = f'test -f {agent} || exit {_NOT_THERE}; exec $s "$p" {agent} {self._root} status --format json'
+        script = f'test -f {agent} || exit {_NOT_THERE}; exec $s "$p" {agent} status --format json {self._root}'
         ended = self._connection.script(self._prelude + script, lines.append)
         if ended.exit_code == FAILED:
             return self._unreachable(ended, "")
@@ -154,7 +154,7 @@ class EdgeMachine:
         """
         agent = f'"$r"{_AGENT}' if is_agent_there else self._sent("edge.py")
         words = shlex.join(("install", *options, "--format", "json"))
-        called = f'"$p" {agent} {self._root} {words} {self._sent(archive)}'
+        called = f'"$p" {agent} {words} {self._root} {self._sent(archive)}'
         script = f"exec $s sh -c {shlex.quote(_RUN % {'result': _RESULT})} sh {self._sent('')} {called}"
         lines = _Lines(progress)
         ended = self._connection.script(self._prelude + script, lines)

@@ -37,7 +37,7 @@ def service_times_of(
     if axes is None:
         return None
     point = ServiceTimePoint(
-        batch_size=release.load.batch_size, axes=axes, seconds=seconds, executions=acceptance.load.requests
+        batch_size=release.load.batch_size, axes=axes, seconds=seconds, executions=acceptance.engine_executions
     )
     return ServiceTimeProfile(
         model_digest=engine.source_digest.removeprefix("sha256:"),
