@@ -118,8 +118,8 @@ def _temperature(setup: JetsonSetup) -> str:
         else f"a release that reaches {setup.max_temperature_c:g} C is turned down"
     )
     return (
-        f"Predicted for a junction below {below} where the module starts to slow itself down; neither cooling nor the air"
-        f" around it is modelled. The device measures it under the load of the spec: {limit}."
+        f"Predicted for a junction below {below} where the module starts to slow itself down; neither cooling nor the"
+        f" air around it is modelled. The device measures it under the load of the spec: {limit}."
     )
 
 
