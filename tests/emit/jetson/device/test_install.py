@@ -78,6 +78,7 @@ def test_same_release_again_is_nothing_to_do(agent: Agent, release_7: Path) -> N
     assert agent.state()["left"] == []
 
 
+@pytest.mark.slow
 def test_damaged_release_is_repaired_by_installing_it_again(agent: Agent, release_7: Path) -> None:
     """A release that is not whole any more is replaced; its engine comes from the cache."""
     (agent.folder / "current" / "verify" / "samples.json").write_text("{}")
@@ -316,8 +317,8 @@ def test_usage_errors_are_code_64(empty_device: Agent) -> None:
 
 def test_name_that_cannot_be_one_is_refused(agent: Agent) -> None:
     """A name becomes a folder: no path, none of the folders that all deployments share."""
-    for name in ("../etc", "engines", "log", "Dock", "-x" * 40):
-        agent("status", "--", name, code=1) if name.startswith("-") else agent("status", name, code=1)
+    for name in ("../etc", "engines", "log", "Dock", "x" * 64):
+        agent("status", name, code=1)
 
 
 def _shell(folder: Path, agent: Agent, *words: str) -> subprocess.CompletedProcess[str]:

@@ -77,6 +77,12 @@ def set_link(link: Path, target: str | None) -> None:
     sync_folder(link.parent)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove what `write_durably` and `set_link` had begun in a folder when their run was cut off."""
+    for path in folder.glob(f".*{_WRITING}"):
+        remove_file(path)
+
+
 def remove_file(path: Path) -> None:
     """Remove a file or link if it is there."""
     try:

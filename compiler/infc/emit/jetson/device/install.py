@@ -264,7 +264,6 @@ class Installation:
 
     def _leave(self) -> None:
         """Nothing was changed but staging."""
-        remove_tree(self.deployment.staging)
         self.journal.clear()
 
     def _rehearsed(self) -> dict[str, Any]:

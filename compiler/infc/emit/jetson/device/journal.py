@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from .codes import BUSY, FAILED, Refusal
-from .durable import read_json, remove_file, sync_folder, write_durably
+from .durable import read_json, remove_file, remove_tree, remove_unfinished, sync_folder, write_durably
 from .layout import Deployment, Places
 
 JOURNAL_FORMAT = "1.0"
@@ -58,12 +58,10 @@ class Journal:
         write_durably(self.deployment.journal, content.encode())
 
     def clear(self) -> None:
-        """Nothing is under way any more; folders of a deployment that has nothing go too."""
+        """Nothing is under way any more."""
         remove_file(self.deployment.journal)
         sync_folder(self.deployment.folder)
-        for folder in (self.deployment.releases, self.deployment.folder):
-            if not any(folder.iterdir()):
-                folder.rmdir()
+        tidy(self.deployment)
 
 
 def new_journal(deployment: Deployment, run: str, purpose: str) -> Journal:
@@ -83,6 +81,15 @@ def read_journal(deployment: Deployment) -> Journal | None:
     if entry.get("step") not in STEPS or str(entry.get("format_version", "")).split(".")[0] != "1":
         raise Refusal(FAILED, f"{deployment.journal} was written by another edge.py", f"use {deployment.places.agent}")
     return Journal(deployment, entry)
+
+
+def tidy(deployment: Deployment) -> None:
+    """Remove what no run is about to use: half-written files, staging, folders of a deployment that has nothing."""
+    remove_unfinished(deployment.folder)
+    remove_tree(deployment.staging)
+    for folder in (deployment.releases, deployment.folder):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 class OneRun:

@@ -19,7 +19,6 @@ def finish_install(journal: Journal) -> list[str]:
     point_agent(deployment.places, deployment.release(entry["release"]))
     dropped = drop_releases(deployment, int(entry["releases_kept"]))
     remove_tree(deployment.release(entry["release"] + REPLACED))
-    remove_tree(deployment.staging)
     journal.clear()
     return dropped
 

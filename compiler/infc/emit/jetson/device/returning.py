@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .codes import FAILED, NOTHING_IN_SERVICE, ROLLED_BACK, Refusal
-from .durable import read_json, remove_file, remove_tree, set_link
-from .journal import Journal, new_journal, read_journal
+from .durable import read_json, remove_file, remove_tree, remove_unfinished, set_link
+from .journal import Journal, new_journal, read_journal, tidy
 from .keeping import finish_install, repoint_agent
 from .layout import Deployment, Places, linked_release
 from .log import Teller
@@ -17,6 +17,8 @@ from .switching import attempt, manifest_of, start, undo_install
 
 def recover(places: Places, teller: Teller) -> list[dict[str, Any]]:
     """Finish or undo what earlier runs left behind; says what was done, one object for each deployment."""
+    remove_unfinished(places.home)
+    remove_tree(places.engines / ".building")
     return [done for deployment in places.deployments() for done in recover_one(deployment, teller)]
 
 
@@ -24,7 +26,7 @@ def recover_one(deployment: Deployment, teller: Teller) -> list[dict[str, Any]]:
     """Finish what was accepted or asked for by hand, undo an install that was cut off before it was accepted."""
     journal = read_journal(deployment)
     if journal is None:
-        remove_tree(deployment.staging)
+        tidy(deployment)
         return []
     teller.name = deployment.name
     step, purpose = journal.step, str(journal.entry["purpose"])

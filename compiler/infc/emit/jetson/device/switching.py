@@ -61,7 +61,6 @@ def undo_install(journal: Journal, teller: Teller) -> tuple[str | None, list[str
         stopped = attempt(lambda: start(deployment, in_service or ""))
         problems += stopped
         in_service = None if stopped else in_service
-    remove_tree(deployment.staging)
     journal.clear()
     return in_service, problems
 
