@@ -55,4 +55,6 @@ def bench(folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Ben
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
     facts = {"module": "p3767-0000", "l4t": "36.4.3", "tensorrt": "10.3.0", "available_bytes": 8 << 30}
-    return Bench(device, release, json.loads((release / "manifest.json").read_text()), facts)
+    manifest = json.loads((release / "manifest.json").read_text())
+    manifest["slo"]["latency"] = [{"percentile": 90.0, "limit_s": 2.0}]
+    return Bench(device, release, manifest, facts)

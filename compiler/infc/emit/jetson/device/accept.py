@@ -68,11 +68,15 @@ def accept(
     if manifest["kind"] == "llm":
         measured.update(ttft_s=summary(TTFT), tpot_s=summary(TPOT))
     is_alone = load["what"] == "engine"
-    engine_s = measured["latency_s"] if is_alone else _engine_latency(release, manifest, engine, report)
+    times: Sequence[float] = [sample.latency_s for sample in samples] if is_alone else []
+    if not is_alone and engine is not None:
+        times = _engine_times(release, manifest, report)
+    engine_s = measured["latency_s"] if is_alone else percentiles(times, (), LATENCY, confidence, 1.0)
     verdict = overall_word([entry["verdict"] for entry in verdicts]) if verdicts else "pass"
     return {
         **measured,
-        "engine_latency_s": engine_s,
+        "engine_latency_s": engine_s or None,
+        "engine_executions": len(times),
         "verdicts": verdicts,
         "power_w": power_w,
         "temperature_c": temperature_c,
@@ -93,57 +97,78 @@ def _service_load(
     rate_rps, warm_up_s, budget_s = float(load["rate_rps"]), float(load["warm_up_s"]), float(load["seconds_at_most"])
     horizon_s = _horizon_s(manifest, limits)
     due_s = due_times_s(load["arrival"], rate_rps, warm_up_s + budget_s)
-    first = next((index for index, at_s in enumerate(due_s) if at_s >= warm_up_s), len(due_s))
-    least_s, told_s = min(LEAST_MEASURED_S, LEAST_MEASURED_SHARE * budget_s), 0.0
     report(f"{rate_rps:g} requests a second for up to {budget_s:.0f} s, after {warm_up_s:g} s to warm up")
     with Sending(_new_client(release, manifest, horizon_s), due_s, WORKERS) as sending:
-        is_measuring = False
-        while True:
-            sending.take(_LOOK_S)
-            now_s = sending.now_s()
-            if now_s < warm_up_s:
-                continue
-            if not is_measuring:
-                is_measuring = True
-                sensors.begin()
-            measured_s = now_s - warm_up_s
-            is_over = measured_s >= budget_s + horizon_s or (sending.is_over and len(sending.answers) >= len(due_s))
-            samples, failed = _known(sending, first, now_s - horizon_s)
-            verdicts = [judged(limit, samples, manifest["slo"]["confidence"], 1.0 / rate_rps) for limit in limits]
-            words = [str(entry["verdict"]) for entry in verdicts]
-            is_settled = failed > 0 or (limits and (overall_word(words) != "inconclusive"))
-            if is_over or sending.is_over or (is_settled and measured_s >= least_s):
-                break
-            if now_s - told_s >= _TELL_S:
-                told_s = now_s
-                report(f"{len(samples)} requests known after {measured_s:.0f} s: " + _so_far(verdicts, failed))
-    if not samples:
+        while sending.now_s() < warm_up_s:
+            sending.take(min(_LOOK_S, max(warm_up_s - sending.now_s(), 0.0)))
+        sensors.begin()
+        watch = _Watch(sending, limits, horizon_s, warm_up_s, warm_up_s + budget_s)
+        told_s = 0.0
+        while not watch.look(float(manifest["slo"]["confidence"]), 1.0 / rate_rps):
+            if sending.now_s() - told_s >= _TELL_S:
+                told_s = sending.now_s()
+                report(f"{len(watch.samples)} requests known: {_so_far(watch.verdicts, watch.failed)}")
+    if not watch.samples:
         raise Refusal(ROLLED_BACK, "no request could be measured", "look at the service's log")
-    seconds = round(min(measured_s, budget_s), 3)
-    facts = {"what": "service", "rate_rps": rate_rps, "requests": len(samples), "failed": failed, "seconds": seconds}
-    return facts, samples
+    facts: dict[str, Any] = {"what": "service", "rate_rps": rate_rps, "requests": len(watch.samples)}
+    return {**facts, "failed": watch.failed, "seconds": round(watch.until_s - warm_up_s, 3)}, watch.samples
 
 
-def _known(sending: Sending, first: int, until_s: float) -> tuple[list[Measured], int]:
-    """Requests from `first` on that were due before a time, so that what became of them is known; failures among all.
+class _Watch:
+    """Looks at requests under way: `samples` of those due since `start_s` whose outcome is known, `failed` of them.
 
-    Of younger ones only the fast would be known. What is not answered by then is late, however late it will be.
+    A verdict counts only when everything is known that was due until then: of the youngest requests at first only the
+    fast are. Those that a limit leaves no hope for are known to be late.
     """
-    never = Measured(math.inf, math.inf, math.inf, 0.0)
-    samples, failed = [], 0
-    for index in range(first, len(sending.due_s)):
-        if sending.due_s[index] > until_s:
-            break
-        answer = sending.answers.get(index)
-        if answer is None:
-            samples.append(never)
-        elif not answer.is_ok:
-            failed += 1
-            samples.append(never)
-        else:
-            tpot_s = (answer.done_s - answer.first_s) / max(answer.parts - 1, 1)
-            samples.append(Measured(answer.done_s, answer.first_s, tpot_s, answer.lag_s))
-    return samples, failed
+
+    def __init__(
+        self, sending: Sending, limits: Sequence[Limit], horizon_s: float, start_s: float, end_s: float
+    ) -> None:
+        self.sending, self.limits, self.horizon_s, self.end_s = sending, limits, horizon_s, end_s
+        self.start_s = self.until_s = start_s
+        self.least_s = start_s + min(LEAST_MEASURED_S, LEAST_MEASURED_SHARE * (end_s - start_s))
+        self.samples: list[Measured] = []
+        self.verdicts: list[dict[str, Any]] = []
+        self.failed = 0
+        self._is_draining = False
+
+    def look(self, confidence: float, spacing_s: float) -> bool:
+        """Take in answers and judge: whether this is the end."""
+        self.sending.take(_LOOK_S)
+        now_s = self.sending.now_s()
+        if not self._is_draining:
+            self.until_s = min(now_s, self.end_s)
+        is_whole = self._take_in(now_s)
+        self.verdicts = [judged(limit, self.samples, confidence, spacing_s) for limit in self.limits]
+        word = overall_word([str(entry["verdict"]) for entry in self.verdicts])
+        is_ended = now_s >= self.end_s or self.sending.is_over
+        if self.failed or word == "fail":
+            return now_s >= self.least_s or is_ended
+        if is_whole and self._is_draining:
+            self._is_draining = word == "pass" or is_ended
+            return self._is_draining
+        self._is_draining = self._is_draining or is_ended or (word == "pass" and now_s >= self.least_s)
+        return self.sending.is_over
+
+    def _take_in(self, now_s: float) -> bool:
+        """Sort requests by their outcome, up to the first that is still open; whether there is none until `until_s`."""
+        never = Measured(math.inf, math.inf, math.inf, 0.0)
+        self.samples, self.failed = [], 0
+        for index, due_s in enumerate(self.sending.due_s):
+            if due_s < self.start_s:
+                continue
+            if due_s > self.until_s:
+                break
+            answer = self.sending.answers.get(index)
+            if answer is None and now_s - due_s < self.horizon_s:
+                return False
+            if answer is None or not answer.is_ok:
+                self.failed += answer is not None
+                self.samples.append(never)
+            else:
+                tpot_s = (answer.done_s - answer.first_s) / max(answer.parts - 1, 1)
+                self.samples.append(Measured(answer.done_s, answer.first_s, tpot_s, answer.lag_s))
+        return True
 
 
 def _horizon_s(manifest: dict[str, Any], limits: Sequence[Limit]) -> float:
@@ -180,7 +205,7 @@ def _engine_load(
     measured_s, begun_s = 0.0, time.monotonic()
     sensors.begin()
     while measured_s < budget_s:
-        round_s = min(_ROUND_S, budget_s - measured_s)
+        round_s = min(_ROUND_S, max(1.0, LEAST_MEASURED_SHARE * budget_s))
         try:
             times = runs.latencies_s(inputs, release, warm_up_s if not samples else _ENGINE_WARM_UP_S, round_s)
         except EngineError as error:
@@ -199,19 +224,14 @@ def _engine_load(
     return facts, samples
 
 
-def _engine_latency(
-    release: Path, manifest: dict[str, Any], engine: dict[str, Any] | None, report: Callable[[str], None]
-) -> dict[str, Any] | None:
-    """Percentiles of the engine alone, for the record; None where there is none, or it could not be timed."""
-    if engine is None:
-        return None
+def _engine_times(release: Path, manifest: dict[str, Any], report: Callable[[str], None]) -> list[float]:
+    """Seconds of executions of the engine alone, for the record; none where it could not be timed."""
     runs = runs_of(release, manifest, release / "engine" / "model.plan")
     try:
-        times = runs.latencies_s(_first_inputs(release, manifest), release, _ENGINE_WARM_UP_S, _ENGINE_S)
+        return runs.latencies_s(_first_inputs(release, manifest), release, _ENGINE_WARM_UP_S, _ENGINE_S)
     except EngineError as error:
         report(f"the engine alone was not timed: {error}")
-        return None
-    return percentiles(times, (), LATENCY, float(manifest["slo"]["confidence"]), 1.0) or None
+        return []
 
 
 def _first_inputs(release: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:

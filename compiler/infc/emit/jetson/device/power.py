@@ -26,9 +26,18 @@ def set_power_mode(root: str, name: str) -> dict[str, Any]:
     Where the kernel cannot change to the mode while it runs, nvpmodel asks to restart the device at once. It is never
     told to: the mode is noted for the next start, and `after` is still the old one.
 
+    What jetson_clocks has set is kept for going back.
+
     Raises:
         Refusal: 30, this board has no mode of that name, or nvpmodel did not set it.
     """
+    if power_mode_now(root) != plain_name(name):
+        _store_clocks(root)
+    return _changed(root, name)
+
+
+def _changed(root: str, name: str) -> dict[str, Any]:
+    """Change to a mode; what `set_power_mode` returns and raises."""
     before = power_mode_now(root)
     modes = power_modes(root)
     number = modes.get(plain_name(name))
@@ -37,7 +46,6 @@ def set_power_mode(root: str, name: str) -> dict[str, Any]:
         raise Refusal(NOT_READY, f"this device has no power mode {name} (it has {there})", "compile for one of these")
     if before == plain_name(name):
         return {"before": before, "after": before, "is_restart_needed": False}
-    _store_clocks(root)
     said = _set(number)
     after = power_mode_now(root)
     if after == plain_name(name):
@@ -58,7 +66,7 @@ def restore_power(root: str, before: str) -> None:
     if number is not None and power_mode_now(root) == plain_name(before):
         note_for_next_start(root, number)
     else:
-        outcome = set_power_mode(root, before)
+        outcome = _changed(root, before)
         if outcome["is_restart_needed"]:
             raise Refusal(RESTART_NEEDED, f"power mode {before} comes back when the device restarts", "restart it")
     clocks, tool = _clocks_file(root), find_program("jetson_clocks")

@@ -1,0 +1,167 @@
+"""A release under the spec's load: what clients see, sensors, and the verdict, against real sockets.
+
+Limits are far from what is measured: these tests hold on a loaded machine.
+"""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infc.build.edge_acceptance_json import VERDICTS
+from infc.emit.jetson.device.accept import accept
+from infc.emit.jetson.device.codes import Refusal
+from infc.emit.jetson.device.engine import build_or_reuse
+from infc.emit.jetson.device.sending import due_times_s
+from tests.emit.jetson.device.servers import Service, serving
+from tests.emit.jetson.device.stand_ins import Bench, bench
+
+
+def accepted(place: Bench, service: Service, **load: Any) -> dict[str, Any]:
+    """What the part returns for a release behind a service, its engine left alone."""
+    place.manifest["service"].update(kind="triton", url=service.url)
+    place.manifest["load"].update({"rate_rps": 100.0, "seconds_at_most": 4.0, **load})
+    with serving(service):
+        place.manifest["service"]["url"] = service.url
+        return accept(place.root, place.release, place.manifest, place.target, None, place.said.append)
+
+
+def verdicts(found: dict[str, Any]) -> dict[str, str]:
+    """Verdicts by metric."""
+    assert all(entry["verdict"] in VERDICTS for entry in found["verdicts"])
+    return {entry["metric"]: entry["verdict"] for entry in found["verdicts"]}
+
+
+def test_a_release_that_meets_its_objective(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends as soon as the verdict is settled; requests hold the samples, on connections that stay open."""
+    place = bench(tmp_path, monkeypatch, power_w=9.0, temperature_c=51.5)
+    place.manifest["slo"].update(max_power_w=10.0, max_temperature_c=60.0)
+    service = Service()
+    found = accepted(place, service, batch_size=2)
+    assert verdicts(found) == {"p90": "pass", "power": "pass", "temperature": "pass"}
+    assert found["verdict"] == "pass"
+    assert found["load"]["what"] == "service"
+    assert found["load"]["failed"] == 0
+    assert set(found["latency_s"]) == {"p50", "p90", "p99"}
+    assert 0.0 < found["latency_s"]["p50"]["value"] <= found["latency_s"]["p99"]["value"]
+    assert found["power_w"] == {"mean": 9.0, "max": 9.0}
+    image = place.release / "verify" / "0" / "image.bin"
+    assert service.bodies[0].endswith(2 * image.read_bytes())
+    (tensor,) = service.heads[0]["inputs"]
+    assert (tensor["shape"], tensor["datatype"]) == ([2, 4], "FP32")
+    assert len(service.connections) < len(service.bodies)
+
+
+def test_a_release_that_misses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that manages 10 of 100 requests a second: the queue is the clients' latency, answered or not."""
+    place = bench(tmp_path, monkeypatch, temperature_c=91.0)
+    place.manifest["slo"].update(latency=[{"percentile": 90.0, "limit_s": 0.2}], max_temperature_c=85.0)
+    found = accepted(place, Service(service_s=0.1))
+    assert verdicts(found) == {"p90": "fail", "temperature": "fail"}
+    assert found["verdict"] == "fail"
+
+
+def test_requests_that_fail_fail_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However fast the others are."""
+    found = accepted(bench(tmp_path, monkeypatch), Service(fails_every=20))
+    assert verdicts(found)["failed"] == "fail"
+    assert (found["verdict"], found["load"]["failed"] > 0) == ("fail", True)
+
+
+def test_a_limit_without_a_sensor_is_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No tegrastats: the evidence does not suffice."""
+    place = bench(tmp_path, monkeypatch)
+    place.device.file("/usr/local/bin/tegrastats").unlink()
+    place.manifest["slo"]["max_power_w"] = 25.0
+    found = accepted(place, Service())
+    assert verdicts(found) == {"p90": "pass", "power": "inconclusive"}
+    assert (found["verdict"], found["power_w"]) == ("inconclusive", None)
+
+
+def test_too_few_requests_settle_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A p99.9 needs thousands; the time is over before."""
+    place = bench(tmp_path, monkeypatch)
+    place.manifest["slo"]["latency"] = [{"percentile": 99.9, "limit_s": 0.5}]
+    found = accepted(place, Service(), arrival={"kind": "poisson"}, seconds_at_most=1.0)
+    assert found["verdict"] == "inconclusive"
+    assert found["latency_s"]["p99.9"]["high"] is None
+
+
+def test_a_service_that_never_answers_cannot_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its port is closed: every request fails."""
+    place = bench(tmp_path, monkeypatch)
+    place.manifest["service"].update(kind="triton", url="http://127.0.0.1:9")
+    place.manifest["load"]["seconds_at_most"] = 1.0
+    place.manifest["slo"]["latency"] = [{"percentile": 90.0, "limit_s": 0.5}]
+    found = accept(place.root, place.release, place.manifest, place.target, None, place.said.append)
+    assert (found["verdict"], found["latency_s"]) == ("fail", {})
+
+
+def test_the_engine_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another program serves it: judged without a queue, and said so."""
+    place = bench(tmp_path, monkeypatch)
+    place.manifest["load"]["seconds_at_most"] = 2.0
+    engine = build_or_reuse(place.release, place.manifest, place.target, place.facts, place.engines, place.said.append)
+    (place.release / "engine").mkdir()
+    (place.release / "engine" / "model.plan").symlink_to(engine["path"])
+    found = accept(place.root, place.release, place.manifest, place.target, engine, place.said.append)
+    assert (found["load"]["what"], found["verdict"]) == ("engine", "pass")
+    assert found["engine_latency_s"] == found["latency_s"]
+    assert any("another program serves this release" in words for words in place.said)
+
+
+@pytest.mark.parametrize(("kind", "path"), [("vllm", "prompt"), ("edge-llm", "messages")])
+def test_tokens_of_a_language_model(kind: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First token and time a token are judged apart; prompts are as long as asked, and all different."""
+    place = bench(tmp_path, monkeypatch)
+    place.manifest.update(kind="llm", engines=[], verify=None)
+    place.manifest["slo"].update(
+        latency=[],
+        ttft=[{"percentile": 50.0, "limit_s": 2.0}],
+        tpot=[{"percentile": 50.0, "limit_s": 0.004}],
+    )
+    place.manifest["load"].update(
+        rate_rps=20.0,
+        seconds_at_most=4.0,
+        tokens={"prompt_tokens": 5, "output_tokens": 4, "prompt_lengths": [5, 7], "output_lengths": [4, 6]},
+    )
+    place.manifest["service"]["kind"] = kind
+    with serving(Service(token_s=0.02)) as service:
+        place.manifest["service"]["url"] = service.url
+        found = accept(place.root, place.release, place.manifest, place.target, None, place.said.append)
+    assert verdicts(found) == {"ttft_p50": "pass", "tpot_p50": "fail"}
+    assert found["ttft_s"]["p50"]["value"] >= 0.02
+    assert found["tpot_s"]["p50"]["value"] >= 0.015
+    assert found["engine_latency_s"] is None
+    assert len(set(service.bodies)) == len(service.bodies)
+    assert path.encode() in service.bodies[0]
+
+
+def test_a_stall_is_seen_by_all_who_were_due_meanwhile() -> None:
+    """Covered by due times: every stream keeps its pace, from a moment of its own on."""
+    times = due_times_s({"kind": "constant", "streams": 4}, 40.0, 5.0)
+    assert len(times) == 200
+    gaps = {round(later - earlier, 9) for earlier, later in zip(times[:-4], times[4:], strict=True)}
+    assert gaps == {0.1}
+    assert times == due_times_s({"kind": "constant", "streams": 4}, 40.0, 5.0)
+    assert len({round(at_s % 0.1, 6) for at_s in times[:4]}) == 4
+
+
+@pytest.mark.parametrize(("arrival", "cv"), [({"kind": "poisson"}, 1.0), ({"kind": "bursty", "cv": 2.0}, 2.0)])
+def test_gaps_vary_as_asked(arrival: dict[str, Any], cv: float) -> None:
+    """The rate and the coefficient of variation of the gaps."""
+    times = due_times_s(arrival, 50.0, 200.0)
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    mean = sum(gaps) / len(gaps)
+    spread = (sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5
+    assert mean == pytest.approx(0.02, rel=0.1)
+    assert spread / mean == pytest.approx(cv, rel=0.1)
+
+
+def test_nothing_measured_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request was due in the time allowed."""
+    place = bench(tmp_path, monkeypatch)
+    with pytest.raises(Refusal, match="no request could be measured") as caught:
+        accepted(place, Service(), rate_rps=0.001)
+    assert caught.value.code == 40
