@@ -226,8 +226,10 @@ def test_a_bundle_that_is_not_whole_is_not_signed(infc: Infc) -> None:
         (["sign", ARCHIVE, "--key", "fleet.pem", "--print-digest"], "do not go together"),
         (["sign", ARCHIVE, "--signature", "fleet.pem"], "needs --public-key"),
         (["sign", ARCHIVE, "--key", "fleet.pem", "--public-key", "fleet.pub.pem"], "goes with --signature"),
-        (["sign", ARCHIVE, "--key", "fleet.pem", "--device-type", "--evil"], "letters, digits"),
+        (["sign", ARCHIVE, "--key", "fleet.pem", "--mender-device-type", "--evil"], "letters, digits"),
+        (["sign", ARCHIVE, "--key", "fleet.pem", "--rauc-compatible", "a\nb"], "letters, digits"),
         (["sign", ARCHIVE, "--key", "fleet.pem", "--no-ota", "--ota", "rauc"], "--no-ota wraps nothing"),
+        (["sign", ARCHIVE, "--key", "fleet.pem", "--no-ota", "--mender-key", "fleet.pem"], "--no-ota wraps nothing"),
         (["verify", ARCHIVE], "name the keys that you trust"),
         (["verify", ARCHIVE, "--unsigned", "--keys", "."], "--unsigned asks for no key"),
         (["verify", "missing"], "does not exist"),
@@ -278,6 +280,20 @@ def test_a_folder_is_wrapped_as_its_spec_asks(infc: Infc, tmp_path: Path) -> Non
     assert verify_bundle(out) == ()
     assert infc("sign", str(out), "--key", "other.pem", "--no-ota")[0] == 0
     assert not list(out.glob("*.mender"))
+    assert verify_bundle(out) == ()
+
+
+@pytest.mark.skipif(shutil.which("mender-artifact") is None, reason="no mender-artifact")
+def test_what_was_made_before_a_tool_refused_is_listed(infc: Infc, tmp_path: Path) -> None:
+    """The archive is signed then; the folder's list fits, and the same command with a right key goes on."""
+    out = written(tmp_path / "dist" / "dock-camera", kinds=("mender",))
+    Path("text").write_text("no key")
+    code, _, err = infc("sign", str(out), "--key", "fleet.pem", "--mender-key", "text")
+    assert code == 1
+    assert "mender-artifact refused" in err
+    assert verify_bundle(out) == ()
+    assert infc("verify", str(out), "--public-key", "fleet.pub.pem")[0] == 0
+    assert infc("sign", str(out), "--key", "fleet.pem")[0] == 0
     assert verify_bundle(out) == ()
 
 

@@ -10,16 +10,22 @@ import click
 from infc.cli.edge import OK
 
 if TYPE_CHECKING:
+    from infc.emit.jetson.ota import OtaSettings
     from infc.pipeline.signing import Attached, PrivateKey, Wrapping
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _DEVICE_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,63}")
 
 
+def _device_type(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not _DEVICE_TYPE.fullmatch(value):
+        raise click.BadParameter(f"{value!r} is not letters, digits, spaces and `.-_`, at most 64")
+    return value
+
+
 def _device_types(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
-        if not _DEVICE_TYPE.fullmatch(value):
-            raise click.BadParameter(f"{value!r} is not letters, digits, spaces and `.-_`, at most 64")
+        _device_type(_ctx, _param, value)
     return values
 
 
@@ -47,11 +53,16 @@ def _device_types(_ctx: click.Context, _param: click.Parameter, values: tuple[st
     help="Wrap what is signed for an update agent: rauc, mender. Repeatable. Default: as the spec says, for a folder.",
 )  # fmt: skip
 @click.option("--no-ota", is_flag=True, help="Do not wrap, whatever the spec says.")
-@click.option("--ota-key", metavar="FILE", type=_FILE, help="The update agent's own signing key (RAUC needs one).")
-@click.option("--ota-cert", metavar="FILE", type=_FILE, help="RAUC's certificate for --ota-key.")
+@click.option("--rauc-key", metavar="FILE", type=_FILE, help="RAUC's own signing key.")
+@click.option("--rauc-cert", metavar="FILE", type=_FILE, help="The certificate of --rauc-key, which devices trust.")
 @click.option(
-    "--device-type", "device_types", metavar="NAME", multiple=True, callback=_device_types,
-    help="What the agents call the devices: RAUC's compatible, Mender's device type. Default: the hardware ids.",
+    "--rauc-compatible", metavar="NAME", callback=_device_type,
+    help="What `compatible` is in the devices' system.conf. Default: the hardware id.",
+)  # fmt: skip
+@click.option("--mender-key", metavar="FILE", type=_FILE, help="Mender's own signing key. Default: not signed for it.")
+@click.option(
+    "--mender-device-type", metavar="NAME", multiple=True, callback=_device_types,
+    help="What Mender calls the devices. Repeatable. Default: the hardware ids.",
 )  # fmt: skip
 @click.option(
     "--format", "format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format."
@@ -67,9 +78,11 @@ def command(
     public_key: Path | None,
     kinds: tuple[str, ...],
     no_ota: bool,
-    ota_key: Path | None,
-    ota_cert: Path | None,
-    device_types: tuple[str, ...],
+    rauc_key: Path | None,
+    rauc_cert: Path | None,
+    rauc_compatible: str | None,
+    mender_key: Path | None,
+    mender_device_type: tuple[str, ...],
     format: str,
 ) -> int:
     r"""Sign a bundle for edge devices, or make the key for it. Devices take only what a key that they have has signed.
@@ -85,10 +98,12 @@ def command(
     Examples:
       infc sign --new-key fleet.pem
       infc sign dist/dock-camera --key fleet.pem
-      infc sign dist/dock-camera --key fleet.pem --ota rauc --ota-key rauc.key.pem --ota-cert rauc.cert.pem
+      infc sign dist/dock-camera --key fleet.pem --ota rauc --rauc-key rauc.key.pem --rauc-cert rauc.cert.pem
       infc sign dock-camera-jetson-orin-nx-16gb-7.tar.zst --payload sums
       infc sign dock-camera-jetson-orin-nx-16gb-7.tar.zst --signature sums.sig --public-key fleet.pub.pem
     """
+    from infc.emit.jetson.ota import MenderSettings, OtaSettings, RaucSettings
+
     modes = {
         "--new-key": new_key is not None,
         "--key": key is not None,
@@ -104,7 +119,11 @@ def command(
     if payload is not None or print_digest:
         return _give_payload(bundle, payload)
     by = _signer(key, passphrase_file, signature, public_key)
-    return _sign(bundle, by, _wrapping(kinds, no_ota, ota_key, ota_cert, device_types), format)
+    settings = OtaSettings(
+        rauc=RaucSettings(key=rauc_key, certificate=rauc_cert, compatible=rauc_compatible),
+        mender=MenderSettings(key=mender_key, device_types=mender_device_type),
+    )
+    return _sign(bundle, by, _wrapping(kinds, no_ota, settings), format)
 
 
 def _check_modes(modes: list[str], bundle: Path | None) -> None:
@@ -169,16 +188,14 @@ def _first_line(passphrase_file: Path | None) -> str | None:
     return line
 
 
-def _wrapping(
-    kinds: tuple[str, ...], no_ota: bool, key: Path | None, certificate: Path | None, device_types: tuple[str, ...]
-) -> "Wrapping":
-    from infc.emit.jetson.ota import KINDS, OtaKeys
+def _wrapping(kinds: tuple[str, ...], no_ota: bool, settings: "OtaSettings") -> "Wrapping":
+    from infc.emit.jetson.ota import KINDS, OtaSettings
     from infc.pipeline.signing import Wrapping
 
-    if no_ota and (kinds or key or certificate or device_types):
-        raise click.UsageError("--no-ota wraps nothing: leave out --ota, --ota-key, --ota-cert and --device-type")
+    if no_ota and (kinds or settings != OtaSettings()):
+        raise click.UsageError("--no-ota wraps nothing: leave out --ota and the options of RAUC and Mender")
     chosen = tuple(kind for kind in KINDS if kind in kinds) if kinds or no_ota else None
-    return Wrapping(kinds=chosen, keys=OtaKeys(key=key, certificate=certificate), device_types=device_types)
+    return Wrapping(kinds=chosen, settings=settings)
 
 
 def _sign(bundle: Path, by: "PrivateKey | Attached", wrapping: "Wrapping", format: str) -> int:

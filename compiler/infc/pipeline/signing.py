@@ -50,8 +50,7 @@ class Wrapping:
     """Which update agents to wrap for; `kinds` None: those that the compiled folder asks for."""
 
     kinds: tuple[OtaFormat, ...] | None
-    keys: ota.OtaKeys
-    device_types: tuple[str, ...] = ()
+    settings: ota.OtaSettings
 
 
 def archives_of(bundle: Path) -> tuple[Path, ...]:
@@ -103,15 +102,19 @@ def sign_bundle(bundle: Path, by: PrivateKey | Attached, wrapping: Wrapping) -> 
     kinds = wrapping.kinds
     if kinds is None:
         kinds = () if folder is None else ota.asked_for(folder)
-    for kind in kinds:
-        ota.check_keys(kind, wrapping.keys)
     releases = [_whole(archive) for archive in archives]
-    signed = [_sign_archive(archive, release, by) for archive, release in zip(archives, releases, strict=True)]
-    # Before wrapping, which a tool may refuse: then the archives are signed all the same.
-    _write_manifest(folder, manifest, signed)
-    if kinds:
-        signed = [_wrap(each, kinds, wrapping) for each in signed]
-        _write_manifest(folder, manifest, signed)
+    for kind in kinds:
+        ota.check_settings(kind, releases, wrapping.settings)
+    signed: list[Signed] = []
+    try:
+        for archive, release in zip(archives, releases, strict=True):
+            signed.append(_sign_archive(archive, release, by))
+        for kind in kinds:
+            for place, each in enumerate(signed):
+                signed[place] = _wrap(each, kind, wrapping.settings)
+    finally:  # a tool may refuse: what was made until then is there
+        if folder is not None and manifest is not None:
+            _write_manifest(folder, manifest, signed)
     return tuple(signed)
 
 
@@ -149,11 +152,8 @@ def _sign_archive(archive: Path, release: EdgeRelease, by: PrivateKey | Attached
     return Signed(archive=archive, release=release, key_id=key_id, sums_digest=hashlib.sha256(sums).hexdigest())
 
 
-def _wrap(signed: Signed, kinds: Sequence[OtaFormat], wrapping: Wrapping) -> Signed:
-    wrapped = tuple(
-        ota.wrap(kind, signed.archive, signed.release, wrapping.keys, wrapping.device_types) for kind in kinds
-    )
-    return replace(signed, wrapped=wrapped)
+def _wrap(signed: Signed, kind: OtaFormat, settings: ota.OtaSettings) -> Signed:
+    return replace(signed, wrapped=(*signed.wrapped, ota.wrap(kind, signed.archive, signed.release, settings)))
 
 
 def _signature_over(sums: bytes, by: PrivateKey | Attached) -> tuple[bytes, str]:
@@ -224,10 +224,8 @@ def _checked_manifest(folder: Path, archives: Sequence[Path]) -> Manifest | None
     return manifest
 
 
-def _write_manifest(folder: Path | None, manifest: Manifest | None, signed: Sequence[Signed]) -> None:
+def _write_manifest(folder: Path, manifest: Manifest, signed: Sequence[Signed]) -> None:
     """Make the output folder's list of digests fit what was written; wrappings of an older signature go."""
-    if folder is None or manifest is None:
-        return
     written = [path for each in signed for path in (each.archive, *each.wrapped)]
     files = {**manifest.files, **{path.name: content_digest(path) for path in written}}
     stale = {ota.wrapped_path(kind, each.archive).name for kind in ota.KINDS for each in signed}

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,20 +22,21 @@ needs_rauc = pytest.mark.skipif(
 needs_mender = pytest.mark.skipif(shutil.which("mender-artifact") is None, reason="no mender-artifact")
 
 
-def certificate(folder: Path) -> ota.OtaKeys:
+def certificate(folder: Path) -> ota.RaucSettings:
     """A key and its self-signed certificate, as RAUC wants them."""
     key, certificate = folder / "rauc.key.pem", folder / "rauc.cert.pem"
     words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=test"]
     files = ["-days", "3650", "-keyout", str(key), "-out", str(certificate)]
     subprocess.run(["openssl", *words, *files], check=True, capture_output=True)
-    return ota.OtaKeys(key=key, certificate=certificate)
+    return ota.RaucSettings(key=key, certificate=certificate)
 
 
 @needs_rauc
 def test_rauc_takes_the_bundle_and_finds_the_archive_in_it(tmp_path: Path) -> None:
     """Its own `info` verifies it; inside are the archive, unchanged, the handler, and RAUC's manifest."""
     archive, keys = bundle(tmp_path), certificate(tmp_path)
-    made = ota.wrap("rauc", archive, RELEASE, keys, ["dock-camera-board"])
+    settings = ota.OtaSettings(rauc=replace(keys, compatible="dock-camera-board"))
+    made = ota.wrap("rauc", archive, RELEASE, settings)
     assert made == tmp_path / "dock-camera-jetson-orin-nx-16gb-7.raucb"
     info = subprocess.run(["rauc", f"--keyring={keys.certificate}", "info", made], capture_output=True, text=True)
     assert info.returncode == 0, info.stderr
@@ -52,13 +54,15 @@ def test_rauc_takes_the_bundle_and_finds_the_archive_in_it(tmp_path: Path) -> No
 def test_what_rauc_cannot_do_is_said(tmp_path: Path) -> None:
     """No key, several kinds of systems, a key that is not the certificate's; nothing is left behind."""
     archive, keys = bundle(tmp_path), certificate(tmp_path)
-    with pytest.raises(ToolError, match="a key and a certificate"):
-        ota.wrap("rauc", archive, RELEASE, ota.OtaKeys(key=keys.key))
-    with pytest.raises(ToolError, match="one kind of system"):
-        ota.wrap("rauc", archive, RELEASE, keys, ["a", "b"])
+    several = replace(RELEASE, targets=(*RELEASE.targets, replace(RELEASE.targets[0], hardware_id="jetson-thor")))
     new_key(tmp_path / "other.pem")
-    with pytest.raises(ToolError, match="rauc refused"):
-        ota.wrap("rauc", archive, RELEASE, ota.OtaKeys(key=tmp_path / "other.pem", certificate=keys.certificate))
+    for release, settings, words in (
+        (RELEASE, replace(keys, certificate=None), "a key and a certificate"),
+        (several, keys, "one kind of system"),
+        (RELEASE, replace(keys, key=tmp_path / "other.pem"), "rauc refused"),
+    ):
+        with pytest.raises(ToolError, match=words):
+            ota.wrap("rauc", archive, release, ota.OtaSettings(rauc=settings))
     assert not list(tmp_path.glob("*.raucb"))
     assert not list(tmp_path.glob(".infc-*"))
 
@@ -70,7 +74,10 @@ def test_mender_takes_the_artifact_and_finds_the_archive_in_it(tmp_path: Path) -
     public = new_key(tmp_path / "mender.pem")
     older = tmp_path / "older.pem"
     subprocess.run(["openssl", "ec", "-in", tmp_path / "mender.pem", "-out", older], check=True, capture_output=True)
-    made = ota.wrap("mender", archive, RELEASE, ota.OtaKeys(key=older), ["board-a", "board-b"])
+    with pytest.raises(ToolError, match="mender-artifact refused"):
+        ota.wrap("mender", archive, RELEASE, ota.OtaSettings(mender=ota.MenderSettings(key=archive)))
+    settings = ota.OtaSettings(mender=ota.MenderSettings(key=older, device_types=("board-a", "board-b")))
+    made = ota.wrap("mender", archive, RELEASE, settings)
     check = subprocess.run(["mender-artifact", "validate", "-k", public, made], capture_output=True, text=True)
     assert check.returncode == 0, check.stderr
     read = subprocess.run(["mender-artifact", "read", "-k", public, made], capture_output=True, text=True, check=True)
@@ -92,7 +99,7 @@ def test_a_missing_tool_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PATH", str(tmp_path))
     for kind, words in (("rauc", "squashfs-tools"), ("mender", "mender-artifact")):
         with pytest.raises(ToolError, match="not installed") as error:
-            ota.wrap(kind, archive, RELEASE, ota.OtaKeys())  # type: ignore[arg-type]
+            ota.wrap(kind, archive, RELEASE, ota.OtaSettings())  # type: ignore[arg-type]
         assert words in str(error.value.help)
 
 

@@ -38,11 +38,28 @@ _INSTALL: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class OtaKeys:
-    """The update agent's own keys: RAUC needs a key and its certificate; Mender signs with a key where there is one."""
+class RaucSettings:
+    """RAUC's own key and certificate, and what `compatible` is in the devices' system.conf (None: the module's id)."""
 
     key: Path | None = None
     certificate: Path | None = None
+    compatible: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MenderSettings:
+    """The key that artifacts are signed with (None: not signed), and the device types (none: the modules' ids)."""
+
+    key: Path | None = None
+    device_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OtaSettings:
+    """What the update agents need to know."""
+
+    rauc: RaucSettings = RaucSettings()
+    mender: MenderSettings = MenderSettings()
 
 
 def companions(kinds: Sequence[OtaFormat]) -> dict[str, bytes]:
@@ -75,58 +92,63 @@ def wrapped_path(kind: OtaFormat, archive: Path) -> Path:
     return archive.with_name(archive.name.removesuffix(SUFFIX) + _SUFFIXES[kind])
 
 
-def check_keys(kind: OtaFormat, keys: OtaKeys) -> None:
-    """Whether the keys suffice and the tool is there, before anything is written.
+def check_settings(kind: OtaFormat, releases: Sequence[EdgeRelease], settings: OtaSettings) -> None:
+    """Whether a wrapping can be made, before anything is written: the tool is there, and what it must be told.
 
     Raises:
         ToolError: what is missing.
     """
     _program(_tool_of(kind))
-    if kind == "rauc" and (keys.key is None or keys.certificate is None):
-        raise ToolError(
-            "a RAUC bundle is signed with a key and a certificate that the device's RAUC trusts",
-            help="give both: --ota-key KEY.pem --ota-cert CERT.pem",
-        )
+    if kind == "rauc":
+        if settings.rauc.key is None or settings.rauc.certificate is None:
+            raise ToolError(
+                "a RAUC bundle is signed with a key and a certificate that the device's RAUC trusts",
+                help="give both: --rauc-key KEY.pem --rauc-cert CERT.pem",
+            )
+        for release in releases:
+            _compatible(release, settings.rauc)
 
 
-def wrap(kind: OtaFormat, archive: Path, release: EdgeRelease, keys: OtaKeys, device_types: Sequence[str] = ()) -> Path:
+def wrap(kind: OtaFormat, archive: Path, release: EdgeRelease, settings: OtaSettings) -> Path:
     """Wrap a signed archive; the file appears beside it in one step, and replaces one that was there.
 
     Args:
         kind: which agent it is for.
         archive: the archive, signed already.
         release: what it holds.
-        keys: the agent's keys.
-        device_types: what the agents of the devices call them (RAUC: one `compatible`; Mender: device types). Empty:
-            the hardware ids of the release's targets.
+        settings: the agent's keys, and what it calls the devices.
 
     Returns:
         The path of the wrapped file.
 
     Raises:
-        ToolError: the tool is not installed, or refuses; more device types than the agent can take.
+        ToolError: the tool is not installed or refuses; a setting is missing.
     """
-    check_keys(kind, keys)
-    types = tuple(device_types) or tuple(target.hardware_id for target in release.targets)
+    check_settings(kind, [release], settings)
     out = wrapped_path(kind, archive)
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=archive.parent) as folder:
         made = Path(folder) / out.name
         match kind:
             case "rauc":
-                _make_rauc(archive, release, keys, types, made)
+                _make_rauc(archive, release, settings.rauc, made)
             case "mender":
-                _make_mender(archive, release, keys, types, made)
+                _make_mender(archive, release, settings.mender, made)
         made.chmod(0o644)
         made.replace(out)
     return out
 
 
-def _make_rauc(archive: Path, release: EdgeRelease, keys: OtaKeys, types: Sequence[str], out: Path) -> None:
-    if len(types) != 1:
+def _compatible(release: EdgeRelease, settings: RaucSettings) -> str:
+    ids = [target.hardware_id for target in release.targets]
+    if settings.compatible is None and len(ids) != 1:
         raise ToolError(
-            f"a RAUC bundle is for one kind of system, and this release is for {', '.join(types)}",
-            help="name what your devices' system.conf calls `compatible`: --device-type NAME",
+            f"a RAUC bundle is for one kind of system, and release {release.name} is for {', '.join(ids)}",
+            help="name what the devices' system.conf calls `compatible`: --rauc-compatible NAME",
         )
+    return settings.compatible or ids[0]
+
+
+def _make_rauc(archive: Path, release: EdgeRelease, settings: RaucSettings, out: Path) -> None:
     content = out.parent / "content"
     content.mkdir()
     try:
@@ -135,10 +157,12 @@ def _make_rauc(archive: Path, release: EdgeRelease, keys: OtaKeys, types: Sequen
         shutil.copyfile(archive, content / archive.name)
     (content / "handler.sh").write_bytes(_script("rauc-handler.sh"))
     (content / "handler.sh").chmod(0o755)
-    (content / "manifest.raucm").write_text(_rauc_manifest(release, types[0]), encoding="utf-8")
+    manifest = _rauc_manifest(release, _compatible(release, settings))
+    (content / "manifest.raucm").write_text(manifest, encoding="utf-8")
     # The archive is compressed already: squashfs only has to hold it.
     squashfs = "--mksquashfs-args=-noD -noF -no-xattrs"
-    _run("rauc", [f"--cert={keys.certificate}", f"--key={keys.key}", squashfs, "bundle", str(content), str(out)])
+    keys = [f"--cert={settings.certificate}", f"--key={settings.key}"]
+    _run("rauc", [*keys, squashfs, "bundle", str(content), str(out)])
 
 
 def _rauc_manifest(release: EdgeRelease, compatible: str) -> str:
@@ -151,9 +175,10 @@ def _rauc_manifest(release: EdgeRelease, compatible: str) -> str:
     return "\n".join(f"[{name}]\n" + "".join(f"{k}={v}\n" for k, v in values.items()) for name, values in sections)
 
 
-def _make_mender(archive: Path, release: EdgeRelease, keys: OtaKeys, types: Sequence[str], out: Path) -> None:
+def _make_mender(archive: Path, release: EdgeRelease, settings: MenderSettings, out: Path) -> None:
     meta_data = out.parent / "meta-data.json"
     meta_data.write_text(json.dumps({"name": release.name, "version": release.version}), encoding="utf-8")
+    types = settings.device_types or tuple(target.hardware_id for target in release.targets)
     arguments = ["write", "module-image", "--type", _MENDER_MODULE]
     arguments += ["--artifact-name", archive.name.removesuffix(SUFFIX)]
     # Two specs on one device are two pieces of software, each with its version.
@@ -161,8 +186,8 @@ def _make_mender(archive: Path, release: EdgeRelease, keys: OtaKeys, types: Sequ
     arguments += [word for each in types for word in ("--device-type", each)]
     arguments += ["--file", str(archive), "--meta-data", str(meta_data), "--compression", "none"]
     arguments += ["--output-path", str(out)]
-    if keys.key is not None:
-        arguments += ["--key", str(keys.key)]
+    if settings.key is not None:
+        arguments += ["--key", str(settings.key)]
     _run("mender-artifact", arguments)
 
 
