@@ -38,6 +38,9 @@ class TokenClient:
             return _read_tokens(response)
         except (http.client.HTTPException, ValueError) as error:
             raise RequestError(str(error)) from error
+        finally:
+            # uvicorn closes a connection that was idle for 5 s, and a request on it would count as failed.
+            self.connection.close()
 
     def close(self) -> None:
         """Close it; the next request opens it again."""
