@@ -89,6 +89,8 @@ def _flops(
 ) -> float | Unsupported:
     """Operations of one item, or why accelerators of this peak have no known time for it."""
     if hardware.dla is None or mode is None or peak_flops <= 0.0:
+        if hardware.dla is not None and mode is None:
+            return Unsupported(reason=f"infc has no clocks of the deep learning accelerators of {hardware.name}")
         where = f" in mode {mode.name}" if mode is not None and hardware.dla is not None else ""
         return Unsupported(reason=f"{hardware.name} has no deep learning accelerator{where}")
     if precision is not Precision.INT8:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from infc.ir.problem import LlmProblem
 from infc.perf.llm.memory import DEFAULT_MEMORY_UTILIZATION, visible_memory_bytes
+from infc.plan.jetson_words import jetson_comments
 from infc.plan.llm.load import TokenLoad, targets_of
 from infc.plan.llm.site import LlmSite, usual_tokens
 from infc.plan.llm.sizing import LlmSized, LlmSizer
@@ -23,8 +24,17 @@ def comments(problem: LlmProblem, sized: LlmSized, sizer: LlmSizer) -> tuple[str
             _prefix_caching(problem, sized, sizer),
             _chunked_prefill(problem, sized),
             *_scheduling(sized),
+            *_module(problem, sized),
         )
     )
+
+
+def _module(problem: LlmProblem, sized: LlmSized) -> Iterator[str]:
+    """What is assumed of a Jetson module, as for any model."""
+    site, batching = sized.site, sized.trial.batching
+    memory = site.memory(batching.max_num_seqs, batching.max_num_batched_tokens).breakdown
+    sentences = jetson_comments(problem, site.hardware, site.power_mode, memory.total_bytes)
+    yield from (sentence.removesuffix(".") for sentence in sentences)
 
 
 def _sequences(problem: LlmProblem, sized: LlmSized) -> str:
