@@ -4,6 +4,7 @@ The folder is either plain, so that `edge.py --root` and this machine's Python w
 system that commands are run in by chroot and emulation (`tests.edge.arm64_root`).
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -131,13 +132,21 @@ class Device:
         """Name of the mode that the device is in."""
         return self.run(self.path("/usr/local/bin/nvpmodel"), "-q").out.split("NV Power Mode: ")[1].split()[0]
 
+    def restart(self) -> None:
+        """Switch the device off and on: everything ends, the power mode is the one noted, enabled units start."""
+        self.stop()
+        noted, state = self.root / "var/lib/nvpmodel/status", self.root / "var/lib/standins"
+        if noted.exists():
+            (state / "power_mode").write_text(str(int(noted.read_text().split("pmode:")[1].split()[0])))
+        for unit in sorted((self.root / "etc/systemd/system/multi-user.target.wants").glob("*.service")):
+            self.run(self.path("/usr/local/bin/systemctl"), "start", unit.name)
+
     def stop(self) -> None:
         """End every process that the stand-in of systemctl started here."""
         for path in (self.root / "var" / "lib" / "standins" / "units").glob("*.pid"):
-            try:
+            with contextlib.suppress(ProcessLookupError, ValueError):
                 os.killpg(int(path.read_text()), signal.SIGKILL)
-            except (ProcessLookupError, ValueError):
-                continue
+            path.unlink(missing_ok=True)
 
 
 def furnish(root: Path, *, python: str, board: str = "orin-nx-16gb", **settings: Any) -> None:
@@ -187,6 +196,10 @@ def trtexec_options() -> dict[str, list[str]]:
 def plain_device(root: Path, prefix: Sequence[str] = (), **settings: Any) -> Device:
     """A device whose root is a plain folder, with this machine's Python and onnxruntime under the stand-ins."""
     furnish(root, python=sys.executable, **settings)
+    shell = root / "bin" / "sh"  # the agent takes the architecture of a root from its shell
+    shell.parent.mkdir(exist_ok=True)
+    shell.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\xb7\x00")
     device = Device(root=root, prefix=prefix, seen_as=root)
+    device.set(hurry=20.0)
     device.set_tensorrt("10.3.0")
     return device

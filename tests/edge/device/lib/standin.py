@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(os.path.abspath(sys.argv[0])).parents[3]
+ROOT = Path(os.path.abspath(__file__)).parents[4]
 STATE = ROOT / "var" / "lib" / "standins"
 ENGINE_MAGIC = b"ftrt"
 
