@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import click
 
 from infc.cli.edge import FAILURE, INCONCLUSIVE, LOCK_STALE, OK, SLO_NOT_MET, SPEC_INVALID
+from infc.cli.compile_notes import show_unasked, show_unvalidated
 from infc.cli.fetch import fetch_option, fetched
 from infc.ir.quantity import QuantityError, parse_duration_s
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from infc.build.builders.address import Address
     from infc.diag import Diagnostic
@@ -141,8 +142,7 @@ def command(
     from infc.spec import SPEC_SUFFIX, find_workspace
 
     paths = find_specs(specs)
-    if delta_from is not None and len(paths) != 1:
-        raise click.UsageError(f"--delta-from is of one spec, and {len(paths)} are given")
+    _check_delta(delta_from, paths)
     if has_fetch and not fetched(paths):
         return FAILURE
     workspace = find_workspace(paths[0])
@@ -169,7 +169,7 @@ def command(
     finally:
         builder.close()
     _show_diagnostics(tuple(dict.fromkeys(d for outcome in outcomes for d in outcome.diagnostics)))
-    _show_unasked(builders, delta_from, outcomes)
+    show_unasked(builders, delta_from, outcomes)
     codes: list[int] = []
     entries: list[CompiledEntry] = []
     for outcome in outcomes:
@@ -188,7 +188,7 @@ def command(
                 codes.append(outcome_code)
             entries.append(entry)
     if is_validated:
-        _show_unvalidated(outcomes)
+        show_unvalidated(outcomes)
     code = min(codes, key=_SEVERITY.index, default=OK)
     if format == "json":
         from infc.report.compile_json import render_compile_json
@@ -201,44 +201,22 @@ def command(
     return code
 
 
+def _check_delta(delta_from: Path | None, paths: Sequence[Path]) -> None:
+    """Say what is wrong with an older archive before the work is done. Raises UsageError, ToolError."""
+    if delta_from is None:
+        return
+    from infc.pipeline.edge_bundle import read_edge_bundle
+
+    if len(paths) != 1:
+        raise click.UsageError(f"--delta-from is of one spec, and {len(paths)} are given")
+    read_edge_bundle(delta_from)
+
+
 def _show_error(outcome: SpecOutcome) -> None:
     if outcome.error is not None:
         click.echo(f"error: {outcome.path.as_posix()}: {outcome.error}", err=True)
         if outcome.help:
             click.echo(f"help: {outcome.help}", err=True)
-
-
-def _show_unasked(builders: tuple[Address, ...], delta_from: Path | None, outcomes: list[SpecOutcome]) -> None:
-    """Say which options had nothing to act on."""
-    from infc.build.builders.address import LocalAddress
-    from infc.pipeline.settled import SettledLlm
-
-    compiled = [each for outcome in outcomes if outcome.result is not None for each in outcome.result.compiled]
-    edge = _names(each for each in compiled if each.release is not None)
-    if builders != (LocalAddress(),):
-        names = _names(each for each in compiled if isinstance(each.settled, SettledLlm))
-        if names:
-            _note(f"--builder does not apply to {names}: a language model has no engine, and its checkpoint is "
-                  "quantised on this machine")  # fmt: skip
-        if edge:
-            _note(f"--builder does not apply to {edge}: Jetson modules build their engines themselves")
-    if delta_from is not None and compiled and not edge:
-        _note("--delta-from has no effect: the spec is for no edge device")
-
-
-def _show_unvalidated(outcomes: list[SpecOutcome]) -> None:
-    """Say where a load test runs that needs the device itself."""
-    compiled = [each for outcome in outcomes if outcome.result is not None for each in outcome.result.compiled]
-    for folder in dict.fromkeys(each.folder.as_posix() for each in compiled if each.release is not None):
-        _note(f"{folder} is validated on a device: infc sign, then infc validate {folder} ssh://USER@DEVICE")
-
-
-def _names(compiled: Iterable[CompiledTarget]) -> str:
-    return ", ".join(dict.fromkeys(each.entry.name for each in compiled))
-
-
-def _note(text: str) -> None:
-    click.echo(f"note: {text}", err=True)
 
 
 def _show_diagnostics(diagnostics: tuple[Diagnostic, ...]) -> None:
