@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infc.cli.edge import FAILURE, INCONCLUSIVE, LOCK_STALE, OK, SLO_NOT_MET, SPEC_INVALID
 from infc.cli.compile_notes import show_unasked, show_unvalidated
+from infc.cli.edge import FAILURE, INCONCLUSIVE, LOCK_STALE, OK, SLO_NOT_MET, SPEC_INVALID
 from infc.cli.fetch import fetch_option, fetched
 from infc.ir.quantity import QuantityError, parse_duration_s
 
