@@ -133,6 +133,13 @@ def test_an_output_folder_stays_consistent(infc: Infc, tmp_path: Path) -> None:
     assert infc("verify", str(out), "--public-key", "fleet.pub.pem")[0] == 1
 
 
+def test_an_archive_of_an_output_folder_is_signed_there(infc: Infc, tmp_path: Path) -> None:
+    """Named by itself, the folder's list is kept right all the same."""
+    out = written(tmp_path / "dist" / "dock-camera")
+    assert infc("sign", str(out / ARCHIVE), "--key", "fleet.pem")[0] == 0
+    assert verify_bundle(out) == ()
+
+
 def test_a_run_that_was_killed_is_finished_by_the_next(infc: Infc, tmp_path: Path) -> None:
     """Between the archive and infc's list, or while the archive was written."""
     out = written(tmp_path / "dist" / "dock-camera")

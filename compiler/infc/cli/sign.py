@@ -50,7 +50,7 @@ def _device_types(_ctx: click.Context, _param: click.Parameter, values: tuple[st
 @click.option("--public-key", metavar="FILE", type=_FILE, help="The key that --signature must fit.")
 @click.option(
     "--ota", "kinds", metavar="KIND", type=click.Choice(["rauc", "mender"]), multiple=True,
-    help="Wrap what is signed for an update agent: rauc, mender. Repeatable. Default: as the spec says, for a folder.",
+    help="Wrap what is signed for an update agent: rauc, mender. Repeatable. Default: as the spec says.",
 )  # fmt: skip
 @click.option("--no-ota", is_flag=True, help="Do not wrap, whatever the spec says.")
 @click.option("--rauc-key", metavar="FILE", type=_FILE, help="RAUC's own signing key.")

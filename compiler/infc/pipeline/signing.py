@@ -47,7 +47,7 @@ class Attached:
 
 @dataclass(frozen=True, kw_only=True)
 class Wrapping:
-    """Which update agents to wrap for; `kinds` None: those that the compiled folder asks for."""
+    """Which update agents to wrap for; `kinds` None: those that the spec asked for, where an output folder says so."""
 
     kinds: tuple[OtaFormat, ...] | None
     settings: ota.OtaSettings
@@ -97,7 +97,7 @@ def sign_bundle(bundle: Path, by: PrivateKey | Attached, wrapping: Wrapping) -> 
     archives = archives_of(bundle)
     if isinstance(by, Attached) and len(archives) > 1:
         raise ToolError(f"{bundle} holds {len(archives)} archives, and a signature is of one", help="name one of them")
-    folder = bundle if bundle.is_dir() else None
+    folder = _output_folder(bundle)
     manifest = None if folder is None else _checked_manifest(folder, archives)
     kinds = wrapping.kinds
     if kinds is None:
@@ -133,6 +133,14 @@ def inspect_bundle(bundle: Path, public_keys: Sequence[Path] | None, base: Path 
         if problems:
             raise DiagnosticError(problems, exit_code=1)
     return tuple(inspect(archive, public_keys, base) for archive in archives)
+
+
+def _output_folder(bundle: Path) -> Path | None:
+    """The folder that a compile wrote, also where one of its archives is named; None for an archive of its own."""
+    if bundle.is_dir():
+        return bundle
+    manifest = read_manifest(bundle.parent)
+    return bundle.parent if manifest is not None and bundle.name in manifest.files else None
 
 
 def _whole(archive: Path) -> EdgeRelease:
