@@ -169,6 +169,16 @@ def test_dry_run_verifies_and_matches_only(new_agent: Agent, release_7: Path) ->
     assert not new_agent.folder.exists()
 
 
+def test_bundle_of_a_later_format_is_installed_by_its_own_program(agent: Agent, makes_bundles: Maker) -> None:
+    """The program that is here verifies it, then lets the verified program of the bundle start over."""
+    program = b"import json, sys\nprint(json.dumps({'code': 0, 'words': sys.argv[1]}))\n"
+    files = {**makes_bundles.files("8", changes={"format_version": "2.0"}), "bin/edge.py": program}
+    signed = makes_bundles.signed(files)
+    assert agent("install", makes_bundles.archive("8", signed)) == {"code": 0, "words": "install"}
+    agent("install", makes_bundles.archive("8", {**signed, "bin/edge.py": b"print('spoilt')"}), code=11)
+    assert agent.state() == {"current": "7", "previous": None, "kept": ["7"], "left": []}
+
+
 @pytest.mark.slow
 def test_engine_that_does_not_build_is_code_31(agent: Agent, makes_bundles: Maker) -> None:
     """The builder's words are told; the release before stays in service."""

@@ -105,7 +105,8 @@ class Installation:
         except BaseException:
             self._fail_quietly()
             raise
-        return self.result("in-service", f"{self.name} {self.version} is in service")
+        words = verdict_words(self.acceptance) if self.acceptance is not None else "not measured"
+        return self.result("in-service", f"{self.name} {self.version} is in service: {words}")
 
     def unpack(self) -> str:
         """Bring the bundle's files to this disk, before anything of them is believed."""
@@ -171,7 +172,7 @@ class Installation:
         self.outputs = check_outputs(self.staged, self.manifest, plan, self.teller.say)
         if self.outputs["verdict"] != "pass":
             raise Refusal(WRONG_OUTPUTS, f"outputs are not the reference's: {self.outputs['worst']}")
-        return f"{self.outputs['samples']} samples agree with the reference"
+        return f"outputs agree with the reference, samples: {self.outputs['samples']}"
 
     def power(self) -> str:
         """Set the power mode by its name."""
@@ -275,7 +276,8 @@ class Installation:
         step, is_switched = self.journal.step, is_at_least(self.journal.step, "switch")
         self.teller.fail(refusal.message, code=refusal.code)
         in_service, problems = self._undo()
-        message = "; ".join([refusal.message, *problems])
+        ending = [f"{in_service} is back in service" if in_service else "nothing is in service"] if is_switched else []
+        message = "; ".join([refusal.message, *problems, *ending])
         code = refusal.code
         if code == ROLLED_BACK and in_service is None:
             code = NOTHING_IN_SERVICE

@@ -17,6 +17,7 @@ from .service import service_state
 from .trust import MANIFEST_NAME, SUMS_NAME, digest_of, signed_files
 
 STATUS_FORMAT = "1.0"
+_UNITS = {"power": (" W", 1.0), "temperature": (" C", 1.0), "failed": (" requests", 1.0)}
 
 
 def device_status(places: Places, name: str | None) -> dict[str, Any]:
@@ -142,14 +143,16 @@ def verdict_words(acceptance: dict[str, Any]) -> str:
     """Measured values beside their limits, in words.
 
     >>> verdict_words({"verdicts": [{"metric": "p99", "value": 0.006, "limit": 0.033, "verdict": "pass"}]})
-    'p99 0.006 (limit 0.033) pass'
+    'p99 6 ms of 33 ms (pass)'
     """
-    parts = [
-        f"{entry['metric']} {'?' if entry['value'] is None else format(entry['value'], '.4g')} "
-        f"(limit {entry['limit']:.4g}) {entry['verdict']}"
-        for entry in acceptance["verdicts"]
-    ]
-    return ", ".join(parts) or "no objective was judged"
+    return ", ".join(_verdict_word(entry) for entry in acceptance["verdicts"]) or "no objective was judged"
+
+
+def _verdict_word(entry: dict[str, Any]) -> str:
+    """Watts, degrees, requests; every other metric is in seconds and told in milliseconds."""
+    unit, scale = _UNITS.get(entry["metric"], (" ms", 1e3))
+    value = "unknown" if entry["value"] is None else f"{scale * entry['value']:.4g}{unit}"
+    return f"{entry['metric']} {value} of {scale * entry['limit']:.4g}{unit} ({entry['verdict']})"
 
 
 def _size(path: Path) -> int:
