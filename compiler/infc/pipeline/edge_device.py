@@ -118,7 +118,7 @@ class _Run:
         for problem in (_not_usable(self._machine.name, probe), _not_trusted(self._machine.name, probe, bundles)):
             if problem is not None:
                 raise _refused(problem)
-        status, bundle, target = self._chosen(bundles, probe)
+        bundle, target = self._chosen(bundles, probe)
         run = self._run(bundle, probe)
         outcome, verdict = outcome_of(run.code)
         if self._request.is_dry_run:
@@ -142,11 +142,11 @@ class _Run:
             validation,
             verdict=verdict if acceptance is None else Verdict(acceptance.verdict),
             acceptance=acceptance,
-            was_in_service=run.code == 0 and _is_in_service(status, bundle),
+            was_in_service=run.is_nothing_to_do,
         )
 
-    def _chosen(self, bundles: Sequence[EdgeBundle], probe: Probe) -> tuple[DeviceStatus, EdgeBundle, EdgeTarget]:
-        """The newest bundle that is made for the device's module, with what the device says before anything is done."""
+    def _chosen(self, bundles: Sequence[EdgeBundle], probe: Probe) -> tuple[EdgeBundle, EdgeTarget]:
+        """The newest bundle that is made for the device's module, and what it holds for it."""
         newest = max(bundles, key=_version)
         if not probe.has_agent:
             self._send(newest, (("edge.py", newest.agent), ("libraries.json", newest.libraries)))
@@ -158,7 +158,7 @@ class _Run:
         bundle = max(fitting, key=_version)
         target = bundle.target_of(module)
         assert target is not None  # noqa: S101 - it fits
-        return status, bundle, target
+        return bundle, target
 
     def _run(self, bundle: EdgeBundle, probe: Probe) -> AgentRun:
         """Install the bundle; while another run of the agent is under way there, wait for it."""
@@ -204,11 +204,6 @@ def _acceptance(status: DeviceStatus, bundle: EdgeBundle) -> EdgeAcceptance | No
     deployment = status.deployment(bundle.release.name)
     found = () if deployment is None else (deployment.acceptance, deployment.rejected)
     return next((each for each in found if each is not None and _is_of(each, bundle)), None)
-
-
-def _is_in_service(status: DeviceStatus, bundle: EdgeBundle) -> bool:
-    deployment = status.deployment(bundle.release.name)
-    return deployment is not None and deployment.acceptance is not None and _is_of(deployment.acceptance, bundle)
 
 
 def _is_of(acceptance: EdgeAcceptance, bundle: EdgeBundle) -> bool:

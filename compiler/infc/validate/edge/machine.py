@@ -3,6 +3,7 @@
 Nothing runs there but a POSIX shell and `edge.py` under the device's Python; what it says is read, never trusted.
 """
 
+import json
 import re
 import shlex
 import tempfile
@@ -69,10 +70,10 @@ class Probe:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentRun:
-    """How a command of the agent ended: its exit code, what it printed as its result, its last words."""
+    """How an install ended: the agent's exit code and last words, and whether there was nothing to do."""
 
     code: int
-    result: str
+    is_nothing_to_do: bool
     last_words: tuple[str, ...]
 
 
@@ -83,6 +84,7 @@ class EdgeMachine:
         self._address = address
         self._connection = SshConnection(address.ssh)
         self._folder = ""
+        self._folders: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -110,6 +112,7 @@ class EdgeMachine:
         `folder` is a name of letters and digits that stands for the content of the files.
         """
         self._folder = folder
+        self._folders.add(folder)
         for name, content in files:
             with tempfile.TemporaryFile() if isinstance(content, bytes) else content.open("rb") as source:
                 if isinstance(content, bytes):
@@ -161,7 +164,9 @@ class EdgeMachine:
         if ended.exit_code == FAILED:
             return self._unreachable(ended, "installed")
         return AgentRun(
-            code=ended.exit_code, result="\n".join(lines.result or ()), last_words=(*lines.last, *ended.last_lines)
+            code=ended.exit_code,
+            is_nothing_to_do=_is_nothing_to_do(lines.result or ()),
+            last_words=(*lines.last, *ended.last_lines),
         )
 
     def stop(self) -> None:
@@ -171,8 +176,9 @@ class EdgeMachine:
 
     def forget(self) -> None:
         """Remove what was sent."""
-        if self._folder:
-            self._connection.script(f"{self._prelude}rm -rf {self._sent('')}", lambda _: None)
+        if self._folders:
+            folders = " ".join(f'"$d"/{shlex.quote(folder)}' for folder in sorted(self._folders))
+            self._connection.script(f"{self._prelude}rm -rf {folders}", lambda _: None)
 
     def close(self) -> None:
         """End the connection."""
@@ -206,6 +212,15 @@ class EdgeMachine:
             notes=ended.last_lines[-_MOST_SHOWN_LINES:],
             help="check that the login there has a POSIX shell and may write to ~/.cache/infc",
         )
+
+
+def _is_nothing_to_do(result: Sequence[str]) -> bool:
+    """Whether the object that the agent prints says so."""
+    try:
+        found = json.loads("\n".join(result))
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.get("outcome") == "nothing-to-do"
 
 
 class _Lines:
