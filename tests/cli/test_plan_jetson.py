@@ -47,6 +47,10 @@ def test_a_cap_that_no_mode_meets_exits_3_and_names_the_mode_that_came_nearest(t
     assert mode["draws_least"]
     assert mode["comes_nearest"]
     assert {"constraints.max_power"} <= {r["path"] for r in entry["relaxations"]}
+    for format in ("markdown", "html"):
+        assert (
+            "7W of jetson-orin-nano-8gb draws least and comes nearest" in planned(tmp_path, "5W", "--format", format)[1]
+        )
 
 
 def test_watts_and_joules_stand_beside_the_choice_and_the_runners_up(tmp_path: Path) -> None:

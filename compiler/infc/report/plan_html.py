@@ -18,6 +18,7 @@ from infc.report.plan_models import model_rows
 from infc.report.plan_review import policy_words, savings_words
 from infc.report.plan_text import headline
 from infc.report.planned import PlannedEntry
+from infc.report.power_modes import mode_words
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -102,6 +103,7 @@ class Section:
     capacity: tuple[str, ...]
     search: str
     models: tuple[tuple[str, ...], ...] = ()
+    modes: tuple[str, ...] = ()
 
 
 def render_plan_html(entries: Sequence[PlannedEntry]) -> str:
@@ -139,9 +141,10 @@ def _section(entry: PlannedEntry, index: int) -> Section:
         case Infeasible() as infeasible:
             state, verdict = "missed", "infeasible"
             binding, rejections, relaxations = infeasible.binding, infeasible.rejections, infeasible.relaxations
+            modes = tuple(mode_words(mode) for mode in infeasible.power_modes)
         case None:
             state, verdict = "invalid", "invalid"
-            binding, rejections, relaxations = (), (), ()
+            binding, rejections, relaxations, modes = (), (), (), ()
     return Section(
         anchor=f"d{index}",
         title=title,
@@ -158,6 +161,7 @@ def _section(entry: PlannedEntry, index: int) -> Section:
         frontier=_chart(entry),
         reasons=(),
         binding=binding,
+        modes=modes,
         relaxations=relaxations,
         rejected=_grouped(rejections),
         changes=_changes(entry),

@@ -8,6 +8,7 @@ from infc.plan.words import duration_text, figure_text, money_text, month_text
 from infc.report.plan_models import model_rows
 from infc.report.plan_tokens import latency_rows
 from infc.report.planned import PlannedEntry
+from infc.report.power_modes import mode_words
 from infc.report.review import NOTHING
 
 
@@ -69,7 +70,14 @@ def markdown_details(entry: PlannedEntry) -> list[str]:
                 f"- `{r.path}` from {_escaped(r.current)} to {_escaped(r.needed)} (`{r.candidate}`)"
                 for r in infeasible.relaxations
             ]
-            return ["", f"**{title}**: any one of these changes makes it feasible", "", *rows] if rows else []
+            modes = [f"- power mode {_escaped(mode_words(mode))}" for mode in infeasible.power_modes]
+            if not rows:
+                return (
+                    ["", f"**{title}**: no change of a single constraint makes it feasible", "", *modes]
+                    if modes
+                    else []
+                )
+            return ["", f"**{title}**: any one of these changes makes it feasible", "", *rows, *modes]
         case None:
             return []
 

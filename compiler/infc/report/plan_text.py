@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
 from infc.ir.estimate import Estimate
 from infc.ir.interval import Basis, Interval
-from infc.ir.plan import Infeasible, NearestMode, Plan, Rejection, RunnerUp, SearchSummary, SmallestHardware
+from infc.ir.plan import Infeasible, Plan, Rejection, RunnerUp, SearchSummary, SmallestHardware
 from infc.ir.problem import AnyProblem, LlmProblem
 from infc.plan.words import counted, duration_text, figure_text, money_text, month_text, rate_text, size_text
 from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, row, style_for, table, wrapped_row
@@ -22,6 +22,7 @@ from infc.report.plan_tokens import (
     runner_up_rows,
 )
 from infc.report.planned import PlannedEntry
+from infc.report.power_modes import mode_words
 from infc.report.review import Review
 
 if TYPE_CHECKING:
@@ -144,14 +145,6 @@ def smallest_words(smallest: SmallestHardware) -> str:
         f" ({size_text(smallest.memory_bytes)}{cost}) is the least that holds the model and its longest request,"
         " whatever the speed"
     )
-
-
-def mode_words(mode: NearestMode) -> str:
-    """How near a power mode comes to a cap that none meets."""
-    which = [words for is_it, words in ((mode.is_lowest, "draws least"), (mode.is_nearest, "comes nearest")) if is_it]
-    devices = "" if mode.devices == 1 else f" on {counted(mode.devices, 'device')}"
-    place = f"{mode.power_mode} of {mode.hardware_id}{devices}"
-    return f"{place} {' and '.join(which)} ({mode.candidate}): {', '.join(mode.misses)}"
 
 
 def headline(candidate: Candidate) -> str:
