@@ -9,6 +9,7 @@ import ast
 import builtins
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from infc import __version__
@@ -46,6 +47,7 @@ class Module:
     text: str
 
 
+@cache
 def edge_file() -> bytes:
     """The program; equal sources, equal bytes. Raises InternalError when the modules cannot be merged."""
     first = Path(__file__).parent / "device"
