@@ -85,7 +85,7 @@ def test_a_key_with_a_passphrase_signs_with_it_only(tmp_path: Path) -> None:
         ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
         ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"],
         ["genpkey", "-algorithm", "ED25519"],
-        ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"],
+        ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024"],
     ],
     ids=["P-384", "secp256k1", "ed25519", "rsa"],
 )
