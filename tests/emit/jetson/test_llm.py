@@ -6,7 +6,6 @@ import shlex
 import shutil
 import subprocess
 from dataclasses import replace
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
