@@ -48,6 +48,7 @@ def test_an_engine_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not [argument for argument in asked if "Shapes" in argument], "the model has no open size"
 
 
+@pytest.mark.slow
 def test_a_damaged_engine_is_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its bytes are compared with what was written."""
     place = bench(tmp_path, monkeypatch)
@@ -86,6 +87,7 @@ def test_what_the_library_says_is_the_reason(tmp_path: Path, monkeypatch: pytest
     assert "Could not find any implementation for node conv1" in refusal.message
 
 
+@pytest.mark.slow
 def test_a_build_over_its_time_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And so does the tool that it started."""
     place = bench(tmp_path, monkeypatch, build_s=60.0)
@@ -141,7 +143,7 @@ def test_without_a_builder_the_device_is_not_ready(tmp_path: Path, monkeypatch: 
     assert (refusal.code, refusal.message) == (30, "infc does not know TensorRT 8.6.2")
 
 
-@pytest.mark.parametrize(("allowed", "is_built"), [(0.0, False), (1.0, True)])
+@pytest.mark.parametrize(("allowed", "is_built"), [(0.0, False), pytest.param(1.0, True, marks=pytest.mark.slow)])
 def test_layers_that_leave_the_dla_are_counted(
     allowed: float, is_built: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +171,7 @@ def test_the_python_package_builds_where_it_loads(tmp_path: Path, monkeypatch: p
     assert [call for call in place.device.calls("trtexec") if "--skipInference" in call] == []
 
 
+@pytest.mark.slow
 def test_kernel_times_of_the_bundle_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those of this TensorRT and module; afterwards the device keeps its own for the next build."""
     place = bench(tmp_path, monkeypatch)
@@ -185,6 +188,7 @@ def test_kernel_times_of_the_bundle_are_used(tmp_path: Path, monkeypatch: pytest
     assert any(argument.startswith("--timingCacheFile=") for argument in place.device.calls("trtexec")[-1])
 
 
+@pytest.mark.slow
 def test_short_memory_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is stopped to make room."""
     place = bench(tmp_path, monkeypatch)

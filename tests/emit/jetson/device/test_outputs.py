@@ -23,7 +23,7 @@ def checked(place: Bench) -> dict[str, Any]:
     return check_outputs(place.release, place.manifest, Path(engine["path"]), place.said.append)
 
 
-@pytest.mark.parametrize("version", ["10.3.0", "11.4.1"])
+@pytest.mark.parametrize("version", ["10.3.0", pytest.param("11.4.1", marks=pytest.mark.slow)])
 def test_an_engine_that_computes_the_model(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both majors; the figures are those of the worst output."""
     place = bench(tmp_path, monkeypatch)
@@ -43,7 +43,7 @@ def test_an_engine_that_computes_the_model(version: str, tmp_path: Path, monkeyp
     [
         (0.5, "scores: off by up to 0.5 (allowed "),
         (math.nan, "scores: holds what is no number, or infinite, where the reference does not"),
-        (math.inf, "scores: holds what is no number, or infinite, where the reference does not"),
+        pytest.param(math.inf, "scores: holds what is no number, or infinite", marks=pytest.mark.slow),
     ],
 )
 def test_an_engine_that_computes_something_else(
@@ -68,6 +68,7 @@ def test_an_engine_that_does_not_load(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "Magic tag does not match" in caught.value.message
 
 
+@pytest.mark.slow
 def test_open_sizes_are_named_for_every_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The shapes of the sample, where the model leaves them open."""
     place = bench(tmp_path, monkeypatch)
@@ -116,6 +117,7 @@ def test_errors_are_added_up_over_samples() -> None:
     assert total.facts()["max_absolute"] == math.inf
 
 
+@pytest.mark.slow
 def test_another_shape_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both shapes are told."""
     place = bench(tmp_path, monkeypatch)

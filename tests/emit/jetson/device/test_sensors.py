@@ -21,6 +21,7 @@ def test_every_form_of_tegrastats(form: str, tmp_path: Path, monkeypatch: pytest
         deadline = time.monotonic() + 20.0
         while watch.power_w() is None and time.monotonic() < deadline:
             time.sleep(0.02)
+            watch.read()
     assert watch.power_w() == {"mean": 12.0, "max": 12.0}
     assert watch.temperature_c() == {"mean": 63.5, "max": 63.5}
     assert watch.is_throttled() is None
@@ -43,25 +44,18 @@ def put(root: Path, path: str, text: str) -> Path:
     return place
 
 
-def watched(root: Path, *lines: tuple[float, str]) -> SensorWatch:
-    """A watch that began at 0 and saw these lines."""
-    watch = SensorWatch(str(root))
-    watch.begin()
-    for at_s, text in lines:
-        line = tegrastats_line(text)
-        assert line is not None
-        watch.lines.append((time.monotonic() + at_s, line))
+def watched(root: Path, *texts: str) -> SensorWatch:
+    """A watch that saw these lines since it began."""
+    with SensorWatch(str(root)) as watch:
+        watch.begin()
+    watch.lines = [line for line in map(tegrastats_line, texts) if line is not None]
+    assert len(watch.lines) == len(texts)
     return watch
 
 
-def test_only_what_came_after_the_begin_counts(tmp_path: Path) -> None:
-    """The warm-up is no part of the measurement."""
-    watch = watched(
-        tmp_path,
-        (-60.0, BUSY.format(mhz=918, mw=20000)),
-        (1.0, BUSY.format(mhz=918, mw=10000)),
-        (2.0, BUSY.format(mhz=918, mw=12000)),
-    )
+def test_mean_and_most(tmp_path: Path) -> None:
+    """Of all lines."""
+    watch = watched(tmp_path, BUSY.format(mhz=918, mw=10000), BUSY.format(mhz=918, mw=12000))
     assert watch.power_w() == {"mean": 11.0, "max": 12.0}
 
 
@@ -72,7 +66,7 @@ def test_a_busy_gpu_below_its_clock_is_throttled(mhz: int, is_throttled: bool, t
     put(tmp_path, "class/devfreq/2c60000.dla/max_freq", "1")
     assert gpu_ceiling_hz(str(tmp_path)) == 918e6
     line = BUSY.format(mhz=mhz, mw=9000)
-    assert watched(tmp_path, (1.0, line), (2.0, line)).is_throttled() is is_throttled
+    assert watched(tmp_path, line, line).is_throttled() is is_throttled
 
 
 @pytest.mark.parametrize(

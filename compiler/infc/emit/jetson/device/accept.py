@@ -52,6 +52,7 @@ def accept(
             load, samples = _engine_load(release, manifest, limits, sensors, report)
         else:
             load, samples = _service_load(release, manifest, limits, sensors, report)
+        sensors.read()
         power_w, temperature_c, is_throttled = sensors.power_w(), sensors.temperature_c(), sensors.is_throttled()
     confidence, spacing_s = float(manifest["slo"]["confidence"]), 1.0 / load["rate_rps"]
     verdicts = [judged(limit, samples, confidence, spacing_s) for limit in limits]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-import threading
-import time
+import tempfile
 from pathlib import Path
 
 from infc.build.far.process import ender
@@ -19,56 +19,57 @@ _SLOWER = 0.95
 
 
 class SensorWatch:
-    """Context manager: reads the sensors, which count from `begin` on; the methods tell what they said."""
+    """Context manager: reads the sensors from `begin` on; the methods tell what they said so far."""
 
     def __init__(self, root: str) -> None:
         self.root = root
-        self.lines: list[tuple[float, TegrastatsLine]] = []
-        self._begin_s = float("inf")
+        self.lines: list[TegrastatsLine] = []
         self._slowdowns_before: dict[str, int] = {}
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> SensorWatch:
-        """Start tegrastats, where there is one."""
+        """Ready to begin."""
+        self._out = tempfile.TemporaryFile(prefix="infc-tegrastats-")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End tegrastats."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_ENDS_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._out.close()
+
+    def begin(self) -> None:
+        """Start tegrastats, where there is one. It writes to a file: no thread must be there when others fork."""
+        self._slowdowns_before = slowdown_counts(self.root)
         tool = find_program("tegrastats")
         if tool is not None:
             self._process = subprocess.Popen(
                 [tool, "--interval", str(SENSOR_INTERVAL_MS)],
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
+                stdout=self._out,
                 stderr=subprocess.DEVNULL,
-                text=True,
-                errors="replace",
                 preexec_fn=ender(),
             )
-            self._thread = threading.Thread(target=self._follow, name="tegrastats", daemon=True)
-            self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        """End tegrastats."""
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(_ENDS_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._thread.join(_ENDS_WITHIN_S)
-
-    def begin(self) -> None:
-        """What was read before does not count."""
-        self._begin_s = time.monotonic()
-        self._slowdowns_before = slowdown_counts(self.root)
+    def read(self) -> None:
+        """Take in what was written so far."""
+        handle = self._out.fileno()
+        # The position in the file is shared with the process that writes: it must not be moved.
+        texts = os.pread(handle, os.fstat(handle).st_size, 0).decode("utf-8", "replace").splitlines()
+        self.lines = [line for line in map(tegrastats_line, texts) if line is not None]
 
     def power_w(self) -> dict[str, float] | None:
         """Mean and largest draw of the module."""
-        return _mean_and_most([line.power_w for line in self._measured()])
+        return _mean_and_most([line.power_w for line in self.lines])
 
     def temperature_c(self) -> dict[str, float] | None:
         """Mean and largest temperature of the hotter of GPU and junction."""
-        return _mean_and_most([line.temperature_c for line in self._measured()])
+        return _mean_and_most([line.temperature_c for line in self.lines])
 
     def is_throttled(self) -> bool | None:
         """Whether the module slowed itself down; None where nothing here would tell.
@@ -79,23 +80,13 @@ class SensorWatch:
         ceiling_hz = gpu_ceiling_hz(self.root)
         busy = [
             line.clock_hz
-            for line in self._measured()
+            for line in self.lines
             if line.clock_hz and line.utilization is not None and line.utilization >= _BUSY
         ]
         if not now and (ceiling_hz is None or not busy):
             return None
         slow = [clock for clock in busy if ceiling_hz is not None and clock < _SLOWER * ceiling_hz]
         return any(count > before.get(name, 0) for name, count in now.items()) or 2 * len(slow) > max(len(busy), 1)
-
-    def _measured(self) -> list[TegrastatsLine]:
-        return [line for at_s, line in list(self.lines) if at_s >= self._begin_s]
-
-    def _follow(self) -> None:
-        assert self._process is not None and self._process.stdout is not None  # noqa: S101, PT018 - it was started
-        for text in self._process.stdout:
-            line = tegrastats_line(text)
-            if line is not None:
-                self.lines.append((time.monotonic(), line))
 
 
 def slowdown_counts(root: str) -> dict[str, int]:
