@@ -30,14 +30,22 @@ Infc = Callable[..., tuple[int, str, str]]
 ARCHIVE = "dock-camera-jetson-orin-nx-16gb-7.tar.zst"
 
 
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a bundle and two keys."""
+    folder = tmp_path_factory.mktemp("start")
+    bundle(folder)
+    for name in ("fleet.pem", "other.pem"):
+        new_key(folder / name)
+    return folder
+
+
 @pytest.fixture
-def infc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Infc:
-    """Run a command in a folder with a bundle and two keys: exit code, stdout, stderr."""
+def infc(start: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Infc:
+    """Run a command in a copy of that folder: exit code, stdout, stderr."""
+    shutil.copytree(start, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115 - nobody is at the terminal
-    bundle(tmp_path)
-    for name in ("fleet.pem", "other.pem"):
-        new_key(tmp_path / name)
 
     def run(*arguments: str) -> tuple[int, str, str]:
         capsys.readouterr()
