@@ -114,6 +114,7 @@ def test_the_engine_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     found = accept(place.root, place.release, place.manifest, place.target, engine, place.said.append)
     assert (found["load"]["what"], found["verdict"]) == ("engine", "pass")
     assert found["engine_latency_s"] == found["latency_s"]
+    assert found["engine_executions"] == found["load"]["requests"]
     assert any("another program serves this release" in words for words in place.said)
 
 
