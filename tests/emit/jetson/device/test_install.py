@@ -301,10 +301,12 @@ def test_releases_beyond_the_number_kept_go(agent: Agent, makes_bundles: Maker) 
 
 
 def test_removed_deployment_leaves_its_log_and_its_engines(agent: Agent) -> None:
-    """Engines are shared; `prune` takes those that nobody uses. The agent goes with its last release."""
+    """Engines are shared; `prune` takes those that nobody uses. The accepted program stays, to verify the next one."""
+    program = (agent.folder / "current" / "bin" / "edge.py").read_bytes()
     agent("remove", NAME)
     assert not agent.folder.exists()
-    assert not (agent.device.root / "opt" / "infc" / "edge.py").is_symlink()
+    kept = agent.device.root / "opt" / "infc" / "edge.py"
+    assert (kept.is_symlink(), kept.read_bytes(), os.access(kept, os.X_OK)) == (False, program, True)
     assert agent("log", NAME)["events"]
     assert len(agent("prune")["removed"]) == 1
     agent("remove", NAME, code=1)

@@ -36,13 +36,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Replace a file so that it is the old or the new one, also after a loss of power."""
     staged = path.with_name(f".{path.name}{_WRITING}")
     try:
         with staged.open("wb") as file:
             file.write(content)
             file.flush()
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         os.replace(str(staged), str(path))
     except OSError:

@@ -161,7 +161,7 @@ class Installation:
             target.parent.mkdir(parents=True, exist_ok=True)
             link_or_copy(plan, target)
         if self.engine["is_reused"]:
-            return f"engine {self.engine['key'][:12]} is in the cache"
+            return "nothing to build"
         return f"engine {self.engine['key'][:12]}, {self.engine['size_bytes'] / 1e6:.1f} MB"
 
     def check(self) -> str:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .durable import read_json, remove_file, remove_tree, set_link
+from .durable import read_json, remove_file, remove_tree, set_link, write_durably
 from .identity import version_key
 from .journal import Journal
 from .layout import REPLACED, Deployment, Places, linked_release
@@ -45,16 +45,23 @@ def point_agent(places: Places, release: Path) -> None:
             set_link(link, os.path.relpath(str(target), str(places.home)))
 
 
-def repoint_agent(places: Places) -> None:
-    """After releases were removed: have the agent be that of the newest infc in service, or none."""
-    if places.agent.is_file():
+def detach_agent(deployment: Deployment) -> None:
+    """Before all releases of a deployment go: have the agent be that of another one, else a copy that stays.
+
+    A device that accepted a program once never has to trust a bundle's own again.
+    """
+    places = deployment.places
+    if _agent_release(deployment) is None:
         return
-    serving = [deployment.current for deployment in places.deployments() if (deployment.current / "bin").is_dir()]
-    for link in (places.libraries, places.agent):
-        remove_file(link)
+    others = [each.current for each in places.deployments() if each.name != deployment.name]
+    serving = [link for link in others if (link / "bin").is_dir()]
     if serving:
         newest = max(serving, key=lambda link: version_key(_infc_version(link)))
         point_agent(places, newest.resolve())
+        return
+    for path in (places.libraries, places.agent):
+        if path.is_file():
+            write_durably(path, path.read_bytes(), 0o755 if path == places.agent else 0o644)
 
 
 def _infc_version(release: Path) -> str:

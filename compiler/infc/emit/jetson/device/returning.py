@@ -7,7 +7,7 @@ from typing import Any
 from .codes import FAILED, NOTHING_IN_SERVICE, ROLLED_BACK, Refusal
 from .durable import read_json, remove_file, remove_tree, remove_unfinished, set_link
 from .journal import Journal, new_journal, read_journal, tidy
-from .keeping import finish_install, repoint_agent
+from .keeping import detach_agent, finish_install
 from .layout import Deployment, Places, linked_release
 from .log import Teller
 from .power import power_mode_now, restore_power, set_power_mode
@@ -119,7 +119,7 @@ def finish_removal(journal: Journal) -> None:
     for link in (deployment.current, deployment.previous, deployment.rejected):
         remove_file(link)
     remove_tree(deployment.staging)
+    detach_agent(deployment)
     for name in deployment.kept():
         remove_tree(deployment.release(name))
-    repoint_agent(deployment.places)
     journal.clear()
