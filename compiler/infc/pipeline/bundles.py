@@ -169,10 +169,16 @@ def add_profile(problem: AnyProblem, store: ProfileStore) -> None:
 
 
 def _server_of(problem: AnyProblem, hardware_id: str) -> str:
-    """Name and version of what is emitted for; on edge devices that is the format of the bundle."""
-    if problem.jetson_of(hardware_id) is not None:
+    """Name and version of what is emitted for; on edge devices that is the format of the bundle, and what serves."""
+    setup = problem.jetson_of(hardware_id)
+    if setup is not None:
         from infc.build.edge_release_json import FORMAT_VERSION
 
+        if isinstance(problem, LlmProblem):
+            from infc.resolve.jetson_llm import runtime_version
+
+            hardware = next(o.hardware for o in problem.options if o.hardware.id == hardware_id)
+            return f"jetson {FORMAT_VERSION}, {runtime_version(problem.jetson_runtime, hardware, setup)}"
         return f"jetson {FORMAT_VERSION}"
     if isinstance(problem, LlmProblem):
         from infc.emit.vllm.release import default_release as vllm_release

@@ -134,6 +134,14 @@ def serving_refusal(
             return edge_llm_refusal(model, hardware, precision, setup.jetpack, setup.tensorrt)
 
 
+def runtime_version(runtime: LlmRuntime, hardware: Hardware, setup: JetsonSetup) -> str:
+    """Name and version of what serves on a module, `vllm 0.19.0`; the name alone where nothing does."""
+    if runtime == "edge-llm":
+        return f"tensorrt-edge-llm {edge_llm().version}"
+    image = None if setup.jetpack is None else vllm_image_for(hardware, setup.jetpack)
+    return "vllm" if image is None else f"vllm {image.vllm}"
+
+
 def edge_llm_refusal(
     model: LlmProfile, hardware: Hardware, precision: Precision, jetpack: JetPack, tensorrt: str | None = None
 ) -> str | None:
