@@ -243,9 +243,9 @@ def test_memory_is_shared_with_the_system_and_others() -> None:
     """What is left is said with what was counted; a plan that leaves little says so; without room there is none."""
     roomy = planned(cameras(module("jetson-orin-nano-8gb", others=2 * GIB)))
     (words,) = [c for c in roomy.comments if c.startswith("Memory")]
-    assert "0.8 GB for a headless system, 2.15 GB for other programs" in words
+    assert "1.4 GB for a headless system, 2.15 GB for other programs" in words
     assert "should stay free" not in words
-    tight = planned(cameras(module("jetson-orin-nano-8gb", others=5.8 * GIB)))
+    tight = planned(cameras(module("jetson-orin-nano-8gb", others=5.2 * GIB)))
     (words,) = [c for c in tight.comments if c.startswith("Memory")]
     assert "less than the 10% that should stay free" in words
     full = solve(cameras(module("jetson-orin-nano-8gb", others=6.6 * GIB)))
