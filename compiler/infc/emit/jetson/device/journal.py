@@ -118,6 +118,18 @@ class OneRun:
         self.file.close()
 
 
+def is_under_way(places: Places) -> bool:
+    """Whether a run of the program that changes this device goes on now; a journal without one was cut off."""
+    try:
+        with places.lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _who(places: Places) -> str:
     for deployment in places.deployments():
         entry = read_json(deployment.journal)

@@ -10,6 +10,7 @@ from .codes import Refusal
 from .durable import read_json
 from .engine import engine_key_now
 from .identity import read_device
+from .journal import is_under_way
 from .keeping import engine_uses
 from .layout import Deployment, Places, linked_release
 from .power import power_mode_now
@@ -53,10 +54,15 @@ def deployment_status(deployment: Deployment, device: dict[str, Any]) -> dict[st
         "manifest": manifest,
         "acceptance": acceptance,
         "engine_key_now": key_now(folder, manifest, acceptance, device) if folder else None,
-        "journal": {field: journal.get(field) for field in ("step", "release", "purpose")} if journal else None,
+        "journal": _journal_facts(deployment, journal) if journal else None,
         "service": {**service_state(manifest), "unit": manifest["service"]["unit"]} if manifest else None,
         "rejected": read_json(deployment.rejected),
     }
+
+
+def _journal_facts(deployment: Deployment, journal: dict[str, Any]) -> dict[str, Any]:
+    facts = {field: journal.get(field) for field in ("step", "release", "purpose")}
+    return {**facts, "is_under_way": is_under_way(deployment.places)}
 
 
 def key_now(
