@@ -13,7 +13,7 @@ from .codes import ROLLED_BACK, Refusal
 from .durable import read_json
 from .engine_runs import EngineError
 from .infer_requests import InferClient, infer_bodies
-from .judging import LATENCY, TPOT, TTFT, Limit, Measured, ceiling, judged, limits_of, percentiles
+from .judging import KINDS, LATENCY, TPOT, TTFT, Limit, Measured, ceiling, judged, limits_of, percentiles
 from .outputs import runs_of
 from .sending import Client, Sending, due_times_s
 from .sensors import SensorWatch
@@ -72,7 +72,8 @@ def accept(
     times: Sequence[float] = [sample.latency_s for sample in samples] if is_alone else []
     if not is_alone and engine is not None:
         times = _engine_times(release, manifest, report)
-    engine_s = measured["latency_s"] if is_alone else percentiles(times, (), LATENCY, confidence, 1.0)
+    mean_s = sum(times) / max(len(times), 1)
+    engine_s = measured["latency_s"] if is_alone else percentiles(times, (), LATENCY, confidence, mean_s)
     verdict = overall_word([entry["verdict"] for entry in verdicts]) if verdicts else "pass"
     return {
         **measured,
@@ -99,7 +100,7 @@ def _service_load(
     horizon_s = _horizon_s(manifest, limits)
     due_s = due_times_s(load["arrival"], rate_rps, warm_up_s + budget_s)
     report(f"{rate_rps:g} requests a second for up to {budget_s:.0f} s, after {warm_up_s:g} s to warm up")
-    with Sending(_new_client(release, manifest, horizon_s), due_s, WORKERS) as sending:
+    with Sending(_new_client(release, manifest, _timeout_s(manifest, limits)), due_s, WORKERS) as sending:
         while sending.now_s() < warm_up_s:
             sending.take(min(_LOOK_S, max(warm_up_s - sending.now_s(), 0.0)))
         sensors.begin()
@@ -172,19 +173,26 @@ class _Watch:
         return True
 
 
-def _horizon_s(manifest: dict[str, Any], limits: Sequence[Limit]) -> float:
-    """Age from which a request that is not answered is over every limit."""
-    longest = {
-        kind: max((each.limit_s for each in limits if each.kind == kind), default=0.0) for kind in (LATENCY, TTFT, TPOT)
-    }
+def _timeout_s(manifest: dict[str, Any], limits: Sequence[Limit]) -> float:
+    """How long a request is waited for: well beyond every limit."""
+    longest = {kind: max((each.limit_s for each in limits if each.kind == kind), default=0.0) for kind in KINDS}
     tokens = manifest["load"].get("tokens")
     outputs = max(output for _, output in request_lengths(tokens)) if tokens else 1
-    return max(longest[LATENCY], longest[TTFT] + longest[TPOT] * outputs)
+    return max(_LEAST_TIMEOUT_S, 4.0 * max(longest[LATENCY], longest[TTFT] + longest[TPOT] * outputs))
 
 
-def _new_client(release: Path, manifest: dict[str, Any], horizon_s: float) -> Callable[[], Client]:
+def _horizon_s(manifest: dict[str, Any], limits: Sequence[Limit]) -> float:
+    """Age from which a request that is not answered is over every limit.
+
+    What came of a language model's first token is known with the last only, so the whole answer is waited for.
+    """
+    if manifest["kind"] == "llm":
+        return _timeout_s(manifest, limits)
+    return max((limit.limit_s for limit in limits), default=0.0)
+
+
+def _new_client(release: Path, manifest: dict[str, Any], timeout_s: float) -> Callable[[], Client]:
     """What makes the clients of the sending process."""
-    timeout_s = max(_LEAST_TIMEOUT_S, 4.0 * horizon_s)
     if manifest["kind"] == "llm":
         return lambda: TokenClient(manifest, timeout_s)
     service, bodies = manifest["service"], infer_bodies(release, manifest)
@@ -236,9 +244,11 @@ def _engine_times(release: Path, manifest: dict[str, Any], report: Callable[[str
 
 
 def _first_inputs(release: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """Inputs of the first sample; none where the bundle has no samples, and the tool makes numbers up."""
+    """Inputs of the first sample; without samples only names and shapes, and the tool makes numbers up."""
     document = read_json(release / manifest["verify"]) if manifest["verify"] else None
-    return list(document["samples"][0]["inputs"]) if document else []
+    if document:
+        return list(document["samples"][0]["inputs"])
+    return [{"name": shape["input"], "shape": shape["optimum"]} for shape in manifest["engines"][0]["shapes"]]
 
 
 def _so_far(verdicts: Sequence[dict[str, Any]], failed: int) -> str:

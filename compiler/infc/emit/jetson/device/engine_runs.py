@@ -60,10 +60,14 @@ class EngineRuns:
     def latencies_s(
         self, inputs: Sequence[dict[str, Any]], folder: Path, warm_up_s: float, seconds: float
     ) -> list[float]:
-        """How long single executions take, one after the other, transfers included, in seconds. Raises EngineError."""
+        """How long single executions take, one after the other, transfers included, in seconds. Raises EngineError.
+
+        Inputs without a file are filled by the tool.
+        """
         with tempfile.TemporaryDirectory(prefix="infc-times-") as scratch:
             out = Path(scratch) / "times.json"
-            arguments = [f"--loadInputs={_pairs(inputs)}"] if inputs else []
+            given = [tensor for tensor in inputs if "file" in tensor]
+            arguments = [f"--loadInputs={_pairs(given)}"] if given else []
             arguments += [f"--exportTimes={out}", "--iterations=1", f"--warmUp={math.ceil(1e3 * warm_up_s)}"]
             arguments += [f"--duration={max(1, math.ceil(seconds))}", *self.transfers]
             self._run(arguments, inputs, folder, RUN_TIMEOUT_S + seconds + warm_up_s)

@@ -9,6 +9,7 @@ from infc.validate.far.latencies import bounded_percentile, effect_of_clusters
 from infc.validate.far.mixture import verdict_word
 
 LATENCY, TTFT, TPOT = "latency", "ttft", "tpot"
+KINDS = (LATENCY, TTFT, TPOT)
 _LATE_S, _LATE_SHARE = 0.001, 0.05
 """A request that was sent later than this, or this share of the limit if that is more, speaks against no service."""
 REPORTED = (50.0, 99.0)
@@ -45,7 +46,7 @@ def limits_of(slo: dict[str, Any]) -> list[Limit]:
     """The limits of an objective."""
     return [
         Limit(kind, float(entry["percentile"]), float(entry["limit_s"]))
-        for kind in (LATENCY, TTFT, TPOT)
+        for kind in KINDS
         for entry in slo.get(kind, ())
     ]
 
