@@ -29,7 +29,7 @@ def render_edge_text(validation: EdgeValidation, *, color: bool = False) -> str:
     if acceptance is not None:
         lines += ["", *_latencies(acceptance, target, style), "", *_facts(acceptance, target, style)]
     lines += [*wrapped_row("device", _device(validation), style), *wrapped_row("outcome", _outcome(validation), style)]
-    if validation.outcome is EdgeOutcome.REFUSED or (acceptance is None and validation.verdict is not None):
+    if acceptance is None and validation.code != 0:
         lines += bullets(validation.words)
     lines += _notes(validation)
     return "\n".join(lines)
@@ -150,8 +150,8 @@ def _notes(validation: EdgeValidation) -> Iterator[str]:
         ]
         if outside:
             notes.append(f"note: outside the predicted interval: {', '.join(outside)}")
-    help = _HELP.get(validation.outcome) if validation.verdict is not Verdict.PASS else None
-    if help is not None:
+    help = _HELP.get(validation.outcome)
+    if acceptance is not None and help is not None and validation.verdict is not Verdict.PASS:
         notes.append(f"help: {help}")
     for note in notes:
         yield from textwrap.wrap(note, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT * 2)

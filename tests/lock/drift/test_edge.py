@@ -111,7 +111,7 @@ def test_a_device_without_an_agent_has_nothing_installed() -> None:
     report = compare_device(locked(), ADDRESS, None)
     assert drifted(report) == ["installed"]
     assert report.objectives == ()
-    assert "nothing installed" in items(report)["installed"].note
+    assert items(report)["installed"].observed == "nothing"
 
 
 def test_what_cannot_be_seen_is_not_taken_for_the_same() -> None:

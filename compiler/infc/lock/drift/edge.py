@@ -87,9 +87,7 @@ def _lock(locked: LockedEdge) -> DriftItem:
 
 def _installed(deployment: EdgeDeployment | None) -> DriftItem:
     release = None if deployment is None else deployment.release
-    return _item(
-        "installed", "installed", True, release is not None, note="" if release else f"nothing installed: {_INSTALL}"
-    )
+    return _item("installed", "installed", "a release", "a release" if release else "nothing", note=_INSTALL)
 
 
 def _module(locked: LockedEdge, status: DeviceStatus) -> DriftItem:

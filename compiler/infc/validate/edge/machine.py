@@ -166,7 +166,7 @@ class EdgeMachine:
         return AgentRun(
             code=ended.exit_code,
             is_nothing_to_do=_is_nothing_to_do(lines.result or ()),
-            last_words=(*lines.last, *ended.last_lines),
+            last_words=_last_words((*lines.last, *ended.last_lines)),
         )
 
     def stop(self) -> None:
@@ -212,6 +212,16 @@ class EdgeMachine:
             notes=ended.last_lines[-_MOST_SHOWN_LINES:],
             help="check that the login there has a POSIX shell and may write to ~/.cache/infc",
         )
+
+
+def _last_words(lines: Sequence[str]) -> tuple[str, ...]:
+    """From its error on; without one, the last step.
+
+    >>> _last_words(["[    0.5 s] build", "error[31]: no engine", "help: look at the log"])
+    ('error[31]: no engine', 'help: look at the log')
+    """
+    first = next((index for index, line in enumerate(lines) if line.startswith("error[")), len(lines) - 1)
+    return tuple(lines[max(0, first) :])
 
 
 def _is_nothing_to_do(result: Sequence[str]) -> bool:

@@ -52,7 +52,7 @@ class Model:
             raise LoadError(f"unable to find {engine}: {error}") from error
         self.session = standin.session(content)
         self.release = release_of(folder)
-        tensors = {name for name in re.findall(r'name:\s*"([^"]+)"', text) if name != self.name}
+        tensors = set(re.findall(r'\b(?:input|output)\s*\{\s*name:\s*"([^"]+)"', text))
         wanted = {tensor.name for tensor in (*self.session.get_inputs(), *self.session.get_outputs())}
         if tensors and tensors != wanted:
             raise LoadError(f"config.pbtxt names {sorted(tensors)}, the engine has {sorted(wanted)}")
