@@ -176,13 +176,24 @@ def test_a_stall_is_seen_by_all_who_were_due_meanwhile() -> None:
 
 
 def test_cameras_keep_their_pace() -> None:
-    """Every stream is evenly spaced, from a moment of its own on; the same every time."""
+    """Every stream is evenly spaced for 16 frames, then all stand anew to each other; the same every time."""
     times = due_times_s({"kind": "constant", "streams": 4}, 40.0, 5.0)
     assert len(times) == 200
-    gaps = {round(later - earlier, 9) for earlier, later in zip(times[:-4], times[4:], strict=True)}
-    assert gaps == {0.1}
+    assert times == sorted(times)
+    first, second = times[:64], times[64:128]
+    for block in (first, second):
+        assert {round(later - earlier, 9) for earlier, later in zip(block[:-4], block[4:], strict=True)} == {0.1}
+        assert len({round(at_s % 0.1, 6) for at_s in block}) == 4
+    assert {round(at_s % 0.1, 6) for at_s in first}.isdisjoint(round(at_s % 0.1, 6) for at_s in second)
     assert times == due_times_s({"kind": "constant", "streams": 4}, 40.0, 5.0)
-    assert len({round(at_s % 0.1, 6) for at_s in times[:4]}) == 4
+
+
+def test_one_camera_has_one_pace() -> None:
+    """It meets nobody: evenly spaced from its first frame to its last."""
+    times = due_times_s({"kind": "constant", "streams": 1}, 30.0, 5.0)
+    assert {round(later - earlier, 9) for earlier, later in zip(times[:-1], times[1:], strict=True)} == {
+        round(1 / 30, 9)
+    }
 
 
 @pytest.mark.parametrize(("arrival", "cv"), [({"kind": "poisson"}, 1.0), ({"kind": "bursty", "cv": 2.0}, 2.0)])

@@ -21,6 +21,7 @@ server; seconds from its sending to its first part; parts; 1 when all is well.""
 _LEAD_S = 0.2
 _NAP_S = 0.1
 _SWITCH_S = 0.0005
+_PERIODS_IN_PHASE = 16  # as in infc.sim.arrivals, whose runs this one is compared with
 
 
 class RequestError(Exception):
@@ -54,7 +55,8 @@ class Answered(NamedTuple):
 def due_times_s(arrival: dict[str, Any], rate_rps: float, seconds: float, seed: int = 0) -> list[float]:
     """When requests are due, ascending, from 0 on; equal arguments, equal times.
 
-    `constant`: as many senders as `streams`, evenly spaced, each from a moment of its own on. `poisson`: independent
+    `constant`: as many senders as `streams`, evenly spaced, each from a moment of its own on; of several, all moments
+    are drawn anew after a while, so that a percentile is over all of them, as the plan's is. `poisson`: independent
     users. `bursty`: gamma-distributed gaps with coefficient of variation `cv`.
 
     >>> [round(at_s, 3) for at_s in due_times_s({"kind": "constant", "streams": 1}, 2.0, 2.0)]
@@ -64,10 +66,13 @@ def due_times_s(arrival: dict[str, Any], rate_rps: float, seconds: float, seed: 
     if arrival["kind"] == "constant":
         streams = int(arrival.get("streams", 1))
         period_s = streams / rate_rps
-        phases = [generator.random() * period_s for _ in range(streams)]
-        count = int(seconds / period_s) + 1
-        times = sorted(phase + turn * period_s for phase in phases for turn in range(count))
-        return [at_s for at_s in times if at_s < seconds]
+        phases: list[float] = []
+        due_s: list[float] = []
+        for turn in range(int(seconds / period_s) + 1):
+            if turn % _PERIODS_IN_PHASE == 0 and (streams > 1 or not phases):
+                phases = sorted(generator.random() * period_s for _ in range(streams))
+            due_s += [phase + turn * period_s for phase in phases]
+        return [at_s for at_s in due_s if at_s < seconds]
     cv = float(arrival.get("cv", 1.0))
     shape = 1.0 / (cv * cv)
     times, at_s = [], 0.0
