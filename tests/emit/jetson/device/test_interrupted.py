@@ -1,5 +1,7 @@
 """Killed at any point, or out of disk: the device has the old release or the new one in service, and whole."""
 
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,25 @@ def test_killed_at_a_step(step: str, agent: Agent, release_8: Path) -> None:
 def _step(agent: Agent) -> str | None:
     journal = agent("status")["deployments"][0]["journal"]
     return None if journal is None else str(journal["step"])
+
+
+@pytest.mark.slow
+def test_told_to_end_it_undoes_first(agent: Agent, release_8: Path) -> None:
+    """SIGTERM and Ctrl-C end a run with code 1 once the device is as before; a lost connection (SIGHUP) does not."""
+    agent.device.set(build_s=20.0)
+    command = [agent.python, str(agent.program), "install", str(release_8), "--root", str(agent.device.root)]
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with subprocess.Popen(
+            command, env=agent.device.environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+        ) as run:
+            assert run.stderr is not None
+            assert any("trtexec: " in line for line in run.stderr)
+            run.send_signal(signal.SIGHUP)
+            run.send_signal(number)
+            words = run.stderr.read()
+        assert (run.returncode, "error[1]: ended by a signal" in words) == (1, True)
+        assert agent.state() == OLD
+        assert _is_sound(agent) == "7"
 
 
 @pytest.mark.slow

@@ -24,7 +24,9 @@ def refusal_of(error: OSError) -> Refusal:
     where = error.filename or "the device"
     if is_full(error):
         return Refusal(NOT_READY, f"{where}: {error.strerror}", "free disk space, then run the same command again")
-    return Refusal(FAILED, f"{where}: {error.strerror or error}", "put that right, then run the same command again")
+    is_forbidden = error.errno in (errno.EACCES, errno.EPERM)
+    help = "run it as root" if is_forbidden else "put that right, then run the same command again"
+    return Refusal(FAILED, f"{where}: {error.strerror or error}", help)
 
 
 def sync_folder(folder: Path) -> None:

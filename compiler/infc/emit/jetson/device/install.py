@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from itertools import chain
 from pathlib import Path
@@ -33,7 +34,7 @@ from .requirements import check_memory, check_space, check_version, matching_tar
 from .service import require_images, restart_service, wait_ready
 from .status import is_healthy, verdict_words
 from .switching import switch_to, undo_install
-from .trust import MANIFEST_NAME
+from .trust import MANIFEST_NAME, digest_of
 from .unpacking import bundle_members, said_name, unpack_members
 from .verification import check_said_name, verify_staged
 
@@ -292,6 +293,9 @@ class Installation:
             self._undo()
 
     def _undo(self) -> tuple[str | None, list[str]]:
+        """Undo everything, whatever else asks the run to end meanwhile."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
         rejected = self.acceptance
         in_service, problems = undo_install(self.journal, self.teller)
         if rejected is not None and rejected["verdict"] != "pass":
@@ -305,8 +309,9 @@ class Installation:
     def _hand_over(self) -> NoReturn:
         """A verified bundle of a later format: its own program installs it. It starts over, with the same arguments."""
         program = self.staged / "bin" / "edge.py"
-        if not program.is_file():
-            raise Refusal(NOT_READY, "the bundle's format is newer than this edge.py, and it brings none of its own")
+        if not program.is_file() or digest_of(program) == digest_of(Path(__file__)):
+            words = "the bundle's format is newer than this edge.py, and it brings none that knows it"
+            raise Refusal(NOT_READY, words, "compile the bundle again with one infc")
         self.teller.say("the bundle has a newer format: its own edge.py, verified, goes on")
         os.execv(sys.executable, [sys.executable, str(program), *sys.argv[1:]])  # noqa: S606 - no shell is wanted
 
