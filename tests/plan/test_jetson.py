@@ -286,3 +286,25 @@ def test_precision_is_what_the_spec_allows() -> None:
     found = planned(replace(asked, limits=replace(asked.limits, precisions=(Precision.FP16,))))
     assert found.candidate.precision is Precision.FP16
     assert any("INT8 only" in r.predicted for r in found.rejections)
+
+
+def test_a_wider_cap_never_makes_a_spec_infeasible_nor_breaks_itself() -> None:
+    """From too little to no cap: once there is a plan there stays one, and none draws more than it may."""
+    options = (module("jetson-orin-nano-8gb"), module("jetson-orin-nx-16gb", dla=True))
+    was_feasible = False
+    for cap_w in (5.0, 7.0, 10.0, 20.0, None):
+        found = solve(cameras(*options, max_power_w=cap_w))
+        assert isinstance(found, Plan) or not was_feasible
+        was_feasible = isinstance(found, Plan)
+        if isinstance(found, Plan):
+            chosen = device(found.candidate.hardware_id)
+            (mode,) = [m for m in chosen.power_modes if m.name == found.candidate.power_mode]
+            assert cap_w is None or (mode.watts or chosen.tdp_w or 0.0) <= cap_w
+    assert was_feasible
+
+
+def test_the_order_of_modules_does_not_matter() -> None:
+    """Same decision whichever module the spec names first."""
+    options = (module("jetson-orin-nano-8gb"), module("jetson-orin-nx-16gb", dla=True))
+    one, other = (solve(cameras(*order, max_power_w=15.0)) for order in (options, options[::-1]))
+    assert one == other
