@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.edge.loopback import Loopback
-from tests.edge.root import Device, furnish
+from tests.edge.root import HURRY, Device, furnish
 
 PACKAGES = (
     "base-files,base-passwd,bash,dash,coreutils,libc-bin,python3,python3-minimal,openssl,zstd,tar,sed,grep,findutils,"
@@ -111,17 +111,30 @@ def base(folder: Path) -> Path | str:
 
 
 @contextmanager
-def arm64_device(base_folder: Path, scratch: Path, network: Loopback) -> Iterator[Device]:
-    """A device on top of the base, until the block ends; its processes end with it."""
+def arm64_device(
+    base_folder: Path, scratch: Path, network: Loopback | None, state: Path | None = None
+) -> Iterator[Device]:
+    """A device on top of the base, until the block ends; its processes end with it. No `network`: this machine's.
+
+    `state` is what another device had changed (its folder `changed`), switched off: it starts with that.
+    """
     upper, work, root = (scratch / name for name in ("changed", "work", "root"))
-    for folder in (upper, work, root):
+    for folder in (scratch, work, root):
         folder.mkdir(parents=True)
+    if state is None:
+        upper.mkdir()
+    else:
+        subprocess.run(["cp", "-a", str(state), str(upper)], check=True)
     options = f"lowerdir={base_folder},upperdir={upper},workdir={work}"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(root)], check=True)
-    device = Device(root=root, prefix=(*network.prefix, "chroot", str(root)))
+    device = Device(root=root, prefix=(*(network.prefix if network else ()), "chroot", str(root)))
     try:
-        furnish(root, python="/usr/bin/python3")
-        device.set_tensorrt("10.3.0")
+        if state is None:
+            furnish(root, python="/usr/bin/python3")
+            device.set(hurry=HURRY)
+            device.set_tensorrt("10.3.0")
+        else:
+            device.restart()
         yield device
     finally:
         device.stop()

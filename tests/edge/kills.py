@@ -84,8 +84,7 @@ def rerun(field: Field, version: str, bundle: Path) -> None:
     """The same command again ends in service, with nothing left behind."""
     answer = field.install(bundle)
     assert answer.code == 0, answer.words
-    wait_until_ready(field)
-    assert field.serves() == version
+    assert wait_until_ready(field) == version
     assert field.is_clean(), sorted(str(path) for path in field.folder.rglob("*"))
     found = field.deployment()
     assert found["acceptance"]["version"] == version

@@ -121,6 +121,7 @@ def small_releases(folder: Path, port: int) -> Releases:
     changes = {
         "service.kind": "triton",
         "service.url": f"http://127.0.0.1:{port}",
+        "service.ready_timeout_s": 240.0,
         "slo.latency": [{"percentile": 90.0, "limit_s": 10.0}],
         "load.rate_rps": 40.0,
         "load.seconds_at_most": 20.0,

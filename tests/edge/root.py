@@ -5,6 +5,7 @@ system that commands are run in by chroot and emulation (`tests.edge.arm64_root`
 """
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -24,6 +25,10 @@ HERE = Path(__file__).parent
 BOARDS = HERE / "boards"
 """A folder for each kind of module: its nvpmodel.conf, and what its device tree says."""
 TIMEOUT_S = 240.0
+BOARD = "orin-nx-16gb"
+"""The module that a device is, if nothing else is said."""
+HURRY = 20.0
+"""How much shorter the stand-in of trtexec times an engine than it is told."""
 TENSORRT_VERSIONS = ("10.3.0", "10.7.0", "10.13.3", "10.16.2", "11.1.0", "11.4.1")
 """Versions that the stand-in of trtexec can be."""
 
@@ -144,12 +149,12 @@ class Device:
     def stop(self) -> None:
         """End every process that the stand-in of systemctl started here."""
         for path in (self.root / "var" / "lib" / "standins" / "units").glob("*.pid"):
-            with contextlib.suppress(ProcessLookupError, ValueError):
+            with contextlib.suppress(ProcessLookupError, ValueError, FileNotFoundError):
                 os.killpg(int(path.read_text()), signal.SIGKILL)
             path.unlink(missing_ok=True)
 
 
-def furnish(root: Path, *, python: str, board: str = "orin-nx-16gb", **settings: Any) -> None:
+def furnish(root: Path, *, python: str, board: str = BOARD, **settings: Any) -> None:
     """Put the stand-ins, the identity of a module and the settings into a root.
 
     `python` runs the stand-ins; onnxruntime is in it, or below `opt/standins-site` of the root.
@@ -187,6 +192,7 @@ def furnish_identity(root: Path, board: str) -> None:
     (root / "var" / "lib" / "nvpmodel").mkdir(parents=True, exist_ok=True)
 
 
+@functools.cache
 def trtexec_options() -> dict[str, list[str]]:
     """Options of the stand-in of trtexec, by version."""
     lists = {major: extract_options.read_releases(OPTION_LISTS / f"{major}.yaml") for major in ("10", "11")}
@@ -200,6 +206,6 @@ def plain_device(root: Path, prefix: Sequence[str] = (), **settings: Any) -> Dev
     shell.parent.mkdir(exist_ok=True)
     shell.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\xb7\x00")
     device = Device(root=root, prefix=prefix, seen_as=root)
-    device.set(hurry=20.0)
+    device.set(hurry=HURRY)
     device.set_tensorrt("10.3.0")
     return device

@@ -7,11 +7,10 @@ import json
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tests.edge.field import Field
-from tests.edge.releases import TARGET, Releases, files_of_archive
+from tests.edge.releases import Releases, files_of_archive
 from tests.emit.jetson.device.bundles import make_key
 
 Scenario = Callable[[Field, Releases], str]
@@ -22,10 +21,11 @@ TIGHT = {"load.rate_rps": 10.0, "slo.latency": [{"percentile": 90.0, "limit_s": 
 
 
 def in_service(field: Field, releases: Releases) -> None:
-    """Release 1 installed from its own folder, as on a device that has nothing."""
-    answer = field.first_install(releases.archive("1"))
-    assert answer.code == 0, answer.words
-    assert field.serves() == "1"
+    """Release 1 is in service: it is already, or is installed from its own folder as on a device that has nothing."""
+    if not (field.folder / "current").is_symlink():
+        answer = field.first_install(releases.archive("1"))
+        assert answer.code == 0, answer.words
+    assert wait_until_ready(field) == "1"
 
 
 def installs(field: Field, releases: Releases) -> str:
@@ -108,33 +108,50 @@ def refuses_tampered(field: Field, releases: Releases) -> str:
     return "code 11 four ways (changed, missing, cut off, manifest), release 1 still serves"
 
 
+def first_install_refuses(field: Field, releases: Releases) -> str:
+    """install.sh on a device that has nothing: a damaged file, one that nobody signed for, a stranger's key, no key."""
+    whole = releases.signed(releases.files("1"))
+    damaged = {**whole, "verify/samples.json": b"{}"}
+    extra = {**whole, "bin/helper.sh": b"#!/bin/sh\nreboot\n"}
+    for note, files, code in (("damaged", damaged, 11), ("extra", extra, 12), ("foreign", foreign(releases, "1"), 10)):
+        answer = field.first_install(releases.packed("1", files, note))
+        assert answer.code == code, answer.words
+        assert not field.device.file("/opt/infc/edge.py").exists()
+    key = field.device.file("/etc/infc/keys/release.pem")
+    content = key.read_bytes()
+    key.unlink()
+    answer = field.first_install(releases.packed("1", whole, "whole"))
+    assert answer.code == 10, answer.words
+    key.write_bytes(content)
+    assert not field.folder.exists() or not list((field.folder / "releases").glob("*"))
+    return "codes 11, 12, 10 and 10 (no key on the device); nothing was installed, no file of the bundle was run"
+
+
 def refuses_extra_file(field: Field, releases: Releases) -> str:
-    """A file that nobody signed for, by the agent and by install.sh; also on a device that has no agent yet."""
-    extra = releases.packed("2", {**releases.signed(releases.files("2")), "bin/helper.sh": b"#!/bin/sh\nreboot\n"})
-    answer = field.first_install(extra)
-    assert answer.code == 12, answer.words
-    assert not field.folder.exists() or not (field.folder / "current").is_symlink()
+    """A file that nobody signed for, in an archive and in a folder."""
     in_service(field, releases)
-    refused(field, field.install(extra), 12)
-    return "code 12 by install.sh and by the agent, release 1 still serves"
+    extra = {**releases.signed(releases.files("2")), "bin/helper.sh": b"#!/bin/sh\nreboot\n"}
+    refused(field, field.install(releases.packed("2", extra)), 12)
+    refused(field, field.first_install(releases.packed("2", extra)), 12)
+    return "code 12, release 1 still serves"
 
 
 def refuses_wrong_key(field: Field, releases: Releases) -> str:
-    """Signed by a stranger, by nobody, and a signature of another release."""
-    stranger = releases.folder / "stranger.key"
-    make_key(stranger, releases.folder / "stranger.pem")
-    files = releases.files("2")
-    foreign = releases.packed("2", releases.signed(files, key=stranger), "foreign")
-    answer = field.first_install(foreign)
-    assert answer.code == 10, answer.words
+    """Signed by a stranger, by nobody, and with the signature of another release."""
     in_service(field, releases)
-    whole = releases.signed(files)
+    whole = releases.signed(releases.files("2"))
     unsigned = {path: content for path, content in whole.items() if path != "SHA256SUMS.sig"}
     borrowed = {**whole, "SHA256SUMS.sig": releases.signed(releases.files("1"))["SHA256SUMS.sig"]}
-    refused(field, field.install(foreign), 10)
-    refused(field, field.install(releases.packed("2", unsigned, "unsigned")), 10)
-    refused(field, field.install(releases.packed("2", borrowed, "borrowed")), 10)
+    for note, files in (("foreign", foreign(releases, "2")), ("unsigned", unsigned), ("borrowed", borrowed)):
+        refused(field, field.install(releases.packed("2", files, note)), 10)
     return "code 10 for a stranger's key, no signature, another's signature"
+
+
+def foreign(releases: Releases, version: str) -> dict[str, bytes]:
+    """A release that somebody else signed."""
+    stranger = releases.folder / "stranger.key"
+    make_key(stranger, releases.folder / "stranger.pem")
+    return releases.signed(releases.files(version), key=stranger)
 
 
 def refuses_wrong_l4t(field: Field, releases: Releases) -> str:
@@ -393,8 +410,7 @@ def refused(field: Field, answer: Any, code: int, words: str = "", serving: str 
     assert answer.code == code, answer.words
     assert words in answer.words
     assert "Traceback" not in answer.words
-    wait_until_ready(field)
-    assert field.serves() == serving
+    assert wait_until_ready(field) == serving
     assert field.is_clean(), sorted(str(path) for path in field.folder.rglob("*"))
 
 
@@ -423,11 +439,12 @@ def journal_step(field: Field) -> str | None:
     return found
 
 
-def wait_until_ready(field: Field, timeout_s: float = 60.0) -> None:
-    """Wait until the service answers again after it was started."""
+def wait_until_ready(field: Field, timeout_s: float = 120.0) -> str | None:
+    """Version of the release that the service answers for, once it does after a start."""
     end = time.monotonic() + timeout_s
-    while field.serves() is None and time.monotonic() < end:
+    while (version := field.serves()) is None and time.monotonic() < end:
         time.sleep(0.2)
+    return version
 
 
 def another_model(releases: Releases) -> dict[str, bytes]:
@@ -444,10 +461,10 @@ def for_tensorrt_11(releases: Releases) -> dict[str, Any]:
     return {"content": {"compose.yaml": compose}, "changes": changes}
 
 
-QUICK: tuple[Scenario, ...] = (installs, refuses_tampered, refuses_extra_file)
-"""Run with every test run, in a plain root."""
+FRESH: tuple[Scenario, ...] = (installs, first_install_refuses, first_release_fails)
+"""These begin with a device that has nothing."""
 ALL: tuple[Scenario, ...] = (
-    installs,
+    *FRESH,
     nothing_to_do,
     reuses_the_engine,
     refuses_tampered,
@@ -458,7 +475,6 @@ ALL: tuple[Scenario, ...] = (
     refuses_tensorrt,
     refuses_downgrade,
     rolls_back_a_slow_release,
-    first_release_fails,
     never_ready,
     engine_does_not_build,
     wrong_outputs,
@@ -472,4 +488,3 @@ ALL: tuple[Scenario, ...] = (
     one_at_a_time,
     ended_by_a_signal,
 )
-__all__ = ["ALL", "QUICK", "TARGET", "Path", "Scenario"]

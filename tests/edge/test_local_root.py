@@ -3,15 +3,23 @@
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.edge.field import Field
+from tests.edge.kills import killed_at_random_points, killed_in_every_step
 from tests.edge.releases import Releases, small_releases
-from tests.edge.root import plain_device
-from tests.edge.scenarios import ALL, QUICK, Scenario
+from tests.edge.root import BOARD, furnish_identity, plain_device
+from tests.edge.scenarios import (
+    ALL,
+    Scenario,
+    installs,
+    refuses_extra_file,
+    refuses_wrong_l4t,
+    refuses_wrong_module,
+)
 
 WANTED = "INFC_EDGE_ROOT"
 
@@ -38,16 +46,30 @@ def field(tmp_path: Path, releases: Releases) -> Iterator[Field]:
 
 
 @pytest.mark.server
-@pytest.mark.parametrize("scenario", QUICK, ids=lambda scenario: scenario.__name__)
-def test_quick(scenario: Scenario, field: Field, releases: Releases) -> None:
-    """What every test run shows."""
-    scenario(field, releases)
+def test_quick(field: Field, releases: Releases) -> None:
+    """A first install that measures the running service, then everything that must be refused."""
+    installs(field, releases)
+    for refusal in (refuses_extra_file, refuses_wrong_l4t, refuses_wrong_module):
+        refusal(field, releases)
+        furnish_identity(field.device.root, BOARD)
 
 
 @pytest.mark.slow
 @pytest.mark.server
-@pytest.mark.skipif(WANTED not in os.environ, reason=f"minutes: `make edge` runs it ({WANTED} is set there)")
-@pytest.mark.parametrize("scenario", [one for one in ALL if one not in QUICK], ids=lambda scenario: scenario.__name__)
-def test_all(scenario: Scenario, field: Field, releases: Releases) -> None:
-    """All scenarios."""
-    scenario(field, releases)
+@pytest.mark.skipif(WANTED not in os.environ, reason=f"`make edge` runs it; {WANTED} is not set")
+@pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.__name__)
+def test_scenario(
+    scenario: Scenario, field: Field, releases: Releases, record_property: Callable[[str, object], None]
+) -> None:
+    """Each scenario, from a device that has nothing."""
+    record_property("shown", scenario(field, releases))
+
+
+@pytest.mark.slow
+@pytest.mark.server
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(WANTED not in os.environ, reason=f"`make edge` runs it; {WANTED} is not set")
+@pytest.mark.parametrize("kill", [killed_at_random_points, killed_in_every_step], ids=lambda kill: kill.__name__)
+def test_kill(kill: Scenario, field: Field, releases: Releases, record_property: Callable[[str, object], None]) -> None:
+    """Signal 9 at random points, and in each step."""
+    record_property("shown", kill(field, releases))
