@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -241,6 +242,26 @@ def test_numbers_count_up_with_content(tmp_path: Path, monkeypatch: pytest.Monke
     assert release.delta.base_version == "1"
     assert f"models/{NAME}-fp16.onnx" in {each.path for each in release.delta.absent}
     assert not (inside / "models").exists()
+
+
+@pytest.mark.slow
+def test_signatures_outlast_a_compile_that_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signed archive stays as it is; another release is not signed, and the old one goes."""
+    if shutil.which("openssl") is None:
+        pytest.skip("signs with openssl")
+    folder = small_workspace(tmp_path / "workspace")
+    write_spec(folder, modules=MODULES[:1])
+    assert infc(monkeypatch, folder, "compile", SPEC) == 0
+    assert infc(monkeypatch, folder, "sign", "--new-key", "fleet.pem") == 0
+    assert infc(monkeypatch, folder, "sign", f"dist/{NAME}", "--key", "fleet.pem") == 0
+    archive = folder / "dist" / NAME / f"{NAME}-{MODULES[0]}-1.tar.zst"
+    signed = archive.read_bytes()
+    assert infc(monkeypatch, folder, "compile", SPEC) == 0
+    assert archive.read_bytes() == signed
+    assert verify_bundle(archive.parent) == ()
+    write_spec(folder, modules=MODULES[:1], slo={"latency": {"p99": "30ms"}})
+    assert infc(monkeypatch, folder, "compile", SPEC) == 0
+    assert [path.name for path in archive.parent.glob("*.zst")] == [f"{NAME}-{MODULES[0]}-2.tar.zst"]
 
 
 @pytest.mark.slow

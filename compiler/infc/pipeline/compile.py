@@ -19,7 +19,7 @@ from infc.ir.plan import Decision, Infeasible, Plan
 from infc.ir.problem import AnyProblem, Problem
 from infc.lock import EntryDiff, Lock, LockEntry, diff_entries, holds, read_lock, update_lock
 from infc.pipeline.bundles import Emission, add_profile, emitted, entry_of, groups, is_for_devices
-from infc.pipeline.jetson_release import ReleaseSource
+from infc.pipeline.jetson_release import ReleaseSource, with_signatures
 from infc.pipeline.plan import (
     PlannedSpec,
     PlannedTarget,
@@ -260,12 +260,15 @@ def _take(
 def _drafts_of(
     emission: Emission, loaded: LoadedSpec, store: ProfileStore, lock: Lock, options: CompileOptions
 ) -> Iterator[_Draft]:
+    folder = options.output / emission.folder
+    if emission.release is not None:
+        emission = replace(emission, bundle=with_signatures(emission.release, folder))
     for target, settled in emission.decided:
         yield _Draft(
             target=target,
             settled=settled,
             emission=emission,
-            folder=options.output / emission.folder,
+            folder=folder,
             entry=entry_of(loaded, settled, emission, store, lock),
         )
 

@@ -13,13 +13,15 @@ from pathlib import Path
 from infc.build.edge_release_json import RELEASE_VERSION
 from infc.diag import Diagnostic, Severity, ToolError
 from infc.emit.jetson.archive import pack
+from infc.emit.jetson.delta import sums_of_archive
 from infc.emit.jetson.emit import Drafted, emit_jetson
 from infc.emit.jetson.numbered import Numbered, PriorRelease, delta_from, numbered
-from infc.emit.jetson.ota import companions
+from infc.emit.jetson.ota import KINDS, companions, wrapped_path
 from infc.emit.jetson.parts import JetsonPart
 from infc.emit.jetson.provenance import Dependency, build_time
 from infc.emit.jetson.readme import readme
 from infc.emit.jetson.sbom import BundledModel, models_of
+from infc.emit.jetson.sums import SUMS_NAME
 from infc.emit.jetson.verification import Verification, verification
 from infc.emit.manifest import content_digest
 from infc.ir.bundle import Bundle
@@ -71,13 +73,15 @@ class ReleaseSource:
 class JetsonRelease:
     """A release as it goes to disk: `bundle` is the output folder, `locked` what the lock says of it.
 
-    `digests` are of the files whose bytes repeat: those in the archive, and those beside it.
+    `digests` are of the files whose bytes repeat: those in the archive, and those beside it. `sums` are the lists of
+    digests in the archives of `bundle`, by name.
     """
 
     numbered: Numbered
     bundle: Bundle
     locked: LockedRelease
     digests: Mapping[str, str]
+    sums: Mapping[str, bytes | Path]
 
 
 def jetson_release(
@@ -117,10 +121,10 @@ def packed_release(full: Numbered, source: ReleaseSource, beside: Mapping[str, b
     delta = None if source.delta_base is None else _delta(full, source.delta_base)
     beside = {**beside, **companions(source.jetson.ota)}
     files: dict[str, bytes | Path] = dict(beside)
-    for each in (full, delta):
-        if each is not None:
-            source.announce(f"packing {each.archive}")
-            files[each.archive] = _packed(each, source.loaded.workspace.cache / "archives")
+    packed = (full,) if delta is None else (full, delta)
+    for each in packed:
+        source.announce(f"packing {each.archive}")
+        files[each.archive] = _packed(each, source.loaded.workspace.cache / "archives")
     targets = [target.hardware_id for target in full.release.targets]
     bundle = Bundle(
         name=full.release.name,
@@ -134,7 +138,31 @@ def packed_release(full: Numbered, source: ReleaseSource, beside: Mapping[str, b
         bundle=bundle,
         locked=LockedRelease(version=release.version, content=release.content_digest, repeats=full.repeats),
         digests=dict(sorted(digests.items())),
+        sums={each.archive: each.files[SUMS_NAME] for each in packed},
     )
+
+
+def with_signatures(release: JetsonRelease, folder: Path) -> Bundle:
+    """The bundle with the archives that are in its output folder already, signed, where they hold the same.
+
+    A compile that changes nothing thus leaves signatures, and what was wrapped with them, where they are.
+    """
+    files = dict(release.bundle.files)
+    for name, sums in release.sums.items():
+        there = folder / name
+        if there.is_file() and _sums_of(there) == sums:
+            files[name] = there
+            wrapped = [wrapped_path(kind, there) for kind in KINDS]
+            files |= {path.name: path for path in wrapped if path.is_file()}
+    return replace(release.bundle, files=dict(sorted(files.items())))
+
+
+def _sums_of(archive: Path) -> bytes | None:
+    """What the archive lists; None where it cannot be read: then it is written anew."""
+    try:
+        return sums_of_archive(archive)
+    except ToolError:
+        return None
 
 
 def _parts(settled: Sequence[SettledOnnx]) -> tuple[tuple[JetsonPart, ...], tuple[Diagnostic, ...]]:
