@@ -84,7 +84,7 @@ def test_one_archive_serves_all_modules(compiled: Path, unpacked: Path) -> None:
     plans = json.loads((folder / "plan.json").read_text())["specs"]
     assert [plan["target"] for plan in plans] == [None, MODULES[1]]
     readme = (folder / "README.md").read_text()
-    assert f"sudo sh {NAME}-1/install.sh" in readme
+    assert f"edge.py install {archive}" in readme
     assert "Jetson Orin Nano 8GB" in readme
     assert unpacked.name == f"{NAME}-1"
 

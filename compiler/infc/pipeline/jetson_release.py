@@ -4,12 +4,15 @@ The archive is packed beside the caches, `.infc/archives/`, and from there copie
 else, in one step.
 """
 
+import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from infc.build.cache import STALE_S
 from infc.build.edge_release_json import RELEASE_VERSION
 from infc.diag import Diagnostic, Severity, ToolError
 from infc.emit.jetson.archive import pack
@@ -269,8 +272,12 @@ def _delta(full: Numbered, base: Path) -> Numbered:
 
 
 def _packed(release: Numbered, folder: Path) -> Path:
-    """The archive in the cache, written in one step."""
+    """The archive in the cache, written in one step; what earlier runs left there goes after a day."""
     folder.mkdir(parents=True, exist_ok=True)
+    for entry in folder.iterdir():
+        with contextlib.suppress(OSError):
+            if time.time() - entry.stat().st_mtime > STALE_S:
+                entry.unlink()
     handle, name = tempfile.mkstemp(prefix=".packing-", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
