@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo demo-llm vllm test check gpu models bench bench-llm bench-precision bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
+.PHONY: demo demo-llm vllm test check gpu edge models bench bench-llm bench-precision bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -64,6 +64,10 @@ gpu:  ## On a machine with an NVIDIA GPU: its tests, the calibration of the exam
 	echo "make gpu: this machine has no NVIDIA GPU; nothing was run" >&2; exit 1
 	@$(MAKE) --no-print-directory $(GPU_STAMP)
 	$(BIN)/python benchmarks/gpu_report.py --output gpu-report
+
+# Root, mmdebstrap, qemu-user-static and binfmt-support for the emulated part; without them it says why it is skipped.
+edge: $(STAMP)  ## Install, refuse, kill and roll back edge bundles in a plain root and in an emulated arm64 system (an hour).
+	INFC_EDGE_ROOT=$(or $(INFC_EDGE_ROOT),$(CURDIR)/.infc/edge) $(BIN)/pytest --quiet -rs tests/edge
 
 models: $(STAMP)  ## Fetch and export the larger example models and their data (needs torch: minutes).
 	$(BIN)/python specs/fetch_models.py

@@ -143,7 +143,7 @@ def arm64_device(
 
 @contextmanager
 def small_disk(device: Device, folder: str, size_bytes: int) -> Iterator[None]:
-    """A file system of this size at a folder of the device; what was in the folder is copied into it, and back."""
+    """A file system of this size at a folder of the device, for as long as the block lasts, with what is in the folder."""
     target = device.file(folder)
     target.mkdir(parents=True, exist_ok=True)
     kept = device.root.parent / "kept"

@@ -3,6 +3,7 @@
 `make edge` runs it, half an hour; see docs/edge.md for what it shows and what it cannot.
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -19,7 +20,16 @@ from tests.edge.kills import killed_at_random_points, killed_in_every_step
 from tests.edge.loopback import Loopback
 from tests.edge.releases import Releases, small_releases
 from tests.edge.root import Device
-from tests.edge.scenarios import ALL, FRESH, Scenario, in_service, refused
+from tests.edge.scenarios import (
+    ALL,
+    FRESH,
+    Scenario,
+    another_model,
+    in_service,
+    refused,
+    wait_for_step,
+    wait_until_ready,
+)
 from tests.edge.test_local_root import free_port
 from tests.edge.workshop import INFC, NAME, Workshop
 
@@ -100,16 +110,29 @@ def test_scenario(
 
 
 def test_disk_full(field: Field, releases: Releases, record_property: Callable[[str, object], None]) -> None:
-    """No room for the bundle, and none for the engine: code 30, and the release before serves on."""
-    in_service(field, releases)
-    ballast = {"calib/ballast.json": os.urandom(6 << 20)}
-    with small_disk(field.device, "/opt/infc", 4 << 20):
-        answer = field.install(releases.archive("2", content=ballast))
-        refused(field, answer, 30, "space")
-        changes = {"targets.0.min_free_bytes": 1}
-        answer = field.install(releases.archive("2", content={"calib/b.json": os.urandom(5 << 20)}, changes=changes))
-        refused(field, answer, 30)
-    record_property("shown", "code 30 on a file system of 4 MiB, nothing left behind, release 1 still serves")
+    """No room for the bundle; no room any more in the middle of the build: code 30, and release 1 serves on."""
+    with small_disk(field.device, "/opt/infc", 40 << 20):
+        field.device.restart()
+        in_service(field, releases)
+        answer = field.install(releases.archive("2", content={"calib/ballast.json": os.urandom(30 << 20)}))
+        refused(field, answer, 30, "free")
+        field.device.set(build_s=8.0)
+        process = field.device.start(*field.install_words(releases.archive("2", content=another_model(releases))))
+        wait_for_step(field, "build")
+        with contextlib.suppress(OSError), field.device.file("/opt/infc/filler").open("wb") as filler:
+            while filler.write(b"x" * 4096):
+                filler.flush()
+        out, _ = process.communicate(timeout=600)
+        assert process.returncode == 30, out
+        assert "Traceback" not in out
+        assert wait_until_ready(field) == "1"
+        field.device.file("/opt/infc/filler").unlink()
+        assert field.install(releases.archive("3")).code == 0
+        assert field.is_clean()
+        field.device.stop()
+    record_property(
+        "shown", "code 30 without room for the bundle, and where the disk fills up in the build; 1 serves on"
+    )
 
 
 def test_kill(field: Field, releases: Releases, record_property: Callable[[str, object], None]) -> None:
