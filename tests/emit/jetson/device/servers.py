@@ -15,7 +15,8 @@ class Service:
     """How a service behaves, and what it was asked.
 
     One request is computed at a time, for `service_s`. `stall` is (requests before it, seconds). Every
-    `fails_every`th request is refused. `token_s` is the time to each token of a language model.
+    `fails_every`th request is refused. `token_s` is the time to each token of a language model. `is_hanging_up`: each
+    connection is closed after an answer, without a word.
     """
 
     service_s: float = 0.0
@@ -23,6 +24,7 @@ class Service:
     fails_every: int = 0
     token_s: float = 0.0
     is_ready: bool = True
+    is_hanging_up: bool = False
     bodies: list[bytes] = field(default_factory=list)
     heads: list[dict[str, Any]] = field(default_factory=list)
     connections: set[tuple[str, int]] = field(default_factory=set)
@@ -86,9 +88,11 @@ def serving(service: Service) -> Iterator[Service]:
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
+            self.close_connection = service.is_hanging_up
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 128
 
         def handle_error(self, *_: object) -> None:
             """Clients leave when they have seen enough."""

@@ -25,6 +25,8 @@ LEAST_MEASURED_S = 10.0
 LEAST_MEASURED_SHARE = 0.1
 """A verdict needs at least this long, or this share of the time that is allowed: sensors are slower than requests."""
 _LOOK_S = 0.5
+_LOOKING_SHARE = 10.0
+"""Looks take at most a tenth of one core's time: the service needs the cores."""
 _TELL_S = 3.0
 _ROUND_S = 5.0
 _ENGINE_WARM_UP_S, _ENGINE_S = 0.5, 2.0
@@ -133,15 +135,17 @@ class _Watch:
         self.verdicts: list[dict[str, Any]] = []
         self.failed = 0
         self._is_draining = False
+        self._look_took_s = 0.0
 
     def look(self, confidence: float, spacing_s: float) -> bool:
         """Take in answers and judge: whether this is the end."""
-        self.sending.take(_LOOK_S)
+        self.sending.take(max(_LOOK_S, _LOOKING_SHARE * self._look_took_s))
         now_s = self.sending.now_s()
         if not self._is_draining:
             self.until_s = min(now_s, self.end_s)
         is_whole = self._take_in(now_s)
         self.verdicts = [judged(limit, self.samples, confidence, spacing_s) for limit in self.limits]
+        self._look_took_s = self.sending.now_s() - now_s
         word = overall_word([str(entry["verdict"]) for entry in self.verdicts])
         is_ended = now_s >= self.end_s or self.sending.is_over
         if self.failed or word == "fail":

@@ -11,7 +11,7 @@ from typing import Any, Sequence  # noqa: UP035 - Python 3.8
 
 from .codes import DAMAGED, ROLLED_BACK, Refusal
 from .durable import read_json
-from .sending import RequestError
+from .sending import RequestError, answer_of
 from .service import host_and_port
 from .tensor_bytes import DATATYPES
 
@@ -32,8 +32,7 @@ class InferClient:
         head_bytes, body = self.bodies[index % len(self.bodies)]
         headers = {"Content-Type": "application/octet-stream", _HEAD_LENGTH: str(head_bytes)}
         try:
-            self.connection.request("POST", self.path, body, headers)
-            response = self.connection.getresponse()
+            response = answer_of(self.connection, self.path, body, headers)
             first_s = time.monotonic()
             while response.read(_READ_BYTES):
                 pass

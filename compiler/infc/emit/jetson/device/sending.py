@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import random
 import select
@@ -41,6 +42,25 @@ class Client(Protocol):
         """Let go of the connection."""
 
 
+def answer_of(
+    connection: http.client.HTTPConnection, path: str, body: bytes, headers: dict[str, str]
+) -> http.client.HTTPResponse:
+    """Post a request. A connection that the server closed while it was idle is opened again, once.
+
+    Raises OSError, http.client.HTTPException.
+    """
+    was_open = connection.sock is not None
+    try:
+        connection.request("POST", path, body, headers)
+        return connection.getresponse()
+    except ConnectionError:
+        if not was_open:
+            raise
+    connection.close()
+    connection.request("POST", path, body, headers)
+    return connection.getresponse()
+
+
 class Answered(NamedTuple):
     """What became of a request. Seconds count from when it was due, so a late sender is no excuse for a queue."""
 
@@ -75,7 +95,8 @@ def due_times_s(arrival: dict[str, Any], rate_rps: float, seconds: float, seed: 
         return [at_s for at_s in due_s if at_s < seconds]
     cv = float(arrival.get("cv", 1.0))
     shape = 1.0 / (cv * cv)
-    times, at_s = [], 0.0
+    at_s = 0.0
+    times: list[float] = []
     while True:
         at_s += generator.gammavariate(shape, 1.0 / (rate_rps * shape))
         if at_s >= seconds:

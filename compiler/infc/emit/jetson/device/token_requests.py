@@ -8,7 +8,7 @@ import random
 import time
 from typing import Any
 
-from .sending import RequestError
+from .sending import RequestError, answer_of
 from .service import host_and_port
 
 _WORDS = ("time", "year", "people", "way", "day", "man", "thing", "woman", "life", "child", "world", "school", "state")
@@ -30,8 +30,8 @@ class TokenClient:
         """When the first token came, and how many there were."""
         path, body = request_body(self.service, *self.lengths[index % len(self.lengths)], self.seed + index)
         try:
-            self.connection.request("POST", path, json.dumps(body).encode(), {"Content-Type": "application/json"})
-            response = self.connection.getresponse()
+            headers = {"Content-Type": "application/json"}
+            response = answer_of(self.connection, path, json.dumps(body).encode(), headers)
             if response.status != http.client.OK:
                 words = response.read(300).decode("utf-8", "replace")
                 raise RequestError(f"HTTP status {response.status}: {words}")
