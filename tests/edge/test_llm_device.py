@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from infc.build.edge_acceptance_json import from_json as acceptance_from_json
 from infc.build.edge_release_json import MANIFEST_NAME, to_json
 from tests.edge.field import Field
 from tests.edge.releases import Releases
@@ -51,11 +52,13 @@ def test_a_release_is_measured_by_its_tokens_and_makes_way_when_they_are_late(fi
     """In service with both objectives judged; a slower one is rolled back to it, and says which objective it missed."""
     answer = field.first_install(releases.archive("1", changes=QUICK))
     assert answer.code == 0, answer.words
-    acceptance = json.loads((field.device.file("/opt/infc/helper/current") / "acceptance.json").read_text())
-    assert acceptance["verdict"] == "pass"
-    assert {entry["metric"] for entry in acceptance["verdicts"]} == {"ttft_p90", "tpot_p90"}
-    assert acceptance["engine"] is None
-    assert acceptance["load"]["failed"] == 0
+    told = (field.device.file("/opt/infc/helper/current") / "acceptance.json").read_bytes()
+    acceptance, problems = acceptance_from_json(told)
+    assert acceptance is not None, problems
+    assert acceptance.verdict == "pass"
+    assert {entry.metric for entry in acceptance.verdicts} == {"ttft_p90", "tpot_p90"}
+    assert acceptance.engine is None
+    assert acceptance.load.failed == 0
     assert field.device.power_mode() == "15W"
     field.device.set(token_s=0.3)
     missed = field.install(releases.archive("2", changes=QUICK))
