@@ -29,7 +29,7 @@ VLLM: tuple[DiagnosticKind, ...] = (
         what="The plan, or an entry of deploy.targets, puts a language model on a device that the images of the pinned "
         "vLLM do not run on.",
         why="The images hold kernels for NVIDIA GPUs of compute capability 7.5 and later, and for CPUs.",
-        example="deploy: {targets: [jetson-orin-nx-16gb]}   # with a language model",
+        example='compute_capability: "7.0"   # of a GPU in your own targets/, planned for a language model',
         fix="Leave the device out of constraints.hardware and deploy.targets.",
     ),
     DiagnosticKind(
