@@ -3,6 +3,8 @@
 Limits are far from what is measured: these tests hold on a loaded machine.
 """
 
+import json
+import subprocess
 import threading
 import time
 from itertools import pairwise
@@ -16,8 +18,10 @@ from infc.emit.jetson.device.accept import accept
 from infc.emit.jetson.device.codes import Refusal
 from infc.emit.jetson.device.engine import build_or_reuse
 from infc.emit.jetson.device.sending import Sending, due_times_s
+from infc.emit.jetson.edge_file import edge_file
 from tests.emit.jetson.device.servers import Service, serving
 from tests.emit.jetson.device.stand_ins import Bench, bench
+from tests.emit.jetson.python_3_8 import python_3_8
 
 
 def accepted(place: Bench, service: Service, **load: Any) -> dict[str, Any]:
@@ -153,6 +157,37 @@ def test_tokens_of_a_language_model(kind: str, path: str, tmp_path: Path, monkey
     assert found["engine_latency_s"] is None
     assert len(set(service.bodies)) == len(service.bodies)
     assert path.encode() in service.bodies[0]
+
+
+MERGED = """\
+import json, pathlib, sys
+import edge
+root, release, manifest = sys.argv[1:]
+manifest = json.loads(manifest)
+found = edge.accept(root, pathlib.Path(release), manifest, manifest["targets"][0], None, lambda words: None)
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("kind", ["triton", "vllm"])
+def test_the_merged_program_measures_under_python_3_8(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One file, the oldest Python, no warning."""
+    place = bench(tmp_path, monkeypatch)
+    (tmp_path / "edge.py").write_bytes(edge_file())
+    place.manifest["load"].update(rate_rps=100.0, seconds_at_most=3.0)
+    if kind == "vllm":
+        place.manifest.update(kind="llm", engines=[])
+        place.manifest["load"]["tokens"] = {"prompt_tokens": 3, "output_tokens": 2}
+    with serving(Service()) as service:
+        place.manifest["service"].update(kind=kind, url=service.url)
+        command = [python_3_8(), "-W", "error", "-c", MERGED, place.root, str(place.release)]
+        done = subprocess.run(
+            [*command, json.dumps(place.manifest)], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["verdict"] == "pass"
 
 
 class OneAtATime:
