@@ -14,10 +14,12 @@ from pathlib import Path
 
 from infc.build.cache import STALE_S
 from infc.build.edge_release_json import RELEASE_VERSION
+from infc.build.libraries import LIBRARIES
 from infc.diag import Diagnostic, Severity, ToolError
 from infc.emit.jetson.archive import pack
 from infc.emit.jetson.delta import sums_of_archive
 from infc.emit.jetson.emit import Drafted, emit_jetson
+from infc.emit.jetson.inspection import absent_text
 from infc.emit.jetson.numbered import Numbered, PriorRelease, delta_from, numbered
 from infc.emit.jetson.ota import KINDS, companions, wrapped_path
 from infc.emit.jetson.parts import JetsonPart
@@ -29,6 +31,7 @@ from infc.emit.jetson.verification import Verification, verification
 from infc.emit.manifest import content_digest
 from infc.ir.bundle import Bundle
 from infc.ir.engine import DeviceEngine
+from infc.ir.jetson import JetPack
 from infc.ir.spec import OnnxModel
 from infc.ir.spec.deploy import Jetson
 from infc.lock import Lock
@@ -126,7 +129,9 @@ def packed_release(full: Numbered, source: ReleaseSource, beside: Mapping[str, b
     files: dict[str, bytes | Path] = dict(beside)
     packed = (full,) if delta is None else (full, delta)
     for each in packed:
-        source.announce(f"packing {each.archive}")
+        left_out = each.release.delta
+        less = f", without {absent_text(left_out)} that release {left_out.base_version} holds" if left_out else ""
+        source.announce(f"packing {each.archive}{less}")
         files[each.archive] = _packed(each, source.loaded.workspace.cache / "archives")
     targets = [target.hardware_id for target in full.release.targets]
     bundle = Bundle(
@@ -176,6 +181,9 @@ def _parts(settled: Sequence[SettledOnnx]) -> tuple[tuple[JetsonPart, ...], tupl
         if setup is None or setup.jetpack is None or setup.module is None or setup.tensorrt is None:
             problems.append(unknown_module(each.plan.candidate.hardware_id))
             continue
+        if LIBRARIES["tensorrt"].at(setup.tensorrt) is None:
+            problems.append(unbuilt_tensorrt(setup.module.hardware_id, setup.jetpack, setup.tensorrt))
+            continue
         parts.append(
             JetsonPart(
                 problem=each.problem,
@@ -198,6 +206,17 @@ def unknown_module(hardware_id: str) -> Diagnostic:
         message=f"infc does not know how {hardware_id} names itself, nor which JetPack runs on it",
         notes=("a device checks that it is the module that a release was made for",),
         help="compile for a module of `infc targets list --kind jetson`",
+    )
+
+
+def unbuilt_tensorrt(hardware_id: str, jetpack: JetPack, tensorrt: str) -> Diagnostic:
+    """The error that infc builds no engine with the TensorRT of a module's JetPack release."""
+    return Diagnostic(
+        id="edge-tensorrt-unknown",
+        severity=Severity.ERROR,
+        message=f"infc builds no engine with TensorRT {tensorrt}, which {hardware_id} has on JetPack {jetpack.version}",
+        notes=("the precision of a network is in the network itself, which TensorRT reads so from 10 on",),
+        help="name a JetPack release from 6.1 on in deploy.jetson.jetpack; a Xavier module has none",
     )
 
 

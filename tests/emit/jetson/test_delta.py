@@ -55,8 +55,7 @@ def test_a_file_that_moved_does_not_travel() -> None:
         with_sums({"models/new.onnx": b"m" * 10}), bytes(with_sums({"models/old.onnx": b"m" * 10})[SUMS_NAME])
     )
     assert [each.path for each in delta.absent] == ["models/new.onnx"]
-    assert delta.absent_bytes == 10
-    assert delta.sent_bytes == delta.full_bytes - 10
+    assert delta.absent[0].size_bytes == 10
 
 
 @settings(max_examples=50)
@@ -70,7 +69,7 @@ def test_nothing_is_lost(base: dict[str, bytes], new: dict[str, bytes]) -> None:
     assert not set(carried) & absent
     assert not absent & set(OF_THE_RELEASE)
     assert missing_at(delta.absent, (hashlib.sha256(content).hexdigest() for content in base.values())) == ()
-    assert delta.sent_bytes == sum(len(content) for content in carried.values())
+    assert all(each.size_bytes == len(files[each.path]) for each in delta.absent)
 
 
 def test_the_sums_of_a_delta_serve_the_next_delta(tmp_path: Path) -> None:

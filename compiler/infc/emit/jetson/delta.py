@@ -18,16 +18,9 @@ _MOST_SUMS_BYTES = 4 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class Delta:
-    """What need not travel, and how much travels. The files of the release itself (manifest, sums) always do."""
+    """What need not travel. The files that name the release (manifest, SBOM, provenance, sums) always do."""
 
     absent: tuple[AbsentFile, ...]
-    full_bytes: int
-    absent_bytes: int
-
-    @property
-    def sent_bytes(self) -> int:
-        """What travels, before compression."""
-        return self.full_bytes - self.absent_bytes
 
     def carried(self, files: Mapping[str, bytes | Path]) -> dict[str, bytes | Path]:
         """The files to pack, of all files of the release with their `SHA256SUMS`."""
@@ -49,13 +42,12 @@ def delta_of(files: Mapping[str, bytes | Path], base_sums: bytes) -> Delta:
         raise ToolError(f"the base's {SUMS_NAME} cannot be read", help="name the archive of the release before")
     at_the_base = {digest for path, digest in listed.items() if path not in OF_THE_RELEASE}
     digests = digests_of(files)
-    sizes = {path: _size_bytes(content) for path, content in files.items()}
     absent = tuple(
-        AbsentFile(path=path, sha256=digest, size_bytes=sizes[path])
+        AbsentFile(path=path, sha256=digest, size_bytes=_size_bytes(files[path]))
         for path, digest in digests.items()
         if path not in OF_THE_RELEASE and digest in at_the_base
     )
-    return Delta(absent=absent, full_bytes=sum(sizes.values()), absent_bytes=sum(each.size_bytes for each in absent))
+    return Delta(absent=absent)
 
 
 def sums_of_archive(archive: Path) -> bytes:

@@ -17,7 +17,7 @@ from infc.emit.jetson.device import trust
 from infc.emit.jetson.device.codes import BAD_SIGNATURE, DAMAGED, NO_BASE, OK, UNSIGNED_FILE, Refusal
 from infc.emit.jetson.signing import PublicKey, read_public_key, verify
 from infc.emit.jetson.sums import SIGNATURE_NAME, SUMS_NAME
-from infc.ir.edge_release import EdgeRelease
+from infc.ir.edge_release import EdgeDelta, EdgeRelease
 
 CheckName: TypeAlias = Literal["archive", "signature", "files", "manifest", "content", "base"]
 _MOST_KEPT_BYTES: Mapping[str, int] = {
@@ -191,7 +191,8 @@ def _check_base(release: EdgeRelease, base: Path | None) -> Check:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         words = f"{base.name} does not hold the content of {missing[0]}{more}"
         return Check(name="base", code=NO_BASE, words=words, help="name the release that the delta was made from")
-    return _passed("base", f"{base.name} holds the {len(delta.absent)} files that the delta leaves out")
+    words = f"{base.name} holds the {len(delta.absent)} files ({absent_text(delta)}) that the delta leaves out"
+    return _passed("base", words)
 
 
 def _passed(name: CheckName, words: str) -> Check:
@@ -204,6 +205,11 @@ def _failed(name: CheckName, code: int, error: ToolError) -> Check:
 
 def _refused(name: CheckName, refusal: Refusal) -> Check:
     return Check(name=name, code=refusal.code, words=refusal.message, help=refusal.help)
+
+
+def absent_text(delta: EdgeDelta) -> str:
+    """How much a delta leaves out."""
+    return bytes_text(sum(each.size_bytes for each in delta.absent))
 
 
 def bytes_text(size_bytes: float) -> str:
