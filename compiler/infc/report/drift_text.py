@@ -36,7 +36,14 @@ def render_drift_text(report: DriftReport, *, detailed: bool = False, color: boo
     kind, words = _HEADLINES[report.verdict]
     lines = [
         f"{report.name} @ {report.target}: {style(kind, words)}",
-        f"{INDENT}{report.server} at {report.endpoint}, {_observed(report)}",
+        *textwrap.wrap(
+            f"{report.server} at {report.endpoint}, {_observed(report)}",
+            WIDTH,
+            initial_indent=INDENT,
+            subsequent_indent=INDENT * 2,
+            break_on_hyphens=False,
+            break_long_words=False,
+        ),
     ]
     for area, title in _AREAS:
         lines += _area(report.of_area(area), title, style, detailed=detailed)
@@ -137,7 +144,7 @@ def _range(each: ObjectiveItem) -> str:
 
 
 def _within(each: ObjectiveItem) -> str:
-    if not each.requests:
+    if not each.requests:  # or their number is not known: an edge device states percentiles
         return "-"
     if each.fewest_within == each.most_within:
         return f"{each.fewest_within} of {each.requests}"

@@ -21,7 +21,7 @@ def locked(limit_s: float = 0.033, **changes: Any) -> LockedEdge:
         name="dock-camera",
         target="jetson-orin-nx-16gb@25W",
         choice=choice(server="jetson", hardware="jetson-orin-nx-16gb", power_mode="25W"),
-        predicted=prediction(latency_ms={"p50": 4.0, "p99": 5.5}),
+        predicted=prediction(latency_ms={"p50": 4.0, "p99": 5.5}, power_w=13.0),
         release=LockedRelease(version="7", content=CONTENT, repeats=CONTENT),
     )
     values: dict[str, Any] = {
@@ -65,6 +65,7 @@ def test_a_device_as_it_was_accepted_is_the_same() -> None:
         "service-ready",
         "latency-p50",
         "latency-p99",
+        "power",
     ]
     (objective,) = report.objectives
     assert (objective.verdict, objective.low_s, objective.high_s) == (Observed.MET, 0.0058, 0.0066)
@@ -96,6 +97,7 @@ def test_a_device_as_it_was_accepted_is_the_same() -> None:
             {"deployments__0__acceptance__latency_s__p50": {"value": 0.006, "low": 0.0058, "high": 0.0062}},
             ["latency-p50"],
         ),
+        ({"deployments__0__acceptance__power_w": {"mean": 16.5, "max": 18.0}}, ["power"]),
     ],
 )
 def test_each_thing_that_changed_is_named(changes: dict[str, Any], expected: list[str]) -> None:

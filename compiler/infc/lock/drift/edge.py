@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from infc.ir.edge_acceptance import EdgeAcceptance
 from infc.ir.edge_status import DeviceStatus, EdgeDeployment
+from infc.ir.interval import Interval
 from infc.ir.problem import LatencyTarget
 from infc.lock.drift.objective import PREDICTION_TOLERANCE
 from infc.lock.drift.values import DriftCell, DriftItem, DriftReport, DriftVerdict, ObjectiveItem, Observed
@@ -154,25 +155,33 @@ def _states(
 
 
 def _predictions(locked: LockedEdge, acceptance: EdgeAcceptance | None) -> Iterator[DriftItem]:
-    """Measured at acceptance against the locked prediction: slower, surely and by more than a quarter, is drift."""
-    for label, predicted_ms in locked.entry.predicted.latency_ms.items():
-        measured = None if acceptance is None else acceptance.latency_s.get(label)
-        if measured is None:
-            continue
-        is_slower = measured.low * 1e3 > predicted_ms * (1.0 + PREDICTION_TOLERANCE)
-        yield DriftItem(
-            id=f"latency-{label}",
-            area="prediction",
-            name=f"latency {label}",
-            expected=predicted_ms,
-            observed=measured.value * 1e3,
-            verdict=DriftVerdict.DRIFTED if is_slower else DriftVerdict.SAME,
-            source=_ACCEPTED,
-            unit="ms",
-            low=measured.low * 1e3,
-            high=measured.high * 1e3,
-            note="slower than predicted: store its measurement with infc validate, and plan again" if is_slower else "",
-        )
+    """Measured at acceptance against the locked prediction: more by over a quarter, surely, is drift; less is not."""
+    if acceptance is None:
+        return
+    predicted = locked.entry.predicted
+    for label, predicted_ms in predicted.latency_ms.items():
+        measured = acceptance.latency_s.get(label)
+        if measured is not None:
+            yield _prediction(f"latency-{label}", f"latency {label}", predicted_ms, measured.scaled(1e3), "ms")
+    if predicted.power_w is not None and acceptance.power_w is not None:
+        yield _prediction("power", "power", predicted.power_w, Interval.exact(acceptance.power_w.mean), "W")
+
+
+def _prediction(id: str, name: str, predicted: float, measured: Interval, unit: str) -> DriftItem:
+    is_more = measured.low > predicted * (1.0 + PREDICTION_TOLERANCE)
+    return DriftItem(
+        id=id,
+        area="prediction",
+        name=name,
+        expected=predicted,
+        observed=measured.value,
+        verdict=DriftVerdict.DRIFTED if is_more else DriftVerdict.SAME,
+        source=_ACCEPTED,
+        unit=unit,
+        low=measured.low,
+        high=measured.high,
+        note="more than predicted: keep its measurement with `infc validate`, and plan again" if is_more else "",
+    )
 
 
 def _objective(locked: LockedEdge, target: LatencyTarget, acceptance: EdgeAcceptance | None) -> ObjectiveItem:
