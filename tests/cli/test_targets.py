@@ -55,6 +55,17 @@ def test_show_tells_units_modes_prices_and_sources(tmp_path: Path) -> None:
     assert max(len(line) for line in result.stdout.splitlines()) <= 110
 
 
+def test_show_tells_the_software_of_a_module(tmp_path: Path) -> None:
+    """How it names itself, when it throttles, which JetPack it runs and where its accelerators work."""
+    page = " ".join(infc("targets", "show", "jetson-orin-nx-16gb", cwd=tmp_path).stdout.split())
+    for expected in ("p3767-0000", "tegra234", "from 99 C", "6.2.3, 7.2", "10.3 or 10.7 (up to JetPack 6.2.3)"):
+        assert expected in page
+    (shown,) = json.loads(infc("targets", "show", "jetson-t4000", "--format", "json", cwd=tmp_path).stdout)["hardware"]
+    assert shown["jetson"]["modules"] == ["p3834-0000"]
+    assert [release["version"] for release in shown["jetson"]["jetpacks"]] == ["7.1", "7.2", "7.2.1", "7.2.2"]
+    assert not any(release["dla_tensorrt"] for release in shown["jetson"]["jetpacks"])
+
+
 def test_an_unknown_device_is_a_usage_error_with_the_nearest(tmp_path: Path) -> None:
     """Exit 64, nothing on stdout, no traceback."""
     result = infc("targets", "show", "a100-80gb", cwd=tmp_path)

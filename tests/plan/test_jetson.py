@@ -308,3 +308,10 @@ def test_the_order_of_modules_does_not_matter() -> None:
     options = (module("jetson-orin-nano-8gb"), module("jetson-orin-nx-16gb", dla=True))
     one, other = (solve(cameras(*order, max_power_w=15.0)) for order in (options, options[::-1]))
     assert one == other
+
+
+def test_xavier_is_planned_and_said_not_to_compile() -> None:
+    """Legacy: its newest JetPack has TensorRT 8, with which infc builds nothing."""
+    found = planned(cameras(module("jetson-xavier-nx-8gb", jetpack=None, dla=True)))
+    assert any("this is planned, and cannot be compiled" in comment for comment in found.comments)
+    assert any("no clocks of the deep learning accelerators" in reason for reason in found.reasons)

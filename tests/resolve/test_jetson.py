@@ -6,7 +6,15 @@ import pytest
 
 from infc.build.libraries import LIBRARIES, refused_options
 from infc.ir.build_options import BuildOptions
-from infc.resolve.jetson import dla_refusal, has_tensorrt, is_release, jetpack_for, jetpacks, modules
+from infc.resolve.jetson import (
+    OLDEST_BUILT_MAJOR,
+    dla_refusal,
+    has_tensorrt,
+    is_release,
+    jetpack_for,
+    jetpacks,
+    modules,
+)
 from infc.resolve.targets import Catalogue, load_catalogue
 
 
@@ -134,3 +142,11 @@ def test_a_refusal_names_versions_that_would_do() -> None:
         "its accelerators cannot be used with TensorRT 10.16.2 on JetPack 7.2, but with 11.4.1 on JetPack 7.2.2,"
         " or 10.3 or 10.7 on JetPack 6.2.3"
     )
+
+
+def test_releases_with_an_older_tensorrt_are_known_as_such() -> None:
+    """What the planner says cannot be compiled is what the builder has no entry for."""
+    for jetpack in jetpacks():
+        for version in (jetpack.tensorrt, *jetpack.tensorrt_also):
+            is_known = LIBRARIES["tensorrt"].at(version) is not None
+            assert is_known is (int(version.partition(".")[0]) >= OLDEST_BUILT_MAJOR), version

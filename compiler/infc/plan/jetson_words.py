@@ -7,6 +7,7 @@ from infc.ir.jetson import JetsonSetup
 from infc.ir.plan import Rejection
 from infc.ir.problem import BaseProblem
 from infc.perf.memory import usable_memory_bytes
+from infc.resolve.jetson import OLDEST_BUILT_MAJOR
 
 MEMORY_MARGIN = 0.1
 """Share of a module's memory that should stay free: less is said.
@@ -52,7 +53,8 @@ def dla_reason(
         )
     if setup.dla_refusal is not None:
         return f"deploy.jetson.dla: the GPU runs the engine, for {setup.dla_refusal}"
-    here = [r for r in rejections if r.candidate.partition("/")[2] == f"{hardware_id}@{power_mode}/dla0"]
+    device = hardware_id + (f"@{power_mode}" if power_mode else "")
+    here = [r for r in rejections if r.candidate.partition("/")[2] == f"{device}/dla0"]
     known = [r for r in here if r.constraint != "objective" and "INT8 only" not in r.predicted] or here
     why = f": {known[0].predicted}" if known and known[0].predicted else ", which is better here"
     return f"deploy.jetson.dla: the GPU runs the engine{why}"
@@ -63,9 +65,15 @@ def _software(setup: JetsonSetup) -> str:
     if jetpack is None:
         return "infc does not know which JetPack the module runs."
     beside = "" if setup.tensorrt == jetpack.tensorrt else ", which is not the one that JetPack installs"
+    major = int((setup.tensorrt or jetpack.tensorrt).partition(".")[0])
+    legacy = (
+        f" infc builds engines with TensorRT {OLDEST_BUILT_MAJOR} and later: this is planned, and cannot be compiled."
+        if major < OLDEST_BUILT_MAJOR
+        else ""
+    )
     return (
         f"For JetPack {jetpack.version} (Jetson Linux {jetpack.l4t}, CUDA {jetpack.cuda}) with TensorRT"
-        f" {setup.tensorrt}{beside}."
+        f" {setup.tensorrt}{beside}.{legacy}"
     )
 
 

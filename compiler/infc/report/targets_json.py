@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from infc.ir.hardware import Hardware, PowerMode
 from infc.ir.price import Price
+from infc.resolve.jetson import jetpacks, modules
 
 Json: TypeAlias = "str | float | bool | list[Json] | dict[str, Json] | None"
 
@@ -54,6 +55,7 @@ def _device(device: DescribedDevice) -> dict[str, Json]:
         "has_structured_sparsity": details.has_structured_sparsity,
         "dla": hardware.dla,
         "power_modes": [_mode(mode) for mode in hardware.power_modes],
+        "jetson": _jetson(hardware),
         "price": None if device.price is None else _price(device.price),
         "prices": [_price(price) for price in device.prices],
         "sources": list(hardware.sources),
@@ -77,6 +79,34 @@ def _mode(mode: PowerMode) -> Json:
         "dla_core0_int8_flops": mode.dla_core0_int8_flops,
         "cpu_cores": mode.cpu_cores,
         "cpu_clock_hz": mode.cpu_clock_hz,
+    }
+
+
+def _jetson(hardware: Hardware) -> Json:
+    """What is known of a Jetson module besides its catalogue row; None for other devices."""
+    module = modules().get(hardware.id) if hardware.kind == "jetson" else None
+    if module is None:
+        return None
+    return {
+        "modules": list(module.modules),
+        "soc": module.soc,
+        "dla_cores": module.dla_cores,
+        "throttle_c": module.throttle_c,
+        "os_memory_bytes": module.os_memory_bytes,
+        "jetpacks": [
+            {
+                "version": jetpack.version,
+                "l4t": jetpack.l4t,
+                "cuda": jetpack.cuda,
+                "tensorrt": jetpack.tensorrt,
+                "tensorrt_also": list(jetpack.tensorrt_also),
+                "dla_tensorrt": list(jetpack.dla.get(hardware.id, ())),
+            }
+            for jetpack in jetpacks()
+            if hardware.id in jetpack.hardware_ids
+        ],
+        "sources": list(module.sources),
+        "recalled_fields": list(module.recalled_fields),
     }
 
 
@@ -132,6 +162,20 @@ def targets_schema() -> dict[str, Json]:
             "cpu_clock_hz": number,
         }
     )
+    release = _object(
+        {
+            **dict.fromkeys(("version", "l4t", "cuda", "tensorrt"), text),
+            **dict.fromkeys(("tensorrt_also", "dla_tensorrt"), texts),
+        }
+    )
+    jetson = _object(
+        {
+            **dict.fromkeys(("modules", "sources", "recalled_fields"), texts),
+            "soc": text,
+            **dict.fromkeys(("dla_cores", "throttle_c", "os_memory_bytes"), number),
+            "jetpacks": {"type": "array", "items": release},
+        }
+    )
     device = _object(
         {
             "id": {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$"},
@@ -146,6 +190,7 @@ def targets_schema() -> dict[str, Json]:
             **dict.fromkeys(("aliases", "sources", "recalled_fields", "derived_fields"), texts),
             "peak_flops": peaks,
             "power_modes": {"type": "array", "items": mode},
+            "jetson": {"anyOf": [jetson, {"type": "null"}]},
             "price": {"anyOf": [price, {"type": "null"}]},
             "prices": {"type": "array", "items": price},
         }

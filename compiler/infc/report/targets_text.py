@@ -7,6 +7,7 @@ from textwrap import wrap
 from infc.ir.hardware import Hardware, HardwareKind, PowerMode
 from infc.ir.precision import Precision
 from infc.ir.price import Price
+from infc.resolve.jetson import jetpacks, modules
 
 WIDTH = 100
 _RECALLED, _DERIVED = "*", "~"
@@ -121,6 +122,7 @@ def _facts(hardware: Hardware) -> list[tuple[str, str]]:
         ("PCIe", details.pcie),
         ("2:4 sparsity", {True: "yes", False: "no", None: None}[details.has_structured_sparsity]),
         ("DLA", hardware.dla),
+        *_jetson_facts(hardware),
         ("released", details.released),
         ("aliases", ", ".join(hardware.aliases) or None),
     )
@@ -148,6 +150,24 @@ def _peaks(hardware: Hardware) -> str:
         for precision, value in hardware.peak_flops.items()
     ]
     return ", ".join(parts) + " (TFLOPS, TOPS)"
+
+
+def _jetson_facts(hardware: Hardware) -> tuple[tuple[str, str], ...]:
+    """How a Jetson module names itself, from where on it throttles, and what software it runs."""
+    module = modules().get(hardware.id) if hardware.kind == "jetson" else None
+    if module is None:
+        return ()
+    runs = [jetpack for jetpack in jetpacks() if hardware.id in jetpack.hardware_ids]
+    facts = [("module", f"{', '.join(module.modules)} ({module.soc})")]
+    if module.throttle_c is not None:
+        mark = _RECALLED if "throttle_c" in module.recalled_fields else ""
+        facts.append(("throttles", f"from {module.throttle_c:g} C{mark} at the junction"))
+    facts.append(("JetPack", ", ".join(jetpack.version for jetpack in runs)))
+    usable = {jetpack.dla[hardware.id]: jetpack.version for jetpack in runs if hardware.id in jetpack.dla}
+    if usable:
+        ways = [f"{' or '.join(versions)} (up to JetPack {last})" for versions, last in usable.items()]
+        facts.append(("DLA runs with", f"TensorRT {', '.join(ways)}"))
+    return tuple(facts)
 
 
 def _mark(hardware: Hardware, key: str) -> str:

@@ -81,6 +81,10 @@ _VERSION = re.compile(r"[0-9]+(\.[0-9]+){1,3}")
 _PART_NUMBER = re.compile(r"p[0-9]{4}-[0-9]{4}")
 
 
+OLDEST_BUILT_MAJOR = 10
+"""The first major version of TensorRT that infc builds engines with: JetPack 5 and 6.0 have an older one."""
+
+
 @cache
 def jetpacks() -> tuple[JetPack, ...]:
     """Every JetPack release that infc knows, oldest first."""

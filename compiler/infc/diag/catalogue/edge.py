@@ -66,6 +66,15 @@ EDGE: tuple[DiagnosticKind, ...] = (
         fix="Compile for a module of `infc targets list --kind jetson`.",
     ),
     DiagnosticKind(
+        id="edge-tensorrt-unknown",
+        title="A TensorRT that infc builds no engine with",
+        what="A bundle was asked for a module whose JetPack release has a TensorRT that infc does not know.",
+        why="JetPack 5 and 6.0 have TensorRT 8, which reads the precision of a network from flags of the build and not "
+        "from the network; Xavier modules run nothing newer. They can be planned, to compare, and not compiled.",
+        example="infc builds no engine with TensorRT 8.5.2, which jetson-xavier-nx-8gb has on JetPack 5.1.5",
+        fix="Install JetPack 6.1 or later on an Orin module and name it in deploy.jetson.jetpack.",
+    ),
+    DiagnosticKind(
         id="edge-version-not-raised",
         title="A release number that does not go up",
         what="deploy.jetson.version names a release that is not later than the locked one, and the content differs.",
