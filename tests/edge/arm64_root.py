@@ -133,7 +133,7 @@ def arm64_device(
     device = Device(root=root, prefix=(*(network.prefix if network else ()), "chroot", str(root)))
     try:
         if state is None:
-            furnish(root, python="/usr/bin/python3")
+            furnish(root, python="/usr/bin/python3 -IS")
             device.set(hurry=HURRY)
             device.set_tensorrt("10.3.0")
         else:

@@ -346,6 +346,24 @@ def tensorrt_changed(field: Field, releases: Releases) -> str:
     return "10.3 to 10.7 to 11.4: rebuilt each time, --stronglyTyped for 10 and not for 11"
 
 
+def damaged_on_the_device(field: Field, releases: Releases) -> str:
+    """The engine rotted on the disk, in the cache and in the release (one file): the same bundle mends both."""
+    in_service(field, releases)
+    (plan,) = field.device.file("/opt/infc/engines").glob("*/model.plan")
+    with plan.open("r+b") as file:
+        file.seek(20)
+        file.write(b"rot")
+    built = len(builds(field))
+    answer = field.install(releases.archive("1"))
+    assert answer.code == 0, answer.words
+    assert answer.json()["outcome"] == "in-service"
+    assert len(builds(field)) == built + 1
+    assert field.is_clean()
+    answer = field.install(releases.archive("1"))
+    assert answer.json()["outcome"] == "nothing-to-do"
+    return "noticed by its digest, built again, in service; then nothing to do"
+
+
 def rollback_by_hand(field: Field, releases: Releases) -> str:
     """`edge.py rollback` puts the release before back, and again the one after."""
     in_service(field, releases)
@@ -483,6 +501,7 @@ ALL: tuple[Scenario, ...] = (
     two_releases_behind,
     delta,
     tensorrt_changed,
+    damaged_on_the_device,
     rollback_by_hand,
     keeps_some_releases,
     one_at_a_time,
