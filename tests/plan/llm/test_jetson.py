@@ -95,3 +95,17 @@ def test_the_chip_decides_which_precisions_are_planned(tmp_path: Path) -> None:
         problem = problem_of(load(tmp_path, hardware, model=LARGE, constraints=precisions, deploy='jetpack: "7.2"'))
         supported[hardware] = {site.precision.value for site in sites(problem)[0] if site.is_supported}
     assert supported == {ORIN: {"bf16", "fp8", "int8", "int4"}, THOR: {"bf16", "fp8", "int4", "fp4"}}
+
+
+def test_a_cap_that_no_mode_meets_names_the_mode_that_came_nearest(tmp_path: Path) -> None:
+    """10 W on a module whose lowest mode is of 15 W: that one, unless it is too slow; and the cap that would do."""
+    found = decided(problem_of(load(tmp_path, ORIN, constraints="max_power: 10W")))
+    assert isinstance(found, Infeasible)
+    lowest, nearest = found.power_modes[0], found.power_modes[-1]
+    assert lowest.is_lowest
+    assert lowest.power_mode == "MODE_15W"
+    assert "15 W against 10 W" in lowest.misses
+    assert nearest.is_nearest
+    (cap,) = [r for r in found.relaxations if r.path == "constraints.max_power"]
+    assert cap.needed == f"{nearest.power_w:g}W"
+    assert f"@{nearest.power_mode}/" in cap.candidate

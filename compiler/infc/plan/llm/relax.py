@@ -33,6 +33,7 @@ def best_site(problem: LlmProblem, loaders: TokenLoaders) -> Best | None:
         devices=sized.total * devices,
         power_cap_w=None if cap_w is None else cap_w * sized.total * devices,
         usd_per_hour=usd_per_hour(problem, site.option, sized.needed, devices=devices),
+        power_mode=site.power_mode,
     )
 
 

@@ -52,6 +52,7 @@ def plan_of(problem: LlmProblem, outcome: LlmOutcome, runners_up: tuple[RunnerUp
 def infeasible_of(problem: LlmProblem, outcome: LlmOutcome, loaders: TokenLoaders, market: Market) -> Infeasible:
     """What stands in the way of a problem for which a search has found nothing."""
     from infc.plan.llm.fit import described, smallest_hardware, with_smallest  # most specs are feasible
+    from infc.plan.llm.nearest_mode import nearest_modes
     from infc.plan.llm.relax import best_site, looser_slo
     from infc.plan.relax import binding_constraints, relaxations
 
@@ -69,4 +70,5 @@ def infeasible_of(problem: LlmProblem, outcome: LlmOutcome, loaders: TokenLoader
         relaxations=relaxed,
         search=replace(outcome.summary, simulations=loaders.simulations),
         smallest=None if smallest is None else described(problem, smallest),
+        power_modes=nearest_modes(problem, lambda changed: best_site(changed, loaders)),
     )
