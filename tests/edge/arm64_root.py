@@ -130,7 +130,7 @@ def arm64_device(
         subprocess.run(["cp", "-a", str(state), str(upper)], check=True)
     options = f"lowerdir={base_folder},upperdir={upper},workdir={work}"
     subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(root)], check=True)
-    device = Device(root=root, prefix=(*(network.prefix if network else ()), "chroot", str(root)))
+    device = Device(root=root, network=network.prefix if network else (), prefix=("chroot", str(root)))
     try:
         if state is None:
             furnish(root, python="/usr/bin/python3 -IS")

@@ -104,8 +104,10 @@ class Field:
         link = self.folder / "current"
         if not link.is_symlink():
             return None
-        is_up = self.deployment()["service"]["is_ready"]
-        return os.readlink(link).rpartition("/")[2].split("-")[0] if is_up else None
+        version = os.readlink(link).rpartition("/")[2].split("-")[0]
+        service = json.loads((link / "manifest.json").read_text())["service"]
+        is_up = self.device.answers(f"{service['url']}/v2/models/{service['model']}/ready")
+        return version if is_up else None
 
     def is_clean(self) -> bool:
         """Whether nothing of an install is left but what is in service or kept."""

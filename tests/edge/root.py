@@ -33,6 +33,9 @@ TENSORRT_VERSIONS = ("10.3.0", "10.7.0", "10.13.3", "10.16.2", "11.1.0", "11.4.1
 """Versions that the stand-in of trtexec can be."""
 
 
+_ASK = "import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=30)"
+
+
 @dataclass(frozen=True)
 class Answer:
     """How a command on the device ended."""
@@ -55,11 +58,12 @@ class Answer:
 class Device:
     """A device's root, and how a command is run in it.
 
-    `prefix` goes in front of a command (`chroot` and the like); without it commands run on this machine, with the
-    root's programs first on their PATH. `seen_as` is the folder that commands take for the root.
+    `network` and `prefix` go in front of a command (`nsenter`; `chroot`); without them commands run on this machine,
+    with the root's programs first on their PATH. `seen_as` is the folder that commands take for the root.
     """
 
     root: Path
+    network: Sequence[str] = ()
     prefix: Sequence[str] = ()
     seen_as: Path = field(default_factory=lambda: Path("/"))
 
@@ -71,7 +75,7 @@ class Device:
 
     def command(self, words: Sequence[str]) -> list[str]:
         """The command that runs these words on the device."""
-        return [*self.prefix, *words]
+        return [*self.network, *self.prefix, *words]
 
     def environment(self) -> dict[str, str]:
         """PATH with the root's stand-ins first, and nothing that would let Python find a package."""
@@ -102,6 +106,11 @@ class Device:
             env=self.environment(),
             start_new_session=True,
         )
+
+    def answers(self, url: str) -> bool:
+        """Whether a URL of the device answers with 200, asked by a program of this machine in its network."""
+        done = subprocess.run([*self.network, sys.executable, "-c", _ASK, url], capture_output=True, check=False)
+        return done.returncode == 0
 
     def set(self, **settings: Any) -> None:
         """Change what the stand-ins do; None takes a setting away."""
@@ -199,13 +208,13 @@ def trtexec_options() -> dict[str, list[str]]:
     return {version: sorted(extract_options.options_at(lists[version[:2]], version)) for version in TENSORRT_VERSIONS}
 
 
-def plain_device(root: Path, prefix: Sequence[str] = (), **settings: Any) -> Device:
+def plain_device(root: Path, **settings: Any) -> Device:
     """A device whose root is a plain folder, with this machine's Python and onnxruntime under the stand-ins."""
     furnish(root, python=sys.executable, **settings)
     shell = root / "bin" / "sh"  # the agent takes the architecture of a root from its shell
     shell.parent.mkdir(exist_ok=True)
     shell.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\xb7\x00")
-    device = Device(root=root, prefix=prefix, seen_as=root)
+    device = Device(root=root, seen_as=root)
     device.set(hurry=HURRY)
     device.set_tensorrt("10.3.0")
     return device
