@@ -23,7 +23,7 @@ from infc.emit.vllm.arguments import check_arguments
 from infc.emit.vllm.schema import argument_schema
 from infc.ir.checkpoint import Checkpoint
 from infc.ir.precision import Precision
-from infc.ir.spec import Deploy, Jetson, Vllm
+from infc.ir.spec import Deploy, Jetson, Kubernetes, Vllm
 from infc.resolve.jetson_llm import edge_llm
 from tests.llm_edge import LARGE, TINY, emitted, load, part_of
 
@@ -225,6 +225,13 @@ def test_options_of_vllm_are_refused_for_edge_llm(tmp_path: Path, options: Vllm,
     assert drafted is None
     assert [p.id for p in problems] == ["edge-llm-refused"]
     assert words in problems[0].message
+
+
+def test_options_of_a_cluster_are_refused(tmp_path: Path) -> None:
+    """Nothing of them would be emitted."""
+    drafted, problems = emit_jetson_llm(part_of(load(tmp_path, THOR)), Deploy(kubernetes=Kubernetes()))
+    assert drafted is None
+    assert [p.id for p in problems] == ["edge-llm-refused"]
 
 
 def test_arguments_are_checked_against_the_images_release(tmp_path: Path) -> None:

@@ -65,6 +65,9 @@ def refusals(part: LlmPart, deploy: Deploy) -> tuple[Diagnostic, ...]:
     if reason is not None:
         help = "choose another JetPack (deploy.jetson.jetpack), runtime, precision or model"
         return (_refused(problem, reason, "deploy.jetson", help),)
+    if deploy.kubernetes is not None:
+        reason = "deploy.kubernetes has no meaning on a device of its own"
+        return (_refused(problem, reason, "deploy.kubernetes", "remove it, or choose hardware of a cluster"),)
     if problem.jetson_runtime == "vllm" or deploy.vllm is None:
         return ()
     if deploy.vllm.args:
