@@ -173,6 +173,16 @@ def test_disk_that_fills_up_at_any_point(device_with_7: Agent, release_8: Path, 
     assert codes == {0, 30}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("when", [f"accept:{number}" for number in range(1, 9)] + ["keep:1", "keep:2", "keep:4"])
+def test_disk_that_fills_up_around_the_acceptance(when: str, agent: Agent, release_8: Path) -> None:
+    """Code 0 says that the new release stays, also after the next command; any other, that the old one does."""
+    done = agent.run("install", release_8, faults=("full", when))
+    assert done.returncode in (0, 30), done.stderr
+    agent("recover")
+    assert _is_sound(agent) == ("8" if done.returncode == 0 else "7"), done.stderr
+
+
 def test_full_disk_before_the_build_is_code_30(agent: Agent, release_8: Path) -> None:
     """The log cannot be written either: the words come all the same."""
     found = agent.finished(agent.run("install", release_8, faults=("full", 1)), 30)

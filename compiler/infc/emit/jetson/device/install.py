@@ -97,11 +97,9 @@ class Installation:
             teller.end("this release is in service already, is whole and answers")
             self._leave()
             return self.result("nothing-to-do", f"{self.name} {self.version} is in service already and answers")
-        except Refusal as refusal:
-            self._fail(refusal)
-        except OSError as error:
+        except (Refusal, OSError) as error:
             if self.journal.step != "keep":
-                self._fail(refusal_of(error))
+                self._fail(error if isinstance(error, Refusal) else refusal_of(error))
             teller.fail(f"the next run will finish this: {error}")
         except BaseException:
             self._fail_quietly()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import time
 from types import TracebackType
 from typing import Any
 
 from .codes import BUSY, FAILED, Refusal
-from .durable import read_json, remove_file, remove_tree, remove_unfinished, sync_folder, write_durably
+from .durable import read_json, remove_file, remove_tree, remove_unfinished, sync_folder, write_json
 from .layout import Deployment, Places
 
 JOURNAL_FORMAT = "1.0"
@@ -52,10 +51,10 @@ class Journal:
         return str(self.entry["step"])
 
     def reach(self, step: str, **facts: Any) -> None:
-        """Note that a step begins, and what is needed to undo it."""
-        self.entry.update(facts, step=step)
-        content = json.dumps(self.entry, indent=1, sort_keys=True) + "\n"
-        write_durably(self.deployment.journal, content.encode())
+        """Note that a step begins, and what is needed to undo it; when that cannot be written, it has not begun."""
+        entry = {**self.entry, **facts, "step": step}
+        write_json(self.deployment.journal, entry)
+        self.entry = entry
 
     def clear(self) -> None:
         """Nothing is under way any more."""
