@@ -129,11 +129,13 @@ SPEC_FIELDS: tuple[DiagnosticKind, ...] = (
     DiagnosticKind(
         id="spec-arrival",
         title="An arrival process that is not one",
-        what="The arrival is neither a known name nor one of {bursty: ...}, {diurnal: ...} and {trace: ...}, "
+        what="The arrival is neither a known name nor one of {constant: ...}, {bursty: ...}, {diurnal: ...} and "
+        "{trace: ...}, "
         "or a diurnal one does not give the shape of its rate once.",
         why="Percentiles depend on how requests arrive, not only on how many.",
         example="arrival: {bursty: {cv: 2}, trace: monday.csv}",
-        fix="Write poisson, constant, {bursty: {cv: 2.5}}, {diurnal: {peak_to_mean: 2.5}} or {trace: file.csv}.",
+        fix="Write poisson, constant, {constant: {streams: 4}}, {bursty: {cv: 2.5}}, {diurnal: {peak_to_mean: 2.5}} or "
+        "{trace: file.csv}.",
     ),
     DiagnosticKind(
         id="spec-hourly",
