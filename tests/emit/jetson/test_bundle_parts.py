@@ -27,7 +27,7 @@ from infc.ir.spec.deploy import Jetson
 from tests.emit import samples
 from tests.emit.jetson.parts import image_model, part
 
-NANO, THOR, XAVIER = "jetson-orin-nano-8gb", "jetson-agx-thor-t5000", "jetson-agx-xavier-32gb"
+NANO, THOR = "jetson-orin-nano-8gb", "jetson-agx-thor-t5000"
 
 
 @pytest.fixture
@@ -185,16 +185,27 @@ def test_the_unit_is_one_for_systemd(tmp_path: Path) -> None:
 
 def test_no_image_for_all_modules_is_an_error(model: Path) -> None:
     """Which JetPack each has is said; where another program loads the engine, nothing is served."""
-    parts = [part(model), part(model, id=XAVIER, jetpack="5.1.5")]
+    parts = [part(model), part(model, id=THOR, jetpack="7.2.2")]
     drafted, problems = emit_jetson(parts, Jetson(), None)
     assert drafted is None
     assert [problem.id for problem in problems] == ["edge-no-server"]
-    assert any("JetPack 5.1.5" in note for note in problems[0].notes)
+    assert any("JetPack 7.2.2" in note for note in problems[0].notes)
     drafted, problems = emit_jetson(parts, Jetson(runtime="none"), None)
     assert problems == ()
     assert drafted is not None
     assert drafted.image is None
     assert not {"compose.yaml", "triton/lookup/config.pbtxt"} & set(drafted.files)
+
+
+def test_what_a_module_cannot_build_is_refused_here(model: Path) -> None:
+    """An accelerator that the version of TensorRT does not have, a model that DeepStream cannot feed."""
+    for parts, jetson, id in (
+        ([part(model, jetpack="7.2.2", dla_core=0)], Jetson(), "edge-option-refused"),
+        ([part(model, model=image_model(inputs=(samples.IDS,)))], Jetson(runtime="deepstream"), "edge-no-deepstream"),
+    ):
+        drafted, problems = emit_jetson(parts, jetson, None)
+        assert drafted is None
+        assert [problem.id for problem in problems] == [id]
 
 
 def test_timing_caches_of_lab_builds_travel_along(model: Path, tmp_path: Path) -> None:

@@ -90,4 +90,20 @@ EDGE: tuple[DiagnosticKind, ...] = (
         example="the bundle has no reference outputs: a device takes its engine without comparing what it answers",
         fix="Compile where the lowered model runs; latency, power and temperature are judged all the same.",
     ),
+    DiagnosticKind(
+        id="edge-option-refused",
+        title="An option that the module's TensorRT lacks",
+        what="The spec asks for an engine with an option that the TensorRT on the module does not have.",
+        why="Every device would refuse to build it.",
+        example="TensorRT 10.16.2 of JetPack 7.2.2 on jetson-orin-nx-16gb cannot build it: option dla_core",
+        fix="Change build.tensorrt or deploy.jetson; the message says which version has the option.",
+    ),
+    DiagnosticKind(
+        id="edge-no-deepstream",
+        title="A model that DeepStream cannot feed",
+        what="deploy.jetson.runtime is deepstream, and the model does not take one image of a fixed size.",
+        why="nvinfer makes one float tensor of 1 or 3 channels from each frame.",
+        example="DeepStream cannot run reader: nvinfer feeds one image, and the model has 2 inputs",
+        fix="Set deploy.jetson.runtime to triton, or to none where a program of yours feeds the model.",
+    ),
 )

@@ -1,14 +1,14 @@
 """The content of a bundle for an ONNX model: `docs/edge-format.md` says what is in it and what devices do with it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infc.build.libraries import libraries_json
+from infc.build.libraries import libraries_json, refused_options
 from infc.diag import Diagnostic, InternalError, Severity
 from infc.emit.jetson.calibration import calibration_files
 from infc.emit.jetson.compose import COMPOSE_FILE, compose_yaml
-from infc.emit.jetson.deepstream import deepstream_files
+from infc.emit.jetson.deepstream import deepstream_files, no_deepstream
 from infc.emit.jetson.edge_file import edge_file
 from infc.emit.jetson.engines import engine_recipes
 from infc.emit.jetson.install_file import install_file
@@ -17,7 +17,7 @@ from infc.emit.jetson.parts import JetsonPart, shared_image
 from infc.emit.jetson.systemd import unit_files
 from infc.emit.jetson.triton_repository import repository_files
 from infc.emit.jetson.verification import Verification
-from infc.ir.edge_release import EdgeRelease
+from infc.ir.edge_release import EdgeEngine, EdgeRelease
 from infc.ir.spec.deploy import Jetson
 from infc.ir.spec.names import name_problem
 
@@ -57,6 +57,9 @@ def emit_jetson(
     if name_problem(name) or any(part.problem.name != name for part in parts):
         raise InternalError(f"{name!r} cannot name a release")
     recipes = engine_recipes(name, parts)
+    problems = (*_unbuildable(parts, recipes.of_part), *_unfed(parts[0], jetson))
+    if problems:
+        return None, problems
     files: dict[str, bytes | Path] = {**recipes.models, **calibration_files(recipes.models), **program_files()}
     image = None
     if jetson.runtime == "triton":
@@ -95,6 +98,28 @@ def _served(
         return None, None, problems
     name = parts[0].problem.name
     return image, {**repository, COMPOSE_FILE: compose_yaml(parts, image), **unit_files(name)}, ()
+
+
+def _unbuildable(parts: Sequence[JetsonPart], engines: Sequence[EdgeEngine]) -> Iterator[Diagnostic]:
+    """What the TensorRT of a module cannot build: better said here than by every device."""
+    for part, engine in zip(parts, engines, strict=True):
+        where = f"TensorRT {part.tensorrt} of JetPack {part.jetpack.version} on {part.hardware.id}"
+        for reason in refused_options("tensorrt", part.tensorrt, engine.options, part.hardware.id):
+            yield Diagnostic(
+                id="edge-option-refused",
+                message=f"{where} cannot build the engine: {reason}",
+                help="change build.tensorrt or deploy.jetson in the spec",
+            )
+
+
+def _unfed(part: JetsonPart, jetson: Jetson) -> Iterator[Diagnostic]:
+    reason = no_deepstream(part.problem.model) if jetson.runtime == "deepstream" else None
+    if reason is not None:
+        yield Diagnostic(
+            id="edge-no-deepstream",
+            message=f"DeepStream cannot run {part.problem.name}: {reason}",
+            help="set deploy.jetson.runtime to triton, or to none where a program of yours feeds the model",
+        )
 
 
 def _no_server(parts: Sequence[JetsonPart]) -> Diagnostic:
