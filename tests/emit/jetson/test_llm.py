@@ -62,6 +62,7 @@ def test_a_model_in_a_folder_travels_whole(tmp_path: Path) -> None:
     assert service["environment"]["HF_HUB_OFFLINE"] == "1"
     assert {"install.sh", "bin/edge.py", UNIT} <= set(drafted.files)
     assert drafted.image == service["image"]
+    assert "down --timeout 33" in text(drafted, UNIT)  # the longest answer, 3 s + 96 x 150 ms, and 15 s
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,9 @@ from infc.emit.jetson.llm_part import LlmPart
 from infc.emit.jetson.llm_place import ModelPlace, model_place
 from infc.emit.jetson.llm_release import llm_release_of
 from infc.emit.jetson.llm_vllm import image_of, vllm_files
-from infc.emit.jetson.systemd import unit_files
-from infc.emit.vllm.settings import CHAT_TEMPLATE
+from infc.emit.jetson.systemd import MOST_STOP_S, unit_files
+from infc.emit.vllm.container import STOP_MARGIN_S
+from infc.emit.vllm.settings import CHAT_TEMPLATE, drain_seconds
 from infc.ir.problem import LlmProblem
 from infc.ir.spec import Deploy, Jetson
 from infc.ir.spec.names import name_problem
@@ -91,7 +92,8 @@ def _served(
     files, problems = vllm_files(
         problem, part.plan, part.checkpoint, place, image, deploy.vllm, part.service_memory_bytes, extra_files
     )
-    return (None if files is None else {**files, **unit_files(problem.name)}), problems
+    unit = unit_files(problem.name, min(drain_seconds(problem) + STOP_MARGIN_S, MOST_STOP_S))
+    return (None if files is None else {**files, **unit}), problems
 
 
 def _refused(problem: LlmProblem, reason: str, path: str, help: str) -> Diagnostic:

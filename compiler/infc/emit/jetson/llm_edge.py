@@ -11,7 +11,7 @@ from pathlib import Path
 from infc.diag import InternalError
 from infc.emit.jetson.compose import HTTP_PORT
 from infc.emit.jetson.llm_place import DIGESTS_FILE, ModelPlace
-from infc.emit.jetson.systemd import FOLDER, unit_name
+from infc.emit.jetson.systemd import FOLDER, MOST_STOP_S, unit_name
 from infc.emit.templates import TemplateValue, render
 from infc.emit.vllm.container import STOP_MARGIN_S
 from infc.emit.vllm.settings import MODEL_FOLDER, drain_seconds
@@ -57,7 +57,7 @@ def edge_llm_files(problem: LlmProblem, plan: Plan, place: ModelPlace, release: 
         "name": problem.name,
         "script": SERVE_SCRIPT,
         "state": STATE,
-        "stop_s": drain_seconds(problem) + STOP_MARGIN_S,
+        "stop_s": min(drain_seconds(problem) + STOP_MARGIN_S, MOST_STOP_S),
     }
     folder = data_directory("targets") / "servers" / "jetson" / "templates"
     return {
