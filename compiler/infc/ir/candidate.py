@@ -97,9 +97,10 @@ class Candidate:
         """The short name that `infc plan --why` takes, replicas left out: `int8/l4/b8/i2/d500us`.
 
         The power mode follows the hardware (`jetson-orin-nx-16gb@25W`), then the accelerator (`dla0`); `d` is left out
-        at zero delay, `np` marks prefetch off. A language model's has its parallelism and vLLM's limits: `fp8/h100-sxm/tp2/s128/t8192`, with
-        `pp2` where stages follow each other, `kv-fp8` where the cache is not in the model's own precision, and
-        `mtp-2` where so many tokens are drafted a step. One of several models goes before it, with a colon.
+        at zero delay, `np` marks prefetch off. A language model's has its parallelism and vLLM's limits:
+        `fp8/h100-sxm/tp2/s128/t8192`, with `pp2` where stages follow each other, `kv-fp8` where the cache is not in the
+        model's own precision, and `mtp-2` where so many tokens are drafted a step. One of several models goes before
+        it, with a colon.
         """
         parts = [self.precision.value, self.target]
         if self.dla_core is not None:

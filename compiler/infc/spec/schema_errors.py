@@ -50,7 +50,8 @@ _TAGGED: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "spec-arrival": (
         "arrival",
         ARRIVAL_KEYS,
-        "write poisson, constant, {constant: {streams: 4}}, {bursty: {cv: 2.5}}, {diurnal: {...}} or {trace: traffic.csv}",
+        "write poisson, constant, {constant: {streams: 4}}, {bursty: {cv: 2.5}}, {diurnal: {...}} or "
+        "{trace: traffic.csv}",
     ),
 }
 _BOUNDS: Mapping[str, tuple[str, str]] = {
