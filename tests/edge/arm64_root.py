@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -141,7 +142,7 @@ def arm64_device(
         yield device
     finally:
         device.stop()
-        subprocess.run(["umount", "--recursive", str(root)], check=True)
+        _unmount(root)
 
 
 @contextmanager
@@ -158,3 +159,12 @@ def small_disk(device: Device, folder: str, size_bytes: int) -> Iterator[None]:
     finally:
         subprocess.run(["umount", "--lazy", str(target)], check=True)
         shutil.rmtree(kept)
+
+
+def _unmount(root: Path) -> None:
+    """Take a root away as soon as the last of its processes has ended."""
+    for _ in range(50):
+        if subprocess.run(["umount", str(root)], capture_output=True, check=False).returncode == 0:
+            return
+        time.sleep(0.1)
+    subprocess.run(["umount", "--lazy", str(root)], check=True)
