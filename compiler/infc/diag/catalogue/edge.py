@@ -96,7 +96,7 @@ EDGE: tuple[DiagnosticKind, ...] = (
         what="The spec asks for an engine with an option that the TensorRT on the module does not have.",
         why="Every device would refuse to build it.",
         example="TensorRT 10.16.2 of JetPack 7.2.2 on jetson-orin-nx-16gb cannot build it: option dla_core",
-        fix="Change build.tensorrt or deploy.jetson; the message says which version has the option.",
+        fix="Change build or deploy.jetson; the message says which version has the option.",
     ),
     DiagnosticKind(
         id="edge-no-deepstream",

@@ -108,7 +108,7 @@ def _unbuildable(parts: Sequence[JetsonPart], engines: Sequence[EdgeEngine]) -> 
             yield Diagnostic(
                 id="edge-option-refused",
                 message=f"{where} cannot build the engine: {reason}",
-                help="change build.tensorrt or deploy.jetson in the spec",
+                help="change build or deploy.jetson in the spec",
             )
 
 
