@@ -7,10 +7,14 @@ from infc.ir.edge_acceptance import EdgeAcceptance, EdgeDevice
 
 @dataclass(frozen=True, kw_only=True)
 class InstallJournal:
-    """An install that is under way, or was cut off: the step that it reached, and the release that it brings."""
+    """What a run of the agent has reached, with the release that it brings (None: it takes one away).
+
+    `is_under_way` False: the run was cut off, and the next one finishes or undoes it.
+    """
 
     step: str
-    release: str
+    release: str | None
+    is_under_way: bool
 
 
 @dataclass(frozen=True, kw_only=True)

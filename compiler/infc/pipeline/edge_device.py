@@ -191,7 +191,8 @@ class _Run:
 
     def _is_busy(self, probe: Probe) -> bool:
         status = _known(self._machine.status(is_agent_there=probe.has_agent))
-        return any(deployment.journal is not None for deployment in status.deployments)
+        journals = (deployment.journal for deployment in status.deployments)
+        return any(journal is not None and journal.is_under_way for journal in journals)
 
     def _send(self, bundle: EdgeBundle, files: Sequence[tuple[str, bytes | Path]]) -> None:
         folder = file_digest(bundle.path)[:32]

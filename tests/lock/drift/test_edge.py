@@ -34,6 +34,10 @@ def locked(limit_s: float = 0.033, **changes: Any) -> LockedEdge:
     return LockedEdge(**{**values, **changes})
 
 
+def _journal(release: str | None) -> dict[str, Any]:
+    return {"step": "build", "release": release, "purpose": "install", "is_under_way": release is not None}
+
+
 def items(report: DriftReport) -> Mapping[str, DriftItem]:
     """The items by id."""
     return {item.id: item for item in report.items}
@@ -81,7 +85,8 @@ def test_a_device_as_it_was_accepted_is_the_same() -> None:
         ({"device__module": "p3767-0003"}, ["module"]),
         ({"deployments__0__service__is_active": False}, ["service-active"]),
         ({"deployments__0__service__is_ready": False}, ["service-ready"]),
-        ({"deployments__0__journal": {"step": "build", "release": "8-111111111111"}}, ["journal"]),
+        ({"deployments__0__journal": _journal("8-111111111111")}, ["journal"]),
+        ({"deployments__0__journal": _journal(None)}, ["journal"]),
         ({"deployments__0__release": None, "deployments__0__acceptance": None}, ["installed"]),
         ({"deployments": []}, ["installed"]),
         (

@@ -33,7 +33,12 @@ def test_what_a_device_does_not_know_is_none() -> None:
         deployments__0__acceptance=None,
         deployments__0__service=None,
         deployments__0__engine_key_now=None,
-        deployments__0__journal={"step": "build", "release": "8-111111111111", "purpose": "install"},
+        deployments__0__journal={
+            "step": "build",
+            "release": "8-111111111111",
+            "purpose": "install",
+            "is_under_way": False,
+        },
         deployments__0__rejected=changed(ACCEPTANCE, verdict="fail", version="8"),
     )
     (deployment,) = found.deployments

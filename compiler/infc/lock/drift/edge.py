@@ -107,9 +107,14 @@ def _module(locked: LockedEdge, status: DeviceStatus) -> DriftItem:
 def _journal(deployment: EdgeDeployment) -> Iterator[DriftItem]:
     """An install that is under way or was cut off; the device finishes or undoes it with the agent's next command."""
     journal = deployment.journal
-    words = "none" if journal is None else f"{journal.release} at step {journal.step}"
-    note = "" if journal is None else "wait for it; `edge.py recover` there finishes or undoes one that was cut off"
-    yield _item("journal", "install under way", "none", words, note=note)
+    if journal is None:
+        words, note = "none", ""
+    elif journal.is_under_way:
+        words, note = f"{journal.release or 'a removal'} at step {journal.step}", "wait for it to end"
+    else:
+        words = f"{journal.release or 'a removal'} cut off at step {journal.step}"
+        note = "`edge.py recover` there finishes or undoes it"
+    yield _item("journal", "run under way", "none", words, note=note)
 
 
 def _releases(locked: LockedEdge, deployment: EdgeDeployment) -> Iterator[DriftItem]:

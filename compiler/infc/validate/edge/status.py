@@ -42,7 +42,11 @@ def _deployment(fields: Fields) -> EdgeDeployment:
 
 
 def _journal(fields: Fields) -> InstallJournal:
-    return InstallJournal(step=fields.text("step"), release=fields.text("release"))
+    return InstallJournal(
+        step=fields.text("step", PLAIN, "a step"),
+        release=fields.nullable("release", lambda key: fields.text(key, PLAIN, "a release")),
+        is_under_way=fields.flag("is_under_way"),
+    )
 
 
 def _service(fields: Fields) -> ServiceState:
