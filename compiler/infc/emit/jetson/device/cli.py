@@ -73,11 +73,15 @@ def main(argv: list[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     shared = _Parser(add_help=False)
-    shared.add_argument("--root", default="/", help="folder in front of every path, for tests and images; default /")
+    shared.add_argument(
+        "--root", default="/", metavar="DIR", help="folder in front of every path, for tests and images; default /"
+    )
     shared.add_argument("--format", choices=("text", "json"), default="text", help="of what is printed; default text")
     trusting = _Parser(add_help=False)
     trusting.add_argument("bundle", type=Path, help="the .tar.zst, or the folder that it was unpacked to")
-    trusting.add_argument("--keys", type=Path, help="folder of public keys that may sign; default /etc/infc/keys")
+    trusting.add_argument(
+        "--keys", type=Path, metavar="DIR", help="folder of public keys that may sign; default /etc/infc/keys"
+    )
     top = _Parser(prog="edge.py", description=_ABOUT, epilog=_CODES)
     commands = top.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
 
@@ -89,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
         "--allow-downgrade", action="store_true", help="also take a release older than that in service"
     )
     install.add_argument(
-        "--keep", type=_number_kept, help="releases that stay on the device; default: what the bundle says"
+        "--keep", type=_number_kept, metavar="N", help="releases that stay on the device; default: what the bundle says"
     )
     install.add_argument("--dry-run", action="store_true", help="verify and match only; changes nothing")
     add("verify", "check who signed a bundle and that it is whole; writes nothing", trusting)
@@ -194,8 +198,10 @@ def _print(options: argparse.Namespace, result: dict[str, Any]) -> None:
         lines = [result["message"]]
     try:
         print("\n".join(lines), flush=True)
-    except OSError:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the reader is gone; Python would complain when it ends
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - Python would complain about the old one when it ends
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: the result cannot be written: {error.strerror}", file=sys.stderr)
 
 
 def _event_line(event: dict[str, Any]) -> str:

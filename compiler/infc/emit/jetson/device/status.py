@@ -108,10 +108,10 @@ def agent_version() -> str:
 def status_words(status: dict[str, Any]) -> list[str]:
     """The status as lines for people."""
     device = status["device"]
-    lines = [
-        f"{device['model'] or device['machine']}, module {device['module']}, L4T {device['l4t']}, "
-        f"TensorRT {device['tensorrt']}, power mode {status['power_mode']}, {device['free_bytes'] / 1e9:.1f} GB free"
-    ]
+    facts = (("module", device["module"]), ("L4T", device["l4t"]), ("TensorRT", device["tensorrt"]))
+    words = [f"{what} {said or 'not found'}" for what, said in (*facts, ("power mode", status["power_mode"]))]
+    free = f"{device['free_bytes'] / 1e9:.1f} GB free"
+    lines = [", ".join([device["model"] or device["machine"], *words, free])]
     for entry in status["deployments"]:
         lines += _deployment_words(entry)
     if not status["deployments"]:
