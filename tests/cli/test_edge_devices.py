@@ -72,7 +72,7 @@ def infc(locked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         (("validate", SPEC, "orin-3"), "is no device"),
         (("validate", SPEC, "ssh://orin-3", "--rehearse"), "--rehearse is not for devices"),
         (("validate", SPEC, "ssh://orin-3", "--budget", "30s"), "--budget is not for devices"),
-        (("validate", SPEC, "--dry-run"), "are for devices"),
+        (("validate", SPEC, "--dry-run"), "--dry-run is for devices"),
         (("drift", SPEC), "name what runs"),
         (("drift", SPEC, "orin-3"), "is no device"),
         (("drift", SPEC, "ssh://orin-3", "--endpoint", "http://gpu:8000"), "not both"),
@@ -139,12 +139,13 @@ def test_compile_sign_validate_plan_drift(infc: Infc, locked: Path, tmp_path: Pa
             infc("validate", bundle, device.text)
         device.trust(tmp_path / "release.pub.pem")
         assert infc("drift", SPEC, device.text)[0] == 4
-        code, text, said = infc("validate", SPEC, device.text, "--format", "json")
+        code, text, said = infc("validate", SPEC, device.text, "--keep-timing-cache", "--format", "json")
         assert code == 0, said
         document = json.loads(text)
         Draft202012Validator(edge_validation_schema()).validate(document)
         assert (document["outcome"], document["verdict"]) == ("in service", "pass")
         assert "stored measured service times" in said
+        assert (locked / "infc-profiles" / "timing-10.3.0-jetson-orin-nx-16gb.cache").stat().st_size > 0
         _, text, _ = infc("plan", SPEC, "--format", "json")
         assert json.loads(text)["specs"][0]["estimate"]["basis"] == "measured"
 

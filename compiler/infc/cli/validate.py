@@ -103,6 +103,12 @@ def _rate_rps(_ctx: click.Context, _param: click.Parameter, value: str | None) -
     help="On a device: also take a release older than the one in service.",
 )
 @click.option(
+    "--keep-timing-cache",
+    "keeps_timing",
+    is_flag=True,
+    help="On a device: bring the kernel times of its build back, for the next bundle.",
+)
+@click.option(
     "--store/--no-store",
     "is_stored",
     default=True,
@@ -129,6 +135,7 @@ def command(
     output: Path,
     is_dry_run: bool,
     allows_downgrade: bool,
+    keeps_timing: bool,
     is_stored: bool,
     format: str,
 ) -> int:
@@ -167,12 +174,14 @@ def command(
                 output=output,
                 is_dry_run=is_dry_run,
                 allows_downgrade=allows_downgrade,
+                keeps_timing=keeps_timing,
                 is_stored=is_stored and not is_dry_run,
                 format=format,
             )
         )
-    if is_dry_run or allows_downgrade:
-        raise click.UsageError("--dry-run and --allow-downgrade are for devices: infc validate BUNDLE ssh://DEVICE")
+    if is_dry_run or allows_downgrade or keeps_timing:
+        named = "--dry-run" if is_dry_run else "--allow-downgrade" if allows_downgrade else "--keep-timing-cache"
+        raise click.UsageError(f"{named} is for devices: infc validate BUNDLE ssh://DEVICE")
     if endpoint is not None and is_rehearsal:
         raise click.UsageError("--rehearse starts a server of its own; leave out --endpoint")
     if imported is not None and (endpoint is not None or is_rehearsal):
@@ -221,7 +230,7 @@ def command(
     )
 
 
-_FOR_DEVICES = ("subject", "device", "output", "is_dry_run", "allows_downgrade", "is_stored", "format")
+_FOR_DEVICES = ("subject", "device", "output", "is_dry_run", "allows_downgrade", "keeps_timing", "is_stored", "format")
 
 
 def _refuse_options_of_load_tests(context: click.Context) -> None:

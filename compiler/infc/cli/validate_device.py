@@ -25,6 +25,7 @@ class DeviceOptions:
     output: Path
     is_dry_run: bool
     allows_downgrade: bool
+    keeps_timing: bool
     is_stored: bool
     format: str
 
@@ -45,6 +46,7 @@ def validate_device(options: DeviceOptions) -> int:
         address=address,
         is_dry_run=options.is_dry_run,
         allows_downgrade=options.allows_downgrade,
+        wants_timing=options.keeps_timing,
     )
 
     def say(line: str) -> None:
@@ -91,17 +93,20 @@ def _bundles(options: DeviceOptions) -> tuple[Path, ...]:
 
 def _store(validation: EdgeValidation, options: DeviceOptions) -> None:
     """Keep the measured service time in the workspace of the spec, or of the bundle when it lies in one."""
-    from infc.pipeline.edge_device import store_device_times
+    from infc.pipeline.edge_device import store_device_times, store_timing_cache
     from infc.spec.workspace import find_workspace
 
-    if validation.service_time is None:
+    if validation.service_time is None and validation.timing_cache is None:
         return
     workspace = find_workspace(options.subject)
     if not workspace.profiles.is_dir() and not workspace.lock.is_file():
         click.echo("service times were not stored: the bundle lies in no workspace with an infc.lock", err=True)
         return
-    path = store_device_times(validation.service_time, workspace)
-    click.echo(f"stored measured service times in {path.name}: the next plan uses them", err=True)
+    if validation.service_time is not None:
+        path = store_device_times(validation.service_time, workspace)
+        click.echo(f"stored measured service times in {path.name}: the next plan uses them", err=True)
+    if kept := store_timing_cache(validation, workspace):
+        click.echo(f"stored kernel times in {kept.name}: the next bundle brings them to other devices", err=True)
 
 
 def _print(validation: EdgeValidation, format: str) -> None:

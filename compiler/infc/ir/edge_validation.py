@@ -27,6 +27,7 @@ class EdgeValidation:
 
     `acceptance` is what the device measured; None where it did not come to that. `was_in_service`: nothing had to be
     done, and the acceptance is of when the release was put in service. `verdict` None: the release was not judged.
+    `timing_cache` holds the kernel times of its build, where they were asked for.
     """
 
     device: str
@@ -40,3 +41,4 @@ class EdgeValidation:
     acceptance: EdgeAcceptance | None = None
     was_in_service: bool = False
     service_time: ServiceTimeProfile | None = None
+    timing_cache: bytes | None = None

@@ -18,6 +18,7 @@ from infc.ir.edge_validation import EdgeOutcome, EdgeValidation
 from infc.ir.service_time import ServiceTimeProfile
 from infc.pipeline.edge_bundle import EdgeBundle, first_sample, read_edge_bundle
 from infc.pipeline.plan import profile_store
+from infc.resolve.atomic_write import write_bytes_atomically
 from infc.spec import Workspace
 from infc.validate.edge.address import DeviceAddress
 from infc.validate.edge.machine import AgentRun, EdgeMachine, Probe
@@ -36,13 +37,15 @@ _BUSY, _LOOK_EVERY_S = 50, 5.0
 class DeviceRequest:
     """What to install where. Of several `bundles` the newest that is made for the device's module is taken.
 
-    `is_dry_run` copies, verifies and matches only; `allows_downgrade` lets an older release replace a newer one.
+    `is_dry_run` copies, verifies and matches only; `allows_downgrade` lets an older release replace a newer one;
+    `wants_timing` brings the kernel times of the build back.
     """
 
     bundles: tuple[Path, ...]
     address: DeviceAddress
     is_dry_run: bool = False
     allows_downgrade: bool = False
+    wants_timing: bool = False
 
 
 def validate_on_device(
@@ -83,6 +86,16 @@ def store_device_times(profile: ServiceTimeProfile, workspace: Workspace) -> Pat
     """Keep what a device measured in the workspace's profiles, for the next plan."""
     store = profile_store(workspace)
     return store.add_service_time(merged_profile(profile, store.service_times(profile.model_digest)))
+
+
+def store_timing_cache(validation: EdgeValidation, workspace: Workspace) -> Path | None:
+    """Keep the kernel times of a device's build for the next bundle; None when there are none."""
+    acceptance, content = validation.acceptance, validation.timing_cache
+    if acceptance is None or content is None:
+        return None
+    path = workspace.profiles / f"timing-{acceptance.device.tensorrt}-{acceptance.hardware_id}.cache"
+    write_bytes_atomically(path, content)
+    return path
 
 
 def with_service_time(validation: EdgeValidation, workspace: Workspace) -> EdgeValidation:
@@ -138,8 +151,10 @@ class _Run:
         is_agent_there = probe.has_agent or run.code == 0
         after = _known(self._machine.status(is_agent_there=is_agent_there))
         acceptance = _acceptance(after, bundle)
+        version = None if acceptance is None else acceptance.device.tensorrt
         return replace(
             validation,
+            timing_cache=self._machine.timing_cache(version) if version and self._request.wants_timing else None,
             verdict=verdict if acceptance is None else Verdict(acceptance.verdict),
             acceptance=acceptance,
             was_in_service=run.is_nothing_to_do,

@@ -1,4 +1,4 @@
-"""One small file, written so that a reader (or a kill) sees the old text or the new one, never half."""
+"""One small file, written so that a reader (or a kill) sees the old one or the new one, never half."""
 
 import contextlib
 import os
@@ -8,12 +8,16 @@ _MODE = 0o644
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write UTF-8 text, readable for all whatever the umask. Creates the folder. An unchanged file is not touched.
+    """Write UTF-8 text; see `write_bytes_atomically`."""
+    write_bytes_atomically(path, text.encode())
+
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """Write a file, readable for all whatever the umask. Creates the folder. An unchanged file is not touched.
 
     Raises:
         OSError: the folder or the file cannot be written.
     """
-    data = text.encode()
     with contextlib.suppress(FileNotFoundError):
         if path.read_bytes() == data:
             return

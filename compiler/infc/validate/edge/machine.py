@@ -56,6 +56,11 @@ $s kill -TERM "$p"; n=0
 while [ -d "/proc/$p" ] && [ $n -lt %(seconds)d ]; do sleep 1; n=$((n + 1)); done
 """
 _STOP_S = 60
+_TIMING = """set -- "$r"/opt/infc/engines/.timing/tensorrt-%(version)s-*.cache
+[ $# -eq 1 ] && $s test -f "$1" && exec $s head -c %(most)d "$1"
+exit 1
+"""
+_MOST_TIMING_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +173,15 @@ class EdgeMachine:
             is_nothing_to_do=_is_nothing_to_do(lines.result or ()),
             last_words=_last_words((*lines.last, *ended.last_lines)),
         )
+
+    def timing_cache(self, tensorrt: str) -> bytes | None:
+        """Kernel times that builds with this version of TensorRT left there; None where there are none, or several."""
+        script = _TIMING % {"version": shlex.quote(tensorrt), "most": _MOST_TIMING_BYTES}
+        with tempfile.TemporaryFile() as target:
+            ended = self._connection.script_stream(self._prelude + script, None, target)
+            target.seek(0)
+            content = target.read(_MOST_TIMING_BYTES + 1)
+        return content if ended.exit_code == 0 and 0 < len(content) <= _MOST_TIMING_BYTES else None
 
     def stop(self) -> None:
         """Have the agent take back what it did of an install so far; waits until it has, a minute at most."""
