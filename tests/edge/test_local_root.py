@@ -1,6 +1,7 @@
 """The program on the device in a plain folder: the scenarios without emulation, quick enough for every test run."""
 
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -22,6 +23,8 @@ from tests.edge.scenarios import (
 )
 
 WANTED = "INFC_EDGE_ROOT"
+LACKING = [tool for tool in ("openssl", "zstd", "sh", "sha256sum") if shutil.which(tool) is None]
+pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"a device has {', '.join(LACKING)}; this machine has not")
 
 
 def free_port() -> int:
