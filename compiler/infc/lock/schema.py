@@ -95,7 +95,7 @@ def _choice() -> dict[str, object]:
             "max_model_len": {"type": "integer", "minimum": 0, "description": "0: the model's own context."},
             "kv_precision": {"enum": [precision.value for precision in Precision]},
             "gpu_memory_utilization": _NUMBER,
-            "kv_cache_memory_bytes": {**_COUNT, "description": "Where the server is told outright: on a CPU."},
+            "kv_cache_memory_bytes": {**_COUNT, "description": "Where the server is told: on a CPU, on a Jetson."},
             "prefix_caching": {"type": "boolean"},
             "chunked_prefill": {"type": "boolean"},
             "long_prefill_tokens": {"type": "integer", "minimum": 0},

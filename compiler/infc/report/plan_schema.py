@@ -224,7 +224,7 @@ def _serving_schema() -> dict[str, Any]:
         {
             "max_model_len": {"type": "integer", "minimum": 1},
             "gpu_memory_utilization": {"type": ["number", "null"], "description": "Null on a CPU."},
-            "kv_cache_memory_bytes": {"type": ["integer", "null"], "description": "Told outright on a CPU."},
+            "kv_cache_memory_bytes": {"type": ["integer", "null"], "description": "Told on a CPU and a Jetson."},
             "prefix_caching": {"type": "boolean"},
             "chunked_prefill": {"type": "boolean"},
             "speculation": nullable(drafted),
