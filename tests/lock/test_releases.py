@@ -10,6 +10,7 @@ from infc.lock.document import lock_from_text
 from infc.lock.schema import lock_schema
 from infc.lock.text import text_from_lock
 from infc.lock.values import LockedEngine, LockedRelease, LockEntry
+from infc.report.diff_text import render_diff_text
 
 from .entries import choice, digest, entry
 
@@ -49,6 +50,7 @@ def test_a_release_that_is_no_number_is_named(version: str) -> None:
 def test_a_diff_says_which_release() -> None:
     """Its number, and the digest that devices go by."""
     after = edge_entry(LockedRelease(version="8", content=digest("6"), repeats=digest("7")))
+    assert "3333333333" in render_diff_text([diff_entries(edge_entry(), after)])
     changed = {field.path: (field.old, field.new) for field in diff_entries(edge_entry(), after).fields}
     assert changed == {"release.version": ("7", "8"), "release.content": (digest("3"), digest("6"))}
 

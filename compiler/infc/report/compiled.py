@@ -48,4 +48,5 @@ class CompiledEntry:
 
 def archives_of(entry: CompiledEntry) -> tuple[str, ...]:
     """The files of a bundle that travel to edge devices: the release, and a delta where one was asked for."""
-    return tuple(file for file in entry.files if file.endswith(".tar.zst")) if entry.release else ()
+    found = [file for file in entry.files if file.endswith(".tar.zst")] if entry.release else []
+    return tuple(sorted(found, key=lambda file: (".from-" in file, file)))

@@ -49,6 +49,7 @@ _NAMES: Mapping[str, str] = {
     "choice.model": "model",
     "choice.revision": "revision",
     "choice.model_name": "model name",
+    "choice.dla_core": "DLA core",
     "choice.speculation.method": "drafted by",
     "choice.speculation.tokens": "drafted tokens",
     "choice.speculation.acceptance": "acceptance",
@@ -71,6 +72,8 @@ _NAMES: Mapping[str, str] = {
     "engine.kind": "engine kind",
     "engine.key": "engine",
     "engine.pending": "engine pending",
+    "release.version": "release",
+    "release.content": "content",
 }
 _HIDDEN = {
     "predicted.usd_per_hour",
@@ -118,6 +121,8 @@ def _whole(entry: LockEntry) -> Iterator[str]:
     batch += f", {choice.max_num_seqs} sequences" if choice.max_num_seqs else ""
     replicas = f"{choice.replicas} replica{'s' if choice.replicas != 1 else ''}"
     yield _row("choice", f"{choice.precision.value} on {choice.hardware}{batch}, {replicas}")
+    if entry.release is not None:
+        yield _row("release", entry.release.version)
     if choice.model is not None:
         yield _row("model", choice.model + (f" at {choice.revision}" if choice.revision else ""))
     # Of a language model it is the tokens that are promised, mostly.
@@ -166,7 +171,8 @@ def _shown(path: str, value: Cell) -> str:
         case tuple():
             return ", ".join(map(str, value)) or "none"
         case str():
-            return value[:_SHORT] if path == "engine.key" else value
+            is_digest = path in ("engine.key", "release.content")
+            return value.removeprefix("sha256:")[:_SHORT] if is_digest else value
     if path == "predicted.usd_per_month":
         return f"${value:,.2f}/month"
     if path == "predicted.kv_cache_tokens":
