@@ -1,6 +1,8 @@
 """The log of a device: one object a line, bounded in size, and never the reason that a run fails."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from infc.emit.jetson.device.log import LOG_BYTES, Teller, events_of
@@ -55,3 +57,23 @@ def test_log_that_cannot_be_written_is_told_once_a_line_and_stops_nothing(tmp_pa
     teller.begin("unpack")
     teller.end()
     assert [step["step"] for step in teller.steps] == ["unpack"]
+
+
+def test_a_reader_that_is_gone_stops_nothing(tmp_path: Path) -> None:
+    """An operator's connection is lost: what is said from then on is logged, and no flush of it fails later."""
+    script = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from infc.emit.jetson.device.log import Teller\n"
+        "reader, writer = os.pipe()\n"
+        "os.dup2(writer, 2)\n"
+        "os.close(writer), os.close(reader)\n"
+        "teller = Teller('0123456789ab', Path(sys.argv[1]))\n"
+        "teller.name = 'dock-camera'\n"
+        "teller.say('first')\n"
+        "sys.stderr.flush()\n"
+        "teller.say('second')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False, timeout=60)
+    assert ended.returncode == 0
+    assert [event["words"] for event in events_of(tmp_path, "dock-camera")] == ["first", "second"]

@@ -59,6 +59,8 @@ class Teller:
     def _show(self, words: str) -> None:
         try:
             print(f"[{time.monotonic() - self.started_s:7.1f} s] {words}", file=sys.stderr, flush=True)
+        except BrokenPipeError:
+            nobody_listens()
         except (OSError, ValueError):
             return
 
@@ -77,6 +79,13 @@ class Teller:
                 os.close(handle)
         except OSError as error:
             self._show(f"(not logged: {error.strerror})")
+
+
+def nobody_listens() -> None:
+    """Let what goes to standard error go nowhere: the words that are still buffered would fail again at every flush."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def now() -> str:
