@@ -15,7 +15,7 @@ from infc.emit.jetson.compose import compose_yaml, target_environment
 from infc.emit.jetson.deepstream import deepstream_files, no_deepstream, nvinfer_data
 from infc.emit.jetson.emit import emit_jetson
 from infc.emit.jetson.engines import engine_recipes
-from infc.emit.jetson.manifest import edge_arrival, is_later, next_version, seconds_at_most
+from infc.emit.jetson.manifest import device_power_w, edge_arrival, is_later, next_version, seconds_at_most
 from infc.emit.jetson.numbered import PriorRelease, numbered
 from infc.emit.jetson.parts import JetsonPart, shared_image
 from infc.emit.jetson.systemd import unit_files
@@ -286,6 +286,13 @@ def test_a_device_is_loaded_as_at_the_peak() -> None:
     recorded = edge_arrival(TraceArrival(path="t", timestamps_s=(0.0, 0.1, 0.2, 3.0)))
     assert isinstance(recorded, BurstyArrival)
     assert recorded.cv > 1.0
+
+
+def test_a_cap_is_shared_by_the_devices() -> None:
+    """The spec's max_power is of all devices together; each is judged by its share."""
+    limits = replace(samples.problem().limits, max_power_w=60.0)
+    assert device_power_w(limits, 4) == 15.0
+    assert device_power_w(samples.problem().limits, 4) is None
 
 
 def test_slow_streams_are_measured_for_longer() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import infc
 from infc.emit.jetson.llm_part import LlmPart
 from infc.emit.jetson.llm_vllm import START_S
-from infc.emit.jetson.manifest import CONFIDENCE, FIRST_VERSION, edge_arrival, service_of
+from infc.emit.jetson.manifest import CONFIDENCE, FIRST_VERSION, device_power_w, edge_arrival, service_of
 from infc.emit.jetson.parts import next_major, release_line
 from infc.emit.jetson.sums import content_digest
 from infc.ir.edge_release import (
@@ -58,7 +58,7 @@ def llm_release_of(part: LlmPart, files: Mapping[str, bytes | Path], jetson: Jet
         slo=EdgeSlo(
             latency=problem.e2e,
             confidence=CONFIDENCE,
-            max_power_w=problem.limits.max_power_w,
+            max_power_w=device_power_w(problem.limits, part.plan.candidate.replicas),
             max_temperature_c=jetson.max_temperature_c,
             ttft=problem.ttft,
             tpot=problem.tpot,

@@ -35,7 +35,7 @@ from infc.ir.edge_release import (
     ServiceKind,
     VersionRange,
 )
-from infc.ir.problem import Problem
+from infc.ir.problem import Limits, Problem
 from infc.ir.spec.deploy import Jetson
 
 CONFIDENCE = 0.95
@@ -57,6 +57,7 @@ def release_of(
 ) -> EdgeRelease:
     """The release of these parts, whose content is `files`, before it has a number: its version is the first one."""
     problem = parts[0].problem
+    devices = max(part.plan.candidate.replicas for part in parts)
     disk_bytes = _disk_bytes(files, recipes)
     return EdgeRelease(
         name=problem.name,
@@ -71,13 +72,18 @@ def release_of(
         slo=EdgeSlo(
             latency=problem.latency,
             confidence=CONFIDENCE,
-            max_power_w=problem.limits.max_power_w,
+            max_power_w=device_power_w(problem.limits, devices),
             max_temperature_c=jetson.max_temperature_c,
         ),
-        load=_load(problem, max(part.plan.candidate.replicas for part in parts)),
+        load=_load(problem, devices),
         is_rolled_back=jetson.rollback,
         releases_kept=jetson.releases_kept,
     )
+
+
+def device_power_w(limits: Limits, devices: int) -> float | None:
+    """Each device's share of what all of them may draw; None: no limit."""
+    return None if limits.max_power_w is None else limits.max_power_w / devices
 
 
 def service_kind(jetson: Jetson) -> ServiceKind:
