@@ -91,6 +91,7 @@ def test_what_a_device_would_refuse_is_refused_before_it_is_sent(
     assert not device.device.file("/opt/infc").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_changes_nothing(device: FarDevice, releases: Releases) -> None:
     """Sent, verified by the device's own key, matched: it could be installed. Of two, the newest that fits is taken."""
     bundles = [releases.archive(version) for version in ("2", "10")]
