@@ -77,9 +77,9 @@ def reuses_the_engine(field: Field, releases: Releases) -> str:
     assert (engine["key"], engine["is_reused"]) == (key, True)
     answer = field.device.run(*field.agent("remove", field.name))
     assert answer.code == 0, answer.words
-    assert not field.device.file("/opt/infc/edge.py").exists()
+    assert not field.status()["deployments"]
     assert not (field.folder / "current").is_symlink()
-    answer = field.first_install(releases.archive("2", content={"notes.txt": b"other content\n"}))
+    answer = field.install(releases.archive("2", content={"notes.txt": b"other content\n"}))
     assert answer.code == 0, answer.words
     engine = field.deployment()["acceptance"]["engine"]
     assert (engine["key"], engine["is_reused"]) == (key, True)
