@@ -206,6 +206,8 @@ def _json_from_load(load: EdgeLoad) -> dict[str, object]:
     document["arrival"] = _json_from_arrival(load.arrival)
     if load.tokens is None:
         del document["tokens"]
+    elif not load.tokens.prompt_lengths:
+        document["tokens"] = {"prompt_tokens": load.tokens.prompt_tokens, "output_tokens": load.tokens.output_tokens}
     return document
 
 
