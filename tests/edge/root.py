@@ -24,7 +24,7 @@ from tests.edge.trtexec_lists import OPTION_LISTS, extract_options
 HERE = Path(__file__).parent
 BOARDS = HERE / "boards"
 """A folder for each kind of module: its nvpmodel.conf, and what its device tree says."""
-TIMEOUT_S = 240.0
+TIMEOUT_S = 900.0
 BOARD = "orin-nx-16gb"
 """The module that a device is, if nothing else is said."""
 HURRY = 20.0
