@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.edge.arm64_root import FOLDER_VARIABLE
 from tests.edge.field import Field
 from tests.edge.kills import killed_at_random_points, killed_in_every_step
 from tests.edge.releases import Releases, small_releases
@@ -22,7 +23,6 @@ from tests.edge.scenarios import (
     refuses_wrong_module,
 )
 
-WANTED = "INFC_EDGE_ROOT"
 LACKING = [tool for tool in ("openssl", "zstd", "sh", "sha256sum") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(LACKING), reason=f"a device has {', '.join(LACKING)}; this machine has not")
 
@@ -59,7 +59,7 @@ def test_quick(field: Field, releases: Releases) -> None:
 
 @pytest.mark.slow
 @pytest.mark.server
-@pytest.mark.skipif(WANTED not in os.environ, reason=f"`make edge` runs it; {WANTED} is not set")
+@pytest.mark.skipif(FOLDER_VARIABLE not in os.environ, reason=f"`make edge` runs it; {FOLDER_VARIABLE} is not set")
 @pytest.mark.parametrize("scenario", ALL, ids=lambda scenario: scenario.__name__)
 def test_scenario(
     scenario: Scenario, field: Field, releases: Releases, record_property: Callable[[str, object], None]
@@ -71,7 +71,7 @@ def test_scenario(
 @pytest.mark.slow
 @pytest.mark.server
 @pytest.mark.timeout(3600)
-@pytest.mark.skipif(WANTED not in os.environ, reason=f"`make edge` runs it; {WANTED} is not set")
+@pytest.mark.skipif(FOLDER_VARIABLE not in os.environ, reason=f"`make edge` runs it; {FOLDER_VARIABLE} is not set")
 @pytest.mark.parametrize("kill", [killed_at_random_points, killed_in_every_step], ids=lambda kill: kill.__name__)
 def test_kill(kill: Scenario, field: Field, releases: Releases, record_property: Callable[[str, object], None]) -> None:
     """Signal 9 at random points, and in each step."""

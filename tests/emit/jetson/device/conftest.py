@@ -1,6 +1,7 @@
 """Devices for the tests of the program: plain folders with stand-ins of NVIDIA's programs, one with a release in it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,11 +13,22 @@ from typing import Any
 import pytest
 
 from infc.emit.jetson.edge_file import edge_file
+from tests.edge.arm64_root import FOLDER_VARIABLE
 from tests.edge.root import Device, plain_device
 from tests.emit.jetson.device.bundles import NAME, Maker
 from tests.emit.jetson.python_3_8 import python_3_8
 
 FAULTS = Path(__file__).parent / "faults.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow tests of the program, minutes of kills, full disks and loads, are run by `make edge`."""
+    if FOLDER_VARIABLE in os.environ:
+        return
+    reason = f"`make edge` runs it; {FOLDER_VARIABLE} is not set"
+    for item in items:
+        if Path(__file__).parent in item.path.parents and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @dataclass

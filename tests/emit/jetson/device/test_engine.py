@@ -93,7 +93,7 @@ def test_a_build_over_its_time_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     place = bench(tmp_path, monkeypatch, build_s=60.0)
     place.entry["timeout_s"] = 2.0
     assert refused(place).message.endswith("it took longer than 2 s")
-    assert processes_of(place) == []
+    assert is_gone(place)
 
 
 def test_a_killed_build_leaves_nothing_that_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,13 +109,19 @@ def test_a_killed_build_leaves_nothing_that_counts(tmp_path: Path, monkeypatch: 
     assert processes_of(place)
     os.kill(process, signal.SIGKILL)
     os.waitpid(process, 0)
-    while processes_of(place) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert processes_of(place) == []
+    assert is_gone(place)
     assert not list(place.engines.glob("*/model.plan"))
     place.device.set(build_s=0.0)
     assert built(place)["is_reused"] is False
     assert not (place.engines / ".building").exists()
+
+
+def is_gone(place: Bench) -> bool:
+    """Whether the device's builds end soon: the system ends a killed tool when it gets to it."""
+    deadline = time.monotonic() + 30.0
+    while processes_of(place) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return processes_of(place) == []
 
 
 def processes_of(place: Bench) -> list[int]:
