@@ -124,7 +124,8 @@ def small_releases(folder: Path, port: int) -> Releases:
         "service.ready_timeout_s": 240.0,
         "slo.latency": [{"percentile": 90.0, "limit_s": 10.0}],
         "load.rate_rps": 40.0,
-        "load.seconds_at_most": 20.0,
+        "load.warm_up_s": 1.0,
+        "load.seconds_at_most": 40.0,
     }
     stated = json.loads(files[MANIFEST_NAME])
     for path, value in changes.items():

@@ -105,6 +105,7 @@ class Device:
             text=True,
             env=self.environment(),
             start_new_session=True,
+            preexec_fn=_takes_interrupts,
         )
 
     def answers(self, url: str) -> bool:
@@ -161,6 +162,11 @@ class Device:
             with contextlib.suppress(ProcessLookupError, ValueError, FileNotFoundError):
                 os.killpg(int(path.read_text()), signal.SIGKILL)
             path.unlink(missing_ok=True)
+
+
+def _takes_interrupts() -> None:
+    """A shell that starts tests in the background has them ignore Ctrl-C, and so all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def furnish(root: Path, *, python: str, board: str = BOARD, **settings: Any) -> None:
