@@ -149,14 +149,14 @@ def test_compiled(arm64_base: Path, tmp_path: Path, record_property: Callable[[s
     """What `infc compile` writes and `infc sign` signs: verified here and there, installed, followed by its delta."""
     with Loopback() as network, arm64_device(arm64_base, tmp_path / "device", network) as device:
         workshop = Workshop(tmp_path / "workshop", network)
-        first = workshop.compile("10s")
+        first = workshop.compile("20s")
         field = Field(device=device, python=("python3", "-I", "-S"), name=NAME, key=workshop.public)
         workshop.infc("verify", str(first), "--public-key", str(workshop.public))
         answer = field.first_install(first)
         assert answer.code == 0, answer.words
         measured = field.deployment()["acceptance"]
         assert (measured["verdict"], measured["outputs"]["samples"]) == ("pass", 16)
-        second = workshop.compile("9s", "--delta-from", str(first))
+        second = workshop.compile("19s", "--delta-from", str(first))
         (delta,) = workshop.deltas()
         answer = field.install(delta)
         assert answer.code == 0, answer.words

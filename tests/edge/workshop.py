@@ -19,7 +19,7 @@ model: {onnx: resnet8.onnx}
 slo: {latency: {p90: %s}}
 accuracy: {dataset: test-2000.npz, metric: top1, max_drop: 1%%}
 quantization: {calibration: calibration-256.npz, method: minmax}
-workload: {arrival: {constant: {streams: 2}}, rate: 20/s}
+workload: {arrival: {constant: {streams: 2}}, rate: 2/s}
 constraints: {hardware: [jetson-orin-nx-16gb], max_power: 25W}
 objective: energy
 deploy: {server: jetson, jetson: {jetpack: "6.2", power_mode: 15W}}
