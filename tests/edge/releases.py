@@ -114,7 +114,7 @@ class Releases:
         return self.packed(f"{version}.from-{base_version}", carried, "delta")
 
 
-def small_releases(folder: Path, port: int) -> Releases:
+def small_releases(folder: Path, port: int, seconds_at_most: float = 15.0) -> Releases:
     """A linear model of twelve weights behind Triton's stand-in: built and judged in about a second."""
     files = Maker(folder / "maker", program=edge_file()).files("1")
     # The shapes of the model are fixed, and forty requests settle a p90.
@@ -124,8 +124,8 @@ def small_releases(folder: Path, port: int) -> Releases:
         "service.ready_timeout_s": 240.0,
         "slo.latency": [{"percentile": 90.0, "limit_s": 10.0}],
         "load.rate_rps": 40.0,
-        "load.warm_up_s": 1.0,
-        "load.seconds_at_most": 40.0,
+        "load.warm_up_s": 0.3,
+        "load.seconds_at_most": seconds_at_most,
     }
     stated = json.loads(files[MANIFEST_NAME])
     for path, value in changes.items():

@@ -40,6 +40,8 @@ pytestmark = [
     pytest.mark.skipif(FOLDER_VARIABLE not in os.environ, reason=f"`make edge` runs it; {FOLDER_VARIABLE} is not set"),
 ]
 PORT = 8000
+SECONDS = 60.0
+"""Time that an emulated server gets to prove itself: it starts slowly, and slow requests in a row say little."""
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +62,7 @@ def arm64_base() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def releases(tmp_path_factory: pytest.TempPathFactory) -> Releases:
     """Bundles of a small model."""
-    return small_releases(tmp_path_factory.mktemp("releases"), PORT)
+    return small_releases(tmp_path_factory.mktemp("releases"), PORT, SECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -169,7 +171,7 @@ def test_compiled(arm64_base: Path, tmp_path: Path, record_property: Callable[[s
 
 def test_over_ssh(arm64_base: Path, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """`infc validate` brings the same bundle to a device behind sshd, and the measurement back."""
-    releases = small_releases(tmp_path / "releases", free_port())
+    releases = small_releases(tmp_path / "releases", free_port(), SECONDS)
     with arm64_device(arm64_base, tmp_path / "device", None) as device:
         field = field_of(device, releases)
         with far_machine(tmp_path / "far", device.root, Path("/usr/local/bin")) as far:
