@@ -5,6 +5,7 @@ device, its agent, the bundle and the load are the real ones.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +14,18 @@ import pytest
 
 from infc.build.edge_acceptance_json import from_json as acceptance_from_json
 from infc.build.edge_release_json import MANIFEST_NAME, to_json
+from tests.edge.arm64_root import FOLDER_VARIABLE
 from tests.edge.field import Field
 from tests.edge.releases import Releases
 from tests.edge.root import plain_device
 from tests.edge.test_local_root import free_port
 from tests.llm_edge import emitted, load
 
-pytestmark = [pytest.mark.slow, pytest.mark.server]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.server,
+    pytest.mark.skipif(FOLDER_VARIABLE not in os.environ, reason=f"`make edge` runs it; {FOLDER_VARIABLE} is not set"),
+]
 
 QUICK = {"load.rate_rps": 8.0, "load.warm_up_s": 1.0, "load.seconds_at_most": 60.0, "service.ready_timeout_s": 60.0}
 
