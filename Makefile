@@ -67,7 +67,7 @@ gpu:  ## On a machine with an NVIDIA GPU: its tests, the calibration of the exam
 
 # Root, mmdebstrap, qemu-user-static and binfmt-support for the emulated part; without them it says why it is skipped.
 edge: $(STAMP)  ## Install, refuse, kill and roll back edge bundles in a plain root and in an emulated arm64 system (an hour).
-	INFC_EDGE_ROOT=$(or $(INFC_EDGE_ROOT),$(CURDIR)/.infc/edge) $(BIN)/pytest --quiet -rs tests/edge tests/emit/jetson/device
+	INFC_EDGE_ROOT=$(or $(INFC_EDGE_ROOT),$(CURDIR)/.infc/edge) $(BIN)/pytest --quiet -rs tests/edge tests/emit/jetson/device tests/pipeline/test_edge_device.py
 
 models: $(STAMP)  ## Fetch and export the larger example models and their data (needs torch: minutes).
 	$(BIN)/python specs/fetch_models.py

@@ -18,11 +18,13 @@ from infc.pipeline.edge_bundle import whole_bundles_of
 from infc.pipeline.edge_device import DeviceRequest, store_device_times, validate_on_device, with_service_time
 from infc.spec.workspace import Workspace
 from infc.validate.edge.address import parse_device
+from tests.edge.arm64_root import FOLDER_VARIABLE
 from tests.edge.far_device import FarDevice, far_device
 from tests.edge.releases import Releases, small_releases
 from tests.edge.test_local_root import free_port
 
 REPOSITORY = Path(__file__).parents[2]
+ONLY_EDGE = pytest.mark.skipif(FOLDER_VARIABLE not in os.environ, reason=f"`make edge` runs it, with {FOLDER_VARIABLE}")
 
 
 @pytest.fixture
@@ -140,6 +142,7 @@ def test_a_release_is_installed_measured_and_rolled_back(device: FarDevice, rele
 
 @pytest.mark.slow
 @pytest.mark.server
+@ONLY_EDGE
 def test_ctrl_c_takes_back_what_was_done(device: FarDevice, releases: Releases) -> None:
     """The engine is being built when it comes: nothing is in service, nothing is under way, and it works again."""
     device.device.set(build_s=30)
@@ -167,6 +170,7 @@ def test_ctrl_c_takes_back_what_was_done(device: FarDevice, releases: Releases) 
 
 @pytest.mark.slow
 @pytest.mark.server
+@ONLY_EDGE
 def test_an_install_goes_on_when_the_connection_is_lost(device: FarDevice, releases: Releases) -> None:
     """The next run waits for it where it has to, and reads what came of it."""
 
