@@ -163,8 +163,8 @@ class EdgeRelease:
     """`manifest.json`: one release, for one or several kinds of modules. Digests are `sha256:<hex>`.
 
     `content_digest` is of every file but this one, the SBOM, the provenance, the list of digests and its signature.
-    `verify` is where the samples are (None: there are none). `is_rolled_back`: a release that misses its objective makes way
-    for the one before.
+    `verify` is where the samples are (None: there are none). `is_rolled_back`: a release that misses its objective
+    makes way for the one before.
     """
 
     name: str
