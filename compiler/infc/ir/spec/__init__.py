@@ -1,8 +1,10 @@
 """The spec as the user wrote it: one pydantic model per part, in base units. `infc.spec` reads the YAML into it."""
 
 from infc.ir.spec.accuracy import AccuracySpec, QuantizationSpec
+from infc.ir.spec.autoscale import Autoscale
 from infc.ir.spec.constraints import Constraints, Pricing
-from infc.ir.spec.deploy import Autoscale, Deploy, Jetson, Kubernetes
+from infc.ir.spec.deploy import Deploy, Jetson
+from infc.ir.spec.kubernetes import Kubernetes
 from infc.ir.spec.model_source import (
     CheckpointCandidate,
     CheckpointModel,
