@@ -26,7 +26,8 @@ class LoadedSpec:
     """A spec file as read. `spec` is None when any diagnostic is an error; `trace` is the arrival trace it names.
 
     `partial` is the spec with its wrong parts cut out or replaced: only to look for more problems.
-    `path` is as the user wrote it (spans carry the same text).
+    `path` is as the user wrote it (spans carry the same text). `files` are all that its text came from, lowest first
+    (shared defaults, base, the spec itself): whoever caches a result by the spec's text digests each of them.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class LoadedSpec:
     trace: TraceArrival | None
     diagnostics: tuple[Diagnostic, ...]
     workspace: Workspace
+    files: tuple[Path, ...]
 
     @property
     def name(self) -> str:
@@ -72,7 +74,14 @@ def _load(path: Path, shown: str, text: str | None, problems: tuple[Diagnostic, 
     if text is None:
         source = SourceMap(path=shown, entries={"": Location(value=file_start(shown), key=None, is_scalar=False)})
         return LoadedSpec(
-            path=path, spec=None, partial=None, source=source, trace=None, diagnostics=problems, workspace=workspace
+            path=path,
+            spec=None,
+            partial=None,
+            source=source,
+            trace=None,
+            diagnostics=problems,
+            workspace=workspace,
+            files=(path,),
         )
     document = parse_document(text, shown)
     partial, trace, found = _check(document, path, workspace)
@@ -85,6 +94,7 @@ def _load(path: Path, shown: str, text: str | None, problems: tuple[Diagnostic, 
         trace=trace,
         diagnostics=diagnostics,
         workspace=workspace,
+        files=(path,),
     )
 
 
