@@ -42,7 +42,7 @@ test: $(STAMP)  ## Run every test that this machine can run.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest --quiet --numprocesses auto -m 'not server'
-	$(BIN)/pytest --quiet -m server
+	$(BIN)/pytest --quiet --numprocesses auto -m server
 
 check: $(STAMP)  ## Before every commit: format, lint, types, layers, fast tests.
 	$(BIN)/ruff format compiler tests benchmarks specs
