@@ -274,6 +274,9 @@ def test_a_module_that_cannot_build_is_refused(
     write_spec(folder, modules=xavier, jetson={"jetpack": "5.1.5"}, constraints=free)
     assert infc(monkeypatch, folder, "compile", SPEC) == 1
     assert "edge-tensorrt-unknown" in capsys.readouterr().err
+    write_spec(folder, modules=MODULES[:1], metadata={"name": "engines"})
+    assert infc(monkeypatch, folder, "compile", SPEC) == 1
+    assert "edge-name-taken" in capsys.readouterr().err
     assert not (folder / "dist").exists()
     write_spec(folder, modules=MODULES[:1], jetson={"runtime": "none"})
     assert infc(monkeypatch, folder, "compile", SPEC) == 0

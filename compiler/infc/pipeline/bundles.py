@@ -124,9 +124,12 @@ def _repeatable(bundle: Bundle, settled: Settled) -> dict[str, str]:
 def _edge_emission(
     decided: tuple[tuple[str | None, Settled], ...], source: "ReleaseSource"
 ) -> tuple[Emission | None, tuple[Diagnostic, ...]]:
+    from infc.emit.jetson.device.layout import can_be_name
     from infc.pipeline.jetson_release import jetson_release
     from infc.pipeline.llm_release import llm_release
 
+    if not can_be_name(source.loaded.name):
+        return None, (_name_taken(source.loaded),)
     entries = [_planned_entry(*_placed(settled, source.loaded), target) for target, settled in decided]
     plan_json = (render_plan_json(entries) + "\n").encode()
     first = decided[0][1]
@@ -138,6 +141,15 @@ def _edge_emission(
     if release is None:
         return None, problems
     return Emission(decided=decided, bundle=release.bundle, release=release), problems
+
+
+def _name_taken(loaded: LoadedSpec) -> Diagnostic:
+    return Diagnostic(
+        id="edge-name-taken",
+        message=f"devices keep a folder of their own under the name {loaded.name}",
+        span=loaded.span("metadata.name"),
+        help="give the spec another metadata.name",
+    )
 
 
 def _placed(settled: Settled, loaded: LoadedSpec) -> tuple[AnyProblem, Plan]:

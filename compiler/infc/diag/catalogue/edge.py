@@ -50,6 +50,15 @@ EDGE: tuple[DiagnosticKind, ...] = (
         fix="Choose another JetPack, runtime, precision or model: the message says what there is.",
     ),
     DiagnosticKind(
+        id="edge-name-taken",
+        title="A name that devices keep for themselves",
+        what="A spec for edge devices is named like a folder that infc keeps beside its deployments on a device.",
+        why="A device puts every deployment in a folder of its name; these names are those of its engine cache, its log "
+        "and its lock, and it refuses a bundle that would take their place.",
+        example="metadata: {name: engines}",
+        fix="Give the spec another metadata.name.",
+    ),
+    DiagnosticKind(
         id="edge-no-server",
         title="No one container for all modules of a bundle",
         what="The modules of one spec run JetPack releases whose server images differ, or for which infc knows none.",

@@ -30,7 +30,7 @@ class Places:
 
     def deployment(self, name: str) -> Deployment:
         """Paths of one deployment. Raises Refusal for what cannot be a name."""
-        if not _can_be_name(name):
+        if not can_be_name(name):
             raise Refusal(FAILED, f"{name!r} cannot be the name of a deployment", "names are like dock-camera")
         return Deployment(self, name)
 
@@ -71,7 +71,8 @@ class Deployment:
         return sorted(names, key=lambda name: ([int(part) for part in name.split("-")[0].split(".")], name))
 
 
-def _can_be_name(name: str) -> bool:
+def can_be_name(name: str) -> bool:
+    """Whether a deployment may have this name: it becomes a folder beside those of the device itself."""
     return name not in _TAKEN_NAMES and _DEPLOYMENT_NAME.fullmatch(name) is not None
 
 
