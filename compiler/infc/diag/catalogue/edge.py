@@ -53,7 +53,7 @@ EDGE: tuple[DiagnosticKind, ...] = (
         id="edge-name-taken",
         title="A name that devices keep for themselves",
         what="A spec for edge devices is named like a folder that infc keeps beside its deployments on a device.",
-        why="A device puts every deployment in a folder of its name; these names are those of its engine cache, its log "
+        why="A device puts every deployment in a folder of its name; these are the names of its engine cache, its log "
         "and its lock, and it refuses a bundle that would take their place.",
         example="metadata: {name: engines}",
         fix="Give the spec another metadata.name.",
