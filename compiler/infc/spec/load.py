@@ -28,6 +28,7 @@ class LoadedSpec:
     `partial` is the spec with its wrong parts cut out or replaced: only to look for more problems.
     `path` is as the user wrote it (spans carry the same text). `files` are all that its text came from, lowest first
     (shared defaults, base, the spec itself): whoever caches a result by the spec's text digests each of them.
+    `written` is all of that text as plain values, as people wrote them.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class LoadedSpec:
     diagnostics: tuple[Diagnostic, ...]
     workspace: Workspace
     files: tuple[Path, ...]
+    written: YamlValue = None
 
     @property
     def name(self) -> str:
@@ -95,6 +97,7 @@ def _load(path: Path, shown: str, text: str | None, problems: tuple[Diagnostic, 
         diagnostics=diagnostics,
         workspace=workspace,
         files=(path,),
+        written=document.value,
     )
 
 
