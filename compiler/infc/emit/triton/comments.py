@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from infc.emit.comment import comment_lines
-from infc.emit.triton.settings import ModelSettings
+from infc.emit.triton.settings import ENGINE_PARAMETER, ModelSettings
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
 
@@ -50,6 +50,8 @@ def _settings_lines(problem: Problem, settings: ModelSettings) -> Iterator[str]:
     else:
         for name, value in sorted(settings.parameters.items()):
             yield f"- {name} {value}: what the plan counted on for each instance"
+    if settings.engine_key is not None:
+        yield f"- {ENGINE_PARAMETER}: the engine's key of infc.lock, for `infc drift`; no backend reads it"
     if settings.accelerator:
         yield (
             "- execution_accelerators tensorrt: ONNX Runtime builds TensorRT engines for these shapes when the server "

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, assert_never
 
 from infc.diag import ToolError
-from infc.emit.triton.settings import ModelSettings
+from infc.emit.triton.settings import ENGINE_PARAMETER, ModelSettings
 from infc.emit.triton.tensors import TritonTensor
 from infc.ir.engine_kind import ENGINE_NAMES
 
@@ -56,7 +56,8 @@ def model_config(settings: ModelSettings) -> "ModelConfig":
         accelerator = config.optimization.execution_accelerators.gpu_execution_accelerator.add(name="tensorrt")
         for name, value in sorted(settings.accelerator.items()):
             accelerator.parameters[name] = value
-    for name, value in sorted(settings.parameters.items()):
+    own = {} if settings.engine_key is None else {ENGINE_PARAMETER: settings.engine_key}
+    for name, value in sorted({**settings.parameters, **own}.items()):
         config.parameters[name].string_value = value
     return config
 

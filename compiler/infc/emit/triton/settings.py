@@ -10,7 +10,7 @@ from infc.diag import Diagnostic, InternalError
 from infc.emit.triton.tensors import TritonTensor, triton_tensors
 from infc.emit.triton.warmup import WarmupSample, warmup_samples
 from infc.ir.candidate import DynamicBatching
-from infc.ir.engine import AnyEngine, Engine
+from infc.ir.engine import AnyEngine, DeviceEngine, Engine
 from infc.ir.engine_kind import EngineKind
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
@@ -21,6 +21,9 @@ QUEUE_TIMEOUT_NEVER_S = 10.0
 THREADS = 1
 """Threads of one ONNX Runtime instance: concurrency comes from instances, as in the measurements that plans rest on."""
 
+ENGINE_PARAMETER = "infc-engine"
+"""Model parameter that holds the engine's key: backends ignore it, and a running server shows it (`infc drift`)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
@@ -28,7 +31,8 @@ class ModelSettings:
 
     `batching` is None where there is nothing to batch. `queue_timeout_us` is set where prefetch is turned off.
     `parameters` are the backend's own; `graph_level` (0: the backend's default) and `accelerator`, the parameters of
-    the TensorRT execution provider, are for ONNX Runtime.
+    the TensorRT execution provider, are for ONNX Runtime. `engine_key` names the engine to who asks the server, None
+    where a device builds its own.
     """
 
     name: str
@@ -44,6 +48,7 @@ class ModelSettings:
     parameters: Mapping[str, str]
     graph_level: int
     accelerator: Mapping[str, str]
+    engine_key: str | None = None
 
 
 def model_settings(
@@ -82,6 +87,7 @@ def model_settings(
         parameters=parameters,
         graph_level=runtime.graph_level if runtime else 0,
         accelerator=runtime.accelerator if runtime else {},
+        engine_key=None if isinstance(engine, DeviceEngine) else engine.key,
     ), ()
 
 
