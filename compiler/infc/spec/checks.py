@@ -190,7 +190,16 @@ def deploy_is_consistent(spec: Spec) -> Iterator[Finding]:
         )
     if deploy.kubernetes is not None and deploy.server == "jetson":
         yield _mismatch("deploy.kubernetes", "has no meaning with server jetson", "remove it, or choose another server")
-    scale = deploy.kubernetes.autoscale if deploy.kubernetes else None
+    options = deploy.kubernetes
+    if options is not None and options.model is not None and options.model_volume is not None:
+        yield Finding(
+            id="spec-model-storage",
+            paths=("deploy.kubernetes.model_volume", "deploy.kubernetes.model"),
+            message="model and model_volume both say where the model is",
+            help="remove model_volume",
+            is_about_key=True,
+        )
+    scale = options.autoscale if options else None
     if scale and scale.min_replicas and scale.max_replicas and scale.min_replicas > scale.max_replicas:
         path = "deploy.kubernetes.autoscale"
         yield Finding(

@@ -12,16 +12,9 @@ from infc.spec.findings import Finding
 
 def deferred(spec: Spec) -> Iterator[Finding]:
     """Warnings for what is checked and carried, but has no effect in this version."""
-    if isinstance(spec.model, OnnxModel):
-        if spec.deploy.kubernetes is not None:
-            what = "`kubernetes` of an ONNX model has no effect in this version: no manifests are emitted for Triton"
-            yield _warning("deploy.kubernetes", what)
-        if spec.model.name is not None:
-            what = "`name` of an ONNX model has no effect in this version: it is served under the spec's name"
-            yield _warning("model.name", what)
-    elif spec.deploy.kubernetes is not None and spec.deploy.kubernetes.autoscale is not None:
-        what = "`autoscale` has no effect in this version: the plan's replicas are emitted, and no autoscaler"
-        yield _warning("deploy.kubernetes.autoscale", what)
+    if isinstance(spec.model, OnnxModel) and spec.model.name is not None:
+        what = "`name` of an ONNX model has no effect in this version: it is served under the spec's name"
+        yield _warning("model.name", what)
 
 
 def _warning(path: str, message: str) -> Finding:

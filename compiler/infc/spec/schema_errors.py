@@ -8,6 +8,7 @@ from pydantic_core import ErrorDetails
 from infc.diag import Diagnostic
 from infc.diag.nearest import did_you_mean
 from infc.ir.spec.model_source import CANDIDATE_KEYS, SOURCE_KEYS
+from infc.ir.spec.model_storage import STORAGE_KEYS
 from infc.ir.spec.workload import ARRIVAL_KEYS
 from infc.spec.keys import homes_of, known_keys
 from infc.spec.source_map import SourceMap, child_path, parent_path
@@ -28,6 +29,10 @@ _FORMATS: Mapping[str, tuple[str, str]] = {
     "repo": ("a Hugging Face repository", "write owner/name, such as Qwen/Qwen3-8B"),
     "revision": ("a revision", "write the commit sha"),
     "image": ("a container image", "write registry/name:tag, in lower case"),
+    "cluster_version": ("a Kubernetes version", 'write it as text, such as "1.33"'),
+    "priority_class": ("a priority class", "write its name: lower case letters, digits, hyphens and dots"),
+    "uri": ("the address of a folder in a bucket", "write s3://bucket/folder"),
+    "endpoint": ("the address of a store", "write https://host:port"),
     "power_mode": ("a power mode", "write the nvpmodel mode's name, such as 15W or MAXN"),
     "jetpack": ("a JetPack version", 'write it as text, such as "6.2"'),
     "tensorrt": ("a TensorRT version", 'write it as text, such as "10.7"'),
@@ -46,6 +51,7 @@ _TYPES: Mapping[str, tuple[str, str]] = {
 }
 _TAGGED: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "spec-model-source": ("model", SOURCE_KEYS, "write `model: {onnx: models/encoder.onnx}`"),
+    "spec-model-storage": ("model", STORAGE_KEYS, "write `model: {pvc: {claim: models}}`"),
     "spec-candidate-source": ("candidate", CANDIDATE_KEYS, "write `{name: qwen3-4b, checkpoint: models/qwen3-4b}`"),
     "spec-arrival": (
         "arrival",
@@ -126,7 +132,8 @@ def _missing(parent: str, key: str, source: SourceMap) -> tuple[str, Diagnostic]
     example = _MISSING_EXAMPLES.get(key, f"{key}: ...")
     span = source.key_span(parent)
     if not parent:
-        first = next((location.key for path, location in source.entries.items() if path and location.key), None)
+        keys = (location.key for path, location in source.entries.items() if path and location.key)
+        first = next((key for key in keys if key.path == source.path), None)
         span = first or span
     diagnostic = Diagnostic(
         id="spec-missing-key",

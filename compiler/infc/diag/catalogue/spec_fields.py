@@ -119,6 +119,14 @@ SPEC_FIELDS: tuple[DiagnosticKind, ...] = (
         fix="Keep exactly one of onnx, huggingface, checkpoint and candidates (a list to choose from).",
     ),
     DiagnosticKind(
+        id="spec-model-storage",
+        title="No place for the model's files, or more than one",
+        what="deploy.kubernetes.model names none or several of pvc, oci and s3, or stands beside model_volume.",
+        why="Every pod loads the model from one place.",
+        example="deploy: {kubernetes: {model: {pvc: {claim: models}, s3: {uri: s3://acme/models}}}}",
+        fix="Keep exactly one of pvc (a volume claim), oci (an image) and s3 (a bucket).",
+    ),
+    DiagnosticKind(
         id="spec-candidate-source",
         title="A candidate without a model, or with more than one",
         what="An entry of model.candidates names none or both of huggingface and checkpoint, or an ONNX file.",

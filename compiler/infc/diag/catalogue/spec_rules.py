@@ -134,7 +134,7 @@ SPEC_RULES: tuple[DiagnosticKind, ...] = (
         title="A key that has no effect in this version",
         what="The key is checked and carried, but nothing acts on it yet.",
         why="A reader of the spec would believe that it is honoured.",
-        example="deploy: {kubernetes: {namespace: search}}",
+        example="model: {onnx: models/encoder.onnx, name: encoder}",
         fix="Keep it for later versions, or remove it.",
     ),
     DiagnosticKind(

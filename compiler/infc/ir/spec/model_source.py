@@ -75,7 +75,7 @@ SOURCE_KEYS = ("onnx", "huggingface", "checkpoint", "candidates")
 CANDIDATE_KEYS = ("huggingface", "checkpoint")
 
 
-def _tag_by(keys: tuple[str, ...]) -> Callable[[object], str | None]:
+def tag_by(keys: tuple[str, ...]) -> Callable[[object], str | None]:
     """The tag of the only one of `keys` that a mapping or a model has."""
 
     def tag(value: object) -> str | None:
@@ -89,7 +89,7 @@ def _tag_by(keys: tuple[str, ...]) -> Callable[[object], str | None]:
 Candidate: TypeAlias = Annotated[
     Annotated[HuggingFaceCandidate, Tag("<huggingface>")] | Annotated[CheckpointCandidate, Tag("<checkpoint>")],
     Discriminator(
-        _tag_by(CANDIDATE_KEYS), custom_error_type="spec-candidate-source", custom_error_message="candidate source"
+        tag_by(CANDIDATE_KEYS), custom_error_type="spec-candidate-source", custom_error_message="candidate source"
     ),
 ]
 
@@ -113,5 +113,5 @@ ModelSource: TypeAlias = Annotated[
     | Annotated[HuggingFaceModel, Tag("<huggingface>")]
     | Annotated[CheckpointModel, Tag("<checkpoint>")]
     | Annotated[FleetModel, Tag("<candidates>")],
-    Discriminator(_tag_by(SOURCE_KEYS), custom_error_type="spec-model-source", custom_error_message="model source"),
+    Discriminator(tag_by(SOURCE_KEYS), custom_error_type="spec-model-source", custom_error_message="model source"),
 ]
