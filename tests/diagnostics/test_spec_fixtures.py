@@ -12,7 +12,7 @@ from infc.report.diagnostics_text import render_diagnostics
 from infc.spec import load_spec
 
 FIXTURES = Path(__file__).parent / "fixtures"
-SPECS = sorted(path.name for path in FIXTURES.glob("*.infc.yaml"))
+SPECS = sorted(path.relative_to(FIXTURES).as_posix() for path in FIXTURES.rglob("*.infc.yaml"))
 _HERE = re.compile(r"# (error|warning): ([a-z0-9, -]+?)\s*$")
 _ELSEWHERE = re.compile(r"# (error|warning)@([^:]+):([0-9]+): ([a-z0-9-]+)\s*$")
 # These are about the file system or the bytes, and have no line to state them on. None is no file, a text a link to it.

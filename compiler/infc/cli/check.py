@@ -44,7 +44,7 @@ def command(specs: tuple[Path, ...], format: str) -> int:
 
     paths = find_specs(specs)
     loaded = [load_spec(path) for path in paths]
-    found = (d for each in loaded for d in in_text_order(_check(each)))
+    found = dict.fromkeys(d for each in loaded for d in in_text_order(_check(each)))  # what specs share is said once
     diagnostics = (*found, *_name_clashes(loaded), *_policy_problems(loaded))
     _print(diagnostics, paths, format)
     return SPEC_INVALID if has_errors(diagnostics) else OK

@@ -123,6 +123,8 @@ def _named(loaded: LoadedSpec) -> Iterator[tuple[FileKind, str]]:
     from infc.spec.files import named_files
     from infc.spec.model_checks import hub_models
 
+    for place in loaded.places:  # its base and shared defaults, there or not
+        yield "file", place
     if loaded.spec is None:
         return
     for named in named_files(loaded.spec):

@@ -121,7 +121,7 @@ class Bench:
         return MeasureOptions(
             is_calibration_source=self.shop.spec.quantization.calibration is None,
             allow_code=self.shop.allow_code,
-            code_root=self.shop.loaded.path.parent,
+            code_root=self.shop.loaded.writer("accuracy.metric").parent,
             shown_as=goal.dataset if goal is not None else None,
             cache=self.shop.cache / "reference",
             kept=kept,

@@ -68,12 +68,13 @@ def check_file(named: NamedFile, folder: Path, workspace: Workspace, source: Sou
         found = "folder" if os.path.isdir(target) else "file" if os.path.isfile(target) else "device or pipe"
         message = f"this is a {found}, not a {what}"
         return Diagnostic(id="spec-file-type", message=message, span=span, help=f"name a {what}")
-    return _missing(named, target, what, span, has_lock=workspace.locks(Path(source.path)))
+    return _missing(named, target, what, span, has_lock=workspace.locks(Path(source.path)), folder=folder)
 
 
-def _missing(named: NamedFile, target: Path, what: str, span: Span, *, has_lock: bool) -> Diagnostic:
+def _missing(named: NamedFile, target: Path, what: str, span: Span, *, has_lock: bool, folder: Path) -> Diagnostic:
     near_name = _near(target)
-    near = (Path(named.value).parent / near_name).as_posix() if near_name else None
+    near = _as_written((Path(named.value).parent / near_name).as_posix(), folder, span) if near_name else None
+    whose = "the spec's" if _is_in(folder, span) else "their own file's"
     has_stand_in = named.is_locked and has_lock
     notes = ("a plan can use the profile that the lock names; a compile needs the file",) if has_stand_in else ()
     return Diagnostic(
@@ -82,8 +83,17 @@ def _missing(named: NamedFile, target: Path, what: str, span: Span, *, has_lock:
         message=f"there is no {what} at this path",
         span=span,
         notes=notes,
-        help=f"did you mean `{near}`?" if near else "paths are relative to the spec's folder",
+        help=f"did you mean `{near}`?" if near else f"paths are relative to {whose} folder",
     )
+
+
+def _is_in(folder: Path, span: Span) -> bool:
+    return os.path.realpath(Path(span.path).parent) == os.path.realpath(folder)
+
+
+def _as_written(path: str, folder: Path, span: Span) -> str:
+    """A path relative to the spec's `folder`, as the file of `span` would write it."""
+    return path if _is_in(folder, span) else Path(os.path.relpath(folder / path, Path(span.path).parent)).as_posix()
 
 
 def _near(target: Path) -> str | None:

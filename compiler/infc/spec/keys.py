@@ -18,7 +18,8 @@ def known_keys(path: str) -> tuple[str, ...]:
     models: list[type[SpecModel]] = [Spec]
     for segment in path.split(".") if path else ():
         models = [child for model in models for child in _children(model, segment.partition("[")[0])]
-    return tuple(dict.fromkeys(key for model in models for key in _keys(model)))
+    own = () if path else ("extends",)
+    return tuple(dict.fromkeys((*own, *(key for model in models for key in _keys(model)))))
 
 
 def homes_of(key: str) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from infc.ir.spec import Spec, TraceSpec
 from infc.ir.spec.names import label_from
 from infc.spec.checks import CHECKS
 from infc.spec.deferred import deferred
-from infc.spec.document import Document, YamlValue, parse_document
+from infc.spec.document import Document, YamlValue
 from infc.spec.files import check_file, named_files
+from infc.spec.layers import ReadFile, read_file, read_layers
 from infc.spec.partial import partial_spec, validate, without_nulls
 from infc.spec.schema_errors import diagnostic_from_error
 from infc.spec.source_map import Location, SourceMap, is_related
@@ -20,25 +21,32 @@ from infc.spec.source_text import SPEC_SUFFIX, decode_source, file_start, read_s
 from infc.spec.trace import read_trace
 from infc.spec.workspace import Workspace, find_workspace
 
+_ABSENT = frozenset({"missing", "spec-model-source", "spec-candidate-source", "spec-model-storage", "spec-arrival"})
+"""pydantic's words for what a layer that could not be read may hold."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedSpec:
     """A spec file as read. `spec` is None when any diagnostic is an error; `trace` is the arrival trace it names.
 
     `partial` is the spec with its wrong parts cut out or replaced: only to look for more problems.
-    `path` is as the user wrote it (spans carry the same text). `files` are all that its text came from, lowest first
-    (shared defaults, base, the spec itself): whoever caches a result by the spec's text digests each of them.
+    `path` is as the user wrote it (spans carry the same text). `merged` are the values as they stand in the files that
+    the text comes from, laid over each other. `files` are these, lowest first (shared defaults, base, the spec itself);
+    `places` is where all but the spec itself are, or might be, relative to its folder: whoever caches a result by the
+    spec's text goes by their contents too.
     `written` is all of that text as plain values, as people wrote them.
     """
 
     path: Path
     spec: Spec | None
     partial: Spec | None
+    merged: YamlValue
     source: SourceMap
     trace: TraceArrival | None
     diagnostics: tuple[Diagnostic, ...]
     workspace: Workspace
     files: tuple[Path, ...]
+    places: tuple[str, ...]
     written: YamlValue = None
 
     @property
@@ -56,22 +64,29 @@ class LoadedSpec:
         """A path of the spec as a path that can be opened."""
         return self.path.parent / written
 
+    def writer(self, path: str) -> Path:
+        """The file that wrote the value at `path`."""
+        return Path(self.source.location(path).value.path)
+
 
 def load_spec(path: Path) -> LoadedSpec:
     """Read, parse and check a spec file. Every problem is in `diagnostics`; nothing is raised for bad input."""
     shown = path.as_posix()
     text, problems = read_source(path, shown)
-    return _load(path, shown, text, problems)
+    return _load(path, shown, text, problems, read_file)
 
 
-def load_spec_bytes(data: bytes, path: Path) -> LoadedSpec:
-    """The same for bytes that stand for the file at `path` (a revision from git, standard input)."""
+def load_spec_bytes(data: bytes, path: Path, read: ReadFile = read_file) -> LoadedSpec:
+    """The same for bytes that stand for the file at `path` (a revision from git, standard input).
+
+    `read` gives the other files that its text comes from, as they were then: its base and shared defaults.
+    """
     shown = path.as_posix()
     text, problems = decode_source(data, shown)
-    return _load(path, shown, text, problems)
+    return _load(path, shown, text, problems, read)
 
 
-def _load(path: Path, shown: str, text: str | None, problems: tuple[Diagnostic, ...]) -> LoadedSpec:
+def _load(path: Path, shown: str, text: str | None, problems: tuple[Diagnostic, ...], read: ReadFile) -> LoadedSpec:
     workspace = find_workspace(path)
     if text is None:
         source = SourceMap(path=shown, entries={"": Location(value=file_start(shown), key=None, is_scalar=False)})
@@ -79,26 +94,38 @@ def _load(path: Path, shown: str, text: str | None, problems: tuple[Diagnostic, 
             path=path,
             spec=None,
             partial=None,
+            merged=None,
             source=source,
             trace=None,
             diagnostics=problems,
             workspace=workspace,
             files=(path,),
+            places=(),
         )
-    document = parse_document(text, shown)
-    partial, trace, found = _check(document, path, workspace)
+    layers = read_layers(text, path, workspace, read)
+    document = layers.document
+    partial, trace, found = _check(document, path, workspace) if layers.is_whole else (None, None, _visible(document))
     diagnostics = in_text_order((*document.diagnostics, *found))
     return LoadedSpec(
         path=path,
         spec=None if has_errors(diagnostics) else partial,
         partial=partial,
+        merged=document.value,
         source=document.source,
         trace=trace,
         diagnostics=diagnostics,
         workspace=workspace,
-        files=(path,),
-        written=document.value,
+        files=layers.files,
+        places=layers.places,
     )
+
+
+def _visible(document: Document) -> list[Diagnostic]:
+    """What is wrong in any case where a layer could not be read: not what is missing, nor rules across fields."""
+    value, _ = without_nulls(document.value)
+    _, errors = validate(value)
+    present = [error for error in errors if error["type"] not in _ABSENT]
+    return [d for _, d in _without_echoes([diagnostic_from_error(each, document.source) for each in present])]
 
 
 def _check(

@@ -128,4 +128,25 @@ SPEC_TEXT: tuple[DiagnosticKind, ...] = (
         example="pricing:",
         fix="Give the key a value, or remove it.",
     ),
+    DiagnosticKind(
+        id="spec-extends",
+        title="A spec extends what cannot be extended",
+        what="The file that `extends` names extends another file itself, or is the spec itself.",
+        why=(
+            "There is one level: whoever reviews a spec looks at two files (and at shared defaults), never at a chain."
+        ),
+        example="# prod.infc.yaml\nextends: staging.infc.yaml   # which says: extends: base.yaml",
+        fix="Extend the last file of the chain, and write in the spec what differs from it.",
+    ),
+    DiagnosticKind(
+        id="spec-defaults",
+        title="Shared defaults hold what they may not",
+        what="infc-defaults.yaml sets a model, an SLO, a workload or a name, or extends another file.",
+        why=(
+            "These make a deployment the one that it is. A promise that a spec does not state is one that nobody "
+            "reviews."
+        ),
+        example="# infc-defaults.yaml\nslo: {latency: {p99: 50ms}}",
+        fix="Write it in each spec, or in a base that the specs extend.",
+    ),
 )

@@ -1,0 +1,203 @@
+"""The files that a spec's text comes from: shared defaults, the base that it extends, and itself."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import reduce
+from pathlib import Path
+from typing import TypeAlias
+
+from infc.diag import Diagnostic, Span, has_errors
+from infc.ir.spec.names import path_problem
+from infc.spec.defaults import as_defaults, default_places
+from infc.spec.document import Document, parse_document
+from infc.spec.files import NamedFile, check_file
+from infc.spec.merge import laid_over, without_key
+from infc.spec.rebase import rebased
+from infc.spec.source_map import Location, SourceMap
+from infc.spec.source_text import MAX_SPEC_BYTES, decode_source, file_start
+from infc.spec.workspace import Workspace
+
+EXTENDS = "extends"
+ReadFile: TypeAlias = Callable[[Path], bytes | None]
+"""The content of a file, None where there is none: of the disk, or of a revision of git.
+
+Raises:
+    OSError: it is there and cannot be read.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layers:
+    """The layers of one spec as one document.
+
+    `files` are those that were read, lowest first; `places` are where the others are or might be, relative to the
+    spec's folder. `is_whole`: every layer could be read, so that what is missing is missing.
+    """
+
+    document: Document
+    files: tuple[Path, ...]
+    places: tuple[str, ...]
+    is_whole: bool
+
+
+def read_layers(text: str, path: Path, workspace: Workspace, read: ReadFile) -> Layers:
+    """Parse a spec's text and lay it over its base and the defaults of its folders.
+
+    Diagnostics of every layer are in the document.
+    """
+    own = parse_document(text, path.as_posix())
+    reader = _Reader(path, workspace, read)
+    defaults = default_places(path.parent, workspace)
+    lower = [layer for place in defaults if (layer := reader.default(place)) is not None]
+    base = reader.base(own)
+    if base is not None:
+        lower.append(base)
+    merged = own
+    if isinstance(own.value, dict):
+        merged = reduce(laid_over, (*(_as_seen_from(layer, path) for layer in lower), _without(own, EXTENDS)))
+    found = [*own.diagnostics, *reader.problems, *(d for layer in lower for d in layer.diagnostics)]
+    return Layers(
+        document=Document(value=merged.value, source=merged.source, diagnostics=tuple(found)),
+        files=(*(Path(layer.source.path) for layer in lower), path),
+        places=(*defaults, *reader.named),
+        is_whole=reader.is_whole,
+    )
+
+
+def beside(path: Path, relative: str) -> Path:
+    """A path relative to the folder of the file at `path`, in the words of `path`.
+
+    >>> beside(Path("teams/search/prod.infc.yaml"), "../base.yaml").as_posix()
+    'teams/base.yaml'
+    """
+    joined = path.parent / relative
+    short = Path(os.path.normpath(joined))
+    return short if os.path.realpath(short) == os.path.realpath(joined) else joined
+
+
+class _Reader:
+    """Reads the other files of one spec; `named` is the base by its path, `problems` are those of finding files."""
+
+    def __init__(self, spec: Path, workspace: Workspace, read: ReadFile) -> None:
+        self.problems: list[Diagnostic] = []
+        self.is_whole = True
+        self.named: list[str] = []
+        self._spec = spec
+        self._workspace = workspace
+        self._read = read
+
+    def default(self, place: str) -> Document | None:
+        """The defaults at that place; None where there are none, or where they cannot be read."""
+        path = beside(self._spec, place)
+        shown = path.as_posix()
+        where = SourceMap(path=shown, entries={"": Location(value=file_start(shown), key=None, is_scalar=False)})
+        document = self._document(place, path, where.span(""))
+        if document is None:
+            return None
+        named = NamedFile(path="", value=place)
+        outside = check_file(named, self._spec.parent, self._workspace, where)
+        if outside is not None and outside.id == "spec-path":
+            self._stop(replace(outside, message="the defaults are a link that leaves the repository"))
+            return None
+        return as_defaults(document)
+
+    def base(self, own: Document) -> Document | None:
+        """What the spec extends; None where it extends nothing, or nothing that can be read."""
+        if not isinstance(own.value, dict) or EXTENDS not in own.value:
+            return None
+        written, source = own.value[EXTENDS], own.source
+        if not isinstance(written, str):
+            help = "write extends: base.yaml"
+            self._stop(
+                Diagnostic(id="spec-type", message="`extends` names one file", span=source.span(EXTENDS), help=help)
+            )
+            return None
+        if (reason := path_problem(written)) is not None:
+            self._stop(Diagnostic(id="spec-path", message=reason[0], span=source.span(EXTENDS), help=reason[1]))
+            return None
+        self.named.append(written)
+        path = beside(self._spec, written)
+        named = NamedFile(path=EXTENDS, value=written, suffixes=(".yaml", ".yml"), is_locked=False)
+        problem = check_file(named, self._spec.parent, self._workspace, source)
+        if problem is not None and problem.id != "spec-file-missing":
+            self._stop(problem)
+            return None
+        base = self._document(written, path, source.span(EXTENDS))
+        if base is None:
+            self._stop(problem)
+            return None
+        self._stop(self._chain_problem(base, path, source))
+        return _without(_without(base, EXTENDS), "metadata", "name")
+
+    def _document(self, relative: str, path: Path, span: Span) -> Document | None:
+        try:
+            data = self._read(self._spec.parent / relative)
+        except OSError as error:
+            message = f"cannot read {path.as_posix()}: {error.strerror or type(error).__name__}"
+            self._stop(Diagnostic(id="spec-unreadable", message=message, span=span, help="check its permissions"))
+            return None
+        if data is None:
+            return None
+        text, problems = decode_source(data, path.as_posix())
+        self._stop(*problems)
+        if text is None:
+            return None
+        document = parse_document(text, path.as_posix())
+        if document.value is None:
+            self.is_whole = self.is_whole and not has_errors(document.diagnostics)
+        elif not isinstance(document.value, dict):
+            self._stop(_no_mapping(document))
+            return None
+        return document
+
+    def _stop(self, *problems: Diagnostic | None) -> None:
+        """Keep the problems that there are; the spec is not whole then."""
+        found = [problem for problem in problems if problem is not None]
+        self.problems += found
+        self.is_whole = self.is_whole and not found
+
+    def _chain_problem(self, base: Document, path: Path, source: SourceMap) -> Diagnostic | None:
+        if os.path.realpath(path) == os.path.realpath(self._spec):
+            return Diagnostic(
+                id="spec-extends",
+                message="a spec cannot extend itself",
+                span=source.span(EXTENDS),
+                help="name another file, or remove the key",
+            )
+        if not isinstance(base.value, dict) or EXTENDS not in base.value:
+            return None
+        place = f"{path.as_posix()}:{base.source.key_span(EXTENDS).line}"
+        return Diagnostic(
+            id="spec-extends",
+            message="a base cannot extend another file",
+            span=source.span(EXTENDS),
+            notes=(f"{place} extends another one: there is one level, so that a reader has two files to look at",),
+            help="extend that other file, and write here what differs",
+        )
+
+
+def read_file(path: Path) -> bytes | None:
+    """The content of a file on disk, cut one byte after the largest that a spec may have; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_SPEC_BYTES + 1)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+
+
+def _no_mapping(document: Document) -> Diagnostic:
+    return Diagnostic(
+        id="spec-type",
+        message="what specs share is a mapping",
+        span=document.source.span(""),
+        help="write the keys of a spec, such as `pricing: {provider: aws}`",
+    )
+
+
+def _as_seen_from(layer: Document, spec: Path) -> Document:
+    return replace(layer, value=rebased(layer.value, Path(layer.source.path).parent, spec.parent))
+
+
+def _without(document: Document, *keys: str) -> Document:
+    return replace(document, value=without_key(document.value, *keys))
