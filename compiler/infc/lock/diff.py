@@ -99,13 +99,14 @@ def _engine(entry: LockEntry) -> tuple[str, str]:
 
 
 def _field_changes(old: LockEntry | None, new: LockEntry | None) -> Iterator[FieldChange]:
-    before, after = (dict(_cells(entry)) if entry else {} for entry in (old, new))
+    before, after = (dict(cells(entry)) if entry else {} for entry in (old, new))
     for path in dict.fromkeys([*before, *after]):
         if before.get(path) != after.get(path):
             yield FieldChange(path=path, old=before.get(path), new=after.get(path))
 
 
-def _cells(entry: LockEntry) -> Iterator[tuple[str, Cell]]:
+def cells(entry: LockEntry) -> Iterator[tuple[str, Cell]]:
+    """Every value of an entry that is compared one by one, by its path, such as `choice.precision`."""
     yield "spec", entry.spec
     yield from _values("choice", entry.choice)
     if entry.choice.speculation is not None:

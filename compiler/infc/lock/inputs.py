@@ -55,7 +55,7 @@ def input_digests(
     chosen = [option for option in problem.options if option.hardware.id == hardware_id]
     others = [option for option in problem.options if option.hardware.id != hardware_id]
     return InputDigests(
-        spec=digest_of(loaded.spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)),
+        spec=spec_digest(loaded.spec),
         build_settings=digest_of(_build_settings(loaded.spec)),
         model=f"sha256:{problem.model.digest.removeprefix('sha256:')}",
         dataset=digests.get("dataset"),
@@ -69,6 +69,11 @@ def input_digests(
         tokenizer=_tokenizer(loaded, files, locked),
         weights=_weights(files, locked),
     )
+
+
+def spec_digest(spec: Spec) -> str:
+    """The digest of what a spec says: comments, key order, layout and defaults that are written out do not count."""
+    return digest_of(spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True))
 
 
 def engine_inputs(candidate: Candidate, inputs: InputDigests) -> str:
