@@ -34,7 +34,6 @@ class LoadedSpec:
     the text comes from, laid over each other. `files` are these, lowest first (shared defaults, base, the spec itself);
     `places` is where all but the spec itself are, or might be, relative to its folder: whoever caches a result by the
     spec's text goes by their contents too.
-    `written` is all of that text as plain values, as people wrote them.
     """
 
     path: Path
@@ -47,7 +46,6 @@ class LoadedSpec:
     workspace: Workspace
     files: tuple[Path, ...]
     places: tuple[str, ...]
-    written: YamlValue = None
 
     @property
     def name(self) -> str:
