@@ -25,49 +25,69 @@ FORMATS = ("text", "json", "sarif", "github", "codequality")
     show_default=True,
     help="text for people, json and sarif for tools, github for workflow annotations, codequality for GitLab.",
 )
-def command(specs: tuple[Path, ...], format: str) -> int:
+@click.option(
+    "--show-merged",
+    is_flag=True,
+    help="Print what each spec amounts to, over its base and shared defaults, with the file and line of every value.",
+)
+def command(specs: tuple[Path, ...], format: str, show_merged: bool) -> int:
     r"""Check specs: every error at once, with file, line, column and the fix.
 
-    A DIR is searched for *.infc.yaml files, and infc-policy.yaml is checked with them. Nothing is written, no model is
-    read, no server or network is needed.
+    A DIR is searched for *.infc.yaml files, quoted patterns are expanded, and infc-policy.yaml is checked with them.
+    Nothing is written, no model is read, no server or network is needed.
+
+    With --show-merged (text or json) the specs go to standard output and the diagnostics to standard error.
 
     Exits 0 when no file has an error (warnings do not count), 5 otherwise.
 
     \b
     Examples:
       infc check specs/encoder.infc.yaml
+      infc check 'teams/*/specs/**/*.infc.yaml'
       infc check specs/ --format sarif > infc.sarif
+      infc check envs/prod.infc.yaml --show-merged
     """
     from infc.diag import has_errors
     from infc.diag.order import in_text_order
     from infc.spec import load_spec
 
+    if show_merged and format not in ("text", "json"):
+        raise click.UsageError("--show-merged prints text or json")
     paths = find_specs(specs)
     loaded = [load_spec(path) for path in paths]
     found = dict.fromkeys(d for each in loaded for d in in_text_order(_check(each)))  # what specs share is said once
     diagnostics = (*found, *_name_clashes(loaded), *_policy_problems(loaded))
-    _print(diagnostics, paths, format)
+    if show_merged:
+        _print_merged(loaded, diagnostics, format)
+    else:
+        _print(diagnostics, paths, format)
     return SPEC_INVALID if has_errors(diagnostics) else OK
 
 
 def find_specs(arguments: tuple[Path, ...]) -> tuple[Path, ...]:
-    """The spec files that the arguments name, each once, folders searched; a folder without one is a usage error."""
+    """The spec files that the arguments name, each once: files, folders, and patterns that no shell has expanded.
+
+    Raises:
+        click.UsageError: a folder holds no spec, or a pattern matches none.
+    """
+    from infc.pipeline.spec_search import is_pattern, specs_matching, specs_under
     from infc.spec import SPEC_SUFFIX
 
     found: list[Path] = []
     for argument in arguments:
-        if not argument.is_dir():
+        if argument.is_dir():
+            inside = specs_under(argument)
+            what = f"no *{SPEC_SUFFIX} file in {argument}"
+        elif is_pattern(argument):
+            inside = specs_matching(argument)
+            what = f"no *{SPEC_SUFFIX} file matches {argument}"
+        else:
             found.append(argument)
             continue
-        inside = sorted(p for p in argument.rglob(f"*{SPEC_SUFFIX}") if p.is_file() and not _is_hidden(p, argument))
         if not inside:
-            raise click.UsageError(f"no *{SPEC_SUFFIX} file in {argument}")
+            raise click.UsageError(f"{what} (hidden folders, node_modules and what git ignores are not searched)")
         found += inside
     return tuple(dict.fromkeys(found))
-
-
-def _is_hidden(path: Path, root: Path) -> bool:
-    return any(part.startswith(".") or part == "node_modules" for part in path.relative_to(root).parts)
 
 
 def _check(loaded: "LoadedSpec") -> "Iterator[Diagnostic]":
@@ -115,6 +135,16 @@ def _policy_problems(loaded: "list[LoadedSpec]") -> "tuple[Diagnostic, ...]":
     for each in loaded:
         policies.of(each.workspace)
     return policies.diagnostics
+
+
+def _print_merged(loaded: "list[LoadedSpec]", diagnostics: "tuple[Diagnostic, ...]", format: str) -> None:
+    from infc.cli.terminal import has_color
+    from infc.report.diagnostics_text import render_diagnostics
+    from infc.report.merged_spec import merged_specs_json, merged_specs_text
+
+    click.echo(merged_specs_json(loaded) if format == "json" else merged_specs_text(loaded), nl=format == "json")
+    if diagnostics:
+        click.echo(render_diagnostics(diagnostics, color=has_color(stderr=True)), err=True)
 
 
 def _print(diagnostics: "tuple[Diagnostic, ...]", paths: tuple[Path, ...], format: str) -> None:

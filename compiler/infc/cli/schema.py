@@ -10,6 +10,8 @@ from infc.cli.edge import OK
 SCHEMAS: tuple[tuple[str, str, str], ...] = (
     # (name, "module:function", what the schema describes)
     ("spec", "infc.spec.schema:spec_schema", "*.infc.yaml"),
+    ("spec-part", "infc.spec.schema:spec_part_schema", "infc-defaults.yaml, and files that specs extend"),
+    ("merged-specs", "infc.report.merged_spec:merged_specs_schema", "infc check --show-merged --format json"),
     ("diagnostics", "infc.report.diagnostics_json:diagnostics_schema", "infc check --format json"),
     ("explanations", "infc.report.explanations:explanations_schema", "infc explain --format json"),
     ("plan", "infc.report.plan_schema:plan_schema", "infc plan --format json"),

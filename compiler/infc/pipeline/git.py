@@ -149,6 +149,23 @@ def repository(top: Path) -> Iterator[Repository]:
         opened.close()
 
 
+def ignored_paths(folder: Path) -> frozenset[str]:
+    """What git ignores below a folder, as real paths; a folder that is ignored as a whole is one path.
+
+    Nothing where there is no repository, or no git.
+    """
+    here = os.path.realpath(folder)
+    git = shutil.which("git")
+    if git is None or not any((parent / ".git").exists() for parent in (Path(here), *Path(here).parents)):
+        return frozenset()
+    listing = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+    done = subprocess.run(
+        [git, "-C", here, *_SETTINGS, *listing], capture_output=True, stdin=subprocess.DEVNULL, check=False
+    )
+    names = (os.fsdecode(each) for each in done.stdout.split(b"\0") if each)
+    return frozenset(os.path.join(here, name.rstrip("/")) for name in names)
+
+
 def git_program() -> str:
     """Where git is.
 

@@ -1,6 +1,5 @@
 """The lock against the specs: check it offline, write it without building, compare it with what a plan would lock."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,15 +33,17 @@ from infc.lock.values import LockedAccuracy, LockedEngine
 from infc.pipeline.bundles import add_profile, inputs_of, profile_of
 from infc.pipeline.plan import (
     PlannedSpec,
+    PlannedTarget,
     locked_digest_from,
     plan_loaded,
     profile_store,
     resolve_loaded,
     spec_path_in_workspace,
 )
+from infc.pipeline.spec_search import specs_under
 from infc.resolve.problem import Resolved
 from infc.resolve.targets import Catalogue
-from infc.spec import SPEC_SUFFIX, LoadedSpec, Workspace, load_spec
+from infc.spec import LoadedSpec, Workspace, load_spec
 
 Catalogues = dict[Path | None, Catalogue]
 
@@ -78,12 +79,8 @@ class Relocked:
 
 
 def specs_of_workspace(workspace: Workspace) -> tuple[Path, ...]:
-    """Every spec under the workspace's root, sorted; hidden folders are not entered."""
-    found = []
-    for folder, folders, files in os.walk(workspace.root):
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "node_modules"]
-        found += [Path(folder, name) for name in files if name.endswith(SPEC_SUFFIX)]
-    return tuple(shown_path(path) for path in sorted(found))
+    """Every spec under the workspace's root, sorted; what `infc plan DIR` does not search is not searched here."""
+    return tuple(shown_path(path) for path in specs_under(workspace.root))
 
 
 def shown_path(path: Path) -> Path:
@@ -180,17 +177,23 @@ def write_relocked(workspace: Workspace, relocked: Relocked) -> tuple[Diagnostic
 
 def planned_entries(planned: PlannedSpec, before: Lock) -> tuple[list[LockEntry], list[str]]:
     """The entries that a plan would lock, without building, and the names of deployments that have no plan."""
-    loaded = planned.loaded
-    entries: dict[tuple[str, str], LockEntry] = {}
-    infeasible = []
+    name = planned.loaded.name
+    refused = [each for each in planned.decisions if isinstance(each.decision, Infeasible)]
+    infeasible = [f"{name} @ {each.target}" if each.target else name for each in refused]
+    return [entry for _, entry in decided_entries(planned, before)], infeasible
+
+
+def decided_entries(planned: PlannedSpec, before: Lock) -> list[tuple[PlannedTarget, LockEntry]]:
+    """Each feasible decision with the entry that it would lock.
+
+    A target that is also the free choice is one deployment: its own plan, restricted to it, is kept.
+    """
+    found: dict[tuple[str, str], tuple[PlannedTarget, LockEntry]] = {}
     for decided in planned.decisions:
-        if isinstance(decided.decision, Infeasible):
-            infeasible.append(f"{loaded.name} @ {decided.target}" if decided.target else loaded.name)
-            continue
-        entry = _planned_entry(loaded, decided.problem, decided.decision, before)
-        # A target that is also the free choice is one deployment: its own plan, restricted to it, is kept.
-        entries[entry.address] = entry
-    return list(entries.values()), infeasible
+        if isinstance(decided.decision, Plan):
+            entry = _planned_entry(planned.loaded, decided.problem, decided.decision, before)
+            found[entry.address] = (decided, entry)
+    return list(found.values())
 
 
 def duplicate_names(all_loaded: Iterable[LoadedSpec]) -> Iterator[Diagnostic]:

@@ -6,11 +6,17 @@ Each value keeps the place in the file that wrote it.
 from collections.abc import Mapping
 
 from infc.ir.spec.model_source import SOURCE_KEYS
+from infc.ir.spec.model_storage import STORAGE_KEYS
 from infc.ir.spec.workload import ARRIVAL_KEYS
 from infc.spec.document import Document, YamlValue
 from infc.spec.source_map import Location, SourceMap, child_path
 
-_ONE_OF: Mapping[str, tuple[str, ...]] = {"model": SOURCE_KEYS, "workload.arrival": ARRIVAL_KEYS}
+_ONE_OF: Mapping[str, tuple[str, ...]] = {
+    "model": SOURCE_KEYS,
+    "workload.arrival": ARRIVAL_KEYS,
+    "deploy.kubernetes": ("model", "model_volume"),
+    "deploy.kubernetes.model": STORAGE_KEYS,
+}
 """Mappings that hold one of these keys: writing one takes the place of another below."""
 
 

@@ -6,21 +6,48 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaV
 
 from infc.ir.spec import Spec
 from infc.ir.spec.base import SpecModel
+from infc.spec.part_schema import part_schema
 
 SCHEMA_ID = "https://infc.dev/schemas/spec.schema.json"
+_EXTENDS: dict[str, object] = {
+    "type": "string",
+    "minLength": 1,
+    "description": "A file of shared keys, relative to this spec, that this spec lies over: mappings merge, everything "
+    "else replaces, null takes an inherited key away. One level.",
+    "examples": ["../base.yaml"],
+}
 
 
 def spec_schema() -> dict[str, object]:
     """The schema that `infc schema spec` prints; for the `# yaml-language-server: $schema=` line.
 
-    It accepts what the loader accepts up to rules across fields, so an editor never marks a valid spec.
+    It accepts what the loader accepts up to rules across fields, so an editor never marks a valid spec. (One that
+    leaves a required key of a block to shared defaults, or takes a default away, names the schema of parts instead.)
     """
+    whole = editor_schema(Spec)
+    part = part_schema(whole)
+    definitions: dict[str, object] = {}
+    for schema in (whole, part):
+        definitions |= cast("dict[str, object]", schema.pop("$defs"))
+        properties = cast("dict[str, object]", schema["properties"])
+        schema["properties"] = {"extends": _EXTENDS, **properties}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": SCHEMA_ID,
-        **editor_schema(Spec),
         "title": "infc inference spec",
+        "description": whole["description"],
+        "type": "object",
+        "if": {"required": ["extends"]},
+        "then": {"$ref": "#/$defs/Overlay"},
+        "else": {"$ref": "#/$defs/Spec"},
+        "$defs": {"Spec": whole, "Overlay": part, **definitions},
     }
+
+
+def spec_part_schema() -> dict[str, object]:
+    """The schema of what specs share, for editors: a base that specs extend, and `infc-defaults.yaml`."""
+    part = part_schema(editor_schema(Spec))
+    return {**part, "description": "Keys of inference specs that several share; nothing is required."}
 
 
 def editor_schema(model: type[SpecModel]) -> dict[str, object]:
