@@ -1,4 +1,4 @@
-"""One HTTP GET, bounded in time and size, without redirects: for servers that infc did not start."""
+"""One HTTP question, bounded in time and size, without redirects: for servers that infc did not start."""
 
 import http.client
 import socket
@@ -74,21 +74,26 @@ def get(
     timeout_s: float = 10.0,
     max_bytes: int = MAX_BYTES,
     headers: Mapping[str, str] | None = None,
+    question: bytes | None = None,
 ) -> Answer:
     """GET `path` of a server. The whole exchange ends within about `timeout_s`, however slowly bytes drip.
 
-    Redirects are answers like any other (their status says so): another server is never asked.
+    Redirects are answers like any other (their status says so): another server is never asked. Some interfaces take
+    questions by POST only: then `question` is the JSON that asks.
 
     Raises:
         ToolError: nothing answers in time, the answer is not HTTP, or its body is longer than `max_bytes`.
     """
+    method = "GET" if question is None else "POST"
     address = f"{endpoint.host}:{endpoint.port}"
     connection = http.client.HTTPConnection(endpoint.host, endpoint.port)
     with _Deadline(timeout_s) as deadline:
         try:
             connection.sock = deadline.connect(endpoint)
             sent = {"Connection": "close", "Accept-Encoding": "identity", **(headers or {})}
-            connection.request("GET", endpoint.prefix + path, headers=sent)
+            if question is not None:
+                sent["Content-Type"] = "application/json"
+            connection.request(method, endpoint.prefix + path, body=question, headers=sent)
             response = connection.getresponse()
             body = response.read(max_bytes + 1)
             if response.length and len(body) <= max_bytes:
@@ -97,15 +102,15 @@ def get(
             is_late = deadline.has_passed or isinstance(error, TimeoutError)
             reason = f"not within {timeout_s:g} s" if is_late else _reason(error)
             raise ToolError(
-                f"no answer to GET {path} from the server at {address}: {reason}",
+                f"no answer to {method} {path} from the server at {address}: {reason}",
                 help="check the address, and that the server runs and can be reached from here",
             ) from error
         finally:
             connection.close()
     if deadline.has_passed:
-        raise ToolError(f"no answer to GET {path} from the server at {address}: not within {timeout_s:g} s")
+        raise ToolError(f"no answer to {method} {path} from the server at {address}: not within {timeout_s:g} s")
     if len(body) > max_bytes:
-        raise ToolError(f"the answer to GET {path} from the server at {address} is longer than {max_bytes} bytes")
+        raise ToolError(f"the answer to {method} {path} from the server at {address} is longer than {max_bytes} bytes")
     return Answer(status=response.status, body=body)
 
 

@@ -60,10 +60,19 @@ class ModelStatistics:
         return sum(batch.executions for batch in self.batches)
 
     @property
+    def rows(self) -> int:
+        """Rows of all executions."""
+        return sum(batch.batch_size * batch.executions for batch in self.batches)
+
+    @property
+    def server_s(self) -> float:
+        """Seconds that the successful requests spent in the server, queue and computing, summed."""
+        return self.queue_s + self.compute_input_s + self.compute_s + self.compute_output_s
+
+    @property
     def mean_batch_size(self) -> float:
         """Rows per execution; 0 when nothing ran."""
-        rows = sum(batch.batch_size * batch.executions for batch in self.batches)
-        return rows / self.executions if self.executions else 0.0
+        return self.rows / self.executions if self.executions else 0.0
 
     @property
     def service_s_by_batch_size(self) -> Mapping[int, float]:
@@ -78,7 +87,7 @@ class ModelStatistics:
         """
         if self.requests == 0:
             raise ValueError("no request succeeded, so there is no latency to split")
-        server_s = (self.queue_s + self.compute_input_s + self.compute_s + self.compute_output_s) / self.requests
+        server_s = self.server_s / self.requests
         return LatencyLayers(
             transport_s=max(mean_e2e_s - server_s, 0.0),
             queue_s=self.queue_s / self.requests,

@@ -6,6 +6,7 @@ from infc.build.server_settings import ENGINE_CACHE
 from infc.emit.release import TritonRelease, triton_folder
 from infc.emit.templates import TemplateValue, render
 from infc.emit.triton.own_backends import own_backend_of
+from infc.emit.triton.quantiles import summary_quantiles
 from infc.emit.triton.settings import ModelSettings
 from infc.emit.triton.tensors import TritonTensor
 from infc.ir.engine import Engine, PendingEngine
@@ -22,8 +23,6 @@ ENGINE_TITLES: Mapping[EngineKind, str] = {
     "torch_inductor": "torch.compile (AOTInductor)",
 }
 """Kinds of engines in words."""
-# Source: the error that Triton's metrics registry allows for a quantile of a summary; tighter for the tail.
-_QUANTILE_ERRORS = ((0.99, 0.001), (0.9, 0.005), (0.0, 0.05))
 
 
 def text_files(
@@ -43,7 +42,6 @@ def _values(
 ) -> dict[str, TemplateValue]:
     candidate = plan.candidate
     own = own_backend_of(engine.kind)
-    quantiles = sorted({0.5, 0.95, 0.99, *(target.percentile / 100 for target in problem.latency)})
     return {
         "name": problem.name,
         "target": candidate.hardware_id,
@@ -62,7 +60,7 @@ def _values(
         "image": own.image(engine, release) if own else release.container,
         "release": release.release,
         "server_version": release.server_version,
-        "quantiles": ",".join(f"{q:.6g}:{_quantile_error(q):g}" for q in quantiles),
+        "quantiles": summary_quantiles(problem.latency),
         "replicas": candidate.replicas,
         "redundancy": problem.limits.redundancy,
         "peak": f"{problem.traffic.peak_rps:g}",
@@ -82,10 +80,6 @@ def _values(
         "inputs": tuple(_tensor_row(tensor, settings) for tensor in settings.inputs),
         "outputs": tuple(_tensor_row(tensor, settings) for tensor in settings.outputs),
     }
-
-
-def _quantile_error(quantile: float) -> float:
-    return next(error for bound, error in _QUANTILE_ERRORS if quantile >= bound)
 
 
 def _predicted(plan: Plan, label: str) -> str:

@@ -32,7 +32,13 @@ _FAMILIES: Mapping[TokenMetric, str] = {
 def objective_items(problem: LlmProblem, predicted: LockedPrediction, window: Window) -> tuple[ObjectiveItem, ...]:
     """Every target of the spec against the window."""
     return tuple(
-        _judged(metric, target, _predicted_s(predicted, metric, target.label), _counted(metric, window))
+        judged(
+            metric,
+            target,
+            predicted_s(predicted, metric, target.label),
+            _counted(metric, window),
+            f"put it on an edge with --custom-histogram-buckets ({_FAMILIES[metric]})",
+        )
         for metric, targets in _targets(problem).items()
         for target in targets
     )
@@ -81,9 +87,13 @@ def counted_since(name: str, window: Window) -> Histogram | None:
     return last.minus(first) if last is not None and first is not None else last
 
 
-def _judged(
-    metric: TokenMetric, target: LatencyTarget, predicted_s: float | None, counted: Histogram | None
+def judged(
+    metric: TokenMetric, target: LatencyTarget, predicted: float | None, counted: Histogram | None, edge_help: str
 ) -> ObjectiveItem:
+    """One target against what a server counted, None: it does not. `predicted` is in seconds.
+
+    `edge_help` says how a limit that lies inside a bucket comes to lie on an edge.
+    """
     requests = 0 if counted is None else int(counted.count)
     low_s = high_s = None
     fewest = most = 0
@@ -91,12 +101,12 @@ def _judged(
     if counted is not None and requests:
         low_s, high_s = percentile_bounds(counted, target.percentile)
         fewest, most = (int(each) for each in counted.counted_at_most(target.limit_s))
-        verdict, note = _verdict(metric, target, counted)
+        verdict, note = _verdict(target, counted, edge_help)
     return ObjectiveItem(
         metric=metric,
         label=target.label,
         limit_s=target.limit_s,
-        predicted_s=predicted_s,
+        predicted_s=predicted,
         low_s=low_s,
         high_s=high_s,
         requests=requests,
@@ -139,7 +149,7 @@ def mean_bounds(counted: Histogram, confidence: float = CONFIDENCE) -> tuple[flo
     return max(0.0, counted.mean - half), counted.mean + half
 
 
-def _verdict(metric: TokenMetric, target: LatencyTarget, counted: Histogram) -> tuple[Observed, str]:
+def _verdict(target: LatencyTarget, counted: Histogram, edge_help: str) -> tuple[Observed, str]:
     """Met where the upper rank surely kept the limit, missed where the lower rank surely broke it."""
     ranks = percentile_ranks(int(counted.count), target.percentile, CONFIDENCE)
     fewest, most = counted.counted_at_most(target.limit_s)
@@ -148,9 +158,7 @@ def _verdict(metric: TokenMetric, target: LatencyTarget, counted: Histogram) -> 
     if ranks.low is not None and most < ranks.low:
         return Observed.MISSED, ""
     if fewest != most:
-        return Observed.CANNOT_TELL, (
-            f"the limit lies inside a bucket: put it on an edge with --custom-histogram-buckets ({_FAMILIES[metric]})"
-        )
+        return Observed.CANNOT_TELL, f"the limit lies inside a bucket: {edge_help}"
     needed = requests_needed(target.percentile)
     if counted.count < needed:
         return Observed.CANNOT_TELL, f"too few requests to be sure: at least {needed}, and none of them over the limit"
@@ -171,20 +179,33 @@ def _predictions(
 ) -> Iterator[DriftItem]:
     for percentile in (None, *dict.fromkeys((50.0, *percentiles))):
         label = "mean" if percentile is None else f"p{percentile:g}"
-        expected_s = _predicted_s(predicted, metric, label)
+        expected_s = predicted_s(predicted, metric, label)
         if expected_s is None:
             continue
         if counted is None or not counted.count:
             bounds = None
         else:
             bounds = mean_bounds(counted) if percentile is None else percentile_bounds(counted, percentile)
-        yield _prediction(metric, label, expected_s, bounds)
+        yield prediction_item(f"{metric}-{label}", f"{metric} {label}", expected_s, bounds, _METRICS[metric])
 
 
-def _prediction(metric: TokenMetric, label: str, expected_s: float, bounds: tuple[float, float] | None) -> DriftItem:
-    slowest_s = expected_s * (1 + PREDICTION_TOLERANCE)
+def prediction_item(
+    id: str,
+    name: str,
+    expected_s: float,
+    bounds: tuple[float, float] | None,
+    source: str,
+    *,
+    slowest_s: float = 0.0,
+    why_silent: str = "no request finished",
+) -> DriftItem:
+    """Whether something takes longer than predicted; `bounds` enclose what was seen, in seconds (None: nothing was).
+
+    `slowest_s` is the upper end of the prediction, where that is above its tolerance.
+    """
+    slowest_s = max(slowest_s, expected_s * (1 + PREDICTION_TOLERANCE))
     if bounds is None:
-        verdict, note = DriftVerdict.NOT_VISIBLE, "no request finished"
+        verdict, note = DriftVerdict.NOT_VISIBLE, why_silent
     elif bounds[0] > slowest_s:
         verdict, note = DriftVerdict.DRIFTED, "slower than predicted"
     elif bounds[1] <= slowest_s:
@@ -193,13 +214,13 @@ def _prediction(metric: TokenMetric, label: str, expected_s: float, bounds: tupl
         verdict, note = DriftVerdict.NOT_VISIBLE, "what was counted can be either"
     low_ms, high_ms = (None, None) if bounds is None else (bounds[0] * 1e3, bounds[1] * 1e3)
     return DriftItem(
-        id=f"predicted-{metric}-{label}",
+        id=f"predicted-{id}",
         area="prediction",
-        name=f"{metric} {label}",
+        name=name,
         expected=expected_s * 1e3,
         observed=None if low_ms is None or high_ms is None else words_of_bounds(low_ms, high_ms),
         verdict=verdict,
-        source=_METRICS[metric],
+        source=source,
         unit="ms",
         low=low_ms,
         high=None if high_ms is None or math.isinf(high_ms) else high_ms,
@@ -207,7 +228,8 @@ def _prediction(metric: TokenMetric, label: str, expected_s: float, bounds: tupl
     )
 
 
-def _predicted_s(predicted: LockedPrediction, metric: TokenMetric, label: str) -> float | None:
+def predicted_s(predicted: LockedPrediction, metric: TokenMetric, label: str) -> float | None:
+    """A locked percentile or mean in seconds, None where there is none."""
     by_label = {"ttft": predicted.ttft_ms, "tpot": predicted.tpot_ms, "e2e": predicted.latency_ms}.get(metric, {})
     value = by_label.get(label)
     return None if value is None else value / 1e3

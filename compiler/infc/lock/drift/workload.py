@@ -79,23 +79,31 @@ def prefix_share(window: Window) -> float | None:
 
 
 def _rate(problem: LlmProblem, entry: LockEntry, window: Window) -> DriftItem:
+    count = arrived(window)
+    note = "the server does not count requests" if count is None else "the server does not say when it started"
+    return rate_item(problem.traffic.peak_rps, entry, count, window.duration_s, "vllm:request_success", note)
+
+
+def rate_item(
+    peak_rps: float, entry: LockEntry, count: float | None, duration_s: float | None, source: str, why_silent: str
+) -> DriftItem:
     """The rate of one server against its share of the peak: over it the plan holds nothing; under it is no drift."""
-    share = problem.traffic.peak_rps / entry.choice.replicas
+    share = peak_rps / entry.choice.replicas
     of = f"one of {entry.choice.replicas} replicas" if entry.choice.replicas > 1 else "the whole peak"
     expected = f"up to {share:.4g} ({of})"
-    count = arrived(window)
-    if count is None or not window.duration_s:
-        note = "the server does not count requests" if count is None else "the server does not say when it started"
-        return _item("arrival-rate", "arrival rate", expected, None, DriftVerdict.NOT_VISIBLE, unit="/s", note=note)
-    low, high = (each / window.duration_s for each in poisson_bounds(count))
+    if count is None or not duration_s:
+        return workload_item(
+            "arrival-rate", "arrival rate", expected, None, DriftVerdict.NOT_VISIBLE, unit="/s", note=why_silent
+        )
+    low, high = (each / duration_s for each in poisson_bounds(count))
     is_over = low > share * (1 + RATE_TOLERANCE)
-    return _item(
+    return workload_item(
         "arrival-rate",
         "arrival rate",
         expected,
-        float(f"{count / window.duration_s:.4g}"),
+        float(f"{count / duration_s:.4g}"),
         DriftVerdict.DRIFTED if is_over else DriftVerdict.SAME,
-        source="vllm:request_success",
+        source=source,
         unit="/s",
         low=low,
         high=high,
@@ -124,20 +132,20 @@ def _lengths(kind: str, planned: AxisDistribution, counted: Histogram | None, so
         id, name = f"{kind}-tokens-{label}", f"{kind} tokens {label}"
         if counted is None or not counted.count:
             note = "the server does not count it" if counted is None else "no request finished"
-            yield _item(id, name, round(expected), None, DriftVerdict.NOT_VISIBLE, unit="tokens", note=note)
+            yield workload_item(id, name, round(expected), None, DriftVerdict.NOT_VISIBLE, unit="tokens", note=note)
             continue
         low, high = (
             mean_bounds(counted, CONFIDENCE) if label == "mean" else percentile_bounds(counted, float(label[1:]))
         )
-        verdict, note = _length_verdict(expected, low, high)
+        verdict, note = length_verdict(expected, low, high)
         seen = round(counted.mean, 1) if label == "mean" else words_of_bounds(low, high)
-        yield _item(
+        yield workload_item(
             id, name, round(expected), seen, verdict, source=source, unit="tokens", low=low, high=high, note=note
         )
     yield _longest(kind, planned.maximum, counted, source)
 
 
-def _length_verdict(expected: float, low: float, high: float) -> tuple[DriftVerdict, str]:
+def length_verdict(expected: float, low: float, high: float) -> tuple[DriftVerdict, str]:
     """Drifted where all that is possible is off by more than the tolerance, the same where none of it is."""
     least, most = expected / (1 + LENGTH_TOLERANCE), expected * (1 + LENGTH_TOLERANCE)
     if low > most or high < least:
@@ -150,7 +158,9 @@ def _length_verdict(expected: float, low: float, high: float) -> tuple[DriftVerd
 def _longest(kind: str, maximum: int, counted: Histogram | None, source: str) -> DriftItem:
     id, name = f"{kind}-tokens-max", f"{kind} tokens max"
     if counted is None or not counted.count:
-        return _item(id, name, maximum, None, DriftVerdict.NOT_VISIBLE, unit="tokens", note="no request finished")
+        return workload_item(
+            id, name, maximum, None, DriftVerdict.NOT_VISIBLE, unit="tokens", note="no request finished"
+        )
     fewest, most = counted.counted_at_most(float(maximum))
     over = int(counted.count - most)
     low, high = counted.rank_bounds(int(counted.count))
@@ -161,7 +171,7 @@ def _longest(kind: str, maximum: int, counted: Histogram | None, source: str) ->
     else:
         verdict, note = DriftVerdict.NOT_VISIBLE, "what was counted can be either"
     seen = words_of_bounds(low, high)
-    return _item(id, name, maximum, seen, verdict, source=source, unit="tokens", low=low, high=high, note=note)
+    return workload_item(id, name, maximum, seen, verdict, source=source, unit="tokens", low=low, high=high, note=note)
 
 
 def _shared_prefix(problem: LlmProblem, entry: LockEntry, window: Window) -> Iterator[DriftItem]:
@@ -172,10 +182,10 @@ def _shared_prefix(problem: LlmProblem, entry: LockEntry, window: Window) -> Ite
     expected = f"{planned:.0%}"
     if entry.choice.prefix_caching is False or share is None:
         note = "no prompt was looked up" if entry.choice.prefix_caching is not False else "the plan does not cache them"
-        yield _item(id, name, expected, None, DriftVerdict.NOT_VISIBLE, note=note)
+        yield workload_item(id, name, expected, None, DriftVerdict.NOT_VISIBLE, note=note)
         return
     is_less = share < planned - PREFIX_TOLERANCE
-    yield _item(
+    yield workload_item(
         id,
         name,
         expected,
@@ -190,10 +200,10 @@ def _cache_use(window: Window) -> DriftItem:
     """The highest share of the KV cache that was seen in use; a full cache is where preemptions begin."""
     id, name, expected = "kv-cache-usage", "KV cache in use", "under 95%"
     if window.first is None or not window.usage:
-        return _item(id, name, expected, None, DriftVerdict.NOT_VISIBLE, note="seen only over a window")
+        return workload_item(id, name, expected, None, DriftVerdict.NOT_VISIBLE, note="seen only over a window")
     highest = max(window.usage)
     is_full = highest >= 0.95
-    return _item(
+    return workload_item(
         id,
         name,
         expected,
@@ -208,9 +218,9 @@ def _preemptions(window: Window) -> DriftItem:
     id, name, expected = "preemptions", "preemptions a request", f"under {PREEMPTION_TOLERANCE:g}"
     count, ended = _rise("vllm:num_preemptions", window), _rise("vllm:request_success", window)
     if count is None or not ended:
-        return _item(id, name, expected, None, DriftVerdict.NOT_VISIBLE, note="no request finished")
+        return workload_item(id, name, expected, None, DriftVerdict.NOT_VISIBLE, note="no request finished")
     is_many = poisson_bounds(count)[0] / ended > PREEMPTION_TOLERANCE
-    return _item(
+    return workload_item(
         id,
         name,
         expected,
@@ -222,24 +232,28 @@ def _preemptions(window: Window) -> DriftItem:
 
 
 def _failures(problem: LlmProblem, window: Window) -> DriftItem:
-    """Requests that ended in an error or were turned away, against the availability that the spec asks for."""
-    id, name = "failed-requests", "failed requests"
-    allowed = 0.0 if problem.availability is None else 1.0 - problem.availability
-    expected = "none" if problem.availability is None else f"up to {allowed:.3%}".rstrip("0%").rstrip(".") + "%"
     count = arrived(window)
-    if not count:
-        return _item(id, name, expected, None, DriftVerdict.NOT_VISIBLE, note="no request finished")
     failed = (_rise("vllm:request_success", window, finished_reason="error") or 0.0) + (
         _rise("vllm:admission_rejections", window) or 0.0
     )
+    return failure_item(problem.availability, failed, count, "vllm:request_success, vllm:admission_rejections")
+
+
+def failure_item(availability: float | None, failed: float, count: float | None, source: str) -> DriftItem:
+    """Requests that ended in an error or were turned away, against the availability that the spec asks for."""
+    id, name = "failed-requests", "failed requests"
+    allowed = 0.0 if availability is None else 1.0 - availability
+    expected = "none" if availability is None else f"up to {allowed:.3%}".rstrip("0%").rstrip(".") + "%"
+    if not count:
+        return workload_item(id, name, expected, None, DriftVerdict.NOT_VISIBLE, note="no request finished")
     is_more = poisson_bounds(failed)[0] / count > allowed
-    return _item(
+    return workload_item(
         id,
         name,
         expected,
         f"{int(failed)} of {int(count)}",
         DriftVerdict.DRIFTED if is_more else DriftVerdict.SAME,
-        source="vllm:request_success, vllm:admission_rejections",
+        source=source,
     )
 
 
@@ -285,7 +299,7 @@ def _interpolated(counted: Histogram, percentile: float) -> float:
     return low + (high - low) * min(max(share, 0.0), 1.0)
 
 
-def _item(
+def workload_item(
     id: str,
     name: str,
     expected: str | int | float,
@@ -298,6 +312,7 @@ def _item(
     high: float | None = None,
     note: str = "",
 ) -> DriftItem:
+    """A comparison of requests with the spec's workload."""
     return DriftItem(
         id=id,
         area="workload",
