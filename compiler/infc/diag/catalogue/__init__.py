@@ -7,6 +7,7 @@ from infc.diag.catalogue.drift import DRIFT
 from infc.diag.catalogue.edge import EDGE
 from infc.diag.catalogue.edge_device import EDGE_DEVICE
 from infc.diag.catalogue.fleet import FLEET
+from infc.diag.catalogue.gitops import GITOPS
 from infc.diag.catalogue.imports import IMPORTS
 from infc.diag.catalogue.jobs import JOBS
 from infc.diag.catalogue.lock import LOCK
@@ -35,6 +36,7 @@ CATALOGUE: tuple[DiagnosticKind, ...] = (
     *EDGE,
     *EDGE_DEVICE,
     *IMPORTS,
+    *GITOPS,
 )
 
 
