@@ -54,7 +54,7 @@ _RESULT = {
         "ruleIndex": {"type": "integer", "minimum": 0},
         "level": {"enum": ["none", "note", "warning", "error"]},
         "message": _TEXT,
-        "locations": {"type": "array", "items": _LOCATION},
+        "locations": {"type": "array", "minItems": 1, "items": _LOCATION},
         "partialFingerprints": {"type": "object", "additionalProperties": {"type": "string"}},
     },
     "additionalProperties": False,

@@ -128,7 +128,7 @@ def test_cost_before_and_after_and_what_is_not_counted() -> None:
 
 def test_what_must_not_be_overlooked_comes_first() -> None:
     """Infeasible, refused by the policy and missed stand above the table; thresholds that only warn below them."""
-    missed = tuple(replace(effect, is_met=False) if effect.id == "p99" else effect for effect in REBUILT.effects)
+    missed = tuple(replace(e, limit=6.0, is_met=False) if e.id == "p99" else e for e in REBUILT.effects)
     refused = replace(REBUILT, effects=missed, policy=(finding("fail"), finding("warn", "max_accelerators")))
     text = render_comment([change_set(refused, INFEASIBLE)], marker="prod")
     caution, warning, table = text.index("[!CAUTION]"), text.index("[!WARNING]"), text.index("| deployment |")
@@ -136,7 +136,7 @@ def test_what_must_not_be_overlooked_comes_first() -> None:
     above = text[:table]
     assert "`detector` cannot meet its objective" in above
     assert "`resnet50 @ l4` is refused by the policy: max\\_cost" in above
-    assert "`resnet50 @ l4` misses p99: 9.8 ms → 6.4 ms of 7 ms, missed" in above
+    assert "`resnet50 @ l4` misses p99: 9.8 ms → 6.4 ms of 6 ms, missed" in above
     assert "max\\_accelerators" in text[warning:table]
 
 

@@ -36,7 +36,8 @@ def brief_details(change: DeploymentChange) -> str:
 
 
 def _folded(change: DeploymentChange, parts: Sequence[str]) -> str:
-    summary = f"{ACTION_SYMBOLS[change.action]} {code_element(change.label)} {html_words(_ACTIONS[change.action])}"
+    outcome = "has no plan" if change.status in ("infeasible", "invalid") else _ACTIONS[change.action]
+    summary = f"{ACTION_SYMBOLS[change.action]} {code_element(change.label)} {html_words(outcome)}"
     body = parts or ["Nothing more is known of it."]
     return "\n\n".join([f"<details>\n<summary>{summary}</summary>", *body, "</details>"])
 

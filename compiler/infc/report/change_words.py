@@ -1,11 +1,10 @@
 """Figures and effects of a change in the words of its reports."""
 
-from infc.ir.change import DeploymentChange, Effect, Figure
+from infc.ir.change import DeploymentChange, Effect, Evidence, Figure
 from infc.plan.words import duration_text, figure_text, month_text
 
 ACTION_SYMBOLS = {"added": "+", "changed": "~", "rebuilt": "±", "removed": "-", "unchanged": "="}
 ACTION_VERBS = {"added": "add", "changed": "change", "rebuilt": "rebuild", "removed": "remove"}
-_NOT_CHOSEN = frozenset({"accuracy", "cost", "memory", "power", "utilization"})
 _LATENCY_MARKS = ("p", "ttft-p", "tpot-p", "itl-p", "e2e-p")
 
 
@@ -71,12 +70,12 @@ def before_after(effect: Effect, *, arrow: str = "->") -> str:
 
 
 def limit_words(effect: Effect) -> str:
-    """`of 7 ms` (an accuracy: `of at least 75.5%`), `missed` where it does not hold; empty where nothing limits it."""
+    """`of 7 ms`, or `of at least 75.5%`; with `missed` where it does not hold; empty where nothing limits it."""
     if effect.limit is None:
         return ""
     figure = effect.new or effect.old
     limit = quantity_words(effect.limit, figure.unit if figure else "")
-    floor = "at least " if effect.id == "accuracy" else ""
+    floor = "at least " if _is_floor(effect) else ""
     return f"of {floor}{limit}" + (", missed" if effect.is_met is False else "")
 
 
@@ -100,7 +99,8 @@ def is_promise(effect: Effect) -> bool:
 
 def is_choice(effect: Effect) -> bool:
     """Whether the plan chose it (hardware, precision, batching, replicas and the like)."""
-    return not is_promise(effect) and effect.id not in _NOT_CHOSEN
+    figure = effect.new or effect.old
+    return figure is not None and figure.evidence is Evidence.CHOSEN and not is_promise(effect)
 
 
 def cost_delta(change: DeploymentChange) -> float | None:
@@ -119,6 +119,14 @@ def signed_month(usd_per_month: float) -> str:
     if abs(usd_per_month) < 0.005:
         return "no change"
     return f"{'+' if usd_per_month > 0 else '-'}{month_text(abs(usd_per_month))}"
+
+
+def _is_floor(effect: Effect) -> bool:
+    """Whether the limit is the least that will do, by which side of it the figure is on."""
+    value = effect.new.value if effect.new else None
+    if effect.limit is None or not isinstance(value, int | float) or value == effect.limit:
+        return False
+    return (value > effect.limit) is (effect.is_met is True)
 
 
 def _is_latency(id: str) -> bool:

@@ -14,6 +14,8 @@ from infc.diag.catalogue import find_kind
 
 SARIF_VERSION = "2.1.0"
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+_NOWHERE = Span(path="infc.lock", line=1, column=1, end_line=1, end_column=2)
+"""The place of what has none: code scanning refuses a whole log for one result without a location."""
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
 
@@ -61,7 +63,7 @@ def _results(found: tuple[Diagnostic, ...], ids: list[str]) -> list[dict[str, ob
             "ruleIndex": ids.index(diagnostic.id),
             "level": _LEVELS[diagnostic.severity],
             "message": {"text": f"{text}. Help: {diagnostic.help}" if diagnostic.help else text},
-            "locations": [_location(diagnostic.span)] if diagnostic.span else [],
+            "locations": [_location(diagnostic.span or _NOWHERE)],
             "partialFingerprints": {"infc/v1": fingerprint(diagnostic)},
         }
         results.append(result)
