@@ -275,7 +275,9 @@ def dependencies_of(loaded: LoadedSpec) -> tuple[Dependency, ...]:
     named = [spec.model.onnx] if isinstance(spec.model, OnnxModel) else []
     named += [spec.accuracy.dataset] if spec.accuracy is not None else []
     named += [spec.quantization.calibration] if spec.quantization.calibration is not None else []
-    found = {spec_path_in_workspace(loaded): loaded.path, **{name: loaded.file(name) for name in named}}
+    root = loaded.workspace.root
+    texts = {Path(os.path.relpath(os.path.realpath(path), root)).as_posix(): path for path in loaded.files}
+    found = {**texts, **{name: loaded.file(name) for name in named}}
     return tuple(Dependency(name=name, digest=content_digest(path)) for name, path in found.items() if path.is_file())
 
 

@@ -123,9 +123,11 @@ class _Reader:
         if problem is not None and problem.id != "spec-file-missing":
             self._stop(problem)
             return None
+        known = len(self.problems)
         base = self._document(written, path, source.span(EXTENDS))
         if base is None:
-            self._stop(problem)
+            if len(self.problems) == known:
+                self._stop(problem or _not_there(source.span(EXTENDS)))
             return None
         self._stop(self._chain_problem(base, path, source))
         return _without(_without(base, EXTENDS), "metadata", "name")
@@ -184,6 +186,12 @@ def read_file(path: Path) -> bytes | None:
             return file.read(MAX_SPEC_BYTES + 1)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return None
+
+
+def _not_there(span: Span) -> Diagnostic:
+    """A base that is on disk, and not in the revision that is read."""
+    help = "paths are relative to the spec's folder"
+    return Diagnostic(id="spec-file-missing", message="there is no file at this path", span=span, help=help)
 
 
 def _no_mapping(document: Document) -> Diagnostic:
