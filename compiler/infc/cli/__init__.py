@@ -23,6 +23,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("simulate", "Simulate a server's scheduler under an arrival process."),
     ("worker", "Build one engine job here, or say what this machine can build."),
     ("lock", "Write or check infc.lock."),
+    ("report", "Show what a saved plan changes, in other formats."),
     ("diff", "Compare two locks, or the lock with what a plan would lock now."),
     ("drift", "Compare a running vLLM server, or edge devices, with infc.lock and the spec."),
     ("sign", "Sign a bundle for edge devices, or make the key for it."),

@@ -1,0 +1,53 @@
+"""Every report of a change by its name."""
+
+import json
+from collections.abc import Sequence
+from typing import Literal, TypeAlias, assert_never
+
+from infc.ir.change import ChangeSet
+
+ChangeFormat: TypeAlias = Literal["markdown", "json", "sarif", "github", "codequality"]
+ANNOTATION_FORMATS = ("sarif", "github", "codequality")
+DEFAULT_MARKER = "plan"
+
+
+def render_changes(
+    sets: Sequence[ChangeSet],
+    format: ChangeFormat,
+    *,
+    marker: str = DEFAULT_MARKER,
+    details_url: str | None = None,
+) -> str:
+    """The report, without a final newline. `marker` and `details_url` are those of the Markdown comment."""
+    match format:
+        case "markdown":
+            from infc.report.change_markdown import render_comment
+
+            return render_comment(sets, marker=marker, details_url=details_url).rstrip("\n")
+        case "json":
+            from infc.report.change_json import change_set_to_json
+
+            return json.dumps([change_set_to_json(each) for each in sets], indent=2, ensure_ascii=False)
+        case "sarif" | "github" | "codequality":
+            return _annotated(sets, format)
+        case _:
+            assert_never(format)
+
+
+def _annotated(sets: Sequence[ChangeSet], format: Literal["sarif", "github", "codequality"]) -> str:
+    from infc.report.change_annotations import annotations
+
+    found = annotations(sets)
+    match format:
+        case "sarif":
+            from infc.report.diagnostics_sarif import diagnostics_sarif
+
+            return diagnostics_sarif(found)
+        case "github":
+            from infc.report.diagnostics_github import diagnostics_github, first_of_each_severity
+
+            return diagnostics_github(first_of_each_severity(found))
+        case "codequality":
+            from infc.report.diagnostics_codequality import diagnostics_codequality
+
+            return diagnostics_codequality(found)
