@@ -37,7 +37,7 @@ def _part(schema: Mapping[str, object]) -> dict[str, object]:
 def _removable(schema: object) -> dict[str, object]:
     """The schema of the value of an inherited key: what it may be, or null; the description stays outside."""
     part = _part(cast("Mapping[str, object]", schema))
-    outer = {key: part.pop(key) for key in ("description", "examples") if key in part}
+    outer: dict[str, object] = {key: part.pop(key) for key in ("description", "examples") if key in part}
     return {**outer, "anyOf": [part, {"type": "null"}]}
 
 
