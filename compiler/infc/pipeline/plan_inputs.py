@@ -67,8 +67,14 @@ class PlanInputs:
             self._workspaces[folder] = find_workspace(spec)
         return self._workspaces[folder]
 
-    def key(self, spec: Path, data: bytes) -> str:
-        """The digest of everything that is known before the spec is parsed. `spec` is as the user wrote it."""
+    def key(self, spec: Path, data: bytes, base: str = "") -> str:
+        """The digest of everything that is known before the spec is parsed.
+
+        Args:
+            spec: its path, as the user wrote it.
+            data: what it holds.
+            base: what it is compared with besides the lock.
+        """
         workspace = self.workspace(spec)
         if workspace.root not in self._of_workspace:
             self._of_workspace[workspace.root] = _workspace_digest(workspace, self._options.overlay)
@@ -83,6 +89,7 @@ class PlanInputs:
             inside,
             boundary,
             hashlib.sha256(data).hexdigest(),
+            base,
         )
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -97,8 +104,8 @@ class PlanInputs:
             return known.digest == state.digest
         if state.kind == "file":
             found = _stat(spec.parent / state.path)
-            if found is not None and found == (state.size, state.mtime_ns):
-                return True
+            if found is None or found == (state.size, state.mtime_ns):
+                return found is not None or state.digest is None
         return self._state(state.kind, state.path, spec, self.workspace(spec)).digest == state.digest
 
     def _state(self, kind: FileKind, written: str, spec: Path, workspace: Workspace) -> FileState:
