@@ -1,10 +1,12 @@
 """`deploy.kubernetes.autoscale`: how many replicas run."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from infc.ir.spec.base import Fraction, SpecModel
+from infc.ir.spec.base import DurationS, Fraction, SpecModel
+
+_URL = r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]{0,200})?$"
 
 
 class Autoscale(SpecModel):
@@ -18,4 +20,22 @@ class Autoscale(SpecModel):
     )
     target_utilization: Fraction | None = Field(
         default=None, description="Busy share of an instance that scaling aims at."
+    )
+    scaler: Literal["keda", "hpa"] = Field(
+        default="keda",
+        description="KEDA's ScaledObject, or a HorizontalPodAutoscaler that reads from prometheus-adapter.",
+    )
+    prometheus: Annotated[str, Field(pattern=_URL)] = Field(
+        default="http://prometheus-operated.monitoring.svc:9090",
+        description="Prometheus that KEDA asks. Default: the operator's own Service in the namespace monitoring.",
+    )
+    start_time: DurationS | None = Field(
+        default=None,
+        description="How long a new replica takes until it serves, its image and node at hand. Default: as measured, "
+        "else estimated from the model's size.",
+    )
+    scale_down_window: DurationS | None = Field(
+        default=None,
+        description="How long fewer replicas must do before one goes. Default: the shortest with which the course of "
+        "the traffic takes none away that it needs back within the hour.",
     )
