@@ -72,6 +72,20 @@ class AccuracyGoal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShadowGoal:
+    """A quality shadow: one request in every `one_in` is compared, and at least `min_agreement` of them should agree.
+
+    `tolerance` is how far an output may lie from the reference's, as a share of its norm (None: by the evidence).
+    `capture_s` is what capturing costs a request that is compared, at most.
+    """
+
+    one_in: int
+    min_agreement: float
+    tolerance: float | None
+    capture_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class AxisDistribution:
     """Sizes of a dynamic axis over requests, as percentile -> size; `maximum` is never exceeded."""
 
@@ -178,7 +192,8 @@ class Problem(BaseProblem):
     """A problem about an ONNX model. Same problem, same plan, byte for byte.
 
     `measurements` are stored profiles of this model, `neighbours` those of other models on devices where this one was
-    not measured. `engines` are what builders reported of engines of this model.
+    not measured. `engines` are what builders reported of engines of this model. `shadow` is None without a quality
+    shadow.
     """
 
     model: ModelProfile
@@ -188,6 +203,7 @@ class Problem(BaseProblem):
     build_options: BuildOptions = DEFAULT_BUILD_OPTIONS
     engine: EngineChoice = "auto"
     engines: tuple[EngineEvidence, ...] = ()
+    shadow: ShadowGoal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

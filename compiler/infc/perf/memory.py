@@ -57,6 +57,16 @@ def device_memory(
     )
 
 
+def shadow_memory(work: KernelWork, batch: int) -> float:
+    """Host memory in bytes of a quality shadow: the FP32 reference at the largest request, and the program beside it.
+
+    The captures that wait have a folder of a fixed size, which is not counted here.
+    """
+    peak = (work.peak_fixed + work.peak_per_item * batch) * 4.0 * ACTIVATION_SLACK
+    copies = batch * (work.input_bytes + work.output_bytes)
+    return work.parameter_elements * 4.0 + peak + copies + 2 * CPU_PROCESS_BYTES
+
+
 def usable_memory_bytes(hardware: Hardware, reserved_bytes: float | None = None) -> float:
     """What a deployment may fill of one device.
 

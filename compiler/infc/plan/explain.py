@@ -13,6 +13,7 @@ from infc.ir.problem import Problem
 from infc.plan.evidence import QUANTISED, passed_evidence
 from infc.plan.jetson_words import dla_reason, jetson_comments
 from infc.plan.objective_reason import objective_reason
+from infc.plan.shadow_words import shadow_comments
 from infc.plan.site import Setup
 from infc.plan.sizing import Sized, Sizer
 from infc.plan.tune import DelayFinding, Tuning
@@ -63,7 +64,8 @@ def comments(problem: Problem, sized: Sized, tuning: Tuning) -> tuple[str, ...]:
         said.append(_delay_comment(tuning.delays, batching))
     site = sized.site
     memory = site.memory(Setup(max_batch_size=batching.max_batch_size, instances=sized.settings.instances))
-    return (*said, *jetson_comments(problem, site.hardware, site.power_mode, memory.total_bytes))
+    on_module = jetson_comments(problem, site.hardware, site.power_mode, memory.total_bytes)
+    return (*said, *on_module, *shadow_comments(problem, site, batching.max_batch_size))
 
 
 def _delay_comment(finding: DelayFinding, batching: DynamicBatching) -> str:

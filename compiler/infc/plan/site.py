@@ -15,6 +15,7 @@ from infc.ir.problem import Problem
 from infc.ir.service_time import ServiceTimeCurve, ServiceTimeProfile
 from infc.perf import KernelWork, Unsupported, device_memory, device_power, dla_service_time, service_time
 from infc.perf.framework import engine_ratio, product, rising
+from infc.perf.memory import shadow_memory
 from infc.plan.built import with_builders_figures
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
@@ -141,6 +142,9 @@ class Site:
         """Memory of one device."""
         batch, instances = setup.max_batch_size, setup.instances
         estimate = device_memory(self.work, self.hardware, self.precision, batch, instances)
+        if self.problem.shadow is not None and self.hardware.kind == "cpu":
+            shadow_bytes = shadow_memory(self.work, batch)
+            estimate = replace(estimate, runtime_bytes=estimate.runtime_bytes + shadow_bytes)
         copies = batch * (self.work.input_bytes + self.work.output_bytes)
         return with_builders_figures(estimate, self.engines, batch, instances, copies)
 

@@ -38,6 +38,7 @@ from infc.ir.spec import BurstySpec, ConstantSpec, DiurnalShape, DiurnalSpec, On
 from infc.resolve.jetson_setup import jetson_problems
 from infc.resolve.model import model_profile
 from infc.resolve.pricing import priced_option
+from infc.resolve.shadow import shadow_goal
 from infc.resolve.store import ProfileStore
 from infc.resolve.targets import Catalogue
 from infc.spec import LoadedSpec, check_hardware_names
@@ -107,7 +108,12 @@ def _onnx_problem(
     if model is None:
         return None, tuple(found)
     found += _axis_problems(loaded, spec, model)
-    return None if has_errors(found) else _problem(loaded, spec, model, catalogue, store), tuple(found)
+    if has_errors(found):
+        return None, tuple(found)
+    problem = _problem(loaded, spec, model, catalogue, store)
+    shadow, problems = shadow_goal(loaded, spec, model, problem.traffic)
+    found += problems
+    return None if has_errors(found) else replace(problem, shadow=shadow), tuple(found)
 
 
 def _llm_problem(

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Literal, Self
 
 from infc.diag import ToolError
@@ -43,6 +43,7 @@ class TritonServer:
         load: models to load at the start when the control is explicit.
         realtime_priority: SCHED_FIFO priority (1-99) of the server and its model processes; needs root. None: normal.
         extra_args: more tritonserver options, such as `--cache-config=local,size=1048576`.
+        environment: more environment variables of the server and its model processes.
         ready_timeout_s: how long to wait for readiness.
 
     Raises:
@@ -59,6 +60,7 @@ class TritonServer:
         load: Sequence[str] = (),
         realtime_priority: int | None = None,
         extra_args: Sequence[str] = (),
+        environment: Mapping[str, str] = MappingProxyType({}),
         ready_timeout_s: float = 120.0,
     ) -> None:
         self._repository = repository
@@ -68,6 +70,7 @@ class TritonServer:
         self._load = tuple(load)
         self._priority = realtime_priority
         self._extra_args = tuple(extra_args)
+        self._environment = environment
         self._ready_timeout_s = ready_timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._name = ""
@@ -189,7 +192,7 @@ class TritonServer:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=server_environment(installation),
+                env={**server_environment(installation), **self._environment},
                 cwd=self._workdir,
                 start_new_session=True,
             )

@@ -190,6 +190,8 @@ def deploy_is_consistent(spec: Spec) -> Iterator[Finding]:
         )
     if deploy.kubernetes is not None and deploy.server == "jetson":
         yield _mismatch("deploy.kubernetes", "has no meaning with server jetson", "remove it, or choose another server")
+    if deploy.shadow is not None and (deploy.server in {"vllm", "jetson"} or not isinstance(spec.model, OnnxModel)):
+        yield _mismatch("deploy.shadow", "is for an ONNX model that Triton serves", "remove it, or write triton")
     options = deploy.kubernetes
     if options is not None and options.model is not None and options.model_volume is not None:
         yield Finding(

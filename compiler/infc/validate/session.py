@@ -1,8 +1,10 @@
 """From a bundle on disk to its measurement: which server, its start and end, what the report says of it."""
 
 import importlib.metadata
+import json
 import platform
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,6 +13,7 @@ from urllib.parse import urlsplit
 
 from infc.diag import ToolError
 from infc.ir.measurement import Measurement
+from infc.ir.shadow import FOLDER_VARIABLE, SETTINGS_NAME, capture_options, shadow_name
 from infc.serve.backends import OWN_BACKENDS, SLEEPER, STAND_INS, TRITON_BACKENDS
 from infc.serve.triton import TritonServer
 from infc.validate.contract import CONTRACT_NAME, SAMPLES_NAME, ValidationContract
@@ -41,6 +44,18 @@ class ValidationRequest:
     is_rehearsal: bool = False
     is_realtime: bool | None = None
     axis_sizes: AxisSizes = "padded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnderTest:
+    """A server that is up: its gRPC address, and a check that raises ToolError when it is gone.
+
+    `load_s` is how long it took until it was ready; None where it runs already, or only stands in for an engine.
+    """
+
+    target: str
+    check: Callable[[], None]
+    load_s: float | None = None
 
 
 def read_contract(bundle: Path) -> ValidationContract:
@@ -91,10 +106,10 @@ def validate_bundle(
         seed=settings.seed,
     )
     is_fixed = request.axis_sizes == "padded" or not contract.traffic.axes
-    with serving(request, contract, SERVER_PRIORITY if is_realtime else None, announce) as (target, check):
+    with serving(request, contract, SERVER_PRIORITY if is_realtime else None, announce) as under_test:
         subject = LoadSubject(
             contract=contract,
-            target=target,
+            target=under_test.target,
             messages=messages,
             axes={name: axis.maximum for name, axis in contract.traffic.axes.items()} if is_fixed else None,
             environment=environment_of(request, contract, is_realtime=is_realtime),
@@ -103,7 +118,10 @@ def validate_bundle(
         announce(
             f"offering {settings.rate_rps or contract.replica_rps:g} requests/s for at most {settings.budget_s:g} s"
         )
-        return run_load_test(subject, settings, progress=progress, check_server=check)
+        measured = run_load_test(subject, settings, progress=progress, check_server=under_test.check)
+        if measured.service_time is None:
+            return measured
+        return replace(measured, service_time=replace(measured.service_time, load_s=under_test.load_s))
 
 
 @contextmanager
@@ -112,10 +130,10 @@ def serving(
     contract: ValidationContract,
     priority: int | None,
     announce: Callable[[str], None],
-) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The gRPC address of the server to test, and a check that raises ToolError when it is gone."""
+) -> Iterator[UnderTest]:
+    """The server to test, for as long as the block runs."""
     if request.endpoint is not None:
-        yield grpc_target(request.endpoint), lambda: None
+        yield UnderTest(target=grpc_target(request.endpoint), check=lambda: None)
         return
     _require_servable(request, contract)
     with tempfile.TemporaryDirectory(prefix="infc-validate-") as folder:
@@ -123,11 +141,17 @@ def serving(
         if request.is_rehearsal:
             repository = Path(folder) / "model_repository"
             write_rehearsal_repository(request.bundle, contract, repository)
+        shadow = None if request.is_rehearsal else shadow_of(request.bundle, contract.model.name)
+        captures = Path(folder) / "captures"
+        if shadow is not None:
+            captures.mkdir()
         server = TritonServer(
             repository,
             workdir=Path(folder),
-            backends=_backends(request, contract),
+            backends=_backends(request, contract, has_shadow=shadow is not None),
             realtime_priority=priority,
+            extra_args=() if shadow is None else capture_options(contract.model.name, shadow, folder=str(captures)),
+            environment={} if shadow is None else {FOLDER_VARIABLE: str(captures)},
         )
 
         def check() -> None:
@@ -136,8 +160,10 @@ def serving(
                 raise ToolError("tritonserver ended during the load test", help=f"its last words: {' | '.join(last)}")
 
         announce("starting tritonserver on loopback" + (" (rehearsal)" if request.is_rehearsal else ""))
+        begun_s = time.monotonic()
         with server:
-            yield server.grpc_url, check
+            load_s = None if request.is_rehearsal else time.monotonic() - begun_s
+            yield UnderTest(target=server.grpc_url, check=check, load_s=load_s)
 
 
 def grpc_target(endpoint: str) -> str:
@@ -199,8 +225,30 @@ def _require_servable(request: ValidationRequest, contract: ValidationContract) 
         )
 
 
-def _backends(request: ValidationRequest, contract: ValidationContract) -> Mapping[str, Path]:
-    """Backend folders by name: the bundle's own backend when it runs for real, else one that keeps time."""
+def shadow_of(bundle: Path, model: str) -> int | None:
+    """Of how many requests the bundle's quality shadow compares one; None without a shadow.
+
+    Raises:
+        ToolError: its settings cannot be read.
+    """
+    path = bundle / "model_repository" / shadow_name(model) / "1" / SETTINGS_NAME
+    if not path.is_file():
+        return None
+    try:
+        return int(json.loads(path.read_bytes())["one_in"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ToolError(f"{path} cannot be read: {error}", help="compile the spec again") from error
+
+
+def _backends(
+    request: ValidationRequest, contract: ValidationContract, *, has_shadow: bool = False
+) -> Mapping[str, Path]:
+    """Backend folders by name: the bundle's own backend when it runs for real, else one that keeps time.
+
+    The reference of a quality shadow runs on ONNX Runtime besides.
+    """
+    if has_shadow:
+        return {**_backends(request, contract), "onnxruntime": STAND_INS["onnxruntime"]}
     kind = contract.model.engine_kind
     if kind in OWN_BACKENDS and not request.is_rehearsal:
         return {kind: request.bundle / "backends" / kind}

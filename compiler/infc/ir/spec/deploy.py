@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 from infc.ir.spec.base import Bytes, SpecModel, TemperatureC, tuple_from_list
 from infc.ir.spec.constraints import HardwareIds
 from infc.ir.spec.kubernetes import Kubernetes
+from infc.ir.spec.shadow import Shadow
 from infc.ir.spec.vllm import Vllm
 
 ServerChoice: TypeAlias = Literal["auto", "triton", "vllm", "jetson"]
@@ -98,3 +99,6 @@ class Deploy(SpecModel):
     kubernetes: Kubernetes | None = Field(default=None, description="Emit Kubernetes manifests with these options.")
     jetson: Jetson | None = Field(default=None, description="Options of a Jetson bundle.")
     vllm: Vllm | None = Field(default=None, description="Options of a vLLM server.")
+    shadow: Shadow | None = Field(
+        default=None, description="Compare a share of live answers with the unquantised model's. Default: off."
+    )
