@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from infc.ir.plan import Plan
 from infc.plan import solve
-from infc.plan.frontier import frontier
+from infc.plan.frontier import frontiers
 from tests.plan.problems import LIMITS, problem
 
 
@@ -13,7 +13,7 @@ def test_no_point_beats_an_efficient_one() -> None:
     asked = problem()
     plan = solve(asked)
     assert isinstance(plan, Plan)
-    points = frontier(asked, plan).points
+    points = frontiers(asked, plan)[0].points
     allowed = [p for p in points if not p.broken and p.usd_per_month is not None]
     efficient = [p for p in points if p.is_efficient]
     assert efficient
@@ -27,5 +27,5 @@ def test_no_point_beats_an_efficient_one() -> None:
 def test_points_beyond_a_limit_say_which() -> None:
     """With one accelerator allowed every point with more of them names the limit."""
     asked = problem(limits=replace(LIMITS, max_accelerators=1))
-    for point in frontier(asked, None).points:
+    for point in frontiers(asked, None)[0].points:
         assert ("max_accelerators" in point.broken) == (point.replicas > 1)

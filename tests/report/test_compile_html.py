@@ -83,4 +83,4 @@ def test_a_pending_engine_has_no_layers(tmp_path: Path) -> None:
     page = render_compile_html([built, replace(built, engine=pending)])
     assert "<h1>Compile of 2 bundles</h1>" in page
     assert "engine pending" in page
-    assert page.count("<details") == 1
+    assert page.count('<details class="engine-layers"') == 1

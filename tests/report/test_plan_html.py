@@ -88,7 +88,7 @@ def test_a_feasible_plan_shows_its_choice_prediction_and_alternatives(feasible: 
     decision = feasible.decision
     assert isinstance(decision, Plan)
     assert decision.candidate.label in page
-    assert page.count('<path class="mark chosen"') == 1
+    assert page.count('<path class="mark chosen" transform') == 1
     assert "/month" in page
     assert "replicas" in page
     assert page.count("<svg viewBox") > 2

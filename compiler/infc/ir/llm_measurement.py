@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from infc.ir.accuracy import Verdict
+from infc.ir.distribution import Curve
 from infc.ir.interval import Interval
 from infc.ir.measurement import SloVerdict
 from infc.ir.step_time import StepTimeProfile
@@ -38,7 +39,7 @@ class LlmMeasurement:
     one gap between tokens, e2e from due to the last token. `goodput_rps` counts requests within every target.
     A failed request counts as one that took the timeout. `stopped_by`: settled, budget, saturated, imported. `tool` is
     what generated the load. `server` is None where its metrics could not be read. `step_times` are steps that the
-    server logged meanwhile.
+    server logged meanwhile. `curves_s` are whole distributions, as far as the samples say something of them.
     """
 
     name: str
@@ -66,3 +67,4 @@ class LlmMeasurement:
     warmup_s: float = 0.0
     is_rehearsal: bool = False
     notes: tuple[str, ...] = field(default=())
+    curves_s: Mapping[TokenMetric, Curve] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from infc.ir.accuracy import Verdict
+from infc.ir.distribution import Curve
 from infc.ir.interval import Interval
 from infc.ir.service_time import ServiceTimeProfile
 
@@ -50,7 +51,8 @@ class Measurement:
     percentiles under the same keys. Intervals of `e2e_s` are at `interval_confidence`; an upper bound is infinite
     where the samples do not bound that side. A failed request counts as one that took the timeout. `stopped_by` is
     one of settled, budget, saturated. `environment` names server, engine, versions and device. `batch_sizes` maps a
-    batch size to its executions. `notes` say what a reader must know before trusting the numbers.
+    batch size to its executions. `notes` say what a reader must know before trusting the numbers. `curve_s` is the
+    whole distribution, as far as the samples say something of it.
     """
 
     name: str
@@ -75,3 +77,4 @@ class Measurement:
     interval_confidence: float = 0.95
     warmup_s: float = 0.0
     notes: tuple[str, ...] = ()
+    curve_s: Curve = ()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from infc.ir.candidate import Candidate
 from infc.ir.estimate import Estimate
 from infc.ir.interval import Interval
 from infc.ir.plan import Plan
@@ -22,7 +23,7 @@ class FrontierPoint:
     """One way to deploy: its replicas (redundant ones included), its cost, and the judged percentile at the peak.
 
     `broken` names the constraints that it breaks. `is_efficient`: it breaks none, and none that breaks none is both
-    cheaper and faster.
+    cheaper and faster. `is_runner_up`: the plan names it as a feasible one that lost on the objective.
     """
 
     candidate: str
@@ -35,6 +36,7 @@ class FrontierPoint:
     broken: tuple[str, ...]
     is_chosen: bool = False
     is_efficient: bool = False
+    is_runner_up: bool = False
     pipeline_parallel: int = 1
 
 
@@ -61,35 +63,47 @@ class Frontier:
     points: tuple[FrontierPoint, ...]
 
 
-def frontier(problem: AnyProblem, plan: Plan | None) -> Frontier:
-    """Sizes every allowed device and precision on short simulations; the plan stands in for its own point.
+def frontiers(problem: AnyProblem, plan: Plan | None) -> tuple[Frontier, ...]:
+    """Sizes every allowed device and precision on short simulations, for each judged percentile.
 
-    Takes a second or so for a whole catalogue: for reports, not for plans.
+    That is the highest percentile of each metric that the spec limits; the one that the plan uses up most comes first.
+    The plan and its runners-up stand in for their own points. Takes a second or so for a whole catalogue: for reports,
+    not for plans.
     """
-    judged, found = _sized(problem, plan)
-    if plan is not None:
-        chosen = _chosen(plan, judged)
-        found = [point for point in found if _identity(point) != _identity(chosen)] + [chosen]
     maximum = problem.limits.max_usd_per_hour
-    return Frontier(
-        judged=judged.label,
-        limit_s=judged.target.limit_s,
-        max_usd_per_month=None if maximum is None else maximum * HOURS_PER_MONTH,
-        points=with_efficient(found),
+    return tuple(
+        Frontier(
+            judged=judged.label,
+            limit_s=judged.target.limit_s,
+            max_usd_per_month=None if maximum is None else maximum * HOURS_PER_MONTH,
+            points=with_efficient(_with_plan(found, plan, judged)),
+        )
+        for judged, found in _sized(problem, plan)
     )
 
 
-def _sized(problem: AnyProblem, plan: Plan | None) -> tuple[Judged, list[FrontierPoint]]:
-    """The judged target and every point that simulation shows, by the kind of model."""
+def _sized(problem: AnyProblem, plan: Plan | None) -> list[tuple[Judged, list[FrontierPoint]]]:
+    """The judged targets with every point that simulation shows, by the kind of model."""
     if isinstance(problem, Problem):
         from infc.plan import onnx_frontier
 
         judged = onnx_frontier.judged_target(problem)
-        return judged, list(onnx_frontier.points(problem, judged))
+        return [(judged, list(onnx_frontier.points(problem, judged)))]
     from infc.plan.llm import frontier as llm_frontier
 
-    judged = llm_frontier.judged_target(problem, plan)
-    return judged, list(llm_frontier.points(problem, judged))
+    targets = llm_frontier.judged_targets(problem, plan)
+    rows = list(llm_frontier.points(problem, targets))
+    return [(judged, [row[index] for row in rows]) for index, judged in enumerate(targets)]
+
+
+def _with_plan(found: Sequence[FrontierPoint], plan: Plan | None, judged: Judged) -> list[FrontierPoint]:
+    """The points, with those of the plan and its runners-up in place of what a short simulation says of them."""
+    if plan is None:
+        return list(found)
+    own = [replace(_point_of(plan.candidate, plan.estimate, judged), is_chosen=True)]
+    own += [replace(_point_of(r.candidate, r.estimate, judged), is_runner_up=True) for r in plan.runners_up]
+    taken = {_identity(point) for point in own}
+    return [point for point in found if _identity(point) not in taken] + own
 
 
 def broken_limits(limits: Limits, devices: int, usd_per_hour: float | None, cap_w: float | None) -> tuple[str, ...]:
@@ -116,19 +130,17 @@ def with_efficient(points: Sequence[FrontierPoint]) -> tuple[FrontierPoint, ...]
     return tuple(replace(point, is_efficient=id(point) in efficient) for point in points)
 
 
-def _chosen(plan: Plan, judged: Judged) -> FrontierPoint:
-    cost = plan.estimate.cost
+def _point_of(candidate: Candidate, estimate: Estimate, judged: Judged) -> FrontierPoint:
     return FrontierPoint(
-        candidate=plan.candidate.label,
-        hardware_id=plan.candidate.hardware_id,
-        precision=plan.candidate.precision,
-        tensor_parallel=plan.candidate.tensor_parallel,
-        pipeline_parallel=plan.candidate.pipeline_parallel,
-        replicas=plan.candidate.replicas,
-        usd_per_month=None if cost is None else cost.usd_per_month,
-        judged_s=latency_s(plan.estimate, judged).value,
+        candidate=candidate.label,
+        hardware_id=candidate.hardware_id,
+        precision=candidate.precision,
+        tensor_parallel=candidate.tensor_parallel,
+        pipeline_parallel=candidate.pipeline_parallel,
+        replicas=candidate.replicas,
+        usd_per_month=None if estimate.cost is None else estimate.cost.usd_per_month,
+        judged_s=latency_s(estimate, judged).value,
         broken=(),
-        is_chosen=True,
     )
 
 

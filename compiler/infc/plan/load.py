@@ -33,9 +33,11 @@ class LoadResult:
     """What the requests of one replica saw.
 
     `queue_and_service_s` is sorted; `handling_s` is what each request takes besides. Percentiles and means hold both.
+    `mean_queue_s` is the mean time until an execution starts.
     """
 
     queue_and_service_s: FloatArray
+    mean_queue_s: float
     mean_batch_size: float
     largest_batch: int
     utilization: float
@@ -198,6 +200,7 @@ class Loader:
         sizes = result.batch_sizes
         return LoadResult(
             queue_and_service_s=np.sort(result.latency_s[WARM_UP:]),
+            mean_queue_s=float(result.queue_s[WARM_UP:].mean()),
             mean_batch_size=sum(s * n for s, n in sizes.items()) / sum(sizes.values()),
             largest_batch=max(size for size, count in sizes.items() if count),
             utilization=result.utilization,

@@ -1,54 +1,83 @@
-"""A compile as one self-contained HTML page: what the text report says, and every layer of every engine, folded."""
+"""A compile as one self-contained HTML page: pictures of its plans, what was built and measured, layers folded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from infc.ir.accuracy import Verdict
 from infc.ir.engine import Engine
-from infc.report.compile_text import render_compile_text
+from infc.report.compile_text import compile_facts
 from infc.report.compiled import CompiledEntry
 from infc.report.engine_layers import engine_layers_html
+from infc.report.page import render_page
+from infc.report.plan_section import Notice, Section, plan_section
+from infc.report.planned import PlannedEntry
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+_STATES = {Verdict.PASS: "ok", Verdict.FAIL: "missed", Verdict.INCONCLUSIVE: "uncertain"}
+
 
 @dataclass(frozen=True, kw_only=True)
-class Section:
-    """One bundle as the page shows it. `state` is ok, or uncertain where something is pending."""
+class BundlePart:
+    """One bundle as the page shows it. `state` is ok, missed, or uncertain where something is pending or unsettled."""
 
-    title: str
+    section: Section
     state: str
     verdict: str
-    text: str
+    folder: str
+    measured: tuple[Notice, ...]
+    built: tuple[tuple[str, str], ...]
     layers: "Markup"
 
 
 def render_compile_html(entries: Sequence[CompiledEntry]) -> str:
-    """The page for all bundles, in their order."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
-    environment = Environment(
-        loader=PackageLoader("infc.report", "templates"),
-        undefined=StrictUndefined,
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    sections = [_section(entry) for entry in entries]
-    title = f"Compile of {sections[0].title}" if len(sections) == 1 else f"Compile of {len(sections)} bundles"
-    return environment.get_template("compile.html.j2").render(sections=sections, title=title)
+    """The page for all bundles, in their order. What a plan's page shows is here too: a second or so a bundle."""
+    bundles = [_bundle(entry, f"b{index}") for index, entry in enumerate(entries)]
+    title = f"Compile of {bundles[0].section.title}" if len(bundles) == 1 else f"Compile of {len(bundles)} bundles"
+    return render_page("compile.html.j2", bundles=bundles, title=title)
 
 
-def _section(entry: CompiledEntry) -> Section:
+def _bundle(entry: CompiledEntry, anchor: str) -> BundlePart:
     from markupsafe import Markup
 
-    _, _, details = render_compile_text(entry, color=False).partition("\n\n")
+    planned = PlannedEntry(
+        name=entry.plan.name,
+        path=entry.path,
+        target=entry.target,
+        status="feasible",
+        problem=entry.problem,
+        decision=entry.plan,
+        changes=(),
+        diagnostics=(),
+    )
+    measurement = entry.measurement
+    state, verdict = ("uncertain", f"{entry.pending} pending") if entry.pending else ("ok", "compiled")
+    if measurement is not None:
+        state, verdict = _STATES[measurement.verdict], f"SLO {measurement.verdict.value}"
     layers = engine_layers_html(entry.engine.facts) if isinstance(entry.engine, Engine) else ""
-    return Section(
-        title=entry.plan.name + (f" for {entry.target}" if entry.target else ""),
-        state="uncertain" if entry.pending else "ok",
-        verdict=f"{entry.pending} pending" if entry.pending else "compiled",
-        text=f"  folder      {entry.folder}\n{details}",
+    return BundlePart(
+        section=plan_section(planned, anchor, measurement=measurement, evidence=entry.evidence, is_compiled=True),
+        state=state,
+        verdict=verdict,
+        folder=entry.folder,
+        measured=tuple(_measured(entry)),
+        built=tuple(compile_facts(entry)),
         layers=Markup(layers),  # noqa: S704 - made of escaped texts
     )
+
+
+def _measured(entry: CompiledEntry) -> Iterator[Notice]:
+    """What the load test says of the whole bundle."""
+    measurement = entry.measurement
+    if measurement is None:
+        return
+    kind = "rehearsal without an accelerator" if measurement.is_rehearsal else "load test on the real server"
+    yield Notice(
+        state=_STATES[measurement.verdict],
+        words=f"{kind}: {measurement.verdict.value}, {measurement.requests:,} requests in"
+        f" {measurement.duration_s:.0f} s at {measurement.offered_rps:.4g}/s, {measurement.errors} failed",
+    )
+    for note in measurement.notes:
+        yield Notice(state="uncertain", words=note)

@@ -10,7 +10,7 @@ from infc.report.accuracy_text import accuracy_rows
 from infc.report.compile_checkpoint import bundle_rows, checkpoint_rows
 from infc.report.compiled import CompiledEntry, archives_of
 from infc.report.engine_layers import layers_sentences
-from infc.report.layout import Style, row, style_for, wrapped_row
+from infc.report.layout import Style, row, style_for, unwrapped, wrapped_row
 from infc.report.plan_text import headline
 from infc.report.plan_tokens import latency_rows
 
@@ -28,6 +28,15 @@ def _block(entry: CompiledEntry, style: Style) -> Iterator[str]:
     done = style("yellow", _WAITS[entry.pending]) if entry.pending else style("green", "compiled")
     yield f"{title}: {done}  {style('dim', entry.folder)}"
     yield ""
+    yield from _rows(entry, style)
+
+
+def compile_facts(entry: CompiledEntry) -> list[tuple[str, str]]:
+    """The rows of the block as pairs of a name and a sentence; the name is empty where it goes on."""
+    return unwrapped(_rows(entry, style_for(color=False)))
+
+
+def _rows(entry: CompiledEntry, style: Style) -> Iterator[str]:
     yield from wrapped_row("plan", headline(entry.plan.candidate), style)
     if isinstance(entry.lowered, Checkpoint):
         yield from checkpoint_rows(entry.lowered, style)

@@ -71,8 +71,9 @@ def engine_layers_html(facts: EngineFacts) -> str:
     rows = "".join(_row_html(layer) for layer in facts.layers)
     return (
         f'<details class="engine-layers"><summary>{escape(head)}</summary>{notes}'
-        "<table><thead><tr><th>Operators of the model</th><th>Kind</th><th>Reads</th><th>Writes</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></details>"
+        '<div class="scroll" role="group" aria-label="Layers of the engine" tabindex="0"><table><thead><tr>'
+        '<th scope="col">Operators of the model</th><th scope="col">Kind</th><th scope="col">Reads</th>'
+        f'<th scope="col">Writes</th></tr></thead><tbody>{rows}</tbody></table></div></details>'
     )
 
 

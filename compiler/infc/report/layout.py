@@ -1,7 +1,7 @@
 """How text reports are laid out: two spaces of indentation, labels in a column, tables without lines, 98 columns."""
 
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import click
@@ -9,6 +9,7 @@ import click
 WIDTH = 98
 INDENT = "  "
 LABEL = 12
+LABEL_END = len(INDENT) + LABEL
 
 Style: TypeAlias = Callable[[str, str], str]
 """(kind, text) -> text: kind is `bold`, `dim` or a color."""
@@ -34,6 +35,22 @@ def wrapped_row(name: str, text: str, style: Style) -> Iterator[str]:
     first, *rest = textwrap.wrap(text, WIDTH - LABEL - len(INDENT), break_on_hyphens=False) or [""]
     yield row(name, first, style)
     yield from (" " * (LABEL + len(INDENT)) + line for line in rest)
+
+
+def unwrapped(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """What `row` and `wrapped_row` wrote without a style, as pairs of a label and its sentence.
+
+    >>> unwrapped(wrapped_row("plan", "word " * 30, style_for(color=False)))[0][0]
+    'plan'
+    """
+    found: list[tuple[str, str]] = []
+    for line in lines:
+        label, text = line[:LABEL_END].strip(), line[LABEL_END:].strip()
+        if label or not found:
+            found.append((label, text))
+        else:
+            found[-1] = (found[-1][0], f"{found[-1][1]} {text}")
+    return found
 
 
 def bullets(sentences: Sequence[str]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from infc.ir.interval import Interval
 from infc.ir.llm_measurement import LlmMeasurement, ServerView, TokenMetric
 from infc.ir.measurement import SloVerdict
 from infc.ir.step_time import StepTimeProfile
+from infc.report.measurement_json import curve_json
 
 FORMAT_VERSION = "1.0"
 KIND = "language-model"
@@ -34,6 +35,7 @@ def llm_measurement_document(measurement: LlmMeasurement) -> dict[str, Any]:
         **{f"{metric}_ms": _intervals_ms(measurement.percentiles_s.get(metric, {})) for metric in _METRICS},
         "predicted": {f"{metric}_ms": _intervals_ms(measurement.predicted_s.get(metric, {})) for metric in _METRICS},
         "interval_confidence": measurement.interval_confidence,
+        "distribution_ms": {metric: curve_json(curve) for metric, curve in measurement.curves_s.items()},
         "goodput_rps": measurement.goodput_rps,
         "output_tokens_per_s": measurement.output_tokens_per_s,
         "mean_prompt_tokens": measurement.mean_prompt_tokens,

@@ -6,6 +6,7 @@ from infc.ir.accuracy import Verdict
 from infc.ir.json_schema import object_schema
 from infc.ir.llm_measurement import LoadTool, TokenMetric
 from infc.report.llm_measurement_json import KIND
+from infc.report.measurement_schema import curve_schema
 
 _NUMBER = {"type": "number", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -37,6 +38,7 @@ def llm_measurement_schema() -> dict[str, Any]:
                 **times,
                 "predicted": object_schema(dict(times)),
                 "interval_confidence": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                "distribution_ms": _map(curve_schema()),
                 "goodput_rps": _NUMBER | {"description": "Requests within every target, per second."},
                 "output_tokens_per_s": _NUMBER,
                 "mean_prompt_tokens": _NUMBER,

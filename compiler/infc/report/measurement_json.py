@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from infc.ir.distribution import Curve
 from infc.ir.interval import Interval
 from infc.ir.measurement import Measurement, SloVerdict
 
@@ -30,6 +31,7 @@ def measurement_document(measurement: Measurement) -> dict[str, Any]:
         "latency_ms": _intervals_ms(measurement.e2e_s),
         "predicted_latency_ms": _intervals_ms(measurement.predicted_s),
         "interval_confidence": measurement.interval_confidence,
+        "distribution_ms": curve_json(measurement.curve_s),
         "layers_ms": {
             "transport": layers.transport_s * 1e3,
             "queue": layers.queue_s * 1e3,
@@ -52,6 +54,11 @@ def measurement_document(measurement: Measurement) -> dict[str, Any]:
         "environment": dict(measurement.environment),
         "notes": list(measurement.notes),
     }
+
+
+def curve_json(curve: Curve) -> list[list[float]]:
+    """Pairs of percent and milliseconds."""
+    return [[percent, seconds * 1e3] for percent, seconds in curve]
 
 
 def _verdict(each: SloVerdict) -> dict[str, Any]:

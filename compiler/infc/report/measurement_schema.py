@@ -31,6 +31,7 @@ def measurement_schema() -> dict[str, Any]:
                 "latency_ms": _map(_interval()),
                 "predicted_latency_ms": _map(_interval()),
                 "interval_confidence": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                "distribution_ms": curve_schema(),
                 "layers_ms": object_schema(
                     dict.fromkeys(("transport", "queue", "compute_input", "compute", "compute_output"), _NUMBER)
                 ),
@@ -52,6 +53,15 @@ def measurement_schema() -> dict[str, Any]:
                 "notes": {"type": "array", "items": _TEXT},
             }
         ),
+    }
+
+
+def curve_schema() -> dict[str, Any]:
+    """A distribution as pairs of percent and milliseconds."""
+    return {
+        "type": "array",
+        "items": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2},
+        "description": "Pairs: so many percent of the requests took at most so many milliseconds.",
     }
 
 

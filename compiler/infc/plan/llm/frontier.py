@@ -1,7 +1,8 @@
 """The points of the frontier of a language model: sites with the fewest replicas that hold the SLO, and with more."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from infc.ir.plan import Plan, Rejection
 from infc.ir.problem import LlmProblem
@@ -19,18 +20,20 @@ SCALE = 0.15
 """Length of the simulations as a share of those that judge a plan."""
 
 
-def judged_target(problem: LlmProblem, plan: Plan | None) -> Judged:
-    """The target that the plan uses up most of; the first one of the spec where there is no plan."""
+def judged_targets(problem: LlmProblem, plan: Plan | None) -> tuple[Judged, ...]:
+    """The highest percentile of each metric that has any: the one that the plan uses up most first, where there is."""
     every = [
-        Judged(metric=metric, target=target) for metric, targets in targets_of(problem).items() for target in targets
+        Judged(metric=metric, target=max(targets, key=lambda target: target.percentile))
+        for metric, targets in targets_of(problem).items()
+        if targets
     ]
-    if plan is None:
-        return every[0]
-    return max(every, key=lambda judged: latency_s(plan.estimate, judged).value / judged.target.limit_s)
+    if plan is not None:
+        every.sort(key=lambda judged: -latency_s(plan.estimate, judged).value / judged.target.limit_s)
+    return tuple(every)
 
 
-def points(problem: LlmProblem, judged: Judged) -> Iterator[FrontierPoint]:
-    """The cheapest sites that can hold the SLO, on short simulations."""
+def points(problem: LlmProblem, judged: Sequence[Judged]) -> Iterator[tuple[FrontierPoint, ...]]:
+    """The cheapest sites that can hold the SLO, on short simulations: a point for each judged target."""
     sizer = LlmSizer(problem, TokenLoaders(problem, scale=SCALE))
     able = [site for site in sites(problem)[0] if sizer.ruled_out(site) is None]
     able.sort(key=lambda site: (_least(problem, site, sizer), site.label))
@@ -39,9 +42,9 @@ def points(problem: LlmProblem, judged: Judged) -> Iterator[FrontierPoint]:
         if isinstance(sized, Rejection):
             continue
         for needed in dict.fromkeys(math.ceil(sized.needed * factor) for factor in MORE):
-            point = _point(problem, judged, site, needed, sizer)
-            if point is not None:
-                yield point
+            found = _points(problem, judged, site, needed, sizer)
+            if found:
+                yield found
 
 
 def _least(problem: LlmProblem, site: LlmSite, sizer: LlmSizer) -> float:
@@ -49,13 +52,15 @@ def _least(problem: LlmProblem, site: LlmSite, sizer: LlmSizer) -> float:
     return math.inf if cost is None else cost
 
 
-def _point(problem: LlmProblem, judged: Judged, site: LlmSite, needed: int, sizer: LlmSizer) -> FrontierPoint | None:
+def _points(
+    problem: LlmProblem, judged: Sequence[Judged], site: LlmSite, needed: int, sizer: LlmSizer
+) -> tuple[FrontierPoint, ...]:
     trial = sizer.quick_trial(site, needed)
-    if trial is None or judged.metric == "latency":
-        return None
+    if trial is None:
+        return ()
     total = needed + problem.limits.redundancy
     hourly = usd_per_hour(problem, site.option, needed, devices=site.devices)
-    return FrontierPoint(
+    point = FrontierPoint(
         candidate=site.label,
         hardware_id=site.hardware.id,
         precision=site.precision,
@@ -63,6 +68,11 @@ def _point(problem: LlmProblem, judged: Judged, site: LlmSite, needed: int, size
         pipeline_parallel=site.pipeline_parallel,
         replicas=total,
         usd_per_month=None if hourly is None else hourly * HOURS_PER_MONTH,
-        judged_s=trial.load.percentile_s(judged.metric, judged.target.percentile),
+        judged_s=0.0,
         broken=broken_limits(problem.limits, total * site.devices, hourly, site.power_cap_w),
+    )
+    return tuple(
+        replace(point, judged_s=trial.load.percentile_s(each.metric, each.target.percentile))
+        for each in judged
+        if each.metric != "latency"
     )

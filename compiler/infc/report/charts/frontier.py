@@ -1,25 +1,24 @@
 """Cost against latency: every way to deploy that was sized, the efficient ones joined by a line."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from infc.ir.precision import Precision
 from infc.plan.frontier import Frontier, FrontierPoint
-from infc.plan.words import duration_text
-from infc.report.charts.scale import Tick, scale_for
+from infc.plan.words import duration_text, month_text
+from infc.report.charts.drawing import DataTable, Drawing, Key, Line, Path, Picture, Shape, Text, polyline, stairs
+from infc.report.charts.scale import Scale, scale_for
 
-WIDTH = 720.0
-HEIGHT = 400.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 66.0, 704.0, 16.0, 350.0
-_NAMED = 8
-_LABEL_HEIGHT = 13.0
-_CHARACTER = 6.2
+WIDTH, HEIGHT = 420.0, 320.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 408.0, 14.0, 268.0
+_NAMED = 6
+_ROWS = 40
+CIRCLE = "M-5.5,0A5.5,5.5 0 1 0 5.5,0A5.5,5.5 0 1 0 -5.5,0Z"
 
 SHAPES: dict[Precision, str] = {
     Precision.FP32: "M-5,-5H5V5H-5Z",
     Precision.TF32: "M-5,-5H5V5H-5Z",
-    Precision.FP16: "M-5.5,0A5.5,5.5 0 1 0 5.5,0A5.5,5.5 0 1 0 -5.5,0Z",
-    Precision.BF16: "M-5.5,0A5.5,5.5 0 1 0 5.5,0A5.5,5.5 0 1 0 -5.5,0Z",
+    Precision.FP16: CIRCLE,
+    Precision.BF16: CIRCLE,
     Precision.FP8: "M0,-6.5L6.5,0L0,6.5L-6.5,0Z",
     Precision.INT8: "M0,-6.5L6.2,5H-6.2Z",
     Precision.INT4: "M0,6.5L6.2,-5H-6.2Z",
@@ -27,82 +26,34 @@ SHAPES: dict[Precision, str] = {
 }
 """The mark of a precision, drawn around the origin: circle 16 bits, triangle INT8, diamond FP8, square 32 bits."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Mark:
-    """One point. `kind` is chosen, efficient, dominated or missed (it breaks the SLO or another limit)."""
-
-    x: float
-    y: float
-    shape: str
-    kind: str
-    words: str
+_KINDS = {
+    "chosen": "chosen",
+    "efficient": "nothing is both cheaper and faster",
+    "runner-up": "runner-up",
+    "dominated": "another is both cheaper and faster",
+    "missed": "breaks a limit",
+}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Label:
-    """A name beside a mark, ending at `x` when `is_left`."""
-
-    x: float
-    y: float
-    text: str
-    is_left: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class FrontierChart:
-    """The whole chart; `limit_y` and `limit_x` are the SLO and the cost limit where the spec has one."""
-
-    width: float
-    height: float
-    left: float
-    right: float
-    top: float
-    bottom: float
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
-    marks: tuple[Mark, ...]
-    labels: tuple[Label, ...]
-    line: str
-    limit_y: float | None
-    limit_x: float | None
-    judged: str
-    precisions: tuple[tuple[str, str], ...]
-
-
-def frontier_chart(frontier: Frontier) -> FrontierChart | None:
-    """Places the priced points; None when fewer than two have a price."""
+def frontier_chart(frontier: Frontier) -> Picture | None:
+    """The picture; None when fewer than two points have a price."""
     points = [point for point in frontier.points if point.usd_per_month is not None]
     if len(points) < 2:
         return None
     costs = [_cost(point) for point in points]
-    if frontier.max_usd_per_month is not None and frontier.max_usd_per_month < 3 * max(costs):
-        costs.append(frontier.max_usd_per_month)
+    limit = frontier.max_usd_per_month
+    has_limit = limit is not None and limit < 3 * max(costs)
+    if limit is not None and has_limit:
+        costs.append(limit)
     x = scale_for(costs, _LEFT, _RIGHT)
     y = scale_for([*(point.judged_s for point in points), frontier.limit_s], _BOTTOM, _TOP)
-    drawn = sorted(points, key=lambda point: (_rank(point), point.candidate))
-    placed = [(point, x.at(_cost(point)), y.at(point.judged_s)) for point in drawn]
-    front = sorted((at_x, at_y) for point, at_x, at_y in placed if point.is_efficient)
-    seen = sorted({point.precision for point in points}, key=list(Precision).index)
-    return FrontierChart(
-        width=WIDTH,
-        height=HEIGHT,
-        left=_LEFT,
-        right=_RIGHT,
-        top=_TOP,
-        bottom=_BOTTOM,
-        x_ticks=x.ticks(dollars),
-        y_ticks=y.ticks(duration_text),
-        marks=tuple(
-            Mark(x=at_x, y=at_y, shape=SHAPES[point.precision], kind=_kind(point), words=_words(point, frontier.judged))
-            for point, at_x, at_y in placed
-        ),
-        labels=_labels(placed),
-        line=" ".join(f"{at_x:g},{at_y:g}" for at_x, at_y in _stairs(front)),
-        limit_y=y.at(frontier.limit_s),
-        limit_x=None if frontier.max_usd_per_month not in costs else x.at(frontier.max_usd_per_month),
-        judged=frontier.judged,
-        precisions=tuple((precision.value, SHAPES[precision]) for precision in seen),
+    shapes = [*_axes(x, y), *_limits(frontier, x, y, has_limit=has_limit), *_marks(points, frontier.judged, x, y)]
+    return Picture(
+        title=f"Cost against {frontier.judged}",
+        sentence=_sentence(frontier, points),
+        drawing=Drawing(width=WIDTH, height=HEIGHT, shapes=tuple(shapes)),
+        legend=_legend(points),
+        table=_table(points, frontier.judged),
     )
 
 
@@ -118,65 +69,127 @@ def dollars(usd_per_month: float) -> str:
     return f"${usd_per_month:.3g}"
 
 
-def _labels(placed: Sequence[tuple[FrontierPoint, float, float]]) -> tuple[Label, ...]:
+def _axes(x: Scale, y: Scale) -> list[Shape]:
+    shapes: list[Shape] = []
+    for tick in y.ticks(duration_text):
+        shapes.append(Line(x1=_LEFT, y1=tick.at, x2=_RIGHT, y2=tick.at, kind="gridline"))
+        shapes.append(Text(x=_LEFT - 6, y=tick.at + 4, text=tick.label, anchor="end"))
+    for tick in x.ticks(dollars):
+        shapes.append(Line(x1=tick.at, y1=_TOP, x2=tick.at, y2=_BOTTOM, kind="gridline"))
+        shapes.append(
+            Text(x=tick.at, y=_BOTTOM + 17, text=tick.label, anchor="end" if tick.at > _RIGHT - 14 else "middle")
+        )
+    shapes.append(Text(x=_RIGHT, y=_BOTTOM + 38, text="cost per month", anchor="end"))
+    return shapes
+
+
+def _limits(frontier: Frontier, x: Scale, y: Scale, *, has_limit: bool) -> list[Shape]:
+    at = y.at(frontier.limit_s)
+    words = f"SLO {frontier.judged} {duration_text(frontier.limit_s)}"
+    shapes: list[Shape] = [
+        Line(x1=_LEFT, y1=at, x2=_RIGHT, y2=at, kind="limit-dash"),
+        Text(x=_RIGHT, y=at - 5 if at > _TOP + 14 else at + 15, text=words, kind="alarm", anchor="end"),
+    ]
+    if has_limit and frontier.max_usd_per_month is not None:
+        at = x.at(frontier.max_usd_per_month)
+        shapes.append(Line(x1=at, y1=_TOP, x2=at, y2=_BOTTOM, kind="limit-dash"))
+        shapes.append(Text(x=at - 5, y=_BOTTOM - 6, text="max_cost", kind="alarm", anchor="end"))
+    return shapes
+
+
+def _marks(points: Sequence[FrontierPoint], judged: str, x: Scale, y: Scale) -> list[Shape]:
+    drawn = sorted(points, key=lambda point: (_rank(point), point.candidate, point.replicas))
+    placed = [(point, x.at(_cost(point)), y.at(point.judged_s)) for point in drawn]
+    front = sorted((at_x, at_y) for point, at_x, at_y in placed if point.is_efficient)
+    shapes: list[Shape] = [Path(d=polyline(stairs(front)), kind="front")] if len(front) > 1 else []
+    shapes += [
+        Path(d=SHAPES[point.precision], kind=f"mark {kind_of(point)}", x=at_x, y=at_y, words=_words(point, judged))
+        for point, at_x, at_y in placed
+    ]
+    return [*shapes, *_labels(placed)]
+
+
+def _labels(placed: Sequence[tuple[FrontierPoint, float, float]]) -> list[Text]:
     """Names of the chosen and the first efficient points, where they do not overlap."""
-    wanted = sorted((p for p in placed if p[0].is_efficient or p[0].is_chosen), key=lambda p: (_order(p[0]), p[1]))
-    found: list[Label] = []
+    wanted = [each for each in placed if each[0].is_efficient or each[0].is_chosen]
+    wanted.sort(key=lambda each: (not each[0].is_chosen, each[1], each[2]))
+    found: list[Text] = []
     for point, x, y in wanted[:_NAMED]:
         device = point.hardware_id + (f" tp{point.tensor_parallel}" if point.tensor_parallel > 1 else "")
         device += f" pp{point.pipeline_parallel}" if point.pipeline_parallel > 1 else ""
         text = f"{point.replicas} x {device}" if point.is_chosen else device
-        is_left = x + 10 + _CHARACTER * len(text) > _RIGHT
-        label = Label(x=x - 10 if is_left else x + 10, y=y + 4, text=text, is_left=is_left)
-        if not any(_overlap(label, other) for other in found):
+        label = Text(x=x + 10, y=y + 4, text=text, kind="name strong" if point.is_chosen else "name")
+        if label.extent[1] > _RIGHT:
+            label = Text(x=x - 10, y=y + 4, text=text, kind=label.kind, anchor="end")
+        if not any(label.overlaps(other) for other in found):
             found.append(label)
-    return tuple(found)
+    return found
 
 
-def _overlap(label: Label, other: Label) -> bool:
-    (start, end), (other_start, other_end) = _extent(label), _extent(other)
-    return abs(label.y - other.y) < _LABEL_HEIGHT and start < other_end and other_start < end
+def _sentence(frontier: Frontier, points: Sequence[FrontierPoint]) -> str:
+    chosen = next((point for point in points if point.is_chosen), None)
+    allowed = [point for point in points if not point.broken]
+    said = f"{len(points)} ways to deploy were sized, {len(allowed)} of them within every limit."
+    if chosen is None:
+        return said
+    cheaper = [point for point in allowed if _cost(point) < _cost(chosen) * 0.999]
+    first = f"Chosen: {chosen.replicas} x {chosen.hardware_id} at {chosen.precision.value}, "
+    first += f"{month_text(_cost(chosen))}, {frontier.judged} {duration_text(chosen.judged_s)}."
+    if not cheaper:
+        return f"{first} {said} None is cheaper."
+    return f"{first} {said} Cheaper on short simulations: {len(cheaper)}."
 
 
-def _extent(label: Label) -> tuple[float, float]:
-    width = _CHARACTER * len(label.text)
-    return (label.x - width, label.x) if label.is_left else (label.x, label.x + width)
+def _legend(points: Sequence[FrontierPoint]) -> tuple[Key, ...]:
+    seen = sorted({point.precision for point in points}, key=list(Precision).index)
+    kinds = {kind_of(point) for point in points}
+    keys = [Key(kind="mark plain", text=precision.value, shape=SHAPES[precision]) for precision in seen]
+    return (
+        *keys,
+        *(Key(kind=f"mark {kind}", text=text, shape=CIRCLE) for kind, text in _KINDS.items() if kind in kinds),
+    )
 
 
-def _stairs(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The border of what is reachable: money buys latency in steps."""
-    path: list[tuple[float, float]] = []
-    for x, y in points:
-        if path:
-            path.append((x, path[-1][1]))
-        path.append((x, y))
-    return path
+def _table(points: Sequence[FrontierPoint], judged: str) -> DataTable:
+    """The points by what they are, then by cost; so many as a reader may look through."""
+    ranked = sorted(points, key=lambda p: (-_rank(p), _cost(p), p.judged_s, p.candidate))
+    rows = [
+        (
+            f"{point.replicas} x {point.candidate}",
+            month_text(_cost(point)),
+            duration_text(point.judged_s),
+            _KINDS[kind_of(point)] + (f": {', '.join(point.broken)}" if point.broken else ""),
+        )
+        for point in ranked[:_ROWS]
+    ]
+    if len(ranked) > _ROWS:
+        rows.append((f"and {len(ranked) - _ROWS} more", "", "", ""))
+    return DataTable(columns=("replicas and candidate", "cost", judged, "what it is"), rows=tuple(rows))
 
 
 def _cost(point: FrontierPoint) -> float:
     return point.usd_per_month or 0.0
 
 
-def _order(point: FrontierPoint) -> int:
-    return 0 if point.is_chosen else 1
-
-
 def _rank(point: FrontierPoint) -> int:
     """Drawn last lies on top."""
-    return ["missed", "dominated", "efficient", "chosen"].index(_kind(point))
+    return ["missed", "dominated", "runner-up", "efficient", "chosen"].index(kind_of(point))
 
 
-def _kind(point: FrontierPoint) -> str:
+def kind_of(point: FrontierPoint) -> str:
+    """chosen, efficient, runner-up, dominated, or missed: it breaks the SLO or another limit."""
     if point.is_chosen:
         return "chosen"
     if point.broken:
         return "missed"
-    return "efficient" if point.is_efficient else "dominated"
+    if point.is_efficient:
+        return "efficient"
+    return "runner-up" if point.is_runner_up else "dominated"
 
 
 def _words(point: FrontierPoint, judged: str) -> str:
     broken = f"; breaks {', '.join(point.broken)}" if point.broken else ""
     return (
-        f"{point.replicas} x {point.candidate}: ${_cost(point):,.0f}/month,"
+        f"{point.replicas} x {point.candidate}: {month_text(_cost(point))},"
         f" {judged} {duration_text(point.judged_s)}{broken}"
     )

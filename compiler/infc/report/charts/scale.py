@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 _LOG_FROM_RATIO = 8.0
-_MOST_TICKS = 7
+_MOST_TICKS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +45,12 @@ class Scale:
         return tuple(Tick(at=self.at(value), label=words(value)) for value in values)
 
 
-def scale_for(values: Sequence[float], start: float, end: float, *, from_zero: bool = False) -> Scale:
+def scale_for(
+    values: Sequence[float], start: float, end: float, *, from_zero: bool = False, is_linear: bool = False
+) -> Scale:
     """A scale that shows all `values` (not negative) with some room; logarithmic where they span a lot.
 
-    `from_zero` keeps it linear from zero, for lengths that are compared.
+    `from_zero` keeps it linear from zero, for lengths that are compared; `is_linear` keeps it linear.
     """
     positive = [value for value in values if value > 0]
     if not positive:
@@ -56,14 +58,14 @@ def scale_for(values: Sequence[float], start: float, end: float, *, from_zero: b
     low, high = min(positive), max(positive)
     if from_zero:
         return Scale(low=0.0, high=high * 1.06, start=start, end=end, is_log=False)
-    if high / low >= _LOG_FROM_RATIO:
+    if high / low >= _LOG_FROM_RATIO and not is_linear:
         return Scale(low=low / 1.25, high=high * 1.25, start=start, end=end, is_log=True)
     room = 0.12 * (high - low) or 0.2 * high
     return Scale(low=max(0.0, low - room), high=high + room, start=start, end=end, is_log=False)
 
 
 def _linear_ticks(low: float, high: float) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten, at most seven.
+    """Multiples of 1, 2 or 5 times a power of ten, at most six.
 
     >>> _linear_ticks(0.0, 1.1)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from infc.diag import ToolError
 from infc.ir.accuracy import Verdict
+from infc.ir.distribution import curve_of
 from infc.ir.interval import Interval
 from infc.ir.measurement import Measurement, SloVerdict
 from infc.ir.service_time import ServiceTimeProfile
@@ -82,6 +83,7 @@ def measurement_from(
         interval_confidence=settings.interval_confidence,
         warmup_s=watch.start_s - float(generator.sent_s[0]),
         notes=tuple(_notes(watch, contract, settings, lag_s=lag_s, is_rehearsal=is_rehearsal)),
+        curve_s=curve_of(np.sort(waited_s).tolist()),
     )
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from infc.diag import ToolError
 from infc.ir.accuracy import Verdict
+from infc.ir.distribution import Curve, curve_of
 from infc.ir.interval import Interval
 from infc.ir.llm_measurement import LlmMeasurement, ServerView, TokenMetric
 from infc.ir.measurement import SloVerdict
@@ -75,6 +76,7 @@ def measurement_from(
         warmup_s=watch.start_s - float(generator.due_s[0]),
         is_rehearsal=subject.is_rehearsal,
         notes=tuple(_notes(watch, subject, view, timeout_s)),
+        curves_s=_curves(watch, timeout_s),
     )
 
 
@@ -94,6 +96,12 @@ def _summary(
                 values, subject.percentiles, settings.interval_confidence, spacing=spacing
             )
     return found
+
+
+def _curves(watch: LlmWatch, timeout_s: float) -> Mapping[TokenMetric, Curve]:
+    """Whole distributions of what is one value a request."""
+    metrics: tuple[TokenMetric, ...] = ("ttft", "tpot", "e2e")
+    return {metric: curve_of(np.sort(_waited(watch, metric, timeout_s)).tolist()) for metric in metrics}
 
 
 def _waited(watch: LlmWatch, metric: TokenMetric, timeout_s: float) -> Floats:

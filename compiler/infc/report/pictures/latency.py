@@ -1,0 +1,234 @@
+"""Latency in pictures: each objective as a share of its limit, whole distributions, and where the time goes."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from infc.ir.distribution import Behaviour, LatencyMetric
+from infc.ir.estimate import Estimate
+from infc.ir.interval import Interval
+from infc.ir.llm_measurement import LlmMeasurement
+from infc.ir.measurement import LatencyLayers, Measurement
+from infc.ir.plan import Plan
+from infc.ir.problem import AnyProblem, LatencyTarget, Problem
+from infc.plan.words import duration_text
+from infc.report.charts.drawing import Absent, DataTable, Key, Picture
+from infc.report.charts.interval_rows import IntervalRow, Mark, interval_rows, state_of
+from infc.report.charts.latency_curve import DOT, Measured, latency_curve
+from infc.report.charts.stacked_bars import Bar, Part, stacked_bars
+
+TITLES: dict[LatencyMetric, str] = {
+    "latency": "Latency",
+    "ttft": "Time to first token (TTFT)",
+    "tpot": "Time per output token (TPOT)",
+    "e2e": "End-to-end time",
+}
+MOST_SHARE = 2.0
+"""Shares of a limit beyond twice it are cut off: how far beyond does not matter to whoever reads the picture."""
+_HOW_TO_MEASURE = "`infc compile SPEC --validate` or `infc validate BUNDLE` load-tests it on the real server"
+_ON_A_DEVICE = "`infc validate BUNDLE ssh://DEVICE` measures it on a device"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Judged:
+    """A target with what is predicted and measured of it."""
+
+    label: str
+    limit_s: float
+    predicted: Interval | None
+    measured: Interval | None
+
+
+def slo_picture(problem: AnyProblem, plan: Plan, measurement: Measurement | LlmMeasurement | None) -> Picture | None:
+    """Every objective as a share of its limit; None where the spec has none that is predicted."""
+    judged = [each for each in _judged(problem, plan.estimate, measurement) if each.predicted or each.measured]
+    if not judged:
+        return None
+    rows: list[IntervalRow] = []
+    for each in judged:
+        limit = duration_text(each.limit_s)
+        for name, value in (("predicted", each.predicted), ("measured", each.measured)):
+            if value is None:
+                continue
+            said = f"{duration_text(value.value)} of {limit}"
+            label = f"{each.label} {name}" if measurement is not None else each.label
+            kind = state_of(value, each.limit_s) + (" hollow" if name == "predicted" and measurement else "")
+            rows.append(IntervalRow(label=label, value=value.scaled(1 / each.limit_s), said=said, kind=kind))
+    states = [state_of(each.measured or each.predicted or Interval.exact(0.0), each.limit_s) for each in judged]
+    return Picture(
+        title="Each objective as a share of its limit",
+        sentence=_verdict(states, is_measured=measurement is not None),
+        drawing=interval_rows(rows, _percent, marks=(Mark(name="limit", value=1.0),), most=MOST_SHARE),
+        legend=_slo_legend(has_measurement=measurement is not None),
+        table=DataTable(
+            columns=("objective", "limit", "predicted (90% interval)", "measured"),
+            rows=tuple(
+                (each.label, duration_text(each.limit_s), _range(each.predicted), _range(each.measured))
+                for each in judged
+            ),
+        ),
+    )
+
+
+def distribution_pictures(
+    problem: AnyProblem,
+    plan: Plan,
+    behaviour: Behaviour | None,
+    measurement: Measurement | LlmMeasurement | None,
+) -> Iterator[Picture | Absent]:
+    """The distribution of every metric that the spec limits, and a word where nothing was measured yet."""
+    for metric, targets in targets_of(problem).items():
+        if not targets:
+            continue
+        predicted = next((d for d in behaviour.distributions if d.metric == metric), None) if behaviour else None
+        title = f"{TITLES[metric]}: distribution at the peak"
+        picture = latency_curve(title, predicted, _measured(measurement, metric), targets)
+        if picture is not None:
+            yield picture
+    if measurement is None:
+        how = _ON_A_DEVICE if plan.candidate.server == "jetson" else _HOW_TO_MEASURE
+        yield Absent(title="Measured latency", sentence=f"Nothing measured is at hand: {how}.")
+
+
+def layers_picture(behaviour: Behaviour | None, measurement: Measurement | LlmMeasurement | None) -> Picture | Absent:
+    """The mean request by layer, predicted and measured."""
+    bars = [] if behaviour is None else [_bar("predicted", [(each.name, each.seconds) for each in behaviour.layers])]
+    measured = _measured_layers(measurement)
+    bars += [_bar("measured", measured)] if measured else []
+    title = "Where the time of a mean request goes"
+    if not bars:
+        return Absent(title=title, sentence="The simulator does not serve this plan, and nothing was measured.")
+    parts = []
+    for bar in bars:
+        largest = max(bar.parts, key=lambda part: part.value)
+        share = largest.value / bar.total if bar.total else 0.0
+        parts.append(f"{bar.label} {duration_text(bar.total)}, {share:.0%} of it {largest.name}")
+    missing = "" if measured else " Measured layers come with a load test."
+    sentence = f"Mean: {'; '.join(parts)}.{missing}"
+    return stacked_bars(title, bars, duration_text, sentence=sentence)
+
+
+def targets_of(problem: AnyProblem) -> Mapping[LatencyMetric, tuple[LatencyTarget, ...]]:
+    """The objectives of a problem by what they are about."""
+    if isinstance(problem, Problem):
+        return {"latency": problem.latency}
+    return {"ttft": problem.ttft, "tpot": problem.tpot, "e2e": problem.e2e}
+
+
+def _judged(
+    problem: AnyProblem, estimate: Estimate, measurement: Measurement | LlmMeasurement | None
+) -> Iterator[_Judged]:
+    for metric, targets in targets_of(problem).items():
+        predicted, measured = _predicted(estimate, metric), _percentiles(measurement, metric)
+        for target in targets:
+            yield _Judged(
+                label=target.label if metric == "latency" else f"{metric.upper()} {target.label}",
+                limit_s=target.limit_s,
+                predicted=predicted.get(target.label),
+                measured=measured.get(target.label),
+            )
+
+
+def _predicted(estimate: Estimate, metric: LatencyMetric) -> Mapping[str, Interval]:
+    if metric in ("latency", "e2e"):
+        return estimate.e2e_s
+    if estimate.tokens is None:
+        return {}
+    return estimate.tokens.ttft_s if metric == "ttft" else estimate.tokens.tpot_s
+
+
+def _percentiles(measurement: Measurement | LlmMeasurement | None, metric: LatencyMetric) -> Mapping[str, Interval]:
+    match measurement:
+        case Measurement() if metric == "latency":
+            return measurement.e2e_s
+        case LlmMeasurement() if metric != "latency":
+            return measurement.percentiles_s.get(metric, {})
+        case _:
+            return {}
+
+
+def _measured(measurement: Measurement | LlmMeasurement | None, metric: LatencyMetric) -> Measured | None:
+    percentiles = _percentiles(measurement, metric)
+    match measurement:
+        case Measurement():
+            curve = measurement.curve_s
+        case LlmMeasurement() if metric != "latency":
+            curve = measurement.curves_s.get(metric, ())
+        case _:
+            return None
+    return Measured(curve=curve, percentiles=percentiles, confidence=measurement.interval_confidence)
+
+
+def _measured_layers(measurement: Measurement | LlmMeasurement | None) -> list[tuple[str, float]]:
+    match measurement:
+        case Measurement():
+            return _triton_layers(measurement.layers)
+        case LlmMeasurement():
+            return _llm_layers(measurement)
+        case _:
+            return []
+
+
+def _triton_layers(layers: LatencyLayers) -> list[tuple[str, float]]:
+    return [
+        ("transport", layers.transport_s),
+        ("queue", layers.queue_s),
+        ("compute input", layers.compute_input_s),
+        ("compute", layers.compute_s),
+        ("compute output", layers.compute_output_s),
+    ]
+
+
+def _llm_layers(measurement: LlmMeasurement) -> list[tuple[str, float]]:
+    """What vLLM's metrics tell apart: the way to the server and back, until the first token, and the others."""
+    means = {metric: known["mean"].value for metric, known in measurement.percentiles_s.items() if "mean" in known}
+    ttft_s, e2e_s, view = means.get("ttft"), means.get("e2e"), measurement.server
+    if ttft_s is None or e2e_s is None:
+        return []
+    transport_s = 0.0
+    if view is not None and "ttft" in view.mean_s and "ttft" in view.client_mean_s:
+        transport_s = min(max(view.client_mean_s["ttft"] - view.mean_s["ttft"], 0.0), ttft_s)
+    return [
+        ("transport", transport_s),
+        ("queue and prefill", ttft_s - transport_s),
+        ("decode", max(e2e_s - ttft_s, 0.0)),
+    ]
+
+
+def _bar(label: str, layers: Sequence[tuple[str, float]]) -> Bar:
+    parts = tuple(Part(kind=f"layer-{name.replace(' ', '-')}", name=name, value=seconds) for name, seconds in layers)
+    return Bar(label=label, parts=parts)
+
+
+def _slo_legend(*, has_measurement: bool) -> tuple[Key, ...]:
+    keys = [
+        Key(kind="dot ok", text="kept with its whole interval", shape=DOT),
+        Key(kind="dot uncertain", text="kept, but the interval crosses the limit", shape=DOT),
+        Key(kind="dot missed", text="missed", shape=DOT),
+    ]
+    return (*keys, Key(kind="dot hollow", text="predicted", shape=DOT)) if has_measurement else tuple(keys)
+
+
+def _verdict(states: Sequence[str], *, is_measured: bool) -> str:
+    said = "measured" if is_measured else "predicted"
+    if "missed" in states:
+        return f"{states.count('missed')} of {len(states)} objectives are {said} to be missed."
+    if "uncertain" in states:
+        count = states.count("uncertain")
+        return (
+            f"All {len(states)} are {said} to hold; of {count} the interval crosses the limit."
+            if len(states) > 1
+            else (f"It is {said} to hold; its interval crosses the limit.")
+        )
+    return f"{said.capitalize()} to hold with {'the whole interval' if len(states) == 1 else 'their whole intervals'}."
+
+
+def _range(interval: Interval | None) -> str:
+    if interval is None:
+        return ""
+    high = duration_text(interval.high) if math.isfinite(interval.high) else "not bounded"
+    return f"{duration_text(interval.value)} ({duration_text(interval.low)} to {high})"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
