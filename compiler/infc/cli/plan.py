@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from infc.diag import Diagnostic
+    from infc.pipeline.changes import Review
     from infc.pipeline.plan import PlannedSpec
     from infc.pipeline.plan_inputs import PlanOptions
     from infc.pipeline.plan_record import PlanRecord
-    from infc.report.planned import PlannedEntry
 
 FORMATS = ("text", "json", "markdown", "html")
 
@@ -23,7 +23,17 @@ FORMATS = ("text", "json", "markdown", "html")
 @click.command(name="plan")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC|DIR...", type=click.Path(path_type=Path))
 @click.option("--format", "format", type=click.Choice(FORMATS), default="text", show_default=True)
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file instead.")
+@click.option(
+    "--base",
+    "revision",
+    metavar="REF",
+    help="Compare with lock and specs where HEAD left this branch, tag or commit. Default: with infc.lock.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the report to this file instead; with --format json a saved plan for infc compile --plan.",
+)
 @click.option(
     "--why",
     "why",
@@ -36,7 +46,7 @@ FORMATS = ("text", "json", "markdown", "html")
     is_flag=True,
     help="Also show what compilation, precision, batching and replicas each buy, and what each constraint costs.",
 )
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when a plan differs from the lock.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when anything differs from the base.")
 @fetch_option
 @click.option("--no-cache", is_flag=True, help="Plan every spec again, also those whose inputs have not changed.")
 @click.option(
@@ -47,6 +57,7 @@ FORMATS = ("text", "json", "markdown", "html")
 def command(
     specs: tuple[Path, ...],
     format: str,
+    revision: str | None,
     out: Path | None,
     why: str | None,
     has_ladder: bool,
@@ -57,19 +68,26 @@ def command(
 ) -> int:
     r"""Choose hardware, precision, batching and replicas for each spec, and explain the choice.
 
-    A DIR is searched for *.infc.yaml files. Needs no GPU, no network and no server, and no model file when a
-    stored profile stands in for it. Nothing is written but --out. Several specs are planned on all cores, and their
-    plans remembered in .infc/ until something that entered them changes. With --fetch the network is used once for each
+    What changes is told beside it: which deployments are added, changed, rebuilt or removed, by which input, and to
+    what effect. It is compared with infc.lock; with --base, as a pull request needs it, with lock and specs as they
+    were where HEAD left that branch, and then only specs that the change can concern are planned. Where there is
+    nothing to compare with, every plan is shown in full; else, of several specs, those that differ.
+
+    A DIR is searched for *.infc.yaml files. Needs no GPU, no network and no server, and no model file when a stored
+    profile stands in for it. Nothing is written but --out. Several specs are planned on all cores, and their plans
+    remembered in .infc/ until something that entered them changes. With --fetch the network is used once for each
     model of the hub (HF_ENDPOINT, HF_TOKEN), and a profile stored in infc-profiles/ for all later plans.
 
-    Exits 0 when every spec has a plan, 2 with --detailed-exitcode when a plan differs from the lock, 3 when the SLO of
-    one cannot be met, 5 when a spec or infc-policy.yaml is invalid, 1 when a valid spec cannot be planned by this
-    version or a plan is beyond a threshold of infc-policy.yaml whose action is fail.
+    Exits 0 when every spec has a plan, 2 with --detailed-exitcode when anything differs from the base, 3 when the SLO
+    of one cannot be met, 4 when infc.lock cannot be read, 5 when a spec or infc-policy.yaml is invalid, 1 when a
+    valid spec cannot be planned by this version, there is no such base, or a plan is beyond a threshold of
+    infc-policy.yaml whose action is fail.
 
     \b
     Examples:
       infc plan specs/encoder.infc.yaml
-      infc plan specs/ --format json --out plan.json
+      infc plan specs/ --base origin/main --detailed-exitcode
+      infc plan specs/ --base origin/main --format json --out plan.json
       infc plan specs/ --format html --out plan.html
       infc plan specs/encoder.infc.yaml --ladder
       infc plan specs/encoder.infc.yaml --why int8/l4
@@ -82,102 +100,106 @@ def command(
     paths = find_specs(specs)
     if has_fetch and not fetched(paths):
         return FAILURE
-    if len(paths) > 1 and why is None and format != "html":
-        from infc.pipeline.plan_inputs import PlanOptions
-
-        options = PlanOptions(overlay=overlay, has_ladder=has_ladder)
-        return _many(paths, options, format, out, has_cache=not no_cache, detailed_exitcode=detailed_exitcode)
     gc.disable()  # imports leave no garbage, and looking for it takes a tenth of a cold start
+    from infc.pipeline.plan_inputs import PlanOptions
+
+    options = PlanOptions(overlay=overlay, has_ladder=has_ladder)
+    if why is not None:
+        return _explain(paths, options, why, out)
+    folders = tuple(each for each in specs if each.is_dir())
+    review = _review(paths, revision, options, folders, has_cache=not no_cache)
+    records = review.records
+    _show_diagnostics(records, [d for record in records for d in record.shared])
+    if format == "html":
+        _write(_page(review, options), out)
+    else:
+        _write(_rendered(review, format, is_one=len(paths) == 1, color=out is None), out)
+    if any(record.is_policy_invalid for record in records):
+        return SPEC_INVALID
+    has_changes = detailed_exitcode and review.is_based and review.changes.has_changes
+    return _exit_code(records, has_changes=has_changes, is_refused=any(record.is_refused for record in records))
+
+
+def _review(
+    paths: "Sequence[Path]",
+    revision: str | None,
+    options: "PlanOptions",
+    folders: "Sequence[Path]",
+    *,
+    has_cache: bool,
+) -> "Review":
+    import gc
+
+    from infc.cli.plan_progress import plan_progress
+    from infc.pipeline.base import Base
+    from infc.pipeline.changes import review
+    from infc.pipeline.plan_many import cores
+
+    gc.freeze()
+    gc.enable()
+    with plan_progress(len(paths)) as progress:
+        return review(
+            paths,
+            Base(revision=revision),
+            options,
+            folders=folders,
+            has_cache=has_cache and len(paths) > 1,  # to find what enters one plan takes as long as to make it
+            processes=cores(),
+            progress=progress,
+        )
+
+
+def _rendered(review: "Review", format: str, *, is_one: bool, color: bool) -> str:
+    from infc.cli.terminal import has_color
+    from infc.report.plan_fragments import joined_json, joined_markdown, joined_text
+
+    fragments = [record.fragments for record in review.records]
+    match format:
+        case "json":
+            from infc.pipeline.saved_plan import saved_document
+
+            return joined_json(fragments, saved_document(review))
+        case "markdown":
+            return joined_markdown(fragments)
+    color = color and has_color()
+    if not review.is_based:
+        return joined_text(fragments, color=color)
+    from infc.report.change_text import is_shown, render_changes_text
+
+    changes = render_changes_text(review.changes, color=color)
+    if is_one:
+        return "\n\n".join(filter(None, (joined_text(fragments, color=color), changes)))
+    shown = [record.fragments for record in review.records if any(map(is_shown, record.changes))]
+    return "\n\n".join(filter(None, (changes, joined_text(shown, color=color))))
+
+
+def _page(review: "Review", options: "PlanOptions") -> str:
+    """The HTML page of what was planned: it needs the plans themselves."""
     from infc.pipeline.locks import Locks
     from infc.pipeline.plan import plan_specs
     from infc.pipeline.plan_entries import plan_entries
     from infc.pipeline.policies import Policies
     from infc.pipeline.review import reviews
+    from infc.report.plan_html import render_plan_html
 
-    gc.freeze()
-    gc.enable()
     locks, policies = Locks(), Policies()
-    planned = list(plan_specs(paths, overlay=overlay, locked_digest=locks.model_digest))
-    found = [
-        reviews(spec, locks, policies, overlay=overlay, has_ladder=has_ladder or format == "html") for spec in planned
-    ]
-    _show_diagnostics(planned, (*locks.diagnostics, *policies.diagnostics))
-    if why is not None:
-        return _explain(planned, why, out)
-    entries = [
-        entry for spec, review in zip(planned, found, strict=True) for entry in plan_entries(spec, locks, review)
-    ]
-    _write(_rendered(entries, format, color=out is None), out)
-    if policies.is_invalid:
-        return SPEC_INVALID
-    has_changes = any(entry.changes for entry in entries)
-    is_refused = any(finding.is_failure for entry in entries for finding in entry.review.policy)
-    return _exit_code(planned, has_changes=detailed_exitcode and has_changes, is_refused=is_refused)
+    paths = [record.path for record in review.records]
+    entries = []
+    for spec in plan_specs(paths, overlay=options.overlay, locked_digest=locks.model_digest):
+        found = reviews(spec, locks, policies, overlay=options.overlay, has_ladder=True)
+        entries += plan_entries(spec, locks, found)
+    return render_plan_html(entries, sets=(review.changes,) if review.is_based else ())
 
 
-def _many(
-    paths: "Sequence[Path]",
-    options: "PlanOptions",
-    format: str,
-    out: Path | None,
-    *,
-    has_cache: bool,
-    detailed_exitcode: bool,
-) -> int:
-    from infc.cli.plan_progress import plan_progress
-    from infc.pipeline.plan_many import cores, plan_many
-
-    with plan_progress(len(paths)) as progress:
-        records = plan_many(paths, options, has_cache=has_cache, processes=cores(), progress=progress)
-    _show_diagnostics(records, [d for record in records for d in record.shared])
-    _write(_joined(records, format, color=out is None), out)
-    if any(record.is_policy_invalid for record in records):
-        return SPEC_INVALID
-    has_changes = any(record.has_changes for record in records)
-    is_refused = any(record.is_refused for record in records)
-    return _exit_code(records, has_changes=detailed_exitcode and has_changes, is_refused=is_refused)
-
-
-def _joined(records: "Sequence[PlanRecord]", format: str, *, color: bool) -> str:
+def _explain(paths: "Sequence[Path]", options: "PlanOptions", label: str, out: Path | None) -> int:
     from infc.cli.terminal import has_color
-    from infc.report.plan_fragments import joined_json, joined_markdown, joined_text
-
-    fragments = [record.fragments for record in records]
-    match format:
-        case "json":
-            return joined_json(fragments)
-        case "markdown":
-            return joined_markdown(fragments)
-        case _:
-            return joined_text(fragments, color=color and has_color())
-
-
-def _rendered(entries: "list[PlannedEntry]", format: str, *, color: bool) -> str:
-    match format:
-        case "json":
-            from infc.report.plan_json import render_plan_json
-
-            return render_plan_json(entries)
-        case "markdown":
-            from infc.report.plan_markdown import render_plan_markdown
-
-            return render_plan_markdown(entries)
-        case "html":
-            from infc.report.plan_html import render_plan_html
-
-            return render_plan_html(entries)
-        case _:
-            from infc.cli.terminal import has_color
-            from infc.report.plan_text import render_plan_text
-
-            return render_plan_text(entries, color=color and has_color())
-
-
-def _explain(planned: "list[PlannedSpec]", label: str, out: Path | None) -> int:
-    from infc.cli.terminal import has_color
-    from infc.pipeline.plan import why_of
+    from infc.pipeline.locks import Locks
+    from infc.pipeline.plan import plan_specs, why_of
     from infc.report.plan_text import render_why_text
 
+    locks = Locks()
+    planned = list(plan_specs(paths, overlay=options.overlay, locked_digest=locks.model_digest))
+    _show_diagnostics(planned, locks.diagnostics)
     answers = [
         answer for spec in planned for decided in spec.decisions if (answer := why_of(decided, label)) is not None
     ]

@@ -143,3 +143,42 @@ class ChangeSet:
     def has_changes(self) -> bool:
         """Whether anything differs."""
         return any(change.action != "unchanged" for change in self.changes)
+
+    @property
+    def engine_builds(self) -> int:
+        """Deployments whose engine or checkpoint is made by the next build."""
+        return sum(c.is_pending and c.action in ("added", "changed", "rebuilt") for c in self.changes)
+
+    @property
+    def usd_per_month_before(self) -> float:
+        """What all deployments cost at the base, where that is known."""
+        return round(sum(c.usd_per_month_before or 0.0 for c in self.changes), 2)
+
+    @property
+    def usd_per_month_after(self) -> float:
+        """What all of them will cost. One that cannot be planned stays what it was."""
+        return round(sum(_month_after(c) or 0.0 for c in self.changes), 2)
+
+    @property
+    def promises(self) -> tuple[Effect, ...]:
+        """Figures of added and changed deployments that their specs limit."""
+        shown = (c for c in self.changes if c.action in ("added", "changed", "rebuilt"))
+        return tuple(e for c in shown for e in c.effects if e.limit is not None)
+
+    @property
+    def met(self) -> int:
+        """How many of the promises hold, as far as predicted or measured."""
+        return sum(e.is_met is True for e in self.promises)
+
+    @property
+    def by_estimate(self) -> int:
+        """How many of those rest on no measurement."""
+        return sum(e.is_met is True and _is_estimate(e) for e in self.promises)
+
+
+def _month_after(change: DeploymentChange) -> float | None:
+    return change.usd_per_month_before if change.status in ("infeasible", "invalid") else change.usd_per_month_after
+
+
+def _is_estimate(effect: Effect) -> bool:
+    return effect.new is not None and effect.new.evidence in (Evidence.CALIBRATED, Evidence.ANALYTIC)

@@ -186,6 +186,11 @@ def spec_path_in_workspace(loaded: LoadedSpec) -> str:
     return loaded.path.resolve().relative_to(loaded.workspace.root).as_posix()
 
 
+def spec_path_in_repository(loaded: LoadedSpec) -> str:
+    """The spec's path relative to the top of its repository, POSIX."""
+    return loaded.path.resolve().relative_to(loaded.workspace.boundary).as_posix()
+
+
 def overlay_of(workspace: Workspace) -> Path | None:
     """The workspace's own `targets/`, None where there is none (or where it is infc's own)."""
     own = workspace.targets

@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -19,6 +19,7 @@ from infc.diag import InternalError, ToolError
 from infc.pipeline.plan_cache import PlanCache
 from infc.pipeline.plan_inputs import PlanInputs, PlanOptions, state_from_json
 from infc.pipeline.plan_record import PlanRecord, SpecPlanner, record_from_json
+from infc.pipeline.spec_base import SpecBase, base_text
 from infc.spec import load_spec
 
 FEWEST_PER_PROCESS = 4
@@ -27,11 +28,12 @@ FEWEST_PER_PROCESS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class _Job:
-    """A spec to plan: `key` is that of its inputs, None when it could not be read."""
+    """A spec to plan: `key` is that of its inputs, None when it could not be read; `base` what it is compared with."""
 
     index: int
     path: Path
     key: str | None
+    base: SpecBase
 
 
 def plan_many(
@@ -41,6 +43,7 @@ def plan_many(
     has_cache: bool,
     processes: int,
     progress: Callable[[int], None],
+    bases: Mapping[Path, SpecBase] | None = None,
 ) -> list[PlanRecord]:
     """The plan of each spec, in order.
 
@@ -50,6 +53,7 @@ def plan_many(
         has_cache: False plans everything again, and keeps nothing.
         processes: most processes that plan at a time.
         progress: called with the number of specs that are done, whenever it grows.
+        bases: what each spec is compared with; one without is compared with nothing.
 
     Raises:
         ToolError: a model must be analysed and the extra `onnx` is not installed.
@@ -59,18 +63,20 @@ def plan_many(
     records: dict[int, PlanRecord] = {}
     jobs: list[_Job] = []
     for index, path in enumerate(paths):
-        key = _key(inputs, path) if has_cache else None
+        base = SpecBase() if bases is None else bases[path]
+        key = _key(inputs, path, base) if has_cache else None
         found = None if key is None else cache.find(path, key)
         if found is not None:
             records[index] = found
         else:
-            jobs.append(_Job(index=index, path=path, key=key))
+            jobs.append(_Job(index=index, path=path, key=key, base=base))
     progress(len(records))
     count = min(processes, len(jobs) // FEWEST_PER_PROCESS)
     for job, record, files in _in_processes(jobs, options, count) if count > 1 else _here(jobs, options, inputs):
         records[job.index] = record
         # A spec that was edited meanwhile is another one.
-        if job.key is not None and job.key == _key(inputs, job.path):
+        is_lasting = job.base.commit is not None or not record.is_of_history
+        if job.key is not None and is_lasting and job.key == _key(inputs, job.path, job.base):
             cache.keep(job.path, job.key, tuple(state_from_json(each) for each in files), record)
         progress(len(records))
     cache.prune()
@@ -83,9 +89,9 @@ def cores() -> int:
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
-def _key(inputs: PlanInputs, path: Path) -> str | None:
+def _key(inputs: PlanInputs, path: Path, base: SpecBase) -> str | None:
     try:
-        return inputs.key(path, path.read_bytes())
+        return inputs.key(path, path.read_bytes(), base.words())
     except (OSError, ValueError):
         return None
 
@@ -95,11 +101,11 @@ def _here(
 ) -> Iterator[tuple[_Job, PlanRecord, list[list[Any]]]]:
     from infc.pipeline.plan_inputs import state_to_json
 
-    planner = SpecPlanner(overlay=options.overlay, has_ladder=options.has_ladder)
-    for job in jobs:
-        loaded = load_spec(job.path)
-        files = [state_to_json(state) for state in inputs.files(loaded)]
-        yield job, planner.record(loaded), files
+    with SpecPlanner(overlay=options.overlay, has_ladder=options.has_ladder) as planner:
+        for job in jobs:
+            loaded = load_spec(job.path)
+            files = [state_to_json(state) for state in inputs.files(loaded)]
+            yield job, planner.record(loaded, job.base), files
 
 
 def _in_processes(
@@ -163,7 +169,7 @@ class _Worker:
             questions.write(self._head + "\n")
             while True:
                 job = waiting.get_nowait()
-                questions.write(json.dumps(str(job.path)) + "\n")
+                questions.write(json.dumps([str(job.path), base_text(job.base)]) + "\n")
                 questions.flush()
                 line = answers.readline()
                 if not line.endswith("\n"):

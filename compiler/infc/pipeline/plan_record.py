@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from infc.diag import Diagnostic, Severity, Span
+from infc.ir.change import DeploymentChange
+from infc.lock import Lock
 from infc.pipeline.locks import Locks
-from infc.pipeline.plan import PlannedSpec, plan_loaded
+from infc.pipeline.plan import PlannedSpec, locked_digest_from, plan_loaded, spec_path_in_repository
 from infc.pipeline.plan_entries import plan_entries
 from infc.pipeline.policies import Policies
 from infc.pipeline.review import reviews
+from infc.pipeline.reviewed import ReviewedDeployment, reviewed_from_json, reviewed_of, reviewed_to_json
+from infc.pipeline.spec_base import OldSpecs, SpecBase
+from infc.pipeline.spec_changes import changes_of, comparison
 from infc.plan.curve_book import CurveBook
+from infc.report.change_json import change_from_json, change_to_json
 from infc.report.plan_fragments import PlanFragments, fragments_of
 from infc.resolve.targets import Catalogue
 from infc.spec import LoadedSpec
@@ -22,10 +28,12 @@ from infc.spec import LoadedSpec
 class PlanRecord:
     """What a plan says, without the values that led to it.
 
-    `diagnostics` are the spec's own, `shared` those of the locks and policies that it met. `is_policy_invalid`: a
-    policy file has errors. `is_refused`: a policy threshold that fails is not kept.
+    `path` is the spec's, as the user wrote it. `diagnostics` are the spec's own, `shared` those of the locks and
+    policies that it met. `is_policy_invalid`: a policy file has errors. `is_refused`: a policy threshold that fails is
+    not kept. `changes` are its deployments beside those of the base, `reviewed` what a saved plan holds of them.
     """
 
+    path: Path
     status: str
     is_spec_invalid: bool
     has_changes: bool
@@ -34,10 +42,17 @@ class PlanRecord:
     diagnostics: tuple[Diagnostic, ...]
     shared: tuple[Diagnostic, ...]
     fragments: PlanFragments
+    changes: tuple[DeploymentChange, ...] = ()
+    reviewed: tuple[ReviewedDeployment, ...] = ()
+
+    @property
+    def is_of_history(self) -> bool:
+        """Whether a changed spec was looked up in the history of its file, which goes on."""
+        return any(changed.kind == "spec" for change in self.changes for changed in change.inputs)
 
 
 class SpecPlanner:
-    """Plans spec files one after the other; what they share is read once."""
+    """Plans spec files one after the other; what they share is read once. Ends its processes when it is left."""
 
     def __init__(self, *, overlay: Path | None, has_ladder: bool) -> None:
         self._overlay = overlay
@@ -46,16 +61,24 @@ class SpecPlanner:
         self._books: dict[int, CurveBook] = {}
         self._locks = Locks()
         self._policies = Policies()
+        self._texts = OldSpecs()
 
-    def record(self, loaded: LoadedSpec) -> PlanRecord:
-        """The plan of a loaded spec."""
+    def __enter__(self) -> "SpecPlanner":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._texts.close()
+
+    def record(self, loaded: LoadedSpec, base: SpecBase) -> PlanRecord:
+        """The plan of a loaded spec, and what differs from its base."""
         locks, policies = self._locks, self._policies
-        planned = plan_loaded(
-            loaded, self._catalogues, overlay=self._overlay, locked_digest=locks.model_digest, books=self._books
-        )
+        planned = self._plan(loaded, locks.of(loaded.workspace))
         review = reviews(planned, locks, policies, overlay=self._overlay, has_ladder=self._has_ladder)
         entries = plan_entries(planned, locks, review)
+        lock = locks.of(loaded.workspace) or Lock()
+        compared = comparison(planned, lock, base, self._texts, lambda old: self._plan(old, lock))
         return PlanRecord(
+            path=loaded.path,
             status=planned.status,
             is_spec_invalid=_is_spec_invalid(planned),
             has_changes=any(entry.changes for entry in entries),
@@ -64,7 +87,13 @@ class SpecPlanner:
             diagnostics=planned.diagnostics,
             shared=(*locks.diagnostics, *policies.diagnostics),
             fragments=fragments_of(entries),
+            changes=changes_of(compared, review),
+            reviewed=tuple(reviewed_of(fresh.entry, spec_path_in_repository(loaded)) for fresh in compared.fresh),
         )
+
+    def _plan(self, loaded: LoadedSpec, lock: Lock | None) -> PlannedSpec:
+        digest = locked_digest_from(lock)
+        return plan_loaded(loaded, self._catalogues, overlay=self._overlay, locked_digest=digest, books=self._books)
 
 
 def _is_spec_invalid(planned: PlannedSpec) -> bool:
@@ -75,6 +104,7 @@ def record_to_json(record: PlanRecord) -> dict[str, Any]:
     """The record as JSON values."""
     parts = record.fragments
     return {
+        "path": str(record.path),
         "status": record.status,
         "is_spec_invalid": record.is_spec_invalid,
         "has_changes": record.has_changes,
@@ -88,6 +118,8 @@ def record_to_json(record: PlanRecord) -> dict[str, Any]:
         "json": list(parts.json),
         "markdown_rows": list(parts.markdown_rows),
         "markdown_details": list(parts.markdown_details),
+        "changes": [change_to_json(each) for each in record.changes],
+        "reviewed": [reviewed_to_json(each) for each in record.reviewed],
     }
 
 
@@ -98,6 +130,7 @@ def record_from_json(document: Mapping[str, Any]) -> PlanRecord:
         KeyError, TypeError, ValueError: it is not what this version writes.
     """
     return PlanRecord(
+        path=Path(document["path"]),
         status=str(document["status"]),
         is_spec_invalid=bool(document["is_spec_invalid"]),
         has_changes=bool(document["has_changes"]),
@@ -113,6 +146,8 @@ def record_from_json(document: Mapping[str, Any]) -> PlanRecord:
             markdown_rows=tuple(document["markdown_rows"]),
             markdown_details=tuple(document["markdown_details"]),
         ),
+        changes=tuple(change_from_json(each) for each in document["changes"]),
+        reviewed=tuple(reviewed_from_json(each) for each in document["reviewed"]),
     )
 
 

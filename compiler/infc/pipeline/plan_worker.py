@@ -1,7 +1,7 @@
 """A process that plans specs for another: `python -m infc.pipeline.plan_worker`, options on the first line.
 
-Reads the path of a spec, writes its record, each as one line of JSON, until its input ends. Only text passes between
-the processes.
+Reads the path of a spec and what it is compared with, writes its record, each as one line of JSON, until its input
+ends. Only text passes between the processes.
 """
 
 import json
@@ -13,6 +13,7 @@ from typing import TextIO
 from infc.diag import ToolError
 from infc.pipeline.plan_inputs import PlanInputs, PlanOptions, state_to_json
 from infc.pipeline.plan_record import SpecPlanner, record_to_json
+from infc.pipeline.spec_base import base_from_text
 from infc.spec import load_spec
 
 
@@ -25,8 +26,8 @@ def main() -> None:
         return  # the other process was interrupted before it had asked anything
     overlay, has_ladder = json.loads(head)
     options = PlanOptions(overlay=None if overlay is None else Path(overlay), has_ladder=has_ladder)
-    planner = SpecPlanner(overlay=options.overlay, has_ladder=options.has_ladder)
-    serve(planner, PlanInputs(options), answers)
+    with SpecPlanner(overlay=options.overlay, has_ladder=options.has_ladder) as planner:
+        serve(planner, PlanInputs(options), answers)
 
 
 def serve(planner: SpecPlanner, inputs: PlanInputs, answers: TextIO) -> None:
@@ -34,11 +35,12 @@ def serve(planner: SpecPlanner, inputs: PlanInputs, answers: TextIO) -> None:
     for line in sys.stdin:
         if not line.endswith("\n"):
             return
-        loaded = load_spec(Path(json.loads(line)))
+        path, base = json.loads(line)
+        loaded = load_spec(Path(path))
         states = [state_to_json(state) for state in inputs.files(loaded)]
         answer: dict[str, object]
         try:
-            answer = {"record": record_to_json(planner.record(loaded)), "files": states}
+            answer = {"record": record_to_json(planner.record(loaded, base_from_text(base))), "files": states}
         except ToolError as error:
             answer = {"error": str(error), "help": error.help}
         answers.write(json.dumps(answer, ensure_ascii=False, separators=(",", ":")) + "\n")

@@ -34,6 +34,16 @@ def change_set_to_json(changes: ChangeSet) -> dict[str, Json]:
     return {"base": changes.base, "digest": changes.digest, "changes": rows}
 
 
+def change_summary(changes: ChangeSet) -> dict[str, Json]:
+    """What the summary of the report says of it."""
+    return {
+        "changes": {str(action): count for action, count in changes.counts.items()},
+        "engine_builds": changes.engine_builds,
+        "usd_per_month": {"old": changes.usd_per_month_before, "new": changes.usd_per_month_after},
+        "slo": {"promises": len(changes.promises), "met": changes.met, "by_estimate": changes.by_estimate},
+    }
+
+
 def change_set_from_json(document: Mapping[str, Any]) -> ChangeSet | None:
     """The change set of a report; None where the plan was compared with nothing.
 

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from infc.report.planned import PlannedEntry
+
+if TYPE_CHECKING:
+    from infc.report.plan_json import ChangeDocument
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +43,12 @@ def joined_text(fragments: Sequence[PlanFragments], *, color: bool) -> str:
     return "\n\n".join(text for each in fragments if (text := each.colored if color else each.text))
 
 
-def joined_json(fragments: Sequence[PlanFragments]) -> str:
-    """What `render_plan_json` says of all entries."""
+def joined_json(fragments: Sequence[PlanFragments], changes: "ChangeDocument | None" = None) -> str:
+    """What `render_plan_json` says of all entries, with what they are compared with."""
     from infc.report.plan_json import document_text
 
     texts = [text for each in fragments for text in each.json]
-    return document_text(texts, [status for each in fragments for status in each.statuses])
+    return document_text(texts, [status for each in fragments for status in each.statuses], changes)
 
 
 def joined_markdown(fragments: Sequence[PlanFragments]) -> str:

@@ -1,7 +1,8 @@
 """A plan as JSON: the fixed shape of `infc plan --format json`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from infc.diag import Diagnostic
 from infc.ir.candidate import Candidate, ContinuousBatching, DynamicBatching
@@ -27,6 +28,14 @@ from infc.report.planned import PlannedEntry
 FORMAT_VERSION = "1.0"
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChangeDocument:
+    """What a comparison adds to the document: top-level keys, and keys of the summary."""
+
+    keys: Mapping[str, Json]
+    summary: Mapping[str, Json]
+
+
 def render_plan_json(entries: Sequence[PlannedEntry]) -> str:
     """One object per decision (`target` null is the free choice), two spaces of indentation."""
     return document_text([entry_text(entry) for entry in entries], [entry.status for entry in entries])
@@ -37,17 +46,22 @@ def entry_text(entry: PlannedEntry) -> str:
     return json.dumps(_entry(entry), indent=2, ensure_ascii=False).replace("\n", "\n    ")
 
 
-def document_text(entries: Sequence[str], statuses: Sequence[str]) -> str:
-    """The document of decisions that are rendered already."""
+def document_text(entries: Sequence[str], statuses: Sequence[str], changes: ChangeDocument | None = None) -> str:
+    """The document of decisions that are rendered already, with what they are compared with, if anything."""
     specs = "[\n    " + ",\n    ".join(entries) + "\n  ]" if entries else "[]"
-    summary = {
+    summary: dict[str, Json] = {
         "decisions": len(entries),
         "feasible": statuses.count("feasible"),
         "infeasible": statuses.count("infeasible"),
         "invalid": statuses.count("invalid"),
     }
-    shown = json.dumps(summary, indent=2).replace("\n", "\n  ")
-    return f'{{\n  "format_version": "{FORMAT_VERSION}",\n  "specs": {specs},\n  "summary": {shown}\n}}'
+    beside = ""
+    if changes is not None:
+        summary |= changes.summary
+        shown = {key: json.dumps(value, indent=2, ensure_ascii=False) for key, value in changes.keys.items()}
+        beside = "".join(f'  "{key}": {text},\n'.replace("\n", "\n  ").rstrip(" ") for key, text in shown.items())
+    shown_summary = json.dumps(summary, indent=2).replace("\n", "\n  ")
+    return f'{{\n  "format_version": "{FORMAT_VERSION}",\n{beside}  "specs": {specs},\n  "summary": {shown_summary}\n}}'
 
 
 def decision_json(decision: Decision) -> dict[str, Json]:

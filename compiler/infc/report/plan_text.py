@@ -54,11 +54,6 @@ def _entry(entry: PlannedEntry, style: Style) -> Iterator[str]:
             yield from _plan(entry.problem, plan, entry.review, style)
         case Infeasible() as infeasible:
             yield from _infeasible(infeasible, style)
-    if entry.changes:
-        yield ""
-        yield heading("changes against the lock", style)
-        for change in entry.changes:
-            yield f"{INDENT * 2}{change['path']}: {change['old']} -> {change['new']}"
     if entry.review.savings is not None:
         yield ""
         from infc.report.plan_review import savings_rows  # most plans have nothing to review

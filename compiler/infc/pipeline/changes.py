@@ -1,0 +1,269 @@
+"""Everything that differs from a base: the specs that a change concerns are planned, the others are as they were."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infc.diag import DiagnosticError
+from infc.ir.change import ChangeSet, DeploymentChange
+from infc.ir.spec.names import label_from
+from infc.lock import Lock, LockEntry
+from infc.pipeline.base import Base, RevisionBase, revision_bases
+from infc.pipeline.locking import shown_path
+from infc.pipeline.locks import Locks
+from infc.pipeline.plan_inputs import PlanOptions
+from infc.pipeline.plan_many import plan_many
+from infc.pipeline.plan_record import PlanRecord
+from infc.pipeline.reviewed import ReviewedDeployment, reviewed_digest, unplanned
+from infc.pipeline.spec_base import inside_of, spec_base
+from infc.pipeline.spec_changes import removed_change, unplanned_change
+from infc.pipeline.touched import Touched
+from infc.spec import SPEC_SUFFIX, Workspace, find_workspace, load_spec
+
+MOST_CAUSES = 8
+"""Up to so many specs, a plan is also made with one input changed at a time."""
+_LOCK_STALE = 4
+
+
+def _quiet(_done: int) -> None:
+    """Show no progress."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """Plans beside their base.
+
+    `records` are those of the specs that were planned, in order; `changes` holds every deployment. `deployments` are
+    what a saved plan holds. `is_based`: there was something to compare with.
+    """
+
+    records: tuple[PlanRecord, ...]
+    changes: ChangeSet
+    deployments: tuple[ReviewedDeployment, ...]
+    is_based: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """A workspace with its specs among those asked for, and its locks."""
+
+    workspace: Workspace
+    specs: tuple[Path, ...]
+    before: Lock
+    now: Lock
+    revision: RevisionBase | None
+
+    def inside(self, spec: Path) -> str:
+        """A spec's path relative to the lock."""
+        return inside_of(self.workspace.root, spec) or spec.as_posix()
+
+
+def change_set(paths: Sequence[Path], base: Base, options: PlanOptions, *, folders: Sequence[Path] = ()) -> ChangeSet:
+    """Every deployment of the specs beside its base: one change set for all workspaces of the command.
+
+    Args:
+        paths: spec files, as the user wrote them.
+        base: what to compare with.
+        options: what changes what a plan says.
+        folders: folders that were searched for specs: what is gone from them is listed as removed.
+
+    Raises:
+        ToolError: there is no such base; or a model must be analysed and the extra `onnx` is not installed.
+        DiagnosticError: a lock cannot be read.
+    """
+    return review(paths, base, options, folders=folders).changes
+
+
+def review(
+    paths: Sequence[Path],
+    base: Base,
+    options: PlanOptions,
+    *,
+    folders: Sequence[Path] = (),
+    has_cache: bool = True,
+    processes: int = 1,
+    progress: Callable[[int], None] = _quiet,
+) -> Review:
+    """The same, with the plans of the specs that a change can concern. Arguments as of `change_set` and `plan_many`."""
+    with contextlib.ExitStack() as stack:
+        places = tuple(_places(paths, base, folders, stack))
+        return _review(paths, places, options, folders, has_cache=has_cache, processes=processes, progress=progress)
+
+
+def _review(
+    paths: Sequence[Path],
+    places: Sequence[_Place],
+    options: PlanOptions,
+    folders: Sequence[Path],
+    *,
+    has_cache: bool,
+    processes: int,
+    progress: Callable[[int], None],
+) -> Review:
+    jobs: dict[Path, tuple[_Place, tuple[LockEntry, ...]]] = {}
+    settings: dict[Path, Mapping[str, object]] = {}
+    changes: list[DeploymentChange] = []
+    deployments: list[ReviewedDeployment] = []
+    for place in places:
+        touched = _touched(place, options)
+        old, gone = _before(place, folders)
+        changes += gone
+        for spec in place.specs:
+            now = place.now.of_spec(place.inside(spec))
+            if touched is None or touched.is_everything or touched.concerns(spec, old[spec], now):
+                jobs[spec] = (place, old[spec])
+                settings[spec] = _settings(place, touched)
+            else:
+                changes += [unplanned_change(entry, spec.as_posix()) for entry in now] or [_unlocked(spec)]
+                deployments += [unplanned(entry, _in_repository(place, spec)) for entry in now]
+    has_causes = len(jobs) <= MOST_CAUSES
+    bases = {spec: spec_base(old, **settings[spec], has_causes=has_causes) for spec, (_, old) in jobs.items()}
+    todo = [path for path in paths if path in jobs]
+    records = plan_many(todo, options, has_cache=has_cache, processes=processes, progress=progress, bases=bases)
+    changes += [change for record in records for change in record.changes]
+    deployments += [each for record in records for each in record.reviewed]
+    return Review(
+        records=tuple(records),
+        changes=ChangeSet(
+            base=_label(places),
+            digest=reviewed_digest(deployments),
+            changes=tuple(sorted(changes, key=lambda each: (each.name, each.target or "", each.spec))),
+        ),
+        deployments=tuple(sorted(deployments, key=lambda each: (each.spec, each.name, each.target))),
+        is_based=any(place.revision is not None or place.before.entries for place in places),
+    )
+
+
+def _places(
+    paths: Sequence[Path], base: Base, folders: Sequence[Path], stack: contextlib.ExitStack
+) -> Iterator[_Place]:
+    grouped: dict[Path, tuple[Workspace, list[Path]]] = {}
+    for path in paths:
+        workspace = find_workspace(path)
+        grouped.setdefault(workspace.root, (workspace, []))[1].append(path)
+    for folder in folders:  # one whose last spec is gone
+        workspace = find_workspace(folder / "infc.lock")
+        grouped.setdefault(workspace.root, (workspace, []))
+    locks = Locks()
+    bases: Mapping[Path, RevisionBase] = {}
+    if base.revision is not None:
+        bases = revision_bases(base.revision, [workspace for workspace, _ in grouped.values()])
+        for each in bases.values():
+            stack.callback(each.repository.close)
+    for workspace, specs in grouped.values():
+        lock = locks.of(workspace)
+        if lock is None and locks.diagnostics:
+            raise DiagnosticError(locks.diagnostics, exit_code=_LOCK_STALE)
+        now = lock or Lock()
+        revision = bases.get(workspace.boundary)
+        before = now if revision is None else revision.lock(workspace)
+        before = now if before == now else before
+        yield _Place(workspace=workspace, specs=tuple(specs), before=before, now=now, revision=revision)
+
+
+def _touched(place: _Place, options: PlanOptions) -> Touched | None:
+    """None where everything is planned: a lock alone does not tell whether a spec is still what it was."""
+    if place.revision is None:
+        return None
+    return Touched(
+        base=place.revision,
+        workspace=place.workspace,
+        overlay=options.overlay,
+        before=place.before,
+        now=place.now,
+    )
+
+
+def _settings(place: _Place, touched: Touched | None) -> Mapping[str, object]:
+    if touched is None or place.revision is None:
+        return {}
+    return {
+        "commit": place.revision.commit,
+        "catalogue": touched.catalogue,
+        "is_policy_changed": touched.is_policy_changed,
+    }
+
+
+def _before(
+    place: _Place, folders: Sequence[Path]
+) -> tuple[Mapping[Path, tuple[LockEntry, ...]], list[DeploymentChange]]:
+    """The entries of each spec on the other side, and the deployments whose spec is gone from the folders.
+
+    A spec that moved takes its entries along: one of the same name.
+    """
+    by_spec: dict[str, list[LockEntry]] = {}
+    for entry in place.before.entries:
+        by_spec.setdefault(entry.spec, []).append(entry)
+    found = {spec: tuple(by_spec.get(place.inside(spec), ())) for spec in place.specs}
+    roots = [folder.resolve() for folder in folders]
+    orphans = {inside: entries for inside, entries in by_spec.items() if not (place.workspace.root / inside).exists()}
+    for spec in place.specs if orphans else ():
+        if not found[spec]:
+            name = load_spec(spec).name
+            moved = next((inside for inside, entries in orphans.items() if entries[0].name == name), None)
+            found[spec] = tuple(orphans.pop(moved)) if moved is not None else ()
+    gone = [
+        removed_change(entry, shown_path(place.workspace.root / inside).as_posix())
+        for inside, entries in orphans.items()
+        if any((place.workspace.root / inside).is_relative_to(root) for root in roots)
+        for entry in entries
+    ]
+    return found, [*gone, *_gone_unlocked(place, roots, by_spec)]
+
+
+def _gone_unlocked(place: _Place, roots: Sequence[Path], by_spec: Mapping[str, object]) -> Iterator[DeploymentChange]:
+    """Specs of the base's commit that are gone and were not locked."""
+    if place.revision is None:
+        return
+    repository = place.revision.repository
+    for inside in repository.files(place.revision.commit, SPEC_SUFFIX):
+        path = repository.top / inside
+        is_ours = any(path.is_relative_to(root) for root in roots) and path.is_relative_to(place.workspace.root)
+        if path.exists() or not is_ours or path.relative_to(place.workspace.root).as_posix() in by_spec:
+            continue
+        yield DeploymentChange(
+            name=_file_name(path),
+            target=None,
+            spec=shown_path(path).as_posix(),
+            action="removed",
+            status="removed",
+            words=("was not locked: what it cost is not known",),
+        )
+
+
+def _unlocked(spec: Path) -> DeploymentChange:
+    """A spec of which nothing differs and nothing is locked."""
+    return DeploymentChange(
+        name=load_spec(spec).name if "name" in _text(spec) else _file_name(spec),
+        target=None,
+        spec=spec.as_posix(),
+        action="unchanged",
+        status="feasible",
+        words=("is not locked: what it costs is not known without a plan",),
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _file_name(path: Path) -> str:
+    return label_from(path.name.removesuffix(SPEC_SUFFIX)) or "deployment"
+
+
+def _in_repository(place: _Place, spec: Path) -> str:
+    return inside_of(place.workspace.boundary, spec) or spec.as_posix()
+
+
+def _label(places: Sequence[_Place]) -> str:
+    revisions = dict.fromkeys(place.revision.label for place in places if place.revision is not None)
+    if revisions:
+        return ", ".join(revisions)
+    locks = [shown_path(place.workspace.lock).as_posix() for place in places if place.workspace.lock.is_file()]
+    if not locks:
+        return "no lock"
+    return ", ".join(locks) if len(locks) <= 2 else f"{len(locks)} locks"

@@ -1,0 +1,209 @@
+"""Changes against a base as text: one block a deployment, the inputs that changed, the effect of each, the totals.
+
+Fits 80 columns, whatever the terminal has.
+"""
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import replace
+
+from infc.ir.change import ChangedInput, ChangeSet, DeploymentChange, Effect, Evidence, Figure
+from infc.report.diff_text import SYMBOLS
+from infc.report.layout import Style, style_for
+
+WIDTH = 80
+_INDENT = "    "
+_LABEL = 12
+_MOST_INPUTS = 8
+_LIMIT_COLUMN = 50
+
+
+def render_changes_text(changes: ChangeSet, *, color: bool) -> str:
+    """Every deployment that differs, then the counts, what is promised, and the cost before and after."""
+    style = style_for(color=color)
+    blocks = ["\n".join(_block(each, style)) for each in changes.changes if is_shown(each)]
+    head = style("bold", f"Changes against {changes.base}")
+    return "\n".join([head, "", *(f"{block}\n" for block in blocks), *_totals(changes, style)])
+
+
+def is_shown(change: DeploymentChange) -> bool:
+    """Whether a reader should see a deployment by itself: it differs, or it has no plan, or a policy speaks of it."""
+    return change.action != "unchanged" or change.status != "feasible" or bool(change.policy)
+
+
+def headline(changes: ChangeSet) -> str:
+    """The counts in one sentence.
+
+    >>> headline(ChangeSet(base="infc.lock", digest="", changes=()))
+    'Plan: no changes, 0 unchanged.'
+    """
+    planned = replace(changes, changes=tuple(c for c in changes.changes if not _has_no_plan(c)))
+    counts, builds = planned.counts, changes.engine_builds
+    changed = counts["changed"] + counts["rebuilt"]
+    parts = [f"{count} to {verb}" for count, verb in ((counts["added"], "add"), (changed, "change")) if count]
+    if parts and builds:
+        parts[-1] += f" ({builds} engine build{'s' if builds != 1 else ''})"
+    if counts["removed"]:
+        parts.append(f"{counts['removed']} to remove")
+    refused = len(changes.changes) - len(planned.changes)
+    if refused:
+        parts.append(f"{refused} without a plan")
+    unchanged = f"{counts['unchanged']} unchanged"
+    return f"Plan: {', '.join([*(parts or ['no changes']), unchanged])}."
+
+
+def _has_no_plan(change: DeploymentChange) -> bool:
+    return change.status in ("infeasible", "invalid")
+
+
+def money_line(changes: ChangeSet) -> str:
+    """What all deployments cost a month, before and after; nothing where no price is known."""
+    before, after = changes.usd_per_month_before, changes.usd_per_month_after
+    if not before and not after:
+        return ""
+    if round(before, 2) == round(after, 2):
+        return f"Cost: ${after:,.0f} a month, as before."
+    sign = "+" if after > before else "-"
+    return f"Cost: ${before:,.0f} -> ${after:,.0f} a month ({sign}${abs(after - before):,.0f})."
+
+
+def promise_line(changes: ChangeSet) -> str:
+    """How many promises hold, and how many of them rest on no measurement; nothing where nothing changed."""
+    count = len(changes.promises)
+    if not count:
+        return ""
+    words = f"SLO: {changes.met} of {count} limits met"
+    return words + (f", {changes.by_estimate} by estimate only." if changes.by_estimate else ".")
+
+
+def _totals(changes: ChangeSet, style: Style) -> Iterator[str]:
+    yield style("bold", headline(changes))
+    said = [line for line in (promise_line(changes), money_line(changes)) if line]
+    if said:
+        yield from textwrap.wrap("  ".join(said), WIDTH)
+    if changes.engine_builds:
+        yield "Known after the build: engines, and what is measured with them."
+
+
+def _block(change: DeploymentChange, style: Style) -> Iterator[str]:
+    symbol, hue = SYMBOLS[change.action]
+    if _has_no_plan(change):
+        symbol, hue = "!", "red"
+    head = f"{symbol} {change.label}"
+    room = WIDTH - len(head) - 2
+    if len(change.spec) <= room:
+        yield f"{style(hue, symbol)} {style('bold', change.label)}  {style('dim', change.spec)}"
+    else:
+        yield f"{style(hue, symbol)} {style('bold', change.label)}"
+        yield f"{_INDENT}{style('dim', change.spec)}"
+    for index, changed in enumerate(change.inputs[:_MOST_INPUTS]):
+        yield from _row("why" if index == 0 else "", input_words(changed, change.spec), style)
+    if len(change.inputs) > _MOST_INPUTS:
+        yield from _row("", f"and {len(change.inputs) - _MOST_INPUTS} more inputs", style)
+    for effect in change.effects:
+        yield from _effect(effect, style)
+    if change.files:
+        actions = [file.action for file in change.files]
+        counted = [f"{actions.count(action)} {action}" for action in dict.fromkeys(sorted(actions))]
+        yield from _row("files", ", ".join(counted), style)
+    for finding in change.policy:
+        threshold = finding.threshold
+        words = f"{threshold.rule} {threshold.written}: {finding.predicted} ({finding.outcome}, {threshold.action})"
+        yield from _row("policy", words, style)
+    for sentence in change.words:
+        yield from _row("note", sentence, style)
+
+
+def input_words(changed: ChangedInput, spec: str) -> str:
+    """`slo.latency.p99 12ms -> 7ms (line 12)`."""
+    name = {"spec": changed.path or "the spec"}.get(changed.kind, f"{changed.kind} {changed.path}")
+    if changed.old is None and changed.new is None:
+        words = name
+    elif changed.old is None:
+        words = f"{name}: {changed.new} (new)"
+    elif changed.new is None:
+        words = f"{name}: {changed.old} -> gone"
+    else:
+        words = f"{name}: {changed.old} -> {changed.new}"
+    if changed.kind != "spec" or changed.line is None or not changed.path:
+        return words
+    return f"{words} ({f'line {changed.line}' if changed.file == spec else f'{changed.file}:{changed.line}'})"
+
+
+def _effect(effect: Effect, style: Style) -> Iterator[str]:
+    label = effect.label if len(effect.label) <= _LABEL else effect.id
+    told = effect.new or effect.old
+    assert told is not None  # noqa: S101 - an effect has at least one side
+    beside = []
+    if effect.limit is not None:
+        beside.append(_limit_words(effect, effect.limit, style))
+    if told.evidence is not Evidence.CHOSEN:
+        beside.append(style("dim", told.evidence.value))
+    yield from _row(label, change_words(effect), style, "  ".join(beside))
+
+
+def change_words(effect: Effect) -> str:
+    """`16 -> 8`, or the one value where both are the same or one side has none; with the interval of the new one."""
+    old, new = effect.old, effect.new
+    if new is None:
+        return figure_words(old)
+    words = figure_words(new)
+    if old is not None and old.value != new.value:
+        before = figure_words(old)
+        shared = _UNIT_WORDS.get(new.unit, f" {new.unit}") if new.unit and old.unit == new.unit else ""
+        words = f"{before.removesuffix(shared) if shared else before} -> {words}"
+    if new.low is not None and new.high is not None and new.low != new.high:
+        words += f" ({_number(new.low, new.unit)} .. {_number(new.high, new.unit)})"
+    return words
+
+
+_UNIT_WORDS = {"USD/month": " a month", "%": "%"}
+
+
+def figure_words(figure: Figure | None) -> str:
+    """A value with its unit: `6.4 ms`, `$1,022 a month`, `int8`."""
+    if figure is None or figure.value is None:
+        return "none"
+    if isinstance(figure.value, bool):
+        return "yes" if figure.value else "no"
+    if isinstance(figure.value, str):
+        return figure.value
+    number = _number(float(figure.value), figure.unit)
+    return number + _UNIT_WORDS.get(figure.unit, f" {figure.unit}" if figure.unit else "")
+
+
+def _number(value: float, unit: str) -> str:
+    if unit == "USD/month":
+        return f"${value:,.0f}" if abs(value) >= 10 else f"${value:,.2f}"
+    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+
+
+def _limit_words(effect: Effect, limit: float, style: Style) -> str:
+    figure = effect.new
+    is_most = figure is None or not isinstance(figure.value, int | float) or (figure.value <= limit) == effect.is_met
+    unit = figure.unit if figure is not None else ""
+    shown = figure_words(Figure(value=limit, unit=unit)).removesuffix(" a month")
+    verdict = {True: ("green", "ok"), False: ("red", "missed"), None: ("dim", "not known")}[effect.is_met]
+    return f"{'<=' if is_most else '>='} {shown} {style(*verdict)}"
+
+
+def _row(label: str, text: str, style: Style, beside: str = "") -> Iterator[str]:
+    """A label, a text, and in a column of its own what stands beside it; too long ones go on below."""
+    import click
+
+    start = f"{_INDENT}{label:<{_LABEL}} "
+    first, *rest = textwrap.wrap(text, WIDTH - len(start), break_on_hyphens=False) or [""]
+    lines = [start + first, *(" " * len(start) + line for line in rest)]
+    head = style("dim", lines[0][: len(start)]) + lines[0][len(start) :]
+    if not beside:
+        yield head
+        yield from lines[1:]
+        return
+    width = len(click.unstyle(beside))
+    column = max(_LIMIT_COLUMN, len(lines[0]) + 2)
+    if len(lines) == 1 and column + width <= WIDTH:
+        yield head + " " * (column - len(lines[0])) + beside
+        return
+    yield head
+    yield from lines[1:]
+    yield " " * min(_LIMIT_COLUMN, WIDTH - width) + beside
