@@ -55,7 +55,8 @@ class ServiceTimeProfile:
     """Measured service times of one model, precision and hardware; stored in `infc-profiles/`, read by the next plan.
 
     `instances` is how many instances ran at the same time. `environment` names what ran: server, engine, versions,
-    device (no host name, no time). `usage` is what the device did meanwhile, None where nothing was sampled.
+    device (no host name, no time). `usage` is what the device did meanwhile, None where nothing was sampled. `load_s`
+    is how long the server took from its start until every instance was loaded, None where infc did not start it.
     """
 
     model_digest: str
@@ -66,6 +67,7 @@ class ServiceTimeProfile:
     points: tuple[ServiceTimePoint, ...]
     environment: Mapping[str, str]
     usage: DeviceUsage | None = None
+    load_s: float | None = None
 
     def is_of_mode(self, power_mode: str | None) -> bool:
         """Whether it holds for a device in this power mode: it was measured in it, or on a device without modes."""

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
-from infc.diag import Diagnostic
+from infc.diag import Diagnostic, DiagnosticError
 from infc.emit.manifest import bundle_digests
 from infc.ir.bundle import Bundle
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.checkpoint import Checkpoint
-from infc.ir.engine import AnyEngine, DeviceEngine
+from infc.ir.engine import DeviceEngine
 from infc.ir.plan import Plan
 from infc.ir.problem import AnyProblem, LlmProblem, Problem
+from infc.ir.spec import OnnxModel
 from infc.lock import Lock, LockEntry, entry_from, input_digests, locked_checkpoint, locked_engine, repeatable_files
 from infc.lock.values import InputDigests
 from infc.pipeline.checkpoints import checkpoint_files, drafter_files
@@ -24,6 +25,7 @@ from infc.resolve.store import ProfileStore
 from infc.spec import LoadedSpec
 
 if TYPE_CHECKING:  # what it needs is loaded where a release is made
+    from infc.emit.triton.shadow import ShadowSource
     from infc.pipeline.jetson_release import JetsonRelease, ReleaseSource
 
 Emitted: TypeAlias = tuple[Bundle | None, tuple[Diagnostic, ...]]
@@ -81,7 +83,7 @@ def bundle_of(loaded: LoadedSpec, target: str | None, settled: Settled) -> Emitt
     match settled:
         case SettledOnnx():
             assert isinstance(problem, Problem)  # noqa: S101 - it is the same problem
-            return _triton_bundle(loaded, target, problem, plan, settled.engine)
+            return _triton_bundle(loaded, target, problem, plan, settled)
         case SettledLlm():
             assert isinstance(problem, LlmProblem)  # noqa: S101 - it is the same problem
             return _vllm_bundle(loaded, target, problem, plan, settled.checkpoint)
@@ -201,22 +203,47 @@ def _server_of(problem: AnyProblem, hardware_id: str) -> str:
     return f"triton {default_release().release}"
 
 
-def _triton_bundle(loaded: LoadedSpec, target: str | None, problem: Problem, plan: Plan, engine: AnyEngine) -> Emitted:
+def _triton_bundle(
+    loaded: LoadedSpec, target: str | None, problem: Problem, plan: Plan, settled: SettledOnnx
+) -> Emitted:
     from infc.emit.triton import emit
     from infc.validate.contract import CONTRACT_NAME, SAMPLES_NAME, contract_from
     from infc.validate.contract_json import to_json
     from infc.validate.samples import request_samples
 
+    engine = settled.engine
     assert not isinstance(engine, DeviceEngine)  # noqa: S101 - those go out in a release
-    bundle, problems = emit(problem, plan, engine, plan_json=_plan_json(problem, plan, target))
-    if bundle is None:
-        return None, problems
-    extra: dict[str, bytes] = {CONTRACT_NAME: to_json(contract_from(problem, plan, engine.kind))}
+    assert loaded.spec is not None  # noqa: S101 - it was planned
+    extra: dict[str, bytes | Path] = {CONTRACT_NAME: to_json(contract_from(problem, plan, engine.kind))}
     if problem.accuracy is not None:
         samples = request_samples(loaded.file(problem.accuracy.dataset), problem.model)
         if samples is not None:
             extra[SAMPLES_NAME] = samples
-    return replace(bundle, files=dict(sorted({**bundle.files, **extra}.items()))), problems
+    plan_json = _plan_json(problem, plan, target)
+    return emit(
+        problem,
+        plan,
+        engine,
+        deploy=loaded.spec.deploy,
+        plan_json=plan_json,
+        extra_files=extra,
+        shadow=_shadow_source(loaded, problem, settled),
+    )
+
+
+def _shadow_source(loaded: LoadedSpec, problem: Problem, settled: SettledOnnx) -> "ShadowSource | None":
+    """What a quality shadow compares with, where one is asked for: the model as the spec names it."""
+    if problem.shadow is None:
+        return None
+    from infc.emit.triton.shadow import ShadowSource
+    from infc.resolve.model_file import open_model
+
+    assert loaded.spec is not None  # noqa: S101 - it was planned
+    assert isinstance(loaded.spec.model, OnnxModel)  # noqa: S101 - Triton serves no other
+    model, problems = open_model(loaded.file(loaded.spec.model.onnx))
+    if model is None:
+        raise DiagnosticError(problems)
+    return ShadowSource(model=model.path, external_files=model.external_files, evidence=settled.evidence)
 
 
 def _vllm_bundle(

@@ -152,6 +152,7 @@ def text_from_service_times(profile: ServiceTimeProfile) -> str:
             "environment": dict(profile.environment),
             "points": [_json_from_point(point) for point in profile.points],
             **({} if profile.usage is None else {"usage": json_from_usage(profile.usage)}),
+            **({} if profile.load_s is None else {"load_s": plain_number(profile.load_s)}),
         }
     )
 
@@ -185,6 +186,7 @@ def service_times_from_text(text: str) -> ServiceTimeProfile:
         points=tuple(map(_point_from_json, fields.nested_list("points"))),
         environment={key: environment.text(key) for key in environment.names()},
         usage=usage_from_json(fields.nested("usage")) if "usage" in fields.names() else None,
+        load_s=fields.number("load_s") if "load_s" in fields.names() else None,
     )
 
 

@@ -108,8 +108,9 @@ def _service_time() -> dict[str, object]:
             "environment": {"type": "object", "additionalProperties": _TEXT},
             "points": {"type": "array", "items": object_schema(point, optional=("device_s", "power_w"))},
             "usage": usage_schema(),
+            "load_s": {"type": "number", "exclusiveMinimum": 0},
         },
-        optional=("usage",),
+        optional=("usage", "load_s"),
     )
 
 

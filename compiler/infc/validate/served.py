@@ -49,15 +49,17 @@ def measure_served(
     )
     is_realtime = wants_realtime(request)
     with (
-        serving(request, contract, SERVER_PRIORITY if is_realtime else None, progress) as (target, check),
+        serving(request, contract, SERVER_PRIORITY if is_realtime else None, progress) as under_test,
         _watched(device if request.endpoint is None else None) as watch,
     ):
-        server = ObservedServer(target)
+        server = ObservedServer(under_test.target)
         try:
             version = server.version(contract.model.name)
             server.check_answer(messages[0])
-            with ClosedLoop(target, messages) as loop:
-                snapshots = _swept(contract, server, loop, batch_sizes, request.settings.budget_s, watch, check)
+            with ClosedLoop(under_test.target, messages) as loop:
+                snapshots = _swept(
+                    contract, server, loop, batch_sizes, request.settings.budget_s, watch, under_test.check
+                )
         finally:
             server.close()
         usage = watch.usage()
@@ -79,6 +81,7 @@ def measure_served(
         points=points,
         environment=environment,
         usage=usage,
+        load_s=under_test.load_s,
     )
 
 

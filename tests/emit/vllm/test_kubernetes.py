@@ -10,9 +10,9 @@ import pytest
 import yaml
 from syrupy.assertion import SnapshotAssertion
 
+from infc.emit.kubernetes.availability import rolling_update
 from infc.emit.kubernetes.devices import gpu_product
 from infc.emit.vllm import emit
-from infc.emit.vllm.kubernetes import rolling_update
 from infc.emit.write import write_bundle
 from infc.ir.bundle import Bundle
 from infc.ir.candidate import Speculation

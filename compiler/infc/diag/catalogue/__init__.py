@@ -10,9 +10,11 @@ from infc.diag.catalogue.fleet import FLEET
 from infc.diag.catalogue.gitops import GITOPS
 from infc.diag.catalogue.imports import IMPORTS
 from infc.diag.catalogue.jobs import JOBS
+from infc.diag.catalogue.kubernetes import KUBERNETES
 from infc.diag.catalogue.lock import LOCK
 from infc.diag.catalogue.model import MODEL
 from infc.diag.catalogue.plan import PLAN
+from infc.diag.catalogue.shadow import SHADOW
 from infc.diag.catalogue.spec import SPEC
 from infc.diag.catalogue.targets import TARGETS
 from infc.diag.catalogue.validate import VALIDATE
@@ -24,6 +26,7 @@ CATALOGUE: tuple[DiagnosticKind, ...] = (
     *MODEL,
     *TARGETS,
     *PLAN,
+    *SHADOW,
     *ACCURACY,
     *CHECKPOINT,
     *BUILD,
@@ -32,6 +35,7 @@ CATALOGUE: tuple[DiagnosticKind, ...] = (
     *LOCK,
     *VALIDATE,
     *VLLM,
+    *KUBERNETES,
     *DRIFT,
     *EDGE,
     *EDGE_DEVICE,

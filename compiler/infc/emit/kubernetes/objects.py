@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from infc.emit.comment import comment_lines
 from infc.emit.yaml_text import YamlValue, yaml_text
 
 Manifest = dict[str, YamlValue]
@@ -49,14 +50,16 @@ def config_map(identity: Identity, files: Mapping[str, bytes]) -> Manifest:
     }
 
 
-def service(identity: Identity, port: int) -> Manifest:
-    """A Service inside the cluster in front of all replicas."""
-    ports: Manifest = {"name": "http", "port": port, "targetPort": "http", "protocol": "TCP"}
+def service(identity: Identity, ports: Mapping[str, int]) -> Manifest:
+    """A Service inside the cluster in front of all replicas; `ports` are those of the container, by name."""
+    rows: list[YamlValue] = [
+        {"name": name, "port": number, "targetPort": name, "protocol": "TCP"} for name, number in ports.items()
+    ]
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": identity.metadata(service_name(identity)),
-        "spec": {"type": "ClusterIP", "selector": identity.selector, "ports": [ports]},
+        "spec": {"type": "ClusterIP", "selector": identity.selector, "ports": rows},
     }
 
 
@@ -79,6 +82,6 @@ def kustomization(resources: Sequence[str]) -> Manifest:
     }
 
 
-def manifest_bytes(manifest: Manifest) -> bytes:
-    """A manifest as a file."""
-    return yaml_text(manifest).encode()
+def manifest_bytes(manifest: Manifest, notes: Sequence[str] = ()) -> bytes:
+    """A manifest as a file; `notes` stand above it as comments."""
+    return ("".join(comment_lines(notes)) + yaml_text(manifest)).encode()

@@ -15,12 +15,14 @@ from infc.emit.triton.comments import comment_header
 from infc.emit.triton.config import config_pbtxt
 from infc.emit.triton.own_backends import own_backend_files
 from infc.emit.triton.settings import ModelSettings, model_settings
+from infc.emit.triton.shadow import ShadowSource, shadow_files
 from infc.emit.triton.texts import text_files
 from infc.ir.bundle import Bundle
 from infc.ir.engine import Engine, PendingEngine
 from infc.ir.engine_kind import ENGINE_NAMES
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
+from infc.ir.spec import Deploy
 from infc.ir.spec.names import name_problem
 
 __all__ = ["TritonRelease", "default_release", "emit"]
@@ -31,9 +33,11 @@ def emit(
     plan: Plan,
     engine: Engine | PendingEngine,
     *,
+    deploy: Deploy | None = None,
     plan_json: bytes | None = None,
     extra_files: Mapping[str, bytes | Path] = MappingProxyType({}),
     release: TritonRelease | None = None,
+    shadow: ShadowSource | None = None,
 ) -> tuple[Bundle | None, tuple[Diagnostic, ...]]:
     """The deployable bundle of one plan; same values, same bytes, nothing of this machine in them.
 
@@ -41,9 +45,11 @@ def emit(
         problem: what was asked: names, tensors, workload and SLO.
         plan: the decision for Triton; `plan.comments` go into config.pbtxt.
         engine: the built engine, or a pending one: then the engine file is missing and the README says how to add it.
+        deploy: the spec's section of that name; None is one without any option.
         plan_json: content of `plan.json`, left out when None.
         extra_files: more files by path, such as what validation needs.
         release: the Triton release; default: the pinned one.
+        shadow: the unquantised model, where the problem asks for a quality shadow.
 
     Returns:
         The bundle, or None with the errors that stand in the way; warnings come with a bundle.
@@ -54,19 +60,31 @@ def emit(
     settings, problems = model_settings(problem, plan, engine)
     if settings is None:
         return None, problems
+    options = deploy.kubernetes if deploy else None
     repository = f"model_repository/{problem.name}"
     files: dict[str, bytes | Path] = {
         f"{repository}/config.pbtxt": config_pbtxt(settings, comment_header(problem, plan, settings)),
-        **text_files(problem, plan, engine, settings, release),
+        **text_files(problem, plan, engine, settings, release, options.flavor if options else None),
     }
     if isinstance(engine, Engine):
         files[f"{repository}/1/{ENGINE_NAMES[engine.kind]}"] = engine.path
     files |= own_backend_files(engine, release)
+    if problem.shadow is not None:
+        if shadow is None:
+            raise InternalError(f"the quality shadow of {problem.name!r} has no reference model")
+        files |= shadow_files(problem, settings, shadow, plan.candidate.precision)
     if plan_json is not None:
         files["plan.json"] = plan_json
     files |= extra_files
+    warnings = _version_warnings(problem, engine, settings, release)
+    if options is not None:
+        from infc.emit.triton.kubernetes import triton_kubernetes
+
+        manifests, told = triton_kubernetes(problem, plan, engine, settings, options, release, files)
+        files |= manifests
+        warnings = (*warnings, *told)
     bundle = Bundle(name=problem.name, target=plan.candidate.target, files=dict(sorted(files.items())))
-    return bundle, _version_warnings(problem, engine, settings, release)
+    return bundle, warnings
 
 
 def _loads_later(built: str, served: str) -> bool:

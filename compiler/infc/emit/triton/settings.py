@@ -9,7 +9,7 @@ from infc.build.torch_target import torch_parameters
 from infc.diag import Diagnostic, InternalError
 from infc.emit.triton.tensors import TritonTensor, triton_tensors
 from infc.emit.triton.warmup import WarmupSample, warmup_samples
-from infc.ir.candidate import DynamicBatching
+from infc.ir.candidate import Candidate, DynamicBatching
 from infc.ir.engine import AnyEngine, DeviceEngine, Engine
 from infc.ir.engine_kind import EngineKind
 from infc.ir.plan import Plan
@@ -55,7 +55,13 @@ def model_settings(
     problem: Problem, plan: Plan, engine: AnyEngine
 ) -> tuple[ModelSettings | None, tuple[Diagnostic, ...]]:
     """The settings of `plan` for Triton, or what stands in the way."""
-    candidate = plan.candidate
+    return candidate_settings(problem, plan.candidate, engine)
+
+
+def candidate_settings(
+    problem: Problem, candidate: Candidate, engine: AnyEngine
+) -> tuple[ModelSettings | None, tuple[Diagnostic, ...]]:
+    """The settings of a decision by itself, such as a locked one."""
     if not isinstance(candidate.batching, DynamicBatching):
         raise InternalError(f"a Triton plan needs dynamic batching, not {type(candidate.batching).__name__}")
     inputs, outputs, problems = triton_tensors(problem.model)
@@ -65,7 +71,7 @@ def model_settings(
     chosen = candidate.batching
     has_batcher = is_batched and chosen.max_batch_size > 1
     sizes = (1, *chosen.preferred_batch_sizes, chosen.max_batch_size) if is_batched else (1,)
-    is_cpu = _is_cpu(problem, plan, engine.kind)
+    is_cpu = _is_cpu(problem, candidate, engine.kind)
     runtime = None
     parameters: Mapping[str, str] = {}
     if isinstance(engine, Engine) and engine.kind in ("onnxruntime", "onnxruntime_cuda", "onnxruntime_tensorrt"):
@@ -91,14 +97,14 @@ def model_settings(
     ), ()
 
 
-def _is_cpu(problem: Problem, plan: Plan, kind: EngineKind) -> bool:
+def _is_cpu(problem: Problem, candidate: Candidate, kind: EngineKind) -> bool:
     """Whether the engine runs on the CPU: ONNX Runtime's CPU provider always does, torch where it was planned."""
     match kind:
         case "onnxruntime":
             return True
         case "torch_inductor":
             return any(
-                option.hardware.id == plan.candidate.hardware_id and option.hardware.kind == "cpu"
+                option.hardware.id == candidate.hardware_id and option.hardware.kind == "cpu"
                 for option in problem.options
             )
         case "tensorrt" | "tensorrt_rtx" | "onnxruntime_cuda" | "onnxruntime_tensorrt":

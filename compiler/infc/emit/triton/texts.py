@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from infc.build.server_settings import ENGINE_CACHE
 from infc.emit.release import TritonRelease, triton_folder
 from infc.emit.templates import TemplateValue, render
+from infc.emit.triton.launch import PROGRAM, argument_lines, brings_its_runtime, server_image
 from infc.emit.triton.own_backends import own_backend_of
-from infc.emit.triton.quantiles import summary_quantiles
 from infc.emit.triton.settings import ModelSettings
 from infc.emit.triton.tensors import TritonTensor
 from infc.ir.engine import Engine, PendingEngine
 from infc.ir.engine_kind import ENGINE_NAMES, EngineKind
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
+from infc.ir.shadow import FOLDER, FOLDER_BYTES, reference_name, shadow_name
 
 ENGINE_TITLES: Mapping[EngineKind, str] = {
     "tensorrt": "TensorRT",
@@ -26,11 +27,16 @@ ENGINE_TITLES: Mapping[EngineKind, str] = {
 
 
 def text_files(
-    problem: Problem, plan: Plan, engine: Engine | PendingEngine, settings: ModelSettings, release: TritonRelease
+    problem: Problem,
+    plan: Plan,
+    engine: Engine | PendingEngine,
+    settings: ModelSettings,
+    release: TritonRelease,
+    flavor: str | None = None,
 ) -> dict[str, bytes]:
-    """`launch.sh` and `README.md`."""
+    """`launch.sh` and `README.md`; `flavor` is that of the Kubernetes objects beside them, None without any."""
     templates = triton_folder() / "templates"
-    values = _values(problem, plan, engine, settings, release)
+    values = {**_values(problem, plan, engine, settings, release), "flavor": flavor}
     return {
         "launch.sh": render(templates, "launch.sh.j2", values),
         "README.md": render(templates, "README.md.j2", values),
@@ -42,6 +48,7 @@ def _values(
 ) -> dict[str, TemplateValue]:
     candidate = plan.candidate
     own = own_backend_of(engine.kind)
+    first, *others = argument_lines(problem, engine)
     return {
         "name": problem.name,
         "target": candidate.hardware_id,
@@ -51,16 +58,16 @@ def _values(
         "engine_key": engine.key,
         "pending_reason": engine.reason if isinstance(engine, PendingEngine) else None,
         "kind": engine.kind,
-        "brings_its_runtime": engine.kind == "tensorrt" and problem.build_options.is_version_compatible,
+        "brings_its_runtime": brings_its_runtime(problem, engine),
         "is_cpu": settings.is_cpu,
         "own_backend": own.title if own else None,
         "driver_note": own.driver_note if own and not settings.is_cpu else None,
         "engine_cache": f"infc-engines-{problem.name}" if settings.accelerator else None,
         "engine_cache_path": ENGINE_CACHE,
-        "image": own.image(engine, release) if own else release.container,
+        "image": server_image(engine, release),
         "release": release.release,
         "server_version": release.server_version,
-        "quantiles": summary_quantiles(problem.latency),
+        "command": (f"{PROGRAM} {' '.join(first)}", *(" ".join(line) for line in others)),
         "replicas": candidate.replicas,
         "redundancy": problem.limits.redundancy,
         "peak": f"{problem.traffic.peak_rps:g}",
@@ -77,8 +84,24 @@ def _values(
             for target in problem.latency
         ),
         "basis": plan.estimate.basis.value,
+        "shadow": _shadow_values(problem),
         "inputs": tuple(_tensor_row(tensor, settings) for tensor in settings.inputs),
         "outputs": tuple(_tensor_row(tensor, settings) for tensor in settings.outputs),
+    }
+
+
+def _shadow_values(problem: Problem) -> dict[str, TemplateValue] | None:
+    goal = problem.shadow
+    if goal is None:
+        return None
+    return {
+        "folder": FOLDER,
+        "megabytes": FOLDER_BYTES >> 20,
+        "one_in": f"{goal.one_in:,}",
+        "capture": f"{goal.capture_s * 1e3:.2g} ms",
+        "min_agreement": f"{goal.min_agreement * 100:g}%",
+        "reference": reference_name(problem.name),
+        "program": shadow_name(problem.name),
     }
 
 

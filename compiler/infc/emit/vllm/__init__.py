@@ -11,7 +11,6 @@ from types import MappingProxyType
 from infc.diag import Diagnostic, InternalError, has_errors
 from infc.emit.vllm.compose import COMPOSE_FILE, compose_yaml
 from infc.emit.vllm.container import container_of
-from infc.emit.vllm.kubernetes import kubernetes_files
 from infc.emit.vllm.place import place_problems
 from infc.emit.vllm.release import VllmRelease, default_release, vllm_releases
 from infc.emit.vllm.schema import argument_schema
@@ -91,10 +90,12 @@ def emit(
     }
     if checkpoint.folder is not None:
         files |= {f"{MODEL_FOLDER}/{path}": checkpoint.folder / path for path in checkpoint.files}
-    if deploy.kubernetes is not None:
-        files |= kubernetes_files(problem, plan, checkpoint, complete, deploy, release, serve, extra_files)
     if plan_json is not None:
         files["plan.json"] = plan_json
     files |= extra_files
+    if deploy.kubernetes is not None:
+        from infc.emit.vllm.kubernetes import vllm_kubernetes
+
+        files |= vllm_kubernetes(problem, plan, checkpoint, complete, deploy, release, files)
     bundle = Bundle(name=problem.name, target=plan.candidate.target, files=dict(sorted(files.items())))
     return bundle, problems

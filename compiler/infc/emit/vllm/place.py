@@ -73,19 +73,20 @@ def _cluster_problems(
     if options is None:
         return
     span = problem.spans.get("deploy.kubernetes")
-    if checkpoint.folder is not None and options.model_volume is None:
+    if checkpoint.folder is not None and options.storage is None:
         yield Diagnostic(
             id="vllm-model-volume",
             message="the model is a folder of files, and the cluster does not know where to find it",
             span=span,
             notes=("a checkpoint is too large for a ConfigMap, and the image does not hold it",),
-            help="copy the bundle's model/ to the root of a volume and name its claim: deploy.kubernetes.model_volume",
+            help="copy the bundle's model/ to a volume, an image or a bucket and name it: deploy.kubernetes.model, or "
+            "for the root of a volume deploy.kubernetes.model_volume",
         )
     if has_drafter_folder:
         yield Diagnostic(
             id="vllm-model-volume",
             message="the model that drafts is a folder of files, which a cluster cannot be given",
             span=span,
-            notes=("deploy.kubernetes.model_volume holds one model",),
+            notes=("deploy.kubernetes.model is the place of one model",),
             help="name a repository of the hub as deploy.vllm.speculative.model, or leave out deploy.kubernetes",
         )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from infc.emit.kubernetes.objects import Identity, service_name
 from infc.emit.templates import TemplateValue, render
 from infc.emit.vllm.container import Container
 from infc.emit.vllm.release import VllmRelease, vllm_folder
@@ -68,7 +67,7 @@ def readme(
         "has_admission": "max-num-queued-tokens" in settings.all,
         "is_text_only": "language-model-only" in settings.all,
         "drain_s": settings.drain_s,
-        "kubernetes": _kubernetes(problem, deploy),
+        "flavor": deploy.kubernetes.flavor if deploy.kubernetes else None,
     }
     return render(vllm_folder() / "templates", "README.md.j2", values)
 
@@ -94,16 +93,3 @@ def _slo_rows(problem: LlmProblem, estimate: Estimate) -> Iterator[Mapping[str, 
 
 def _milliseconds(value: Interval) -> str:
     return f"{value.value * 1e3:.4g} ms ({value.low * 1e3:.4g} to {value.high * 1e3:.4g})"
-
-
-def _kubernetes(problem: LlmProblem, deploy: Deploy) -> Mapping[str, TemplateValue] | None:
-    options = deploy.kubernetes
-    if options is None:
-        return None
-    identity = Identity(name=problem.name, namespace=options.namespace, component="vllm", labels={})
-    return {
-        "namespace": options.namespace,
-        "flavor": options.flavor,
-        "service": service_name(identity),
-        "volume": options.model_volume,
-    }

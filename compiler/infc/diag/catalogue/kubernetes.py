@@ -1,0 +1,26 @@
+"""What `infc compile` says of a deployment in a cluster."""
+
+from infc.diag.kind import DiagnosticKind
+
+KUBERNETES: tuple[DiagnosticKind, ...] = (
+    DiagnosticKind(
+        id="kubernetes-model",
+        title="a cluster that has to guess where the model is",
+        what="deploy.kubernetes is set for an ONNX model, and deploy.kubernetes.model is not. The pods mount the claim "
+        "<name>-model.",
+        why="An engine is too large for a ConfigMap, and Triton's image does not hold it: somebody has to put it where "
+        "pods find it.",
+        example="deploy: {kubernetes: {namespace: search}}",
+        fix="Name the place: deploy.kubernetes.model with pvc (a volume claim), oci (an image, see `infc image`) or s3 "
+        "(a bucket).",
+    ),
+    DiagnosticKind(
+        id="kubernetes-image",
+        title="an image that only this bundle can make",
+        what="The engine needs a backend that Triton's own image lacks; the manifests name the image that the bundle's "
+        "Dockerfile builds, which no registry has.",
+        why="Nodes pull images from a registry; a pod of an image that is nowhere waits for ever.",
+        example="model: {runtime: tensorrt_rtx}   deploy: {kubernetes: {}}",
+        fix="Build the image from the bundle, push it, and name it in deploy.kubernetes.image.",
+    ),
+)
