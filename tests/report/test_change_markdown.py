@@ -103,7 +103,7 @@ def test_the_comment_begins_with_its_marker() -> None:
     """A later run finds it by the first line; the headline counts what changes."""
     first, _, headline = render_comment([ALL], marker="prod").splitlines()[:3]
     assert first == "<!-- infc-plan:prod -->"
-    assert headline == "## infc plan: 1 to add, 1 to change, 1 to rebuild, 1 to remove, 4 unchanged"
+    assert headline == "## infc plan: 1 to add, 1 to rebuild, 1 to remove, 1 without a plan, 4 unchanged"
 
 
 def test_one_row_for_each_change() -> None:
@@ -119,11 +119,13 @@ def test_one_row_for_each_change() -> None:
 
 
 def test_cost_before_and_after_and_what_is_not_counted() -> None:
-    """Deployments without a price are said to be missing from the sum."""
-    text = page(render_comment([ALL], marker="prod")).words
-    joined = "".join(text)
-    assert "Cost $4,381/month → $5,680/month (+$1,299/month, without 1 deployment of unknown price)" in joined
-    assert "Promises 3 of 3 hold, 2 by estimate only" in joined
+    """One without a plan stays what it was; those without a price are said to be missing from the sum."""
+    joined = "".join(page(render_comment([ALL], marker="prod")).words)
+    assert "Cost $4,881/month → $6,180/month (+$1,299/month)" in joined
+    assert "SLO 3 of 3 limits met, 2 by estimate only" in joined
+    unpriced = replace(REBUILT, usd_per_month_before=None)
+    joined = "".join(page(render_comment([change_set(unpriced, ADDED)], marker="prod")).words)
+    assert "(+$3,212/month, without 1 deployment of unknown price)" in joined
 
 
 def test_what_must_not_be_overlooked_comes_first() -> None:
@@ -143,7 +145,7 @@ def test_what_must_not_be_overlooked_comes_first() -> None:
 def test_an_unchanged_deployment_that_is_infeasible_is_named() -> None:
     """Although it has no row."""
     text = render_comment([change_set(replace(INFEASIBLE, action="unchanged"))], marker="prod")
-    assert "no changes, 1 unchanged" in text
+    assert "## infc plan: 1 without a plan" in text
     assert "`detector` cannot meet its objective" in text
 
 

@@ -44,7 +44,7 @@ marker_option = click.option(
 
 @click.command(name="report")
 @click.argument("plan", metavar="PLAN.json", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--format", "format", type=click.Choice(FORMATS), default="markdown", show_default=True)
+@click.option("--format", "format", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to this file instead.")
 @click.option(
     "--also", "others", metavar="FORMAT=FILE", multiple=True, callback=_also,
@@ -73,6 +73,7 @@ def command(
       infc report plan.json
       infc report plan.json --format github --also sarif=infc.sarif --also markdown=comment.md
     """
+    from infc.cli.terminal import has_color
     from infc.report.plan_file import read_changes
     from infc.resolve.atomic_write import write_text_atomically
 
@@ -82,13 +83,15 @@ def command(
     if out is not None:
         write_text_atomically(out, _text(changes, format, marker, details_url) + "\n")
         return OK
-    text = _text(changes, format, marker, details_url)
+    text = _text(changes, format, marker, details_url, color=has_color())
     if text:
         click.echo(text)
     return OK
 
 
-def _text(changes: "ChangeSet", format: ChangeFormat, marker: str, details_url: str | None) -> str:
+def _text(
+    changes: "ChangeSet", format: ChangeFormat, marker: str, details_url: str | None, *, color: bool = False
+) -> str:
     from infc.report.change_reports import render_changes
 
-    return render_changes((changes,), format, marker=marker, details_url=details_url)
+    return render_changes((changes,), format, color=color, marker=marker, details_url=details_url)

@@ -8,6 +8,7 @@ from infc.plan.words import counted
 from infc.report.change_words import (
     before_after,
     cost_delta,
+    has_no_plan,
     is_choice,
     is_promise,
     limit_words,
@@ -75,7 +76,7 @@ def _problems(change: DeploymentChange) -> Iterator[Diagnostic]:
 
 def _effects(change: DeploymentChange) -> Iterator[Diagnostic]:
     """One diagnostic for each changed line; one at the head of the spec where no line is known."""
-    if change.action == "unchanged" or change.status in ("infeasible", "invalid"):
+    if change.action == "unchanged" or has_no_plan(change):
         return
     located = [each for each in change.inputs if each.file is not None and each.line is not None]
     shown = located[: 1 if change.action == "added" else _MOST_LINES]

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 
 from infc.ir.change import ChangedInput, DeploymentChange, Effect, Figure
 from infc.report.change_words import (
-    ACTION_SYMBOLS,
     evidence_words,
     figure_words,
+    has_no_plan,
     interval_words,
     is_promise,
     limit_words,
+    symbol,
 )
 from infc.report.markdown_text import code, code_element, html_words, inline
 from infc.report.plan_review import policy_words
@@ -36,8 +37,8 @@ def brief_details(change: DeploymentChange) -> str:
 
 
 def _folded(change: DeploymentChange, parts: Sequence[str]) -> str:
-    outcome = "has no plan" if change.status in ("infeasible", "invalid") else _ACTIONS[change.action]
-    summary = f"{ACTION_SYMBOLS[change.action]} {code_element(change.label)} {html_words(outcome)}"
+    outcome = "has no plan" if has_no_plan(change) else _ACTIONS[change.action]
+    summary = f"{symbol(change)} {code_element(change.label)} {html_words(outcome)}"
     body = parts or ["Nothing more is known of it."]
     return "\n\n".join([f"<details>\n<summary>{summary}</summary>", *body, "</details>"])
 

@@ -16,15 +16,16 @@ from infc.ir.change import ChangeSet, DeploymentChange
 from infc.plan.words import counted, month_text
 from infc.report.change_details import brief_details, full_details
 from infc.report.change_words import (
-    ACTION_SYMBOLS,
     ACTION_VERBS,
     before_after,
     cost_delta,
     evidence_words,
+    has_no_plan,
     is_choice,
     is_promise,
     limit_words,
     signed_month,
+    symbol,
 )
 from infc.report.markdown_text import code, inline
 from infc.report.plan_review import policy_words
@@ -70,7 +71,7 @@ def render_comment(
         raise ValueError(f"a comment of at most {limit} characters holds nothing")
     changes = [change for each in sets for change in each.changes]
     rest = details_url if details_url is not None and _is_address(details_url) else None
-    head = [marker_line(marker), f"## infc plan: {headline(sets)}", *_summary(changes)]
+    head = [marker_line(marker), f"## infc plan: {headline(sets)}", *_summary(sets)]
     foot = _footer(sets, rest)
     room = limit - len("\n\n".join([*head, _TABLE_HEAD, foot])) - _ROOM_FOR_NOTES - _NOTES * len(rest or "")
     problems = _problems(changes, room // 2, rest)
@@ -89,32 +90,34 @@ def headline(sets: Sequence[ChangeSet]) -> str:
     >>> headline([])
     'no changes'
     """
-    totals = {
-        action: sum(change.action == action for each in sets for change in each.changes) for action in ACTION_SYMBOLS
-    }
-    changing = [f"{totals[action]} to {verb}" for action, verb in ACTION_VERBS.items() if totals[action]]
-    unchanged = [f"{totals['unchanged']} unchanged"] if totals["unchanged"] else []
-    return ", ".join([*(changing or ["no changes"]), *unchanged])
+    changes = [change for each in sets for change in each.changes]
+    planned = [change.action for change in changes if not has_no_plan(change)]
+    parts = [f"{planned.count(action)} to {verb}" for action, verb in ACTION_VERBS.items() if action in planned]
+    parts += [f"{len(changes) - len(planned)} without a plan"] if len(planned) < len(changes) else []
+    unchanged = planned.count("unchanged")
+    return ", ".join([*(parts or ["no changes"]), *([f"{unchanged} unchanged"] if unchanged else [])])
 
 
-def _summary(changes: Sequence[DeploymentChange]) -> list[str]:
+def _summary(sets: Sequence[ChangeSet]) -> list[str]:
     """The cost before and after, and how many promises hold."""
     lines = []
-    priced = [change for change in changes if cost_delta(change) is not None]
-    if priced:
-        before = sum(change.usd_per_month_before or 0.0 for change in priced if change.action != "added")
-        after = sum(change.usd_per_month_after or 0.0 for change in priced if change.action != "removed")
+    before = sum(each.usd_per_month_before for each in sets)
+    after = sum(each.usd_per_month_after for each in sets)
+    unpriced = sum(_is_unpriced(change) for each in sets for change in each.changes)
+    without = f", without {counted(unpriced, 'deployment')} of unknown price" if unpriced else ""
+    if before or after:
         shown = month_text(before) if abs(after - before) < 0.005 else f"{month_text(before)} → {month_text(after)}"
-        unpriced = len(changes) - len(priced)
-        without = f", without {counted(unpriced, 'deployment')} of unknown price" if unpriced else ""
         lines.append(f"**Cost** {inline(shown)} ({inline(signed_month(after - before))}{without})")
-    judged = [e for c in changes if c.status == "feasible" for e in c.effects if e.limit is not None and e.new]
+    judged = sum(len(each.promises) for each in sets)
     if judged:
-        met = [effect for effect in judged if effect.is_met is not False]
-        estimated = sum(e.new is not None and e.new.evidence.value in ("analytic", "calibrated") for e in met)
+        estimated = sum(each.by_estimate for each in sets)
         estimate = f", {estimated} by estimate only" if estimated else ""
-        lines.append(f"**Promises** {len(met)} of {len(judged)} hold{estimate}")
+        lines.append(f"**SLO** {sum(each.met for each in sets)} of {judged} limits met{estimate}")
     return ["<br>\n".join(lines)] if lines else []
+
+
+def _is_unpriced(change: DeploymentChange) -> bool:
+    return not has_no_plan(change) and cost_delta(change) is None
 
 
 def _problems(changes: Sequence[DeploymentChange], room: int, rest: str | None) -> list[str]:
@@ -164,18 +167,18 @@ def _warnings(change: DeploymentChange) -> list[str]:
 def _importance(change: DeploymentChange) -> tuple[bool, int, float, str]:
     """Sort key: what is refused, then by kind of change, then the most money."""
     order = ("rebuilt", "changed", "added", "removed")
-    is_refused = change.status in ("infeasible", "invalid") or any(finding.is_failure for finding in change.policy)
+    is_refused = has_no_plan(change) or any(finding.is_failure for finding in change.policy)
     money = abs(cost_delta(change) or 0.0)
     return (not is_refused, order.index(change.action) if change.action in order else len(order), -money, change.label)
 
 
 def _row(change: DeploymentChange) -> str:
-    cells = [ACTION_SYMBOLS[change.action], code(change.label), _what(change), _promised(change), _cost(change)]
+    cells = [symbol(change), code(change.label), _what(change), _promised(change), _cost(change)]
     return f"| {' | '.join(cells)} |"
 
 
 def _what(change: DeploymentChange) -> str:
-    if change.status in ("infeasible", "invalid"):
+    if has_no_plan(change):
         said = f": {inline(change.words[0])}" if change.words else ""
         return f"**{change.status}**{said}"
     if change.action == "removed":
@@ -204,6 +207,8 @@ def _promised(change: DeploymentChange) -> str:
 
 
 def _cost(change: DeploymentChange) -> str:
+    if has_no_plan(change):
+        return "-"
     delta = cost_delta(change)
     if delta is None:
         return "unknown"

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from infc.ir.change import ChangeSet
 
-ChangeFormat: TypeAlias = Literal["markdown", "json", "sarif", "github", "codequality"]
+ChangeFormat: TypeAlias = Literal["text", "json", "markdown", "sarif", "github", "codequality"]
 ANNOTATION_FORMATS = ("sarif", "github", "codequality")
 DEFAULT_MARKER = "plan"
 
@@ -15,6 +15,7 @@ def render_changes(
     sets: Sequence[ChangeSet],
     format: ChangeFormat,
     *,
+    color: bool = False,
     marker: str = DEFAULT_MARKER,
     details_url: str | None = None,
 ) -> str:
@@ -28,6 +29,10 @@ def render_changes(
             from infc.report.change_json import change_set_to_json
 
             return json.dumps([change_set_to_json(each) for each in sets], indent=2, ensure_ascii=False)
+        case "text":
+            from infc.report.change_text import render_changes_text
+
+            return "\n\n".join(render_changes_text(each, color=color) for each in sets)
         case "sarif" | "github" | "codequality":
             return _annotated(sets, format)
         case _:

@@ -3,7 +3,7 @@
 from infc.ir.change import DeploymentChange, Effect, Evidence, Figure
 from infc.plan.words import duration_text, figure_text, month_text
 
-ACTION_SYMBOLS = {"added": "+", "changed": "~", "rebuilt": "±", "removed": "-", "unchanged": "="}
+_SYMBOLS = {"added": "+", "changed": "~", "rebuilt": "±", "removed": "-", "unchanged": "="}
 ACTION_VERBS = {"added": "add", "changed": "change", "rebuilt": "rebuild", "removed": "remove"}
 _LATENCY_MARKS = ("p", "ttft-p", "tpot-p", "itl-p", "e2e-p")
 
@@ -101,6 +101,16 @@ def is_choice(effect: Effect) -> bool:
     """Whether the plan chose it (hardware, precision, batching, replicas and the like)."""
     figure = effect.new or effect.old
     return figure is not None and figure.evidence is Evidence.CHOSEN and not is_promise(effect)
+
+
+def has_no_plan(change: DeploymentChange) -> bool:
+    """Whether the change leaves the deployment without a plan."""
+    return change.status in ("infeasible", "invalid")
+
+
+def symbol(change: DeploymentChange) -> str:
+    """One sign for what happens to it."""
+    return "!" if has_no_plan(change) else _SYMBOLS[change.action]
 
 
 def cost_delta(change: DeploymentChange) -> float | None:
