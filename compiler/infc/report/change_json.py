@@ -3,7 +3,7 @@
 Everything here is additive to the fixed shape of the plan: top-level `base`, `digest` and `changes`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from infc.diag import Span
@@ -19,7 +19,6 @@ from infc.ir.change import (
     Figure,
     InputKind,
 )
-from infc.ir.json_schema import object_schema
 from infc.ir.policy import PolicyFinding, Threshold
 from infc.report.json_values import Json
 
@@ -249,86 +248,3 @@ def _cell(value: object) -> Cell:
     if value is None or isinstance(value, str | int | float | bool):
         return value
     raise TypeError(f"{value!r} is no value")
-
-
-def change_schema() -> dict[str, Any]:
-    """The JSON Schema of one item of `changes`."""
-    text, count = {"type": "string"}, {"type": ["integer", "null"], "minimum": 1}
-    maybe_text, maybe_number = {"type": ["string", "null"]}, {"type": ["number", "null"]}
-    schema = object_schema(
-        {
-            "name": text,
-            "target": maybe_text,
-            "spec": {**text, "description": "As the command was given it; of a removed one where it was."},
-            "action": {
-                "enum": list(get_args(ChangeAction)),
-                "description": "rebuilt: another engine or checkpoint; changed: the same one, other settings or inputs",
-            },
-            "status": {"enum": ["feasible", "infeasible", "invalid", "removed"]},
-            "inputs": {
-                "type": "array",
-                "description": "Which inputs differ, each as far down as it is known.",
-                "items": object_schema(
-                    {
-                        "kind": {"enum": list(get_args(InputKind))},
-                        "path": text,
-                        **dict.fromkeys(("old", "new", "file"), maybe_text),
-                        **dict.fromkeys(("line", "column"), count),
-                    }
-                ),
-            },
-            "effects": {"type": "array", "items": _effect_schema()},
-            "files": {
-                "type": "array",
-                "items": object_schema({"path": text, "action": {"enum": ["added", "changed", "removed"]}}),
-            },
-            "policy": {"type": "array", "items": _finding_schema()},
-            "engine_pending": {"type": "boolean", "description": "Engine and what is measured with it come later."},
-            "usd_per_month": object_schema({"old": maybe_number, "new": maybe_number}),
-            "notes": {"type": "array", "items": text},
-        }
-    )
-    return {**schema, "description": "One deployment before and after."}
-
-
-def _effect_schema() -> dict[str, Any]:
-    text, maybe_number = {"type": "string"}, {"type": ["number", "null"]}
-    figure = object_schema(
-        {
-            "value": {"type": ["string", "number", "boolean", "null"]},
-            "unit": text,
-            "low": maybe_number,
-            "high": maybe_number,
-            "evidence": {"enum": [evidence.value for evidence in Evidence]},
-        }
-    )
-    side = {"anyOf": [figure, {"type": "null"}]}
-    return object_schema(
-        {
-            "id": text,
-            "label": text,
-            "old": side,
-            "new": side,
-            "limit": maybe_number,
-            "met": {"type": ["boolean", "null"]},
-            "changed": {"type": "boolean"},
-        }
-    )
-
-
-def _finding_schema() -> dict[str, Any]:
-    text = {"type": "string"}
-    span: Sequence[Any] = [text, *[{"type": "integer", "minimum": 1}] * 4]
-    return object_schema(
-        {
-            "rule": text,
-            "limit": {"type": ["number", "string"]},
-            "written": text,
-            "action": {"enum": ["warn", "fail"]},
-            "specs": {"type": ["array", "null"], "items": text},
-            "because": {"type": ["string", "null"]},
-            "outcome": {"enum": ["violated", "unknown"]},
-            "predicted": text,
-            "span": {"type": "array", "prefixItems": span, "items": False, "description": "file, lines and columns"},
-        }
-    )

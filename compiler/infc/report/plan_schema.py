@@ -7,6 +7,7 @@ from infc.ir.candidate import ServerName, SpeculationMethod
 from infc.ir.interval import Basis
 from infc.ir.json_schema import object_schema
 from infc.ir.precision import Precision
+from infc.report.change_schema import document_schemas, summary_schemas
 from infc.report.plan_models import models_schema
 from infc.report.plan_money_schema import capacity_schema, cost_schema, energy_schema
 from infc.report.plan_review_json import review_schemas
@@ -26,9 +27,21 @@ def plan_schema() -> dict[str, Any]:
         **object_schema(
             {
                 "format_version": {"type": "string", "pattern": r"^1\.\d+$"},
-                "specs": {"type": "array", "items": _entry()},
-                "summary": object_schema(dict.fromkeys(("decisions", "feasible", "infeasible", "invalid"), _COUNT)),
-            }
+                **document_schemas(),
+                "specs": {
+                    "type": "array",
+                    "items": _entry(),
+                    "description": "What was planned: with a base, the specs that the change can concern.",
+                },
+                "summary": object_schema(
+                    {
+                        **dict.fromkeys(("decisions", "feasible", "infeasible", "invalid"), _COUNT),
+                        **summary_schemas(),
+                    },
+                    optional=tuple(summary_schemas()),
+                ),
+            },
+            optional=tuple(document_schemas()),
         ),
     }
 
