@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from infc.pipeline.plan_inputs import PlanOptions
     from infc.pipeline.plan_record import PlanRecord
 
-FORMATS = ("text", "json", "markdown", "html")
+FORMATS = ("text", "json", "markdown", "sarif", "github", "codequality", "html")
 
 
 @click.command(name="plan")
@@ -88,6 +88,7 @@ def command(
       infc plan specs/encoder.infc.yaml
       infc plan specs/ --base origin/main --detailed-exitcode
       infc plan specs/ --base origin/main --format json --out plan.json
+      infc plan specs/ --base origin/main --format markdown --out comment.md
       infc plan specs/ --format html --out plan.html
       infc plan specs/encoder.infc.yaml --ladder
       infc plan specs/encoder.infc.yaml --why int8/l4
@@ -159,8 +160,12 @@ def _rendered(review: "Review", format: str, *, is_one: bool, color: bool) -> st
             from infc.pipeline.saved_plan import saved_document
 
             return joined_json(fragments, saved_document(review))
-        case "markdown":
+        case "markdown" if not review.is_based:
             return joined_markdown(fragments)
+        case "markdown" | "sarif" | "github" | "codequality":
+            from infc.report.change_reports import render_changes
+
+            return render_changes((review.changes,), format)
     color = color and has_color()
     if not review.is_based:
         return joined_text(fragments, color=color)
