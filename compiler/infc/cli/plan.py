@@ -112,7 +112,9 @@ def command(
     records = review.records
     _show_diagnostics(records, [d for record in records for d in record.shared])
     if format == "html":
-        _write(_page(review, options), out)
+        from infc.pipeline.plan_page import plan_page
+
+        _write(plan_page(review, options), out)
     else:
         _write(_rendered(review, format, is_one=len(paths) == 1, color=out is None), out)
     if any(record.is_policy_invalid for record in records):
@@ -176,24 +178,6 @@ def _rendered(review: "Review", format: str, *, is_one: bool, color: bool) -> st
         return "\n\n".join(filter(None, (joined_text(fragments, color=color), changes)))
     shown = [record.fragments for record in review.records if any(map(is_shown, record.changes))]
     return "\n\n".join(filter(None, (changes, joined_text(shown, color=color))))
-
-
-def _page(review: "Review", options: "PlanOptions") -> str:
-    """The HTML page of what was planned: it needs the plans themselves."""
-    from infc.pipeline.locks import Locks
-    from infc.pipeline.plan import plan_specs
-    from infc.pipeline.plan_entries import plan_entries
-    from infc.pipeline.policies import Policies
-    from infc.pipeline.review import reviews
-    from infc.report.plan_html import render_plan_html
-
-    locks, policies = Locks(), Policies()
-    paths = [record.path for record in review.records]
-    entries = []
-    for spec in plan_specs(paths, overlay=options.overlay, locked_digest=locks.model_digest):
-        found = reviews(spec, locks, policies, overlay=options.overlay, has_ladder=True)
-        entries += plan_entries(spec, locks, found)
-    return render_plan_html(entries, sets=(review.changes,) if review.is_based else ())
 
 
 def _explain(paths: "Sequence[Path]", options: "PlanOptions", label: str, out: Path | None) -> int:

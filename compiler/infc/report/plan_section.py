@@ -17,7 +17,7 @@ from infc.plan.words import duration_text, figure_text, money_text, month_text, 
 from infc.report.charts.drawing import Absent, Picture
 from infc.report.charts.frontier import frontier_chart
 from infc.report.charts.interval_rows import state_of
-from infc.report.pictures.accuracy import accuracy_picture
+from infc.report.pictures.accuracy import accuracy_pictures
 from infc.report.pictures.latency import distribution_pictures, layers_picture, slo_picture
 from infc.report.pictures.load import load_picture, memory_picture
 from infc.report.pictures.money import change_picture, savings_picture
@@ -192,27 +192,30 @@ def _pictures(
     problem = entry.problem
     if problem is None:
         return
+    simulated = None if plan is None else behaviour(problem, plan)
     if plan is not None:
-        simulated = behaviour(problem, plan)
         slo = slo_picture(problem, plan, measurement)
-        if slo is not None:
-            yield slo
-        yield from distribution_pictures(problem, plan, simulated, measurement)
+        yield from () if slo is None else (slo,)
         yield layers_picture(simulated, measurement)
-    drawn = [each for each in (frontier_chart(f) for f in frontiers(problem, plan)) if each is not None]
+        yield from distribution_pictures(problem, plan, simulated, measurement)
+    yield from _frontier_pictures(problem, plan)
+    yield from accuracy_pictures(problem, evidence, chosen=None if plan is None else plan.candidate.precision.value)
+    if plan is not None:
+        if not is_compiled:
+            yield change_picture(change) if change is not None else savings_picture(entry.review.savings)
+        yield load_picture(problem, plan, measurement)
+        yield memory_picture(problem, plan)
+
+
+def _frontier_pictures(problem: AnyProblem, plan: Plan | None) -> Iterator[Picture | Absent]:
+    drawn = [picture for each in frontiers(problem, plan) if (picture := frontier_chart(each)) is not None]
     yield from drawn
     if not drawn:
         yield Absent(
             title="Cost against latency",
-            sentence="Fewer than two ways to deploy have a price and hold the SLO: more hardware in"
-            " `constraints.hardware` or prices of your own in `targets/prices/` provide them.",
+            sentence="Fewer than two ways to deploy have a price: more hardware in `constraints.hardware` or prices of"
+            " your own in `targets/prices/` provide them.",
         )
-    if plan is not None and not is_compiled:
-        yield change_picture(change) if change is not None else savings_picture(entry.review.savings)
-    yield accuracy_picture(problem, evidence, chosen=None if plan is None else plan.candidate.precision.value)
-    if plan is not None:
-        yield load_picture(problem, plan, measurement)
-        yield memory_picture(problem, plan)
 
 
 def _state(entry: PlannedEntry, plan: Plan | None) -> str:

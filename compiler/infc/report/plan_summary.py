@@ -1,7 +1,8 @@
 """Many decisions at a glance: one row each, what asks for attention first, and what they cost together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from infc.ir.change import ChangeSet, DeploymentChange
 from infc.plan.words import counted, duration_text, month_text
@@ -16,10 +17,16 @@ MOST_IN_FULL = 24
 """No page shows more in full: it stays under some megabytes, and nobody reads more."""
 _MOVERS = 8
 
+Address: TypeAlias = tuple[str, str | None]
+"""Name and target."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One decision. `anchor` is empty where it is not shown in full; `is_asking` for a reviewer's attention."""
+    """One decision. `anchor` is empty where it is not shown in full; `is_asking` for a reviewer's attention.
+
+    `address` is the name and target of the change that it stands for, None where nothing is compared.
+    """
 
     anchor: str
     title: str
@@ -33,6 +40,7 @@ class Row:
     usd_per_month: float | None
     basis: str
     is_asking: bool
+    address: Address | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +54,7 @@ class Summary:
     cost: Picture | None
 
 
-def row_of_section(section: Section) -> Row:
+def row_of_section(section: Section, address: Address | None) -> Row:
     """The row of a decision that the page shows in full."""
     return Row(
         anchor=section.anchor,
@@ -61,12 +69,56 @@ def row_of_section(section: Section) -> Row:
         usd_per_month=section.usd_per_month,
         basis=section.basis,
         is_asking=True,
+        address=address,
     )
 
 
-def row_of_document(document: Mapping[str, Json], change: DeploymentChange | None = None) -> Row:
+class Comparison:
+    """The changes of some sets, by the decision that they are of."""
+
+    def __init__(self, sets: Sequence[ChangeSet]) -> None:
+        self.sets = tuple(sets)
+        self._changes = {(change.name, change.target): change for each in sets for change in each.changes}
+
+    @property
+    def base(self) -> str:
+        """What is compared with."""
+        return self.sets[0].base if self.sets else "infc.lock"
+
+    def of(self, name: str, target: str | None, device: str | None) -> DeploymentChange | None:
+        """The change of a decision: the lock knows a free choice (`target` None) by the device that it chose."""
+        found = self._changes.get((name, device)) if device is not None else None
+        return found or self._changes.get((name, target))
+
+    def others(self, known: Collection[Address | None]) -> tuple[Row, ...]:
+        """Rows of deployments that are not among the known ones: those that were not planned, and removed ones."""
+        return tuple(row_of_change(change) for address, change in self._changes.items() if address not in known)
+
+
+def row_of_change(change: DeploymentChange) -> Row:
+    """The row of a deployment of which only the change is known."""
+    usd = change.usd_per_month_after
+    return Row(
+        anchor="",
+        title=change.name + (f" for {change.target}" if change.target else ""),
+        path=change.spec,
+        state={"feasible": "ok", "infeasible": "missed", "invalid": "invalid"}.get(change.status, "plain"),
+        verdict=change.status,
+        action="" if change.status == change.action else change.action,
+        decision="",
+        predicted="",
+        cost="" if usd is None else month_text(usd),
+        usd_per_month=usd,
+        basis="",
+        is_asking=change.action != "unchanged" or change.status not in ("feasible", "removed"),
+        address=(change.name, change.target),
+    )
+
+
+def row_of_document(document: Mapping[str, Json], compared: Comparison) -> Row:
     """The row of a decision as `infc plan --format json` has it."""
     target, status = document.get("target"), str(document.get("status"))
+    change = compared.of(str(document.get("name")), None if target is None else str(target), _device(document))
     changed = change.action if change is not None else "changed" if document.get("changes") else ""
     usd = _usd(document)
     state = {"feasible": "ok", "infeasible": "missed"}.get(status, "invalid")
@@ -83,21 +135,31 @@ def row_of_document(document: Mapping[str, Json], change: DeploymentChange | Non
         usd_per_month=usd,
         basis=str(_mapping(document.get("estimate")).get("basis", "")),
         is_asking=state != "ok" or changed not in ("", "unchanged") or bool(document.get("policy")),
+        address=None if change is None else (change.name, change.target),
     )
 
 
-def summary_of(rows: Sequence[Row], others: Sequence[Row], sets: Sequence[ChangeSet], *, is_whole: bool) -> Summary:
+def _device(document: Mapping[str, Json]) -> str | None:
+    """The device of a decision as the lock names it."""
+    decision = _mapping(document.get("decision"))
+    if not decision:
+        return None
+    mode = decision.get("power_mode")
+    return f"{decision.get('hardware')}" + (f"@{mode}" if mode else "")
+
+
+def summary_of(rows: Sequence[Row], others: Sequence[Row], compared: Comparison, *, is_whole: bool) -> Summary:
     """The summary of the decisions in full (`rows`) and of the `others`; `is_whole`: everything is shown in full."""
     every = [*rows, *others]
     ranked = sorted(rows, key=lambda row: (_URGENCY.get(row.state, 0), row.title))
     asking = [row for row in others if row.is_asking]
     quiet = [row for row in others if not row.is_asking]
     return Summary(
-        sentence=_sentence(every, sets),
+        sentence=_sentence(every, compared.sets),
         detail="" if is_whole else _detail(len(rows), len(every), len(asking)),
         rows=(*ranked, *asking),
         others=tuple(quiet),
-        cost=_cost(sets),
+        cost=_cost(compared.sets),
     )
 
 
@@ -105,6 +167,7 @@ _URGENCY = {"invalid": -3, "missed": -2, "uncertain": -1}
 
 
 def _sentence(rows: Sequence[Row], sets: Sequence[ChangeSet]) -> str:
+    rows = [row for row in rows if row.verdict != "removed"]
     states = [row.state for row in rows]
     feasible = states.count("ok") + states.count("uncertain")
     parts = [f"{feasible} of {counted(len(rows), 'deployment')} {'has' if feasible == 1 else 'have'} a feasible plan"]

@@ -94,6 +94,14 @@ class DataTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
+    def without_empty(self) -> "DataTable":
+        """The table without columns that have nothing in any row."""
+        kept = [index for index in range(len(self.columns)) if any(row[index] for row in self.rows)]
+        return DataTable(
+            columns=tuple(self.columns[index] for index in kept),
+            rows=tuple(tuple(row[index] for index in kept) for row in self.rows),
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:

@@ -1,11 +1,25 @@
 """Cost against latency: every way to deploy that was sized, the efficient ones joined by a line."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from infc.ir.precision import Precision
 from infc.plan.frontier import Frontier, FrontierPoint
 from infc.plan.words import duration_text, month_text
-from infc.report.charts.drawing import DataTable, Drawing, Key, Line, Path, Picture, Shape, Text, polyline, stairs
+from infc.report.charts.drawing import (
+    CHARACTER,
+    DataTable,
+    Drawing,
+    Key,
+    Line,
+    Path,
+    Picture,
+    Shape,
+    Text,
+    anchor_at,
+    polyline,
+    stairs,
+)
 from infc.report.charts.scale import Scale, scale_for
 
 WIDTH, HEIGHT = 420.0, 320.0
@@ -93,7 +107,7 @@ def _limits(frontier: Frontier, x: Scale, y: Scale, *, has_limit: bool) -> list[
     if has_limit and frontier.max_usd_per_month is not None:
         at = x.at(frontier.max_usd_per_month)
         shapes.append(Line(x1=at, y1=_TOP, x2=at, y2=_BOTTOM, kind="limit-dash"))
-        shapes.append(Text(x=at - 5, y=_BOTTOM - 6, text="max_cost", kind="alarm", anchor="end"))
+        shapes.append(Text(x=at - 5, y=_TOP + 44, text="max_cost", kind="alarm", anchor="end"))
     return shapes
 
 
@@ -110,20 +124,43 @@ def _marks(points: Sequence[FrontierPoint], judged: str, x: Scale, y: Scale) -> 
 
 
 def _labels(placed: Sequence[tuple[FrontierPoint, float, float]]) -> list[Text]:
-    """Names of the chosen and the first efficient points, where they do not overlap."""
+    """Names of the chosen and the first efficient points, beside, above or below their mark where there is room."""
     wanted = [each for each in placed if each[0].is_efficient or each[0].is_chosen]
     wanted.sort(key=lambda each: (not each[0].is_chosen, each[1], each[2]))
+    marks = [Text(x=x, y=y + 4, text="oo", anchor="middle") for _, x, y in placed]
     found: list[Text] = []
     for point, x, y in wanted[:_NAMED]:
         device = point.hardware_id + (f" tp{point.tensor_parallel}" if point.tensor_parallel > 1 else "")
         device += f" pp{point.pipeline_parallel}" if point.pipeline_parallel > 1 else ""
         text = f"{point.replicas} x {device}" if point.is_chosen else device
-        label = Text(x=x + 10, y=y + 4, text=text, kind="name strong" if point.is_chosen else "name")
-        if label.extent[1] > _RIGHT:
-            label = Text(x=x - 10, y=y + 4, text=text, kind=label.kind, anchor="end")
-        if not any(label.overlaps(other) for other in found):
-            found.append(label)
-    return found
+        free = [label for label in _places(text, x, y) if _is_free(label, x, y, marks, found)]
+        if free:
+            found.append(free[0])
+        elif point.is_chosen:
+            found.append(_places(text, x, y)[0])
+    return [
+        replace(label, kind="name strong") if number == 0 and wanted[0][0].is_chosen else label
+        for number, label in enumerate(found)
+    ]
+
+
+def _places(text: str, x: float, y: float) -> list[Text]:
+    """Where a name may stand: right, left, above, below."""
+    beside = [
+        Text(x=x + 11, y=y + 4, text=text, kind="name"),
+        Text(x=x - 11, y=y + 4, text=text, kind="name", anchor="end"),
+    ]
+    half = CHARACTER * len(text) / 2
+    middle = anchor_at(x, _LEFT, _RIGHT, half)
+    return [*beside, *(Text(x=x, y=at, text=text, kind="name", anchor=middle) for at in (y - 11, y + 20))]
+
+
+def _is_free(label: Text, x: float, y: float, marks: Sequence[Text], found: Sequence[Text]) -> bool:
+    start, end = label.extent
+    is_inside = start >= _LEFT and end <= _RIGHT and _TOP + 8 < label.y < _BOTTOM
+    own = Text(x=x, y=y + 4, text="oo", anchor="middle")
+    others = [mark for mark in marks if (mark.x, mark.y) != (own.x, own.y)]
+    return is_inside and not any(label.overlaps(other, 12.0) for other in (*others, *found))
 
 
 def _sentence(frontier: Frontier, points: Sequence[FrontierPoint]) -> str:

@@ -1,4 +1,4 @@
-"""Values with their intervals, one row each, on one scale: against limits of their own, and lines through all rows."""
+"""Values with their intervals, one row each, on one scale, and lines through all rows for limits and references."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from infc.ir.interval import Interval
 from infc.report.charts.drawing import CHARACTER, Anchor, Drawing, Line, Path, Shape, Text, anchor_at
 from infc.report.charts.latency_curve import DOT
-from infc.report.charts.scale import Scale, scale_for
+from infc.report.charts.scale import Scale, linear_scale, scale_for
 
 WIDTH = 420.0
 _LEFT, _RIGHT = 12.0, 408.0
@@ -19,14 +19,13 @@ _ARROW = "M0,-5L6,0L0,5Z"
 class IntervalRow:
     """A row: its name, its value as `said` at its end, and how its dot is drawn.
 
-    `limits` are marks on this row alone. `kind` is ok, uncertain (the interval crosses a limit), missed, or free.
+    `kind` is ok, uncertain (the interval crosses a limit), missed, or free.
     """
 
     label: str
     value: Interval
     said: str
     kind: str = "free"
-    limits: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +46,9 @@ def interval_rows(
     most: float = math.inf,
 ) -> Drawing:
     """A dot for each value, a line for its interval; what lies beyond `most` is cut off there with an arrow."""
-    values = [end for row in rows for end in (row.value.low, row.value.value, row.value.high, *row.limits)]
+    values = [end for row in rows for end in (row.value.low, row.value.value, row.value.high)]
     values = [min(value, most) for value in (*values, *(mark.value for mark in marks)) if math.isfinite(value)]
-    scale = scale_for(values, _LEFT, _RIGHT, from_zero=from_zero, is_linear=True)
+    scale = scale_for(values, _LEFT, _RIGHT, from_zero=True) if from_zero else linear_scale(values, _LEFT, _RIGHT)
     names = _mark_names(marks, scale)
     top = 6.0 + 16.0 * len({text.y for text in names})
     bottom = top + _ROW * len(rows)
@@ -70,14 +69,13 @@ def interval_rows(
 def _row(row: IntervalRow, scale: Scale, top: float, most: float) -> list[Shape]:
     y = top + 28
     high = row.value.high if math.isfinite(row.value.high) else scale.high
-    said = f"{row.label}: {row.said}"
+    words = f"{row.label}: {row.said}"
     shapes: list[Shape] = [
         Text(x=_LEFT, y=top + 15, text=row.label, kind="name"),
         Text(x=_RIGHT, y=top + 15, text=row.said, anchor="end"),
         Line(x1=scale.at(row.value.low), y1=y, x2=scale.at(high), y2=y, kind="whisker"),
+        Path(d=DOT, kind=f"dot {row.kind}", x=scale.at(row.value.value), y=y, words=words),
     ]
-    shapes += [Line(x1=scale.at(limit), y1=y - 7, x2=scale.at(limit), y2=y + 7, kind="limit") for limit in row.limits]
-    shapes.append(Path(d=DOT, kind=f"dot {row.kind}", x=scale.at(row.value.value), y=y, words=said))
     if high > most:
         shapes.append(Path(d=_ARROW, kind="arrow", x=scale.at(most), y=y))
     return shapes

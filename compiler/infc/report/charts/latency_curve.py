@@ -212,4 +212,5 @@ def _table(
         limit = limits.get(percent)
         row = (f"p{percent:g}", "" if predicted is None else _range(predicted), said)
         rows.append((*row, "" if limit is None else duration_text(limit)))
-    return DataTable(columns=("percentile", "predicted (90% interval)", "measured", "SLO"), rows=tuple(rows))
+    table = DataTable(columns=("percentile", "predicted (90% interval)", "measured", "SLO"), rows=tuple(rows))
+    return table.without_empty()

@@ -45,12 +45,10 @@ class Scale:
         return tuple(Tick(at=self.at(value), label=words(value)) for value in values)
 
 
-def scale_for(
-    values: Sequence[float], start: float, end: float, *, from_zero: bool = False, is_linear: bool = False
-) -> Scale:
+def scale_for(values: Sequence[float], start: float, end: float, *, from_zero: bool = False) -> Scale:
     """A scale that shows all `values` (not negative) with some room; logarithmic where they span a lot.
 
-    `from_zero` keeps it linear from zero, for lengths that are compared; `is_linear` keeps it linear.
+    `from_zero` keeps it linear from zero, for lengths that are compared.
     """
     positive = [value for value in values if value > 0]
     if not positive:
@@ -58,10 +56,21 @@ def scale_for(
     low, high = min(positive), max(positive)
     if from_zero:
         return Scale(low=0.0, high=high * 1.06, start=start, end=end, is_log=False)
-    if high / low >= _LOG_FROM_RATIO and not is_linear:
+    if high / low >= _LOG_FROM_RATIO:
         return Scale(low=low / 1.25, high=high * 1.25, start=start, end=end, is_log=True)
     room = 0.12 * (high - low) or 0.2 * high
     return Scale(low=max(0.0, low - room), high=high + room, start=start, end=end, is_log=False)
+
+
+def linear_scale(values: Sequence[float], start: float, end: float) -> Scale:
+    """A linear scale that shows all `values`, negative ones too, with some room.
+
+    >>> linear_scale([-1.0, 1.0], 0.0, 100.0).at(0.0)
+    50.0
+    """
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    room = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+    return Scale(low=low - room, high=high + room, start=start, end=end, is_log=False)
 
 
 def _linear_ticks(low: float, high: float) -> list[float]:

@@ -56,8 +56,7 @@ def stacked_bars(
     for index, bar in enumerate(bars):
         y = top + _ROW * index
         total = words(bar.total) + (f", {bar.note}" if bar.note else "")
-        shapes.append(Text(x=_LEFT, y=y + 15, text=bar.label, kind="name"))
-        shapes.append(Text(x=_RIGHT, y=y + 15, text=total, kind="name", anchor="end"))
+        shapes.append(Text(x=_LEFT, y=y + 15, text=f"{bar.label}: {total}", kind="name"))
         at = 0.0
         for part in bar.parts:
             start, end = scale.at(at), scale.at(at + part.value)

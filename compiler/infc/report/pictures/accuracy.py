@@ -1,8 +1,9 @@
-"""Accuracy by precision: what was measured of each, with its confidence interval, against the floor and the drop."""
+"""Accuracy by precision: what was measured of each, with its confidence interval, against floor and max_drop."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from infc.ir.accuracy import AccuracyEvidence, Verdict, is_lower_better
+from infc.ir.interval import Interval
 from infc.ir.problem import AnyProblem
 from infc.report.accuracy_text import subject_words
 from infc.report.charts.drawing import Absent, DataTable, Key, Picture
@@ -14,48 +15,89 @@ _KINDS = {Verdict.PASS: "ok", Verdict.FAIL: "missed", Verdict.INCONCLUSIVE: "unc
 _MOST_ROWS = 8
 
 
-def accuracy_picture(
+def accuracy_pictures(
     problem: AnyProblem, also: AccuracyEvidence | None = None, *, chosen: str | None = None
-) -> Picture | Absent:
-    """The evidence that the workspace holds and, of a compile, what it measured (`also`)."""
+) -> Iterator[Picture | Absent]:
+    """The evidence that the workspace holds and, of a compile, what it measured (`also`): the metric, and what is lost.
+
+    Both are shown because they are judged apart: the metric against the floor, and the loss, which is known more
+    closely since it is paired sample by sample, against max_drop.
+    """
     goal = problem.accuracy
     if goal is None:
-        return Absent(title=_TITLE, sentence="The spec has no `accuracy:` section, so no precision was tested on data.")
+        words = "The spec has no `accuracy:` section, so no precision was tested on data."
+        yield Absent(title=_TITLE, sentence=words)
+        return
     every = [each for each in problem.evidence if each.metric == goal.metric]
     if also is not None and also not in every:
         every.append(also)
     if not every:
-        return Absent(
-            title=_TITLE,
-            sentence="No precision was measured yet: `infc compile SPEC` tests the planned one on the data.",
-        )
+        words = "No precision was measured yet: `infc compile SPEC` tests the planned one on the data."
+        yield Absent(title=_TITLE, sentence=words)
+        return
     every = sorted(every, key=lambda each: (each.precision.value, each.subject, each.recipe_digest))[:_MOST_ROWS]
-    is_lower = is_lower_better(goal.metric)
-    rows = [_row(each, is_lower=is_lower, is_chosen=each.precision.value == chosen) for each in every]
-    marks = [Mark(name=f"floor {goal.floor:g}", value=goal.floor)] if goal.floor is not None else []
-    marks += _references(every)
+    labels = [_label(each, is_chosen=each.precision.value == chosen) for each in every]
+    yield _value_picture(every, labels)
+    if any(each.max_drop is not None for each in every):
+        yield _drop_picture(every, labels)
+
+
+def _value_picture(every: Sequence[AccuracyEvidence], labels: Sequence[str]) -> Picture:
+    metric = every[0].metric
+    rows = [
+        IntervalRow(
+            label=label,
+            value=each.value,
+            said=f"{each.value.value:.4f} {each.verdict.value}",
+            kind=_KINDS[each.verdict],
+        )
+        for each, label in zip(every, labels, strict=True)
+    ]
+    floors = sorted({each.floor for each in every if each.floor is not None})
+    marks = [Mark(name=f"floor {floor:g}", value=floor) for floor in floors]
+    said = "; ".join(f"{row.label} {row.said}" for row in rows)
     return Picture(
-        title=f"{_TITLE}: {goal.metric}" + (", lower is better" if is_lower else ""),
-        sentence=_sentence(every),
-        drawing=interval_rows(rows, lambda value: f"{value:.4g}", marks=marks, from_zero=False),
+        title=f"{_TITLE}: {metric}" + (", lower is better" if is_lower_better(metric) else ""),
+        sentence=f"{said}. Intervals at {every[0].confidence:.0%}.",
+        drawing=interval_rows(rows, _short, marks=[*marks, *_references(every)], from_zero=False),
         legend=_legend(every),
         table=_table(every),
     )
 
 
-def _row(evidence: AccuracyEvidence, *, is_lower: bool, is_chosen: bool) -> IntervalRow:
-    limits: tuple[float, ...] = ()
-    if evidence.max_drop is not None:
-        factor = 1.0 + evidence.max_drop if is_lower else 1.0 - evidence.max_drop
-        limits = (evidence.reference * factor,)
-    subject = subject_words(evidence.subject).removeprefix("the ")
-    return IntervalRow(
-        label=f"{evidence.precision.value}{' (chosen)' if is_chosen else ''}, {subject}",
-        value=evidence.value,
-        said=f"{evidence.value.value:.4f} {evidence.verdict.value}",
-        kind=_KINDS[evidence.verdict],
-        limits=limits,
+def _drop_picture(every: Sequence[AccuracyEvidence], labels: Sequence[str]) -> Picture:
+    rows = [
+        IntervalRow(label=label, value=each.drop, said=_range(each.drop), kind=_KINDS[each.verdict])
+        for each, label in zip(every, labels, strict=True)
+    ]
+    allowed = sorted({each.max_drop for each in every if each.max_drop is not None})
+    marks = [Mark(name=f"max_drop {drop:.2%}", value=drop) for drop in allowed]
+    marks.append(Mark(name="as the reference", value=0.0, kind="reference"))
+    said = "; ".join(f"{row.label} loses {row.said}" for row in rows)
+    return Picture(
+        title="Accuracy lost against the unquantised reference",
+        sentence=f"{said}. Paired sample by sample, intervals at {every[0].confidence:.0%}.",
+        drawing=interval_rows(rows, _percent, marks=marks, from_zero=False),
+        legend=_legend(every),
+        table=_table(every),
     )
+
+
+def _label(evidence: AccuracyEvidence, *, is_chosen: bool) -> str:
+    subject = subject_words(evidence.subject).removeprefix("the ").partition(",")[0]
+    return f"{evidence.precision.value}{' (chosen)' if is_chosen else ''}, {subject}"
+
+
+def _range(drop: Interval) -> str:
+    return f"{drop.value:.2%} ({drop.low:.2%} to {drop.high:.2%})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g}%"
+
+
+def _short(value: float) -> str:
+    return f"{value:.4g}"
 
 
 def _references(every: Sequence[AccuracyEvidence]) -> list[Mark]:
@@ -64,21 +106,9 @@ def _references(every: Sequence[AccuracyEvidence]) -> list[Mark]:
     return [Mark(name=f"reference {value:.4g}", value=value, kind="reference") for value in values[:2]]
 
 
-def _sentence(every: Sequence[AccuracyEvidence]) -> str:
-    parts = []
-    for each in every:
-        drop = f"drop {each.drop.value:.2%} ({each.drop.low:.2%} to {each.drop.high:.2%})"
-        allowed = f", {each.max_drop:.2%} allowed" if each.max_drop is not None else ""
-        parts.append(f"{each.precision.value} {each.value.value:.4f}: {each.verdict.value}, {drop}{allowed}")
-    return f"{'; '.join(parts)}. Intervals at {every[0].confidence:.0%}."
-
-
 def _legend(every: Sequence[AccuracyEvidence]) -> tuple[Key, ...]:
     seen = {each.verdict for each in every}
-    keys = [Key(kind=f"dot {_KINDS[v]}", text=v.value, shape=DOT) for v in Verdict if v in seen]
-    if any(each.max_drop is not None for each in every):
-        keys.append(Key(kind="limit", text="most that may be lost (max_drop)", shape="M0,-7V7"))
-    return tuple(keys)
+    return tuple(Key(kind=f"dot {_KINDS[v]}", text=v.value, shape=DOT) for v in Verdict if v in seen)
 
 
 def _table(every: Sequence[AccuracyEvidence]) -> DataTable:

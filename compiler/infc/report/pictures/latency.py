@@ -59,14 +59,14 @@ def slo_picture(problem: AnyProblem, plan: Plan, measurement: Measurement | LlmM
         title="Each objective as a share of its limit",
         sentence=_verdict(states, is_measured=measurement is not None),
         drawing=interval_rows(rows, _percent, marks=(Mark(name="limit", value=1.0),), most=MOST_SHARE),
-        legend=_slo_legend(has_measurement=measurement is not None),
+        legend=_slo_legend([row.kind for row in rows], has_measurement=measurement is not None),
         table=DataTable(
             columns=("objective", "limit", "predicted (90% interval)", "measured"),
             rows=tuple(
                 (each.label, duration_text(each.limit_s), _range(each.predicted), _range(each.measured))
                 for each in judged
             ),
-        ),
+        ).without_empty(),
     )
 
 
@@ -200,12 +200,14 @@ def _bar(label: str, layers: Sequence[tuple[str, float]]) -> Bar:
     return Bar(label=label, parts=parts)
 
 
-def _slo_legend(*, has_measurement: bool) -> tuple[Key, ...]:
-    keys = [
-        Key(kind="dot ok", text="kept with its whole interval", shape=DOT),
-        Key(kind="dot uncertain", text="kept, but the interval crosses the limit", shape=DOT),
-        Key(kind="dot missed", text="missed", shape=DOT),
-    ]
+def _slo_legend(kinds: Sequence[str], *, has_measurement: bool) -> tuple[Key, ...]:
+    words = {
+        "ok": "kept with its whole interval",
+        "uncertain": "kept, but the interval crosses the limit",
+        "missed": "missed",
+    }
+    seen = {kind.split()[0] for kind in kinds}
+    keys = [Key(kind=f"dot {kind}", text=text, shape=DOT) for kind, text in words.items() if kind in seen]
     return (*keys, Key(kind="dot hollow", text="predicted", shape=DOT)) if has_measurement else tuple(keys)
 
 

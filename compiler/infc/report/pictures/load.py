@@ -13,6 +13,8 @@ from infc.report.charts.interval_rows import IntervalRow, Mark, interval_rows
 from infc.report.charts.latency_curve import DOT
 from infc.report.charts.stacked_bars import Bar, Part, stacked_bars
 
+GIB = 2.0**30
+
 
 def load_picture(problem: AnyProblem, plan: Plan, measurement: Measurement | LlmMeasurement | None) -> Picture:
     """The offered rate against what all replicas sustain; of a language model in tokens too, as a sentence."""
@@ -40,7 +42,7 @@ def load_picture(problem: AnyProblem, plan: Plan, measurement: Measurement | Llm
             rows,
             rate_text,
             marks=(Mark(name=f"peak {rate_text(traffic.peak_rps)}", value=traffic.peak_rps, kind="reference"),),
-            most=max(8.0 * traffic.peak_rps, 1.2 * sustained.value),
+            most=max(4.0 * traffic.peak_rps, 1.2 * sustained.value),
         ),
         legend=(Key(kind="dot ok", text="the whole interval is above the peak", shape=DOT),) if state == "ok" else (),
         table=DataTable(
@@ -53,13 +55,13 @@ def load_picture(problem: AnyProblem, plan: Plan, measurement: Measurement | Llm
 def memory_picture(problem: AnyProblem, plan: Plan) -> Picture:
     """One device's memory by what it holds."""
     estimate = plan.estimate
-    parts = _memory_parts(estimate)
+    parts = tuple(Part(kind=p.kind, name=p.name, value=p.value / GIB) for p in _memory_parts(estimate))
     option = next((o for o in problem.options if o.hardware.id == plan.candidate.hardware_id), None)
     limit = None
     if option is not None:
-        limit = ("usable", usable_memory_bytes(option.hardware, problem.reserved_bytes(option.hardware.id)))
+        limit = ("usable", usable_memory_bytes(option.hardware, problem.reserved_bytes(option.hardware.id)) / GIB)
     bar = Bar(label=f"one {plan.candidate.hardware_id}", parts=parts)
-    return stacked_bars("Memory of a device", [bar], size_text, sentence=_memory_sentence(estimate, limit), limit=limit)
+    return stacked_bars("Memory of a device", [bar], _gib, sentence=_memory_sentence(estimate, limit), limit=limit)
 
 
 def _memory_parts(estimate: Estimate) -> tuple[Part, ...]:
@@ -80,7 +82,7 @@ def _memory_parts(estimate: Estimate) -> tuple[Part, ...]:
 
 def _memory_sentence(estimate: Estimate, limit: tuple[str, float] | None) -> str:
     said = f"{size_text(estimate.memory.total_bytes)} of a device"
-    said += f", {estimate.memory.total_bytes / limit[1]:.0%} of what is usable." if limit is not None else "."
+    said += f", {estimate.memory.total_bytes / GIB / limit[1]:.0%} of what is usable." if limit is not None else "."
     basis = " Weights and activations are the engine builder's figures." if estimate.memory.is_from_builder else ""
     tokens = estimate.tokens
     if tokens is None:
@@ -97,12 +99,16 @@ def _load_sentence(problem: AnyProblem, plan: Plan) -> str:
     peak = rate_text(problem.traffic.peak_rps)
     said = f"At the peak of {peak} an instance is busy {estimate.utilization:.0%} of the time."
     if tokens is None:
-        return f"{said} A batch holds {estimate.mean_batch_size:.3g} requests in the mean."
+        return f"{said} The mean batch size is {estimate.mean_batch_size:.3g}."
     return (
         f"{said} All replicas sustain {figure_text(tokens.output_tokens_per_s.value)} output tokens per second;"
         f" {tokens.running_sequences:.3g} sequences run in a step of one replica; {tokens.preemptions:.2g} preemptions"
         " a request."
     )
+
+
+def _gib(size_gib: float) -> str:
+    return f"{size_gib:.2g} GiB" if size_gib < 1 else f"{size_gib:.3g} GiB"
 
 
 def _range(interval: Interval) -> str:
