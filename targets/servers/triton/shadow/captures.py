@@ -92,12 +92,8 @@ def _values(text, dtype, count):
     if len(parts) != count:
         return None
     try:
-        if dtype is np.bool_:
-            return np.array(parts, dtype="S").astype(np.int64).astype(dtype)
-        return (
-            np.array([float(part) for part in parts], dtype=dtype)
-            if dtype in (np.float32, np.float64)
-            else (np.array([int(part) for part in parts], dtype=dtype))
-        )
+        if dtype in (np.float32, np.float64):
+            return np.array([float(part) for part in parts], dtype=dtype)
+        return np.array([int(part) for part in parts]).astype(dtype)
     except (ValueError, OverflowError):
         return None
