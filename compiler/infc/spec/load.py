@@ -1,5 +1,6 @@
 """From a spec file to its `Spec`, with every problem found on the way."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from infc.diag import Diagnostic, Span, has_errors
 from infc.diag.order import in_text_order
 from infc.ir.arrival import TraceArrival
 from infc.ir.spec import Spec, TraceSpec
-from infc.ir.spec.names import label_from
+from infc.ir.spec.names import hidden_character, label_from
 from infc.spec.checks import CHECKS
 from infc.spec.deferred import deferred
 from infc.spec.document import Document, YamlValue
@@ -100,10 +101,11 @@ def _load(path: Path, shown: str, text: str | None, problems: tuple[Diagnostic, 
             files=(path,),
             places=(),
         )
+    problems = _own_path_problems(path, workspace, shown)
     layers = read_layers(text, path, workspace, read)
     document = layers.document
     partial, trace, found = _check(document, path, workspace) if layers.is_whole else (None, None, _visible(document))
-    diagnostics = in_text_order((*document.diagnostics, *found))
+    diagnostics = in_text_order((*problems, *document.diagnostics, *found))
     return LoadedSpec(
         path=path,
         spec=None if has_errors(diagnostics) else partial,
@@ -116,6 +118,17 @@ def _load(path: Path, shown: str, text: str | None, problems: tuple[Diagnostic, 
         files=layers.files,
         places=layers.places,
     )
+
+
+def _own_path_problems(path: Path, workspace: Workspace, shown: str) -> tuple[Diagnostic, ...]:
+    """The spec's own path goes into the lock, into reports and logs."""
+    inside = os.path.relpath(os.path.realpath(path), workspace.root)
+    hidden = hidden_character(inside)
+    if hidden is None and "\\" not in inside:
+        return ()
+    what = "a backslash" if hidden is None else f"a character that cannot be seen (U+{ord(hidden):04X})"
+    message = f"the spec's path holds {what}"
+    return (Diagnostic(id="spec-path", message=message, span=file_start(shown), help="rename the file or its folder"),)
 
 
 def _visible(document: Document) -> list[Diagnostic]:

@@ -8,7 +8,10 @@ from infc.diag.nearest import nearest
 
 SPEC_SUFFIX = ".infc.yaml"
 MAX_SPEC_BYTES = 1024 * 1024
-_ALLOWED = ((0x20, 0x7E), (0xA0, 0x2027), (0x202A, 0xD7FF), (0xE000, 0xFEFE), (0xFF00, 0xFFFD), (0x10000, 0x10FFFF))
+_ALLOWED = (
+    *((0x20, 0x7E), (0xA0, 0x2027), (0x202F, 0x2065), (0x206A, 0xD7FF)),
+    *((0xE000, 0xFEFE), (0xFF00, 0xFFFD), (0x10000, 0x10FFFF)),
+)
 _ALLOWED_CONTROLS = frozenset("\t\n\r")
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _UTF8_MARK = b"\xef\xbb\xbf"
@@ -69,7 +72,11 @@ def decode_source(data: bytes, shown: str) -> tuple[str | None, tuple[Diagnostic
 
 
 def _is_allowed(character: str) -> bool:
-    """Printable as YAML 1.2 says, but no invisible line separators (U+0085, U+2028, U+2029) and byte order marks."""
+    """Printable as YAML 1.2 says.
+
+    But no invisible line separators (U+0085, U+2028, U+2029), byte order marks, and characters that turn the direction
+    of text (U+202A to U+202E, U+2066 to U+2069): what a reviewer sees would not be what is read.
+    """
     code = ord(character)
     return character in _ALLOWED_CONTROLS or any(low <= code <= high for low, high in _ALLOWED)
 

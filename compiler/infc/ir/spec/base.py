@@ -136,6 +136,16 @@ def _path(value: str) -> str:
     return value
 
 
+def _one_line(value: str) -> str:
+    from infc.ir.spec.names import hidden_character
+
+    hidden = hidden_character(value)
+    if hidden is not None:
+        message = f"the text holds a character that cannot be seen (U+{ord(hidden):04X})"
+        raise custom_error("spec-format", message, help="write one line of printable text")
+    return value
+
+
 _PRECISIONS = {precision.value: precision for precision in Precision}
 
 
@@ -147,6 +157,9 @@ def precision_from_text(value: object) -> object:
 LABEL_PATTERN = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 Name: TypeAlias = Annotated[str, AfterValidator(_name), _text(LABEL_PATTERN, "product-encoder")]
 """An RFC 1123 label: it becomes a file name, a Kubernetes name and a label."""
+
+ONE_LINE = AfterValidator(_one_line)
+"""Of free text that reports and labels show: printable, on one line."""
 
 RelativePath: TypeAlias = Annotated[str, AfterValidator(_path)]
 """A path relative to the spec file, with forward slashes."""

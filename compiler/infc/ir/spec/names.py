@@ -41,8 +41,10 @@ def path_problem(path: str) -> tuple[str, str] | None:
         return "the path is empty", "write a path relative to the spec file"
     if len(path) > MAX_PATH_LENGTH:
         return "the path is too long", f"write a path of at most {MAX_PATH_LENGTH} characters"
-    if any(ord(character) < 32 or ord(character) == 127 for character in path):
-        return "the path holds a control character", "remove it; a path is one line of printable text"
+    hidden = hidden_character(path)
+    if hidden is not None:
+        what = f"the path holds a character that cannot be seen (U+{ord(hidden):04X})"
+        return what, "write one line of printable text"
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path):
         return (
             "a path cannot be a URL",
@@ -53,6 +55,15 @@ def path_problem(path: str) -> tuple[str, str] | None:
     if "\\" in path:
         return "a path uses forward slashes", f"write {path.replace(chr(92), '/')}"
     return None
+
+
+def hidden_character(text: str) -> str | None:
+    r"""The first character that a reader cannot see: a control, a line break, one that turns the direction of text.
+
+    >>> hidden_character("café 10"), hidden_character("a\x1b[2J")
+    (None, '\x1b')
+    """
+    return None if text.isprintable() else next(c for c in text if not c.isprintable())
 
 
 def is_function_reference(text: str) -> bool:

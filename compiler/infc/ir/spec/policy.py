@@ -5,11 +5,26 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from infc.ir.policy import PolicyAction
-from infc.ir.spec.base import Fraction, PowerW, Ratio, SpecModel, Usd, UsdPerHour, custom_error, tuple_from_list
+from infc.ir.spec.base import (
+    ONE_LINE,
+    Fraction,
+    PowerW,
+    Ratio,
+    SpecModel,
+    Usd,
+    UsdPerHour,
+    custom_error,
+    tuple_from_list,
+)
 from infc.ir.spec.spec import API_VERSION
 
 POLICY_KIND: Literal["InferencePolicy"] = "InferencePolicy"
 _Globs: TypeAlias = Annotated[tuple[str, ...], Field(strict=False), BeforeValidator(tuple_from_list)]
+
+
+def _folded(value: object) -> object:
+    """Text of several lines (`because: >`) as one."""
+    return " ".join(value.split("\n")).strip() if isinstance(value, str) else value
 
 
 class PolicyRule(SpecModel):
@@ -27,7 +42,7 @@ class PolicyRule(SpecModel):
         examples=[["production/*"]],
         json_schema_extra={"minItems": 1},
     )
-    because: Annotated[str, Field(min_length=1, max_length=300)] | None = Field(
+    because: Annotated[str, BeforeValidator(_folded), Field(min_length=1, max_length=300), ONE_LINE] | None = Field(
         default=None, description="Why the team wants this, for whoever runs into it."
     )
     max_cost: UsdPerHour | None = Field(default=None, description="Most money for one deployment.")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from infc.ir.spec.accuracy import AccuracySpec, QuantizationSpec
-from infc.ir.spec.base import Name, SpecModel
+from infc.ir.spec.base import ONE_LINE, Name, SpecModel
 from infc.ir.spec.build import Build
 from infc.ir.spec.constraints import Constraints, Objective, Pricing
 from infc.ir.spec.deploy import Deploy
@@ -21,7 +21,7 @@ class Metadata(SpecModel):
     """Who the spec belongs to."""
 
     name: Name | None = Field(default=None, description="Name of the deployment. Default: the file's name.")
-    owner: Annotated[str, Field(min_length=1, max_length=200)] | None = Field(
+    owner: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE] | None = Field(
         default=None, description="Team or person to ask.", examples=["search-team"]
     )
 

@@ -14,6 +14,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from infc.diag import Diagnostic, Span
 from infc.diag.nearest import did_you_mean
+from infc.ir.spec.names import hidden_character
 from infc.resolve.targets.fields import Field, FieldKind
 from infc.resolve.targets.schema import DATE_PATTERN
 
@@ -222,7 +223,12 @@ class _Reader:
 
     def _is_text(self, node: Node, field: Field) -> bool:
         if isinstance(node, ScalarNode) and node.value:
-            return True
+            hidden = hidden_character(node.value) if self._is_untrusted else None
+            if hidden is None:
+                return True
+            message = f"{field.key} holds a character that cannot be seen (U+{ord(hidden):04X})"
+            self._problem("target-value", message, self._span(node), help="write one line of printable text")
+            return False
         self._problem("target-value", f"{field.key} must hold text", self._span(node))
         return False
 
