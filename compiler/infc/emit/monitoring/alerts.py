@@ -24,6 +24,7 @@ SHADOW_REQUESTS = "infc_shadow_requests_total"
 SHADOW_AGREEMENTS = "infc_shadow_agreements_total"
 FEWEST_COMPARED = 100
 """Compared requests before a share of agreement says anything."""
+_SHADOW_WINDOW, _SHADOW_WINDOW_S, _SHADOW_REQUESTS = "6h", 21_600, 100_000
 _RUNBOOK = "docs/slo.md"
 _HOLD_S = 600
 _PLAN_HOLD_S = 900
@@ -112,14 +113,14 @@ def _absent(served: Served, scope: Scope) -> Alert:
     model = selector(success, scope.model)
     return Alert(
         name="InfcMetricsAbsent",
-        expr=f"absent({up} == 1) or absent({model})",
+        expr=f"max(absent({up} == 1) or absent({model}))",
         hold_s=300,
         severity="critical",
         summary=f"{_name(served)}: no replica reports its metrics",
         description="For 5 minutes Prometheus has read no metrics of the model from any replica: none is running, none "
         "is reached, or the server does not serve this model. No other alert of this deployment can fire meanwhile.",
         section="metrics-absent",
-        labels={"infc_deployment": template_text(served.identity.name)},
+        labels=_texts(scope.recorded),
     )
 
 
@@ -195,6 +196,25 @@ def _shadow(served: Served, scope: Scope) -> Iterator[Alert]:
             section="shadow-disagrees",
             labels={**_texts(scope.recorded), "output": template_text(output)},
         )
+
+    if served.shadow_outputs:
+        yield _silent_shadow(served, scope)
+
+
+def _silent_shadow(served: Served, scope: Scope) -> Alert:
+    compared = f"sum(increase({selector(SHADOW_REQUESTS, scope.model)}[{_SHADOW_WINDOW}]))"
+    asked = f"avg_over_time({recorded(REQUESTS, scope)}[{_SHADOW_WINDOW}]) * {_SHADOW_WINDOW_S}"
+    return Alert(
+        name="InfcShadowSilent",
+        expr=f"{asked} > {_SHADOW_REQUESTS} unless on () {compared} > 0",
+        hold_s=_PLAN_HOLD_S,
+        severity="warning",
+        summary=f"{_name(served)}: the quality shadow compares nothing",
+        description=f"More than {_SHADOW_REQUESTS} requests in {_SHADOW_WINDOW}, and not one was compared with the "
+        "reference model: nothing watches the quality of the answers.",
+        section="shadow-silent",
+        labels={},
+    )
 
 
 def _texts(labels: Mapping[str, str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from infc.emit.monitoring.objectives import WINDOWS, Objective, latency_budget
 SUMMARY_WINDOW_S = 60
 """How far back a summary looks. Source: prometheus-cpp, `Summary`: max_age of a minute in five age buckets."""
 _STANDARD_SHARES = (0.5, 0.05, 0.01)
-_LADDER = (0.5, 1.0, 2.0, 4.0, 10.0, 30.0)
+_LADDER = (0.5, 1.0, 2.0, 4.0, 10.0, 30.0, 80.0)
 """Shares as multiples of the budget, besides those at which alerts fire."""
 _RANK_ERROR = 0.1
 """Error that Triton may make in the rank of a quantile, as a part of the share above it."""
@@ -26,7 +26,7 @@ def late_shares(percentile: float) -> tuple[float, ...]:
     """Shares of late requests that are told apart for a goal of this percentile, ascending.
 
     >>> late_shares(99)
-    (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.144, 0.3)
+    (0.005, 0.01, 0.02, 0.04, 0.06, 0.1, 0.144, 0.3, 0.8)
     >>> late_shares(50)
     (0.25, 0.5, 0.75)
     """
