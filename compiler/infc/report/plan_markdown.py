@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from infc.ir.plan import Infeasible, Plan
 from infc.plan.capacity_words import capacity_sentences
 from infc.plan.words import duration_text, figure_text, money_text, month_text
+from infc.report.markdown_text import code, inline
 from infc.report.plan_models import model_rows
 from infc.report.plan_tokens import latency_rows
 from infc.report.planned import PlannedEntry
@@ -27,7 +28,7 @@ def markdown_document(rows: Sequence[str], details: Sequence[str]) -> str:
 
 def markdown_row(entry: PlannedEntry) -> str:
     """One decision as a row of the table."""
-    name = _escaped(entry.name + (f" for {entry.target}" if entry.target else ""))
+    name = inline(entry.name + (f" for {entry.target}" if entry.target else ""))
     match entry.decision:
         case Plan() as plan:
             cost = plan.estimate.cost
@@ -36,14 +37,14 @@ def markdown_row(entry: PlannedEntry) -> str:
                 money = f"{money_text(cost.usd_per_hour)}, {month_text(cost.usd_per_month)}"
                 money += f"<br>${figure_text(cost.usd_per_million_requests)} per million requests"
             return (
-                f"| {name} | `{plan.candidate.label}` | {plan.candidate.replicas} | {_latency(entry, plan)} |"
+                f"| {name} | {code(plan.candidate.label)} | {plan.candidate.replicas} | {_latency(entry, plan)} |"
                 f" {money} | {plan.estimate.basis.value} |"
             )
         case Infeasible() as infeasible:
-            return f"| {name} | **infeasible**: {_escaped(', '.join(infeasible.binding))} | - | - | - | - |"
+            return f"| {name} | **infeasible**: {inline(', '.join(infeasible.binding))} | - | - | - | - |"
         case None:
             first = entry.diagnostics[0].message if entry.diagnostics else "invalid"
-            return f"| {name} | **invalid**: {_escaped(first)} | - | - | - | - |"
+            return f"| {name} | **invalid**: {inline(first)} | - | - | - | - |"
 
 
 def _latency(entry: PlannedEntry, plan: Plan) -> str:
@@ -59,18 +60,18 @@ def _latency(entry: PlannedEntry, plan: Plan) -> str:
 
 def markdown_details(entry: PlannedEntry) -> list[str]:
     """The lines below the table that are about this decision."""
-    title = _escaped(entry.name + (f" for {entry.target}" if entry.target else ""))
+    title = inline(entry.name + (f" for {entry.target}" if entry.target else ""))
     match entry.decision:
         case Plan() as plan:
             capacity = () if entry.problem is None else capacity_sentences(entry.problem, plan)
-            said = [f"- {_escaped(s)}" for s in (*plan.reasons, *capacity, *plan.comments)]
+            said = [f"- {inline(s)}" for s in (*plan.reasons, *capacity, *plan.comments)]
             return ["", f"**{title}**", "", *_models(plan), *said, *_review(entry)]
         case Infeasible() as infeasible:
             rows = [
-                f"- `{r.path}` from {_escaped(r.current)} to {_escaped(r.needed)} (`{r.candidate}`)"
+                f"- {code(r.path)} from {inline(r.current)} to {inline(r.needed)} ({code(r.candidate)})"
                 for r in infeasible.relaxations
             ]
-            modes = [f"- power mode {_escaped(mode_words(mode))}" for mode in infeasible.power_modes]
+            modes = [f"- power mode {inline(mode_words(mode))}" for mode in infeasible.power_modes]
             if not rows:
                 return (
                     ["", f"**{title}**: no change of a single constraint makes it feasible", "", *modes]
@@ -87,7 +88,7 @@ def _models(plan: Plan) -> list[str]:
     if not plan.models:
         return []
     head, *rows = model_rows(plan.models)
-    lines = [f"| {' | '.join(_escaped(cell) for cell in cells)} |" for cells in (head, *rows)]
+    lines = [f"| {' | '.join(inline(cell) for cell in cells)} |" for cells in (head, *rows)]
     return [lines[0], "|" + "---|" * len(head), *lines[1:], ""]
 
 
@@ -97,7 +98,3 @@ def _review(entry: PlannedEntry) -> Sequence[str]:
     from infc.report.plan_review import review_markdown
 
     return tuple(review_markdown(entry.review))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

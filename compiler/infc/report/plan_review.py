@@ -8,6 +8,7 @@ from infc.plan.ladder import Rung, ladder_sentences
 from infc.plan.savings import Savings
 from infc.plan.words import counted, duration_text, figure_text, month_text
 from infc.report.layout import Style, bullets, heading, table
+from infc.report.markdown_text import code, inline
 from infc.report.review import Review
 
 
@@ -77,15 +78,15 @@ def ladder_rows(review: Review, style: Style) -> Iterator[str]:
 def review_markdown(review: Review) -> Iterator[str]:
     """Lines for a pull request: policy, savings, ladder, constraints."""
     for finding in review.policy:
-        yield f"- **policy {_verdict(finding)}**: {policy_words(finding)}"
+        yield f"- **policy {_verdict(finding)}**: {inline(policy_words(finding))}"
     saved = review.savings
     if saved is not None:
         words = savings_words(saved) or "no price is known on both sides"
         before = f"`{saved.before.label}` x {saved.before.replicas}, {_month(saved.before_usd_per_month)}"
         after = f"`{saved.after.label}` x {saved.after.replicas}, {_month(saved.after_usd_per_month)}"
-        yield f"- against the lock, at today's prices: {before} before, {after} now: {words}"
+        yield f"- against the lock, at today's prices: {before} before, {after} now: {inline(words)}"
     for rung in review.runtimes:
-        yield f"- without TensorRT, {rung.settings}: {rung.note}"
+        yield f"- without TensorRT, {inline(rung.settings)}: {inline(rung.note)}"
     if review.ladder:
         labels = _shown(review.ladder[0])
         yield ""
@@ -93,9 +94,9 @@ def review_markdown(review: Review) -> Iterator[str]:
         yield "|---" * (5 + len(labels)) + "|"
         for rung in review.ladder:
             cells = _rung(rung, lambda _kind, text: text)
-            yield f"| {' | '.join((*cells[: 3 + len(labels)], *cells[4 + len(labels) :]))} |"
+            yield f"| {' | '.join(map(inline, (*cells[: 3 + len(labels)], *cells[4 + len(labels) :])))} |"
     for cost in review.constraint_costs or ():
-        yield f"- `{cost.path}` costs {month_text(cost.usd_per_month)}: {_constraint_words(cost)}"
+        yield f"- {code(cost.path)} costs {inline(month_text(cost.usd_per_month))}: {inline(_constraint_words(cost))}"
 
 
 def policy_words(finding: PolicyFinding) -> str:
