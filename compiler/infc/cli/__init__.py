@@ -30,6 +30,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("verify", "Check a bundle for edge devices: who signed it, is it whole."),
     ("targets", "List and show the hardware catalogue and its prices."),
     ("schema", "Print the JSON Schema of a file format."),
+    ("ci", "Workflow files that plan on a pull request, and its comment."),
     ("explain", "Explain a diagnostic id."),
     ("completion", "Print the shell completion script."),
 )

@@ -102,7 +102,7 @@ def _effect(change: DeploymentChange, changed: ChangedInput | None) -> Diagnosti
 
 def _consequences(change: DeploymentChange) -> str:
     chosen = [effect for effect in change.effects if is_choice(effect) and effect.is_changed]
-    promised = [effect for effect in change.effects if is_promise(effect) and effect.new is not None]
+    promised = [e for e in change.effects if is_promise(e) and e.new is not None and e.id != "cost"]
     parts = [f"{effect.label} {_figure(effect)}" for effect in (*chosen, *promised)]
     if change.action == "removed":
         parts = []

@@ -22,14 +22,15 @@ def figure_words(figure: Figure | None) -> str:
 
 
 def interval_words(figure: Figure | None) -> str:
-    """The bounds, empty where there are none.
+    """The bounds, empty where there are none or no difference between them.
 
     >>> interval_words(Figure(value=6.4, unit="ms", low=6.1, high=6.72))
     '6.1 ms .. 6.72 ms'
     """
     if figure is None or figure.low is None or figure.high is None:
         return ""
-    return f"{quantity_words(figure.low, figure.unit)} .. {quantity_words(figure.high, figure.unit)}"
+    low, high = quantity_words(figure.low, figure.unit), quantity_words(figure.high, figure.unit)
+    return "" if low == high else f"{low} .. {high}"
 
 
 def quantity_words(value: str | int | float | bool, unit: str) -> str:
