@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infc.diag import DiagnosticError, ToolError
-from infc.lock import Lock
+from infc.lock.blocks import LockBlock, blocks_of, lock_blocks
 from infc.lock.document import lock_from_text
 from infc.pipeline.git import Repository, check_reference
 from infc.pipeline.spec_base import inside_of
@@ -29,15 +29,15 @@ class RevisionBase:
     revision: str
     commit: str
     differing: frozenset[str]
-    _locks: dict[Path, Lock] = field(default_factory=dict, repr=False)
+    _locks: dict[Path, tuple[LockBlock, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def label(self) -> str:
         """`origin/main (1f2e3d4)`."""
         return f"{self.revision} ({self.commit[:7]})"
 
-    def lock(self, workspace: Workspace) -> Lock:
-        """The lock of a workspace as it was.
+    def lock(self, workspace: Workspace) -> tuple[LockBlock, ...]:
+        """The lock of a workspace as it was; empty where it had none.
 
         Raises:
             DiagnosticError: it was no lock.
@@ -45,12 +45,24 @@ class RevisionBase:
         if workspace.root not in self._locks:
             inside = inside_of(self.repository.top, workspace.lock)
             data = None if inside is None else self.repository.read(self.commit, inside)
-            text = "" if data is None else data.decode("utf-8", errors="replace")
-            lock, problems = lock_from_text(text, f"{self.revision}:{inside}") if data is not None else (Lock(), ())
-            if lock is None:
-                raise DiagnosticError(problems, exit_code=_LOCK_STALE)
-            self._locks[workspace.root] = lock
+            self._locks[workspace.root] = () if data is None else blocks_from(data, f"{self.revision}:{inside}")
         return self._locks[workspace.root]
+
+
+def blocks_from(data: bytes, shown: str) -> tuple[LockBlock, ...]:
+    """The entries of a lock, unparsed as far as possible.
+
+    Raises:
+        DiagnosticError: it is no lock; `shown` is its name in messages.
+    """
+    text = data.decode("utf-8", errors="replace")
+    blocks = lock_blocks(text)
+    if blocks is None:
+        lock, problems = lock_from_text(text, shown)
+        if lock is None:
+            raise DiagnosticError(problems, exit_code=_LOCK_STALE)
+        blocks = blocks_of(lock)
+    return blocks
 
 
 def revision_bases(revision: str, workspaces: Iterable[Workspace]) -> dict[Path, RevisionBase]:

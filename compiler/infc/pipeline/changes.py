@@ -1,29 +1,27 @@
 """Everything that differs from a base: the specs that a change concerns are planned, the others are as they were."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from infc.diag import DiagnosticError
 from infc.ir.change import ChangeSet, DeploymentChange
 from infc.ir.spec.names import label_from
-from infc.lock import Lock, LockEntry
-from infc.pipeline.base import Base, RevisionBase, revision_bases
+from infc.lock import Lock
+from infc.lock.blocks import LockBlock, entries_from, text_from_blocks
+from infc.pipeline.base import Base, RevisionBase, blocks_from, revision_bases
 from infc.pipeline.locking import shown_path
-from infc.pipeline.locks import Locks
 from infc.pipeline.plan_inputs import PlanOptions
 from infc.pipeline.plan_many import plan_many
 from infc.pipeline.plan_record import PlanRecord
 from infc.pipeline.reviewed import ReviewedDeployment, reviewed_digest, unplanned
-from infc.pipeline.spec_base import inside_of, spec_base
+from infc.pipeline.spec_base import SpecBase, inside_of
 from infc.pipeline.spec_changes import removed_change, unplanned_change
 from infc.pipeline.touched import Touched
 from infc.spec import SPEC_SUFFIX, Workspace, find_workspace, load_spec
 
 MOST_CAUSES = 8
 """Up to so many specs, a plan is also made with one input changed at a time."""
-_LOCK_STALE = 4
 
 
 def _quiet(_done: int) -> None:
@@ -50,13 +48,35 @@ class _Place:
 
     workspace: Workspace
     specs: tuple[Path, ...]
-    before: Lock
-    now: Lock
+    before: tuple[LockBlock, ...]
+    now: tuple[LockBlock, ...]
     revision: RevisionBase | None
 
     def inside(self, spec: Path) -> str:
         """A spec's path relative to the lock."""
         return inside_of(self.workspace.root, spec) or spec.as_posix()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """A spec to plan, with its lock entries at the base and now."""
+
+    place: _Place
+    before: tuple[LockBlock, ...]
+    now: tuple[LockBlock, ...]
+    touched: Touched | None
+
+    def base(self, *, has_causes: bool) -> SpecBase:
+        locked = text_from_blocks(self.before) if self.before else ""
+        if self.touched is None or self.place.revision is None:
+            return SpecBase(locked=locked, has_causes=has_causes)
+        return SpecBase(
+            locked=locked,
+            commit=self.place.revision.commit,
+            catalogue=self.touched.catalogue,
+            is_policy_changed=self.touched.is_policy_changed,
+            has_causes=has_causes,
+        )
 
 
 def change_set(paths: Sequence[Path], base: Base, options: PlanOptions, *, folders: Sequence[Path] = ()) -> ChangeSet:
@@ -101,26 +121,31 @@ def _review(
     processes: int,
     progress: Callable[[int], None],
 ) -> Review:
-    jobs: dict[Path, tuple[_Place, tuple[LockEntry, ...]]] = {}
-    settings: dict[Path, Mapping[str, object]] = {}
+    jobs: dict[Path, _Job] = {}
     changes: list[DeploymentChange] = []
     deployments: list[ReviewedDeployment] = []
     for place in places:
         touched = _touched(place, options)
         old, gone = _before(place, folders)
+        current = _by_spec(place.now)
         changes += gone
         for spec in place.specs:
-            now = place.now.of_spec(place.inside(spec))
+            now = tuple(current.get(place.inside(spec), ()))
             if touched is None or touched.is_everything or touched.concerns(spec, old[spec], now):
-                jobs[spec] = (place, old[spec])
-                settings[spec] = _settings(place, touched)
+                jobs[spec] = _Job(place=place, before=old[spec], now=now, touched=touched)
             else:
-                changes += [unplanned_change(entry, spec.as_posix()) for entry in now] or [_unlocked(spec)]
-                deployments += [unplanned(entry, _in_repository(place, spec)) for entry in now]
-    has_causes = len(jobs) <= MOST_CAUSES
-    bases = {spec: spec_base(old, **settings[spec], has_causes=has_causes) for spec, (_, old) in jobs.items()}
-    todo = [path for path in paths if path in jobs]
-    records = plan_many(todo, options, has_cache=has_cache, processes=processes, progress=progress, bases=bases)
+                changes += [unplanned_change(block, spec.as_posix()) for block in now] or [_unlocked(spec)]
+                deployments += [unplanned(block, _in_repository(place, spec)) for block in now]
+    bases = {spec: job.base(has_causes=len(jobs) <= MOST_CAUSES) for spec, job in jobs.items()}
+    records = plan_many(
+        [path for path in paths if path in jobs],
+        options,
+        has_cache=has_cache,
+        processes=processes,
+        progress=progress,
+        bases=bases,
+        locks=_locks(jobs.values()),
+    )
     changes += [change for record in records for change in record.changes]
     deployments += [each for record in records for each in record.reviewed]
     return Review(
@@ -131,7 +156,7 @@ def _review(
             changes=tuple(sorted(changes, key=lambda each: (each.name, each.target or "", each.spec))),
         ),
         deployments=tuple(sorted(deployments, key=lambda each: (each.spec, each.name, each.target))),
-        is_based=any(place.revision is not None or place.before.entries for place in places),
+        is_based=any(place.revision is not None or place.before for place in places),
     )
 
 
@@ -145,21 +170,29 @@ def _places(
     for folder in folders:  # one whose last spec is gone
         workspace = find_workspace(folder / "infc.lock")
         grouped.setdefault(workspace.root, (workspace, []))
-    locks = Locks()
     bases: Mapping[Path, RevisionBase] = {}
     if base.revision is not None:
         bases = revision_bases(base.revision, [workspace for workspace, _ in grouped.values()])
         for each in bases.values():
             stack.callback(each.repository.close)
     for workspace, specs in grouped.values():
-        lock = locks.of(workspace)
-        if lock is None and locks.diagnostics:
-            raise DiagnosticError(locks.diagnostics, exit_code=_LOCK_STALE)
-        now = lock or Lock()
+        data = workspace.lock.read_bytes() if workspace.lock.is_file() else None
+        now = () if data is None else blocks_from(data, shown_path(workspace.lock).as_posix())
         revision = bases.get(workspace.boundary)
         before = now if revision is None else revision.lock(workspace)
-        before = now if before == now else before
         yield _Place(workspace=workspace, specs=tuple(specs), before=before, now=now, revision=revision)
+
+
+def _locks(jobs: Iterable[_Job]) -> Mapping[Path, Lock]:
+    """What the planner needs of each lock: the entries of the specs that it plans, and one that there is a lock."""
+    needed: dict[Path, dict[tuple[str, str], LockBlock]] = {}
+    for job in jobs:
+        blocks = needed.setdefault(job.place.workspace.root, {})
+        known = {block.address for block in job.before}
+        blocks |= {block.address: block for block in job.now or job.place.now[:1]}
+        blocks |= {block.address: block for block in job.place.now if block.address in known}
+    found = {root: entries_from(blocks[address] for address in sorted(blocks)) for root, blocks in needed.items()}
+    return {root: Lock(entries=entries) for root, entries in found.items() if entries is not None}
 
 
 def _touched(place: _Place, options: PlanOptions) -> Touched | None:
@@ -170,44 +203,37 @@ def _touched(place: _Place, options: PlanOptions) -> Touched | None:
         base=place.revision,
         workspace=place.workspace,
         overlay=options.overlay,
-        before=place.before,
-        now=place.now,
     )
 
 
-def _settings(place: _Place, touched: Touched | None) -> Mapping[str, object]:
-    if touched is None or place.revision is None:
-        return {}
-    return {
-        "commit": place.revision.commit,
-        "catalogue": touched.catalogue,
-        "is_policy_changed": touched.is_policy_changed,
-    }
+def _by_spec(blocks: Iterable[LockBlock]) -> dict[str, list[LockBlock]]:
+    found: dict[str, list[LockBlock]] = {}
+    for block in blocks:
+        found.setdefault(block.spec, []).append(block)
+    return found
 
 
 def _before(
     place: _Place, folders: Sequence[Path]
-) -> tuple[Mapping[Path, tuple[LockEntry, ...]], list[DeploymentChange]]:
+) -> tuple[Mapping[Path, tuple[LockBlock, ...]], list[DeploymentChange]]:
     """The entries of each spec on the other side, and the deployments whose spec is gone from the folders.
 
     A spec that moved takes its entries along: one of the same name.
     """
-    by_spec: dict[str, list[LockEntry]] = {}
-    for entry in place.before.entries:
-        by_spec.setdefault(entry.spec, []).append(entry)
+    by_spec = _by_spec(place.before)
     found = {spec: tuple(by_spec.get(place.inside(spec), ())) for spec in place.specs}
-    roots = [folder.resolve() for folder in folders]
-    orphans = {inside: entries for inside, entries in by_spec.items() if not (place.workspace.root / inside).exists()}
+    root, roots = place.workspace.root, [folder.resolve() for folder in folders]
+    orphans = {inside: blocks for inside, blocks in by_spec.items() if not (root / inside).exists()}
     for spec in place.specs if orphans else ():
         if not found[spec]:
             name = load_spec(spec).name
-            moved = next((inside for inside, entries in orphans.items() if entries[0].name == name), None)
+            moved = next((inside for inside, blocks in orphans.items() if blocks[0].name == name), None)
             found[spec] = tuple(orphans.pop(moved)) if moved is not None else ()
     gone = [
-        removed_change(entry, shown_path(place.workspace.root / inside).as_posix())
-        for inside, entries in orphans.items()
-        if any((place.workspace.root / inside).is_relative_to(root) for root in roots)
-        for entry in entries
+        removed_change(entry, shown_path(root / inside).as_posix())
+        for inside, blocks in orphans.items()
+        if any((root / inside).is_relative_to(each) for each in roots)
+        for entry in entries_from(blocks) or ()
     ]
     return found, [*gone, *_gone_unlocked(place, roots, by_spec)]
 

@@ -29,6 +29,7 @@ from infc.pipeline.plan import (
     profile_store,
 )
 from infc.pipeline.policies import Policies, policy_diagnostics
+from infc.pipeline.saved_plan import SavedPlan
 from infc.pipeline.settle import settle
 from infc.pipeline.settle_llm import settle_llm
 from infc.pipeline.settled import Settled, Unsettled
@@ -56,6 +57,7 @@ class CompileOptions:
     infc.lock says, and writes neither lock nor profiles. `overlay` is the user's own targets folder (None: the
     workspace's). `allow_code` lets a `python:` metric run. `builder` is where engines are built, each in at
     most `build_timeout_s`. `delta_from` is an older archive for edge devices: what it lacks is packed by itself, too.
+    `saved_plan` is what was reviewed: another plan is refused (exit 4).
     """
 
     output: Path = Path("dist")
@@ -65,6 +67,7 @@ class CompileOptions:
     builder: Builder = LOCAL
     build_timeout_s: float = TIMEOUT_S
     delta_from: Path | None = None
+    saved_plan: SavedPlan | None = None
     announce: Announce = _quiet
     progress: ProgressBar = _no_progress
 
@@ -151,6 +154,8 @@ def compile_spec(path: Path, options: CompileOptions) -> CompiledSpec:
         return _stopped(planned, lock_problems, is_stale=True)
     if not planned.decisions or has_errors(planned.diagnostics):
         return _stopped(planned, planned.diagnostics)
+    if options.saved_plan is not None and (refusal := options.saved_plan.mismatch(planned, loaded_lock)):
+        return _stopped(planned, (*planned.diagnostics, refusal), is_stale=True)
     if any(isinstance(d.decision, Infeasible) for d in planned.decisions):
         return _stopped(planned, planned.diagnostics)
     policies = Policies()
@@ -164,6 +169,10 @@ def compile_spec(path: Path, options: CompileOptions) -> CompiledSpec:
     diagnostics = (*planned.diagnostics, *diagnostics, *policies.diagnostics, *judged)
     if unsettled or has_errors(diagnostics):
         return replace(_stopped(planned, diagnostics), unsettled=tuple(unsettled))
+    if options.saved_plan is not None:
+        refusal = options.saved_plan.betrayed(planned, loaded_lock, [draft.entry for draft in drafts])
+        if refusal is not None:
+            return _stopped(planned, (*diagnostics, refusal), is_stale=True)
     if options.is_locked:
         stale = tuple(_stale(draft, loaded_lock) for draft in drafts)
         if any(stale):

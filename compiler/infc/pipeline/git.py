@@ -46,10 +46,11 @@ class Repository:
         Raises:
             ToolError: there is none, with a fix.
         """
-        other, head = self.commit(reference), self.commit("HEAD")
-        done = self._run("merge-base", other, head)
+        check_reference(reference)
+        done = self._run("merge-base", "--end-of-options", reference, "HEAD")
         if done.returncode == 0:
             return done.stdout.decode().strip()
+        self.commit(reference), self.commit("HEAD")  # says what is wrong with one of them
         help = _FULL_CLONE if self._is_shallow() else f"name a branch that HEAD comes from instead of {reference}"
         raise ToolError(f"HEAD and {reference} have no commit in common here", help=help)
 

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 
 class Locks:
-    """The locks of the workspaces that a command meets, each read once; `diagnostics` says which cannot be read."""
+    """The locks of the workspaces that a command meets, each read once; `diagnostics` says which cannot be read.
 
-    def __init__(self) -> None:
-        self._locks: dict[Path, Lock | None] = {}
+    `known` are those that were read already, by the root of their workspace.
+    """
+
+    def __init__(self, known: "Mapping[Path, Lock | None] | None" = None) -> None:
+        self._locks: dict[Path, Lock | None] = dict(known or {})
         self.diagnostics: tuple[Diagnostic, ...] = ()
 
     def of(self, workspace: Workspace) -> "Lock | None":

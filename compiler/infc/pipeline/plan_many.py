@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from infc.diag import InternalError, ToolError
+from infc.lock import Lock
 from infc.pipeline.plan_cache import PlanCache
 from infc.pipeline.plan_inputs import PlanInputs, PlanOptions, state_from_json
 from infc.pipeline.plan_record import PlanRecord, SpecPlanner, record_from_json
@@ -44,6 +45,7 @@ def plan_many(
     processes: int,
     progress: Callable[[int], None],
     bases: Mapping[Path, SpecBase] | None = None,
+    locks: Mapping[Path, Lock] | None = None,
 ) -> list[PlanRecord]:
     """The plan of each spec, in order.
 
@@ -53,7 +55,8 @@ def plan_many(
         has_cache: False plans everything again, and keeps nothing.
         processes: most processes that plan at a time.
         progress: called with the number of specs that are done, whenever it grows.
-        bases: what each spec is compared with; one without is compared with nothing.
+        bases: what each spec is compared with; None: nothing.
+        locks: locks that were read already, by the root of their workspace, with the entries of these specs.
 
     Raises:
         ToolError: a model must be analysed and the extra `onnx` is not installed.
@@ -72,7 +75,9 @@ def plan_many(
             jobs.append(_Job(index=index, path=path, key=key, base=base))
     progress(len(records))
     count = min(processes, len(jobs) // FEWEST_PER_PROCESS)
-    for job, record, files in _in_processes(jobs, options, count) if count > 1 else _here(jobs, options, inputs):
+    for job, record, files in (
+        _in_processes(jobs, options, count) if count > 1 else _here(jobs, options, inputs, locks or {})
+    ):
         records[job.index] = record
         # A spec that was edited meanwhile is another one.
         is_lasting = job.base.commit is not None or not record.is_of_history
@@ -97,11 +102,11 @@ def _key(inputs: PlanInputs, path: Path, base: SpecBase) -> str | None:
 
 
 def _here(
-    jobs: Sequence[_Job], options: PlanOptions, inputs: PlanInputs
+    jobs: Sequence[_Job], options: PlanOptions, inputs: PlanInputs, locks: Mapping[Path, Lock]
 ) -> Iterator[tuple[_Job, PlanRecord, list[list[Any]]]]:
     from infc.pipeline.plan_inputs import state_to_json
 
-    with SpecPlanner(overlay=options.overlay, has_ladder=options.has_ladder) as planner:
+    with SpecPlanner(overlay=options.overlay, has_ladder=options.has_ladder, locks=locks) as planner:
         for job in jobs:
             loaded = load_spec(job.path)
             files = [state_to_json(state) for state in inputs.files(loaded)]

@@ -54,12 +54,14 @@ class PlanRecord:
 class SpecPlanner:
     """Plans spec files one after the other; what they share is read once. Ends its processes when it is left."""
 
-    def __init__(self, *, overlay: Path | None, has_ladder: bool) -> None:
+    def __init__(
+        self, *, overlay: Path | None, has_ladder: bool, locks: "Mapping[Path, Lock | None] | None" = None
+    ) -> None:
         self._overlay = overlay
         self._has_ladder = has_ladder
         self._catalogues: dict[Path | None, Catalogue] = {}
         self._books: dict[int, CurveBook] = {}
-        self._locks = Locks()
+        self._locks = Locks(locks or {})
         self._policies = Policies()
         self._texts = OldSpecs()
 

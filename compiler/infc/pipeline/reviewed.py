@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from infc.lock import LockEntry
+from infc.lock.blocks import LockBlock
 from infc.lock.diff import cells
 from infc.lock.inputs import digest_of
 
@@ -40,16 +41,10 @@ def reviewed_of(entry: LockEntry, spec: str) -> ReviewedDeployment:
     return ReviewedDeployment(name=entry.name, target=entry.target, spec=spec, inputs=inputs, decision=decision)
 
 
-def unplanned(entry: LockEntry, spec: str) -> ReviewedDeployment:
+def unplanned(block: LockBlock, spec: str) -> ReviewedDeployment:
     """A deployment that stays as it is locked."""
-    held = reviewed_of(entry, spec)
     return ReviewedDeployment(
-        name=entry.name,
-        target=entry.target,
-        spec=spec,
-        inputs={},
-        decision={},
-        locked=digest_of([dict(held.inputs), dict(held.decision)]),
+        name=block.name, target=block.target, spec=spec, inputs={}, decision={}, locked=digest_of(block.text)
     )
 
 

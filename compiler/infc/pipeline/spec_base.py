@@ -6,13 +6,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from infc.lock import Lock
 from infc.lock.document import lock_from_text
 from infc.lock.inputs import spec_digest
-from infc.lock.text import text_from_lock
-from infc.lock.values import LockEntry
 from infc.pipeline.git import Repository
 from infc.spec import LoadedSpec, Workspace, load_spec_bytes
 
@@ -44,11 +41,6 @@ class SpecBase:
     def words(self) -> str:
         """All of it as part of a key, but entries of the lock itself, which are part of it anyway."""
         return base_text(self if self.commit is not None else replace(self, locked=""))
-
-
-def spec_base(entries: tuple[LockEntry, ...], **others: Any) -> SpecBase:
-    """The base with these entries."""
-    return SpecBase(locked=text_from_lock(Lock(entries=entries)) if entries else "", **others)
 
 
 def base_text(base: SpecBase) -> str:

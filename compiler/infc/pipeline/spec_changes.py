@@ -9,6 +9,7 @@ from infc.ir.plan import Infeasible, Plan
 from infc.ir.policy import PolicyFinding
 from infc.ir.problem import AnyProblem, LlmProblem
 from infc.lock import Lock, LockEntry, diff_entries
+from infc.lock.blocks import LockBlock
 from infc.lock.values import InputDigests
 from infc.pipeline.bundles import inputs_of
 from infc.pipeline.changed_inputs import Known, changed_inputs
@@ -94,18 +95,19 @@ def removed_change(entry: LockEntry, spec: str) -> DeploymentChange:
     return _removed(entry, spec)
 
 
-def unplanned_change(entry: LockEntry, spec: str) -> DeploymentChange:
+def unplanned_change(block: LockBlock, spec: str) -> DeploymentChange:
     """A deployment of which nothing differs, as the lock has it."""
-    month = entry.predicted.usd_per_month
+    month = block.value("predicted", "usd_per_month")
+    cost = None if month is None else float(month)
     return DeploymentChange(
-        name=entry.name,
-        target=entry.target,
+        name=block.name,
+        target=block.target,
         spec=spec,
         action="unchanged",
         status="feasible",
-        is_pending=entry.engine.is_pending,
-        usd_per_month_before=month,
-        usd_per_month_after=month,
+        is_pending=block.value("engine", "pending") == "true",
+        usd_per_month_before=cost,
+        usd_per_month_after=cost,
     )
 
 

@@ -8,10 +8,11 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import infc
-from infc.lock import Lock, LockEntry
+from infc.lock.blocks import LockBlock
 from infc.pipeline.base import RevisionBase
 from infc.pipeline.spec_base import inside_of
 from infc.spec import Workspace, load_spec
@@ -24,17 +25,16 @@ _SHARED_PROFILES = ("service-time-",)
 _MENTIONS_FOLDERS = ("checkpoint", "speculative")
 """Keys that name folders: a change inside of one is a change of a file that no text mentions."""
 _POLICY = "infc-policy.yaml"
+_QUOTE = '"'
 
 
 @dataclass(kw_only=True)
 class Touched:
-    """Looks at one workspace: `overlay` is the catalogue that was given, `before` and `now` are its locks."""
+    """Looks at one workspace. `overlay` is the catalogue that was given."""
 
     base: RevisionBase
     workspace: Workspace
     overlay: Path | None
-    before: Lock
-    now: Lock
     _texts: dict[Path, str] = field(default_factory=dict, repr=False)
     _profiles: tuple[str, ...] = field(init=False, repr=False)
 
@@ -64,14 +64,14 @@ class Touched:
             return True
         return any(name.startswith("model-") and self._is_measured(prefix + name) for name in changed)
 
-    def concerns(self, spec: Path, before: Sequence[LockEntry], now: Sequence[LockEntry]) -> bool:
+    def concerns(self, spec: Path, before: Sequence[LockBlock], now: Sequence[LockBlock]) -> bool:
         """Whether anything that enters the plan of a spec differs; `before` and `now` are its lock entries."""
         if list(before) != list(now) or not all(map(_is_of_this_toolchain, now)):
             return True
         inside = inside_of(self.base.repository.top, spec)
         if inside is None or inside in self.base.differing:
             return True
-        if any(entry.model_digest in text for entry in now for text in self._profiles):
+        if any(_model_digest(block) in text for text in self._profiles for block in now):
             return True
         places = default_places(spec.parent, self.workspace)
         if any(self._beside(spec, place) in self.base.differing for place in places):
@@ -160,20 +160,31 @@ def _words_of(value: YamlValue) -> Iterator[str]:
                 yield from _words_of(child)
 
 
-def _is_of_this_toolchain(entry: LockEntry) -> bool:
+def _model_digest(block: LockBlock) -> str:
+    """The model's digest as profiles hold it."""
+    return (block.value("inputs", "model") or "").strip(_QUOTE).removeprefix("sha256:")
+
+
+def _is_of_this_toolchain(block: LockBlock) -> bool:
     """Whether a plan would be for the releases that the entry is for."""
-    match entry.choice.server:
+    toolchain = (block.value("inputs", "toolchain") or "").strip(_QUOTE)
+    ours = f"infc {infc.__version__}, {_server_of((block.value('choice', 'server') or '').strip(_QUOTE))}"
+    return toolchain == ours or toolchain.startswith(f"{ours}, ")
+
+
+@lru_cache(maxsize=8)
+def _server_of(server: str) -> str:
+    match server:
         case "triton":
             from infc.emit.release import default_release as triton_release
 
-            server = f"triton {triton_release().release}"
+            return f"triton {triton_release().release}"
         case "vllm":
             from infc.emit.vllm.release import default_release as vllm_release
 
-            server = f"vllm {vllm_release().version}"
+            return f"vllm {vllm_release().version}"
         case "jetson":
             from infc.build.edge_release_json import FORMAT_VERSION
 
-            server = f"jetson {FORMAT_VERSION}"
-    ours = f"infc {infc.__version__}, {server}"
-    return entry.inputs.toolchain == ours or entry.inputs.toolchain.startswith(f"{ours}, ")
+            return f"jetson {FORMAT_VERSION}"
+    return server

@@ -59,4 +59,31 @@ LOCK: tuple[DiagnosticKind, ...] = (
         example="infc.lock does not hold what encoder @ l4 compiles to",
         fix="Run `infc compile` without --locked, review the change of infc.lock and commit it.",
     ),
+    DiagnosticKind(
+        id="saved-plan-unreadable",
+        title="No saved plan of this version",
+        what="The file that `infc compile --plan` was given is not what this version of `infc plan --format json` "
+        "writes, or it was edited: its digest is not that of what it holds.",
+        why="A compile holds to a saved plan; one that is half understood would be half held to.",
+        example="infc compile --plan report.html",
+        fix="Make it again: `infc plan SPEC|DIR... --format json --out plan.json`.",
+    ),
+    DiagnosticKind(
+        id="saved-plan-absent",
+        title="Spec that the saved plan does not hold",
+        what="A spec that is to be compiled is not in the saved plan or has no plan there, or a spec of the "
+        "plan is not here.",
+        why="Nobody has reviewed what it would come to.",
+        example="infc compile specs/new.infc.yaml --plan plan.json   # of a plan that was made before",
+        fix="Plan and review it too, or leave it out: without SPEC arguments what the plan lists is compiled.",
+    ),
+    DiagnosticKind(
+        id="saved-plan-stale",
+        title="The saved plan no longer matches",
+        what="An input of a deployment is not what it was when the plan was saved, or the plan now comes to another "
+        "decision. The notes name the inputs and the parts of the decision.",
+        why="What was reviewed is not what would be deployed.",
+        example="minilm @ t4 is not what plan.json says; input spec: 1f2e3d4c5b6a -> 9a8b7c6d5e4f",
+        fix="Plan again, review the change, and compile with the new file.",
+    ),
 )
