@@ -4,28 +4,33 @@ from collections.abc import Iterator
 
 from infc.ir.accuracy import CHECKPOINT, LOWERED, AccuracyEvidence, PrecisionSearch, SliceDelta, Verdict
 from infc.ir.precision import Precision
-from infc.report.layout import Style, wrapped_row
+from infc.report.layout import Style
 
 _COLORS = {Verdict.PASS: "green", Verdict.FAIL: "red", Verdict.INCONCLUSIVE: "yellow"}
 SHOWN_SLICES = 3
 SHOWN_OPERATORS = 6
 
 
-def accuracy_rows(evidence: AccuracyEvidence, style: Style) -> Iterator[str]:
-    """The rows `accuracy`, `exceptions`, `worst slices` and `outputs`, those that there are."""
-    verdict = style(_COLORS[evidence.verdict], evidence.verdict.value)
-    yield from wrapped_row(
-        "accuracy", f"{verdict}: {_measured(evidence)}; {_goals(evidence)}; {_basis(evidence)}", style
-    )
+def accuracy_facts(evidence: AccuracyEvidence) -> Iterator[tuple[str, str]]:
+    """What is said under `accuracy`, `exceptions`, `slices` and `outputs`, of those that there are.
+
+    The first sentence begins with the verdict. The name is empty where a sentence goes on under the one before.
+    """
+    yield "accuracy", f"{evidence.verdict.value}: {_measured(evidence)}; {_goals(evidence)}; {_basis(evidence)}"
     if evidence.search is not None and evidence.kept:
-        yield from wrapped_row("exceptions", _exceptions(evidence, evidence.search), style)
-        yield from wrapped_row("", _looks(evidence.search), style)
+        yield "exceptions", _exceptions(evidence, evidence.search)
+        yield "", _looks(evidence.search)
     shown = [part for part in evidence.slices if part.drop.value > 0][:SHOWN_SLICES]
     for index, part in enumerate(shown):
         of_all = f" (worst of {evidence.slices_judged})" if index == 0 else ""
-        yield from wrapped_row("" if index else "slices", _slice(part) + of_all, style)
+        yield "" if index else "slices", _slice(part) + of_all
     if evidence.errors is not None:
-        yield from wrapped_row("outputs", _errors(evidence), style)
+        yield "outputs", _errors(evidence)
+
+
+def verdict_styled(words: str, verdict: Verdict, style: Style) -> str:
+    """A sentence that begins with a verdict, the verdict in its color."""
+    return words.replace(verdict.value, style(_COLORS[verdict], verdict.value), 1)
 
 
 def _measured(evidence: AccuracyEvidence) -> str:

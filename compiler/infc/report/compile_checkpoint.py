@@ -8,33 +8,32 @@ from infc.ir.checkpoint import Checkpoint
 from infc.plan.words import counted
 from infc.report.compiled import CompiledEntry
 from infc.report.json_values import Json
-from infc.report.layout import Style, wrapped_row
 
 SHORT_DIGEST = 12
 
 
-def checkpoint_rows(checkpoint: Checkpoint, style: Style) -> Iterator[str]:
+def checkpoint_facts(checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
     """Where the model comes from, and what was quantised."""
-    yield from wrapped_row("checkpoint", _origin(checkpoint), style)
+    yield "checkpoint", _origin(checkpoint)
     if checkpoint.recipe_digest:
-        yield from wrapped_row("quantised", _quantised(checkpoint), style)
+        yield "quantised", _quantised(checkpoint)
         for report in checkpoint.passes:
             for note in report.notes:
-                yield from wrapped_row("", f"{report.name}: {note}", style)
+                yield "", f"{report.name}: {note}"
     elif checkpoint.quantization is not None:
-        yield from wrapped_row("quantised", f"by the server when it loads ({checkpoint.quantization})", style)
+        yield "quantised", f"by the server when it loads ({checkpoint.quantization})"
 
 
-def bundle_rows(entry: CompiledEntry, style: Style) -> Iterator[str]:
+def bundle_facts(entry: CompiledEntry) -> Iterator[tuple[str, str]]:
     """The files of the bundle by folder, and the limits that they set."""
     folders = Counter(path.partition("/")[0] + "/" for path in entry.files if "/" in path)
     parts = [path for path in entry.files if "/" not in path]
     parts += [f"{folder} ({counted(count, 'file')})" for folder, count in sorted(folders.items())]
     if parts:
-        yield from wrapped_row("bundle", ", ".join(parts), style)
+        yield "bundle", ", ".join(parts)
     batching = entry.plan.candidate.batching
     if isinstance(batching, ContinuousBatching):
-        yield from wrapped_row("limits", ", ".join(_limits(entry, batching)), style)
+        yield "limits", ", ".join(_limits(entry, batching))
 
 
 def checkpoint_json(checkpoint: Checkpoint) -> Json:

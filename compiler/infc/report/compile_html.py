@@ -28,7 +28,7 @@ class BundlePart:
     verdict: str
     folder: str
     measured: tuple[Notice, ...]
-    built: tuple[tuple[str, str], ...]
+    built: tuple[tuple[str, tuple[str, ...]], ...]
     layers: "Markup"
 
 
@@ -55,7 +55,8 @@ def _bundle(entry: CompiledEntry, anchor: str) -> BundlePart:
     measurement = entry.measurement
     state, verdict = ("uncertain", f"{entry.pending} pending") if entry.pending else ("ok", "compiled")
     if measurement is not None:
-        state, verdict = _STATES[measurement.verdict], f"SLO {measurement.verdict.value}"
+        judged = "rehearsal" if measurement.is_rehearsal else "SLO"
+        state, verdict = _STATES[measurement.verdict], f"{judged} {measurement.verdict.value}"
     layers = engine_layers_html(entry.engine.facts) if isinstance(entry.engine, Engine) else ""
     return BundlePart(
         section=plan_section(planned, anchor, measurement=measurement, evidence=entry.evidence, is_compiled=True),
@@ -63,9 +64,20 @@ def _bundle(entry: CompiledEntry, anchor: str) -> BundlePart:
         verdict=verdict,
         folder=entry.folder,
         measured=tuple(_measured(entry)),
-        built=tuple(compile_facts(entry)),
+        built=tuple(_built(entry)),
         layers=Markup(layers),  # noqa: S704 - made of escaped texts
     )
+
+
+def _built(entry: CompiledEntry) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Names with all their sentences."""
+    name, sentences = "", list[str]()
+    for following, words in compile_facts(entry):
+        if following and sentences:
+            yield name, tuple(sentences)
+            sentences = []
+        name, sentences = following or name, [*sentences, words]
+    yield name, tuple(sentences)
 
 
 def _measured(entry: CompiledEntry) -> Iterator[Notice]:

@@ -6,11 +6,11 @@ from infc.ir.checkpoint import Checkpoint
 from infc.ir.edge_release import EdgeRelease
 from infc.ir.engine import AnyEngine, DeviceEngine, Engine, LoweredModel, PendingEngine
 from infc.plan.words import duration_text
-from infc.report.accuracy_text import accuracy_rows
-from infc.report.compile_checkpoint import bundle_rows, checkpoint_rows
+from infc.report.accuracy_text import accuracy_facts, verdict_styled
+from infc.report.compile_checkpoint import bundle_facts, checkpoint_facts
 from infc.report.compiled import CompiledEntry, archives_of
 from infc.report.engine_layers import layers_sentences
-from infc.report.layout import Style, row, style_for, unwrapped, wrapped_row
+from infc.report.layout import Style, style_for, wrapped_row
 from infc.report.plan_text import headline
 from infc.report.plan_tokens import latency_rows
 
@@ -28,32 +28,32 @@ def _block(entry: CompiledEntry, style: Style) -> Iterator[str]:
     done = style("yellow", _WAITS[entry.pending]) if entry.pending else style("green", "compiled")
     yield f"{title}: {done}  {style('dim', entry.folder)}"
     yield ""
-    yield from _rows(entry, style)
+    for name, words in compile_facts(entry):
+        styled = words
+        if name == "accuracy" and entry.evidence is not None:
+            styled = verdict_styled(words, entry.evidence.verdict, style)
+        yield from wrapped_row(name, styled, style)
 
 
-def compile_facts(entry: CompiledEntry) -> list[tuple[str, str]]:
-    """The rows of the block as pairs of a name and a sentence; the name is empty where it goes on."""
-    return unwrapped(_rows(entry, style_for(color=False)))
-
-
-def _rows(entry: CompiledEntry, style: Style) -> Iterator[str]:
-    yield from wrapped_row("plan", headline(entry.plan.candidate), style)
+def compile_facts(entry: CompiledEntry) -> Iterator[tuple[str, str]]:
+    """What was built, as names with sentences; the name is empty where one goes on under the name before."""
+    yield "plan", headline(entry.plan.candidate)
     if isinstance(entry.lowered, Checkpoint):
-        yield from checkpoint_rows(entry.lowered, style)
+        yield from checkpoint_facts(entry.lowered)
     else:
-        yield from wrapped_row("lowered", _lowered_words(entry.lowered), style)
+        yield "lowered", _lowered_words(entry.lowered)
     if entry.evidence is not None:
-        yield from accuracy_rows(entry.evidence, style)
+        yield from accuracy_facts(entry.evidence)
     if entry.engine is not None:
-        yield from wrapped_row("engine", _engine_words(entry.engine), style)
+        yield "engine", _engine_words(entry.engine)
         for index, sentence in enumerate(_layers(entry.engine)):
-            yield from wrapped_row("" if index else "layers", sentence, style)
+            yield "" if index else "layers", sentence
     else:
-        yield from bundle_rows(entry, style)
+        yield from bundle_facts(entry)
     if entry.release is not None:
-        yield from wrapped_row("release", _release_words(entry, entry.release), style)
-    yield from wrapped_row("predicted", _predicted_words(entry), style)
-    yield row("infc.lock", entry.change, style)
+        yield "release", _release_words(entry, entry.release)
+    yield "predicted", _predicted_words(entry)
+    yield "infc.lock", entry.change
 
 
 def _lowered_words(lowered: LoweredModel) -> str:

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 import click
@@ -10,7 +10,6 @@ import click
 WIDTH = 98
 INDENT = "  "
 LABEL = 12
-LABEL_END = len(INDENT) + LABEL
 
 _COMMAND = re.compile(r"^(\s*):(?=:)|##(?=\[)")
 
@@ -38,22 +37,6 @@ def wrapped_row(name: str, text: str, style: Style) -> Iterator[str]:
     first, *rest = textwrap.wrap(text, WIDTH - LABEL - len(INDENT), break_on_hyphens=False) or [""]
     yield row(name, first, style)
     yield from (" " * (LABEL + len(INDENT)) + inert(line) for line in rest)
-
-
-def unwrapped(lines: Iterable[str]) -> list[tuple[str, str]]:
-    """What `row` and `wrapped_row` wrote without a style, as pairs of a label and its sentence.
-
-    >>> unwrapped(wrapped_row("plan", "word " * 30, style_for(color=False)))[0][0]
-    'plan'
-    """
-    found: list[tuple[str, str]] = []
-    for line in lines:
-        label, text = line[:LABEL_END].strip(), line[LABEL_END:].strip()
-        if label or not found:
-            found.append((label, text))
-        else:
-            found[-1] = (found[-1][0], f"{found[-1][1]} {text}")
-    return found
 
 
 def bullets(sentences: Sequence[str]) -> Iterator[str]:

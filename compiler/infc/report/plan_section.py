@@ -213,7 +213,9 @@ def _frontier_pictures(problem: AnyProblem, plan: Plan | None) -> Iterator[Pictu
     if not drawn:
         yield Absent(
             title="Cost against latency",
-            sentence="Fewer than two ways to deploy have a price: more hardware in `constraints.hardware` or prices of"
+            sentence="No way to deploy could be sized: see what stands in the way."
+            if plan is None
+            else "Fewer than two ways to deploy have a price: more hardware in `constraints.hardware` or prices of"
             " your own in `targets/prices/` provide them.",
         )
 

@@ -68,7 +68,7 @@ def interval_rows(
 
 def _row(row: IntervalRow, scale: Scale, top: float, most: float) -> list[Shape]:
     y = top + 28
-    high = row.value.high if math.isfinite(row.value.high) else scale.high
+    high = row.value.high if math.isfinite(row.value.high) else row.value.value
     words = f"{row.label}: {row.said}"
     shapes: list[Shape] = [
         Text(x=_LEFT, y=top + 15, text=row.label, kind="name"),

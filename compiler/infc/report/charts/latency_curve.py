@@ -142,20 +142,34 @@ def _measured(curve: Curve, shown: Sequence[tuple[float, Interval]], tail: TailS
         shapes.append(Path(d=polyline(placed), kind="line measured"))
     for percent, each in shown:
         x = tail.at(percent)
-        high = each.high if math.isfinite(each.high) else scale.high
+        high = each.high if math.isfinite(each.high) else each.value
         shapes.append(Line(x1=x, y1=scale.at(each.low), x2=x, y2=scale.at(high), kind="whisker"))
         shapes.append(
-            Path(d=DOT, kind="dot measured", x=x, y=scale.at(each.value), words=f"measured p{percent:g} {_range(each)}")
+            Path(
+                d=DOT,
+                kind="dot measured",
+                x=x,
+                y=scale.at(each.value),
+                words=f"measured p{percent:g} {range_text(each)}",
+            )
         )
     return shapes
 
 
-def _range(interval: Interval) -> str:
-    """`12 ms (11 ms to 14 ms)`; an end that is not bounded says so."""
+def range_text(interval: Interval) -> str:
+    """`12 ms (11 ms to 14 ms)`; an end that the samples do not bound is left open.
+
+    >>> range_text(Interval(value=0.012, low=0.011, high=math.inf))
+    '12 ms (11 ms or more)'
+    """
+    value, low = duration_text(interval.value), duration_text(interval.low)
     if interval.low == interval.high:
-        return duration_text(interval.value)
-    high = duration_text(interval.high) if math.isfinite(interval.high) else "not bounded"
-    return f"{duration_text(interval.value)} ({duration_text(interval.low)} to {high})"
+        return value
+    return (
+        f"{value} ({low} to {duration_text(interval.high)})"
+        if math.isfinite(interval.high)
+        else f"{value} ({low} or more)"
+    )
 
 
 def _at(points: Sequence[tuple[float, Interval]], percent: float) -> Interval | None:
@@ -168,13 +182,13 @@ def _sentence(
     parts = []
     for target in targets:
         predicted, measured = _at(points, target.percentile), shown.get(target.percentile)
-        said = [f"predicted {_range(predicted)}"] if predicted is not None else []
-        said += [f"measured {_range(measured)}"] if measured is not None else []
+        said = [f"predicted {range_text(predicted)}"] if predicted is not None else []
+        said += [f"measured {range_text(measured)}"] if measured is not None else []
         parts.append(f"{target.label}: {', '.join(said) or 'not known'}; allowed {duration_text(target.limit_s)}")
     if not parts:
         median, worst = _at(points, 50.0) or shown.get(50.0), _at(points, 99.0) or shown.get(99.0)
-        parts += [f"p50 {_range(median)}"] if median is not None else []
-        parts += [f"p99 {_range(worst)}"] if worst is not None else []
+        parts += [f"p50 {range_text(median)}"] if median is not None else []
+        parts += [f"p99 {range_text(worst)}"] if worst is not None else []
     return ". ".join(parts) + "."
 
 
@@ -206,11 +220,11 @@ def _table(
         on_curve = next((seconds for known, seconds in curve if abs(known - percent) < 1e-9), None)
         if predicted is None and measured is None and on_curve is None:
             continue
-        said = "" if measured is None else _range(measured)
+        said = "" if measured is None else range_text(measured)
         if measured is None and on_curve is not None:
             said = duration_text(on_curve)
         limit = limits.get(percent)
-        row = (f"p{percent:g}", "" if predicted is None else _range(predicted), said)
+        row = (f"p{percent:g}", "" if predicted is None else range_text(predicted), said)
         rows.append((*row, "" if limit is None else duration_text(limit)))
     table = DataTable(columns=("percentile", "predicted (90% interval)", "measured", "SLO"), rows=tuple(rows))
     return table.without_empty()

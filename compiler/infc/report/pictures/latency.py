@@ -1,9 +1,9 @@
 """Latency in pictures: each objective as a share of its limit, whole distributions, and where the time goes."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from infc.ir.accuracy import Verdict
 from infc.ir.distribution import Behaviour, LatencyMetric
 from infc.ir.estimate import Estimate
 from infc.ir.interval import Interval
@@ -14,7 +14,7 @@ from infc.ir.problem import AnyProblem, LatencyTarget, Problem
 from infc.plan.words import duration_text
 from infc.report.charts.drawing import Absent, DataTable, Key, Picture
 from infc.report.charts.interval_rows import IntervalRow, Mark, interval_rows, state_of
-from infc.report.charts.latency_curve import DOT, Measured, latency_curve
+from infc.report.charts.latency_curve import DOT, Measured, latency_curve, range_text
 from infc.report.charts.stacked_bars import Bar, Part, stacked_bars
 
 TITLES: dict[LatencyMetric, str] = {
@@ -23,6 +23,7 @@ TITLES: dict[LatencyMetric, str] = {
     "tpot": "Time per output token (TPOT)",
     "e2e": "End-to-end time",
 }
+VERDICT_STATES = {Verdict.PASS: "ok", Verdict.FAIL: "missed", Verdict.INCONCLUSIVE: "uncertain"}
 MOST_SHARE = 2.0
 """Shares of a limit beyond twice it are cut off: how far beyond does not matter to whoever reads the picture."""
 _HOW_TO_MEASURE = "`infc compile SPEC --validate` or `infc validate BUNDLE` load-tests it on the real server"
@@ -37,6 +38,14 @@ class _Judged:
     limit_s: float
     predicted: Interval | None
     measured: Interval | None
+    verdict: Verdict | None
+
+    @property
+    def state(self) -> str:
+        """ok, uncertain or missed: the load test's verdict where there is one, which knows more than the interval."""
+        if self.verdict is not None:
+            return VERDICT_STATES[self.verdict]
+        return state_of(self.measured or self.predicted or Interval.exact(0.0), self.limit_s)
 
 
 def slo_picture(problem: AnyProblem, plan: Plan, measurement: Measurement | LlmMeasurement | None) -> Picture | None:
@@ -52,12 +61,13 @@ def slo_picture(problem: AnyProblem, plan: Plan, measurement: Measurement | LlmM
                 continue
             said = f"{duration_text(value.value)} of {limit}"
             label = f"{each.label} {name}" if measurement is not None else each.label
-            kind = state_of(value, each.limit_s) + (" hollow" if name == "predicted" and measurement else "")
+            kind = each.state if name == "measured" else state_of(value, each.limit_s)
+            kind += " hollow" if name == "predicted" and measurement is not None else ""
             rows.append(IntervalRow(label=label, value=value.scaled(1 / each.limit_s), said=said, kind=kind))
-    states = [state_of(each.measured or each.predicted or Interval.exact(0.0), each.limit_s) for each in judged]
+    states = [each.state for each in judged]
     return Picture(
         title="Each objective as a share of its limit",
-        sentence=_verdict(states, is_measured=measurement is not None),
+        sentence=_sentence(states, is_measured=measurement is not None),
         drawing=interval_rows(rows, _percent, marks=(Mark(name="limit", value=1.0),), most=MOST_SHARE),
         legend=_slo_legend([row.kind for row in rows], has_measurement=measurement is not None),
         table=DataTable(
@@ -126,7 +136,14 @@ def _judged(
                 limit_s=target.limit_s,
                 predicted=predicted.get(target.label),
                 measured=measured.get(target.label),
+                verdict=_verdict_of(measurement, metric, target.label),
             )
+
+
+def _verdict_of(measurement: Measurement | LlmMeasurement | None, metric: LatencyMetric, label: str) -> Verdict | None:
+    name = label if metric == "latency" else f"{metric} {label}"
+    every = () if measurement is None else measurement.verdicts
+    return next((each.verdict for each in every if each.label == name), None)
 
 
 def _predicted(estimate: Estimate, metric: LatencyMetric) -> Mapping[str, Interval]:
@@ -202,8 +219,8 @@ def _bar(label: str, layers: Sequence[tuple[str, float]]) -> Bar:
 
 def _slo_legend(kinds: Sequence[str], *, has_measurement: bool) -> tuple[Key, ...]:
     words = {
-        "ok": "kept with its whole interval",
-        "uncertain": "kept, but the interval crosses the limit",
+        "ok": "holds for certain",
+        "uncertain": "may hold: its interval crosses the limit",
         "missed": "missed",
     }
     seen = {kind.split()[0] for kind in kinds}
@@ -211,25 +228,20 @@ def _slo_legend(kinds: Sequence[str], *, has_measurement: bool) -> tuple[Key, ..
     return (*keys, Key(kind="dot hollow", text="predicted", shape=DOT)) if has_measurement else tuple(keys)
 
 
-def _verdict(states: Sequence[str], *, is_measured: bool) -> str:
-    said = "measured" if is_measured else "predicted"
+def _sentence(states: Sequence[str], *, is_measured: bool) -> str:
+    said, count = "measured" if is_measured else "predicted", len(states)
+    who = "The objective is" if count == 1 else f"All {count} objectives are"
     if "missed" in states:
-        return f"{states.count('missed')} of {len(states)} objectives are {said} to be missed."
-    if "uncertain" in states:
-        count = states.count("uncertain")
-        return (
-            f"All {len(states)} are {said} to hold; of {count} the interval crosses the limit."
-            if len(states) > 1
-            else (f"It is {said} to hold; its interval crosses the limit.")
-        )
-    return f"{said.capitalize()} to hold with {'the whole interval' if len(states) == 1 else 'their whole intervals'}."
+        return f"{states.count('missed')} of {count} objectives {said} to be missed."
+    if "uncertain" not in states:
+        return f"{who} {said} to hold" + ("." if is_measured else ", with the whole interval.")
+    if is_measured:
+        return f"The load test settled {states.count('ok')} of {count}; it was too short for the others."
+    return f"{who} {said} to hold, but the interval of {states.count('uncertain')} crosses the limit."
 
 
 def _range(interval: Interval | None) -> str:
-    if interval is None:
-        return ""
-    high = duration_text(interval.high) if math.isfinite(interval.high) else "not bounded"
-    return f"{duration_text(interval.value)} ({duration_text(interval.low)} to {high})"
+    return "" if interval is None else range_text(interval)
 
 
 def _percent(share: float) -> str:
