@@ -14,6 +14,14 @@ SCHEMA = Path(__file__).parent / "kubernetes-1.37.schema.json"
 CRD_VARIABLE = "INFC_CRD_SCHEMAS"
 
 
+KINDS = frozenset(json.loads(SCHEMA.read_bytes())["kinds"])
+"""Kinds of Kubernetes itself that there is a schema of."""
+
+
+CRD_KINDS = frozenset({"InferenceService", "LLMInferenceService", "ScaledObject"})
+"""Custom resources of which `INFC_CRD_SCHEMAS` may hold the definition."""
+
+
 @cache
 def _core() -> dict[str, Any]:
     document: dict[str, Any] = json.loads(SCHEMA.read_bytes())
@@ -33,8 +41,13 @@ def crd_faults(manifest: Mapping[str, Any]) -> list[str]:
     if not folder:
         pytest.skip(f"{CRD_VARIABLE} names no folder of custom resource schemas")
     group, _, version = manifest["apiVersion"].partition("/")
-    path = Path(folder) / f"{group}_{version}_{manifest['kind']}.schema.json"
-    return _faults(json.loads(path.read_bytes()), manifest)
+    return _faults(_definition(Path(folder) / f"{group}_{version}_{manifest['kind']}.schema.json"), manifest)
+
+
+@cache
+def _definition(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_bytes())
+    return document
 
 
 def _faults(schema: Mapping[str, Any], manifest: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,9 @@ ROOTS = {
     "Deployment": "io.k8s.api.apps.v1.Deployment",
     "Service": "io.k8s.api.core.v1.Service",
     "ConfigMap": "io.k8s.api.core.v1.ConfigMap",
+    "PodDisruptionBudget": "io.k8s.api.policy.v1.PodDisruptionBudget",
+    "NetworkPolicy": "io.k8s.api.networking.v1.NetworkPolicy",
+    "HorizontalPodAutoscaler": "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
 }
 COMMENT = (
     "Strict JSON Schemas of Kubernetes {} for the objects that infc emits, descriptions left out. Source: the OpenAPI "
