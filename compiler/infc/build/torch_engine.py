@@ -13,7 +13,7 @@ from infc.build.torch_worker import REFUSED
 from infc.diag import Diagnostic
 from infc.ir.engine import EngineFacts, EngineLayer
 from infc.ir.job import BuildJob
-from infc.lower.process import Processes
+from infc.resolve.process import Processes
 
 
 def build_torch(

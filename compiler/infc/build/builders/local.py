@@ -23,7 +23,7 @@ from infc.build.worker_archive import WORKER_NAME, write_worker
 from infc.diag import Diagnostic
 from infc.ir.engine_kind import ENGINE_NAMES
 from infc.ir.job import Attestation, BuildJob
-from infc.lower.process import Ended, Processes
+from infc.resolve.process import Ended, Processes
 
 BUILT, UNACCEPTABLE, REFUSED, TIMED_OUT = 0, 2, 3, 124
 """Exit codes of the standalone worker."""

@@ -25,7 +25,7 @@ from infc.build.result import attest
 from infc.build.worker_archive import WORKER_NAME, worker_archive
 from infc.diag import Diagnostic, ToolError
 from infc.ir.job import Attestation, BuildJob
-from infc.lower.process import Ended
+from infc.resolve.process import Ended
 
 if TYPE_CHECKING:
     from ray import ObjectRef

@@ -31,7 +31,7 @@ from infc.build.toolchain import TOOLS
 from infc.diag import Diagnostic, DiagnosticError, ToolError
 from infc.ir.engine_kind import ENGINE_NAMES
 from infc.ir.job import Attestation, BuildEnvironment, BuildJob
-from infc.lower.process import Ended
+from infc.resolve.process import Ended
 
 RECONNECTS = 4
 """How often a lost connection is made again while a build runs."""

@@ -22,7 +22,7 @@ from infc.build.builder import Report
 from infc.build.builders.address import SshAddress
 from infc.build.worker_archive import WORKER_NAME, worker_archive
 from infc.diag import Diagnostic, ToolError
-from infc.lower.process import Ended, Processes
+from infc.resolve.process import Ended, Processes
 
 NO_PYTHON, OLD_PYTHON, FULL, FAILED = 127, 9, 28, 255
 _SETTINGS = {

@@ -16,7 +16,7 @@ from infc.lower.llm.environment import LlmCompressor, worker_environment
 from infc.lower.llm.files import CONFIG, INDEX, WEIGHTS, checkpoint_files
 from infc.lower.llm.recipe import CHECKPOINT, Quantised, Recipe, publish, read_quantised
 from infc.lower.llm.settings import TIMEOUT_S
-from infc.lower.process import Ended, Processes
+from infc.resolve.process import Ended, Processes
 
 WORKER = Path(__file__).with_name("quantize_worker.py")
 """Runs in another environment; never imported, because it takes over standard output."""

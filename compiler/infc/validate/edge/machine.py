@@ -14,7 +14,7 @@ from pathlib import Path
 from infc.build.builders.ssh_connection import FAILED, SshConnection
 from infc.diag import Diagnostic
 from infc.ir.edge_status import DeviceStatus
-from infc.lower.process import Ended
+from infc.resolve.process import Ended
 from infc.validate.edge.address import DeviceAddress
 from infc.validate.edge.status import status_from_bytes
 

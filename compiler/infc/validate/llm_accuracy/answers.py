@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from infc.diag import Diagnostic
 from infc.lower.llm import LlmCompressor, worker_environment
-from infc.lower.process import Processes
 from infc.resolve.atomic_write import write_text_atomically
+from infc.resolve.process import Processes
 from infc.validate.llm_accuracy.rows import TextRows
 
 WORKER = Path(__file__).with_name("score_worker.py")
