@@ -16,8 +16,8 @@ from infc.cli import app
 from infc.cli.edge import guarded
 from infc.emit.jetson import ota
 from infc.emit.jetson.archive import read_archive
-from infc.emit.jetson.signing import new_key
 from infc.emit.manifest import read_manifest, verify_bundle
+from infc.emit.supply.signing import new_key
 from infc.emit.write import write_bundle
 from infc.ir.bundle import Bundle
 from infc.report.inspection import verification_schema

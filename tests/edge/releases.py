@@ -11,9 +11,9 @@ from infc.build.edge_release_json import MANIFEST_NAME
 from infc.emit.jetson.archive import pack, read_archive
 from infc.emit.jetson.delta import delta_of
 from infc.emit.jetson.edge_file import edge_file
-from infc.emit.jetson.signing import new_key, sign
 from infc.emit.jetson.sums import SIGNATURE_NAME, SUMS_NAME, content_digest, with_sums
 from infc.emit.jetson.systemd import unit_files
+from infc.emit.supply.signing import new_key, sign
 from tests.emit.jetson.device.bundles import NAME, Maker
 
 Files = Mapping[str, bytes]

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infc.emit.jetson.signing import new_key
+from infc.emit.supply.signing import new_key
 from tests.edge.loopback import Loopback
 
 INFC = str(Path(sys.executable).with_name("infc"))

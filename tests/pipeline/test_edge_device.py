@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from infc.diag import DiagnosticError
-from infc.emit.jetson.signing import new_key
 from infc.emit.jetson.sums import with_sums
+from infc.emit.supply.signing import new_key
 from infc.ir.accuracy import Verdict
 from infc.ir.edge_validation import EdgeOutcome, EdgeValidation
 from infc.pipeline.edge_bundle import whole_bundles_of

@@ -136,7 +136,7 @@ def _check_modes(modes: list[str], bundle: Path | None) -> None:
 
 
 def _make_key(path: Path, passphrase_file: Path | None) -> int:
-    from infc.emit.jetson.signing import new_key, read_public_key
+    from infc.emit.supply.signing import new_key, read_public_key
 
     public = new_key(path, _first_line(passphrase_file))
     click.echo(f"{path}: private key, for its owner only: keep it where you sign, and nowhere else")
@@ -161,7 +161,7 @@ def _give_payload(bundle: Path, payload: Path | None) -> int:
 def _signer(
     key: Path | None, passphrase_file: Path | None, signature: Path | None, public_key: Path | None
 ) -> "PrivateKey | Attached":
-    from infc.emit.jetson.signing import is_encrypted, is_readable_by_others
+    from infc.emit.supply.signing import is_encrypted, is_readable_by_others
     from infc.pipeline.signing import Attached, PrivateKey
 
     if signature is not None:

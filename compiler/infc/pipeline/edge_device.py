@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from infc.build.content import file_digest
 from infc.diag import Diagnostic, DiagnosticError
-from infc.emit.jetson.signing import verify
+from infc.emit.supply.signing import verify
 from infc.ir.accuracy import Verdict
 from infc.ir.edge_acceptance import EdgeAcceptance
 from infc.ir.edge_release import EdgeTarget

@@ -23,12 +23,13 @@ from infc.emit.jetson.inspection import absent_text
 from infc.emit.jetson.numbered import Numbered, PriorRelease, delta_from, numbered
 from infc.emit.jetson.ota import KINDS, companions, wrapped_path
 from infc.emit.jetson.parts import JetsonPart
-from infc.emit.jetson.provenance import Dependency, build_time
 from infc.emit.jetson.readme import readme
-from infc.emit.jetson.sbom import BundledModel, models_of
+from infc.emit.jetson.sbom import models_of
 from infc.emit.jetson.sums import SUMS_NAME
 from infc.emit.jetson.verification import Verification, verification
 from infc.emit.manifest import content_digest
+from infc.emit.supply.provenance import build_time
+from infc.emit.supply.sbom import BundledModel, Metric
 from infc.ir.bundle import Bundle
 from infc.ir.engine import DeviceEngine
 from infc.ir.jetson import JetPack
@@ -36,6 +37,7 @@ from infc.ir.spec import OnnxModel
 from infc.ir.spec.deploy import Jetson
 from infc.lock import Lock
 from infc.lock.values import LockedRelease
+from infc.pipeline.dependencies import dependencies_of
 from infc.pipeline.edge_bundle import read_edge_bundle
 from infc.pipeline.plan import spec_path_in_workspace
 from infc.pipeline.settled import SettledOnnx
@@ -255,7 +257,7 @@ def _models(drafted: Drafted, settled: Sequence[SettledOnnx], loaded: LoadedSpec
     found = []
     for model in models_of(drafted.release):
         known = evidence[digests[model.name]]
-        metrics = () if known is None else ((known.metric, f"{known.value.value:.5f}"),)
+        metrics = () if known is None else (Metric(name=known.metric, value=f"{known.value.value:.5f}"),)
         found.append(
             replace(
                 model,
@@ -266,19 +268,6 @@ def _models(drafted: Drafted, settled: Sequence[SettledOnnx], loaded: LoadedSpec
             )
         )
     return tuple(found)
-
-
-def dependencies_of(loaded: LoadedSpec) -> tuple[Dependency, ...]:
-    """What a release was made from, by digest; files that are not here are left out."""
-    spec = loaded.spec
-    assert spec is not None  # noqa: S101 - only valid specs are compiled
-    named = [spec.model.onnx] if isinstance(spec.model, OnnxModel) else []
-    named += [spec.accuracy.dataset] if spec.accuracy is not None else []
-    named += [spec.quantization.calibration] if spec.quantization.calibration is not None else []
-    root = loaded.workspace.root
-    texts = {Path(os.path.relpath(os.path.realpath(path), root)).as_posix(): path for path in loaded.files}
-    found = {**texts, **{name: loaded.file(name) for name in named}}
-    return tuple(Dependency(name=name, digest=content_digest(path)) for name, path in found.items() if path.is_file())
 
 
 def _delta(full: Numbered, base: Path) -> Numbered:

@@ -9,14 +9,14 @@ from infc.emit.jetson.llm import emit_jetson_llm
 from infc.emit.jetson.llm_part import LlmPart
 from infc.emit.jetson.llm_place import model_place
 from infc.emit.jetson.numbered import numbered
-from infc.emit.jetson.provenance import build_time
 from infc.emit.jetson.readme import readme
-from infc.emit.jetson.sbom import BundledModel
+from infc.emit.supply.provenance import build_time
+from infc.emit.supply.sbom import BundledModel
 from infc.emit.vllm.settings import MODEL_FOLDER
+from infc.pipeline.dependencies import dependencies_of
 from infc.pipeline.jetson_release import (
     JetsonRelease,
     ReleaseSource,
-    dependencies_of,
     packed_release,
     unknown_module,
 )

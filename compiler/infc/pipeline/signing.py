@@ -18,9 +18,9 @@ from infc.emit.jetson import ota
 from infc.emit.jetson.archive import SUFFIX, repack
 from infc.emit.jetson.delta import sums_of_archive
 from infc.emit.jetson.inspection import Inspection, inspect
-from infc.emit.jetson.signing import private_key_id, read_public_key, sign, verify
 from infc.emit.jetson.sums import SIGNATURE_NAME
 from infc.emit.manifest import MANIFEST_NAME, Manifest, content_digest, read_manifest, verify_bundle
+from infc.emit.supply.signing import private_key_id, read_public_key, sign, verify
 from infc.ir.edge_release import EdgeRelease
 from infc.ir.spec.deploy import OtaFormat
 from infc.report.signed import Signed

@@ -7,9 +7,11 @@ from pathlib import Path
 from infc.build.edge_release_json import MANIFEST_NAME, to_json
 from infc.emit.jetson.archive import pack
 from infc.emit.jetson.delta import delta_of
-from infc.emit.jetson.provenance import PROVENANCE_NAME, Dependency, provenance_json
-from infc.emit.jetson.sbom import SBOM_NAME, ContainerImage, models_of, sbom_json
+from infc.emit.jetson.provenance import provenance_json
+from infc.emit.jetson.sbom import models_of, sbom_json
 from infc.emit.jetson.sums import SUMS_NAME, content_digest, digests_of, with_sums
+from infc.emit.supply.provenance import PROVENANCE_NAME, Dependency
+from infc.emit.supply.sbom import SBOM_NAME, ContainerImage
 from infc.ir.arrival import ConstantArrival
 from infc.ir.build_options import BuildOptions
 from infc.ir.edge_release import (

@@ -12,8 +12,8 @@ from infc.build.edge_release_json import MANIFEST_NAME, to_json
 from infc.diag import ToolError
 from infc.emit.jetson.archive import read_archive
 from infc.emit.jetson.inspection import inspect
-from infc.emit.jetson.signing import new_key, sign
 from infc.emit.jetson.sums import SIGNATURE_NAME, SUMS_NAME, digests_of, sums_of, with_sums
+from infc.emit.supply.signing import new_key, sign
 from tests.emit.jetson.releases import CONTENT, MODEL, bundle, delta_bundle, packed, release_of
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")

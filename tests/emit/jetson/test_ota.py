@@ -12,7 +12,7 @@ import pytest
 
 from infc.diag import ToolError
 from infc.emit.jetson import ota
-from infc.emit.jetson.signing import new_key
+from infc.emit.supply.signing import new_key
 from tests.emit.jetson.releases import CONTENT, bundle, release_of
 
 RELEASE = release_of(CONTENT)

@@ -15,11 +15,13 @@ from referencing import Registry, Resource
 
 from infc.diag import ToolError
 from infc.emit.jetson.archive import unpack
-from infc.emit.jetson.provenance import PROVENANCE_NAME, Dependency, build_time, provenance_json
-from infc.emit.jetson.sbom import SBOM_NAME, BundledModel, ContainerImage, models_of, sbom_json
+from infc.emit.jetson.provenance import provenance_json
+from infc.emit.jetson.sbom import models_of, sbom_json
+from infc.emit.supply.provenance import PROVENANCE_NAME, Dependency, build_time
+from infc.emit.supply.sbom import SBOM_NAME, BundledModel, ContainerImage, Metric
 from tests.emit.jetson.releases import CONTENT, IMAGE, MODEL, bundle, files_of, release_of
 
-SCHEMAS = Path(__file__).parent / "cyclonedx"
+SCHEMAS = Path(__file__).parents[1] / "supply" / "cyclonedx"
 RELEASE = release_of(CONTENT)
 
 
@@ -57,7 +59,7 @@ def test_the_official_schema_takes_it(validator: Draft7Validator) -> None:
         task="image-classification",
         inputs=("float32 [1, 3, 224, 224]",),
         outputs=("float32 [1, 10]",),
-        metrics=(("top1", "0.912"),),
+        metrics=(Metric(name="top1", value="0.912"),),
     )
     bare = BundledModel(name="m", files=(), precision="fp16")
     image = ContainerImage(name="image", tag="1")

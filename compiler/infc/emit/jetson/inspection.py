@@ -15,8 +15,8 @@ from infc.emit.jetson.archive import ForeignContentError, read_archive
 from infc.emit.jetson.delta import missing_at
 from infc.emit.jetson.device import trust
 from infc.emit.jetson.device.codes import BAD_SIGNATURE, DAMAGED, NO_BASE, OK, UNSIGNED_FILE, Refusal
-from infc.emit.jetson.signing import PublicKey, read_public_key, verify
 from infc.emit.jetson.sums import SIGNATURE_NAME, SUMS_NAME
+from infc.emit.supply.signing import PublicKey, read_public_key, verify
 from infc.ir.edge_release import EdgeDelta, EdgeRelease
 
 CheckName: TypeAlias = Literal["archive", "signature", "files", "manifest", "content", "base"]

@@ -10,10 +10,12 @@ from infc.diag import Diagnostic, Severity
 from infc.emit.jetson.archive import SUFFIX
 from infc.emit.jetson.delta import delta_of
 from infc.emit.jetson.manifest import FIRST_VERSION, decisions_of, is_later, next_version
-from infc.emit.jetson.provenance import PROVENANCE_NAME, Dependency, provenance_json
-from infc.emit.jetson.sbom import SBOM_NAME, BundledModel, ContainerImage, sbom_json
+from infc.emit.jetson.provenance import provenance_json
+from infc.emit.jetson.sbom import sbom_json
 from infc.emit.jetson.sums import digests_of, sums_of, with_sums
 from infc.emit.jetson.verification import SAMPLES_FOLDER
+from infc.emit.supply.provenance import PROVENANCE_NAME, Dependency
+from infc.emit.supply.sbom import SBOM_NAME, BundledModel, image_of
 from infc.ir.edge_release import EdgeDelta, EdgeRelease
 
 
@@ -88,7 +90,7 @@ def numbered(
     repeating = {path: digest for path, digest in digests.items() if path not in varying}
     repeats = "sha256:" + hashlib.sha256(sums_of(repeating) + decisions_of(release)).hexdigest()
     release = replace(release, version=_version(wanted, prior, repeats))
-    images = () if image is None else (_image(image),)
+    images = () if image is None else (image_of(image),)
     sbom = sbom_json(release, files, models=models, images=images, timestamp=timestamp)
     provenance = provenance_json(release, spec=spec, target=None, dependencies=dependencies, timestamp=timestamp)
     complete = with_sums({**files, MANIFEST_NAME: to_json(release), SBOM_NAME: sbom, PROVENANCE_NAME: provenance})
@@ -134,8 +136,3 @@ def _not_raised(wanted: str | None, prior: PriorRelease | None, repeats: str) ->
             help="raise deploy.jetson.version, or leave it out: infc then counts releases itself",
         ),
     )
-
-
-def _image(image: str) -> ContainerImage:
-    name, _, tag = image.rpartition(":")
-    return ContainerImage(name=name, tag=tag)

@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from infc.build.libraries import libraries_json
 from infc.emit.jetson.archive import pack
-from infc.emit.jetson.signing import sign
 from infc.emit.jetson.sums import SIGNATURE_NAME, SUMS_NAME, content_digest, with_sums
+from infc.emit.supply.signing import sign
 
 INSTALL_SH = Path(__file__).parents[4] / "targets" / "servers" / "jetson" / "install.sh"
 NAME = "dock-camera"

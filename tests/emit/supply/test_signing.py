@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infc.diag import ToolError
-from infc.emit.jetson.signing import (
+from infc.emit.supply.signing import (
     is_encrypted,
     is_readable_by_others,
     new_key,
