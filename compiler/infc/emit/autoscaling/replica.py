@@ -119,7 +119,7 @@ class TokenReplica:
         return _load(rate_rps, run.worst(self._problem).ratio, arrivals_s, run.result.e2e_s, self._window_s)
 
 
-_TOKEN_REQUESTS = 3_000
+_TOKEN_REQUESTS = 2_000
 """Requests of a simulation of a language model: enough for a p95, and for a p99 to within a tenth."""
 
 

@@ -7,8 +7,8 @@ from infc.emit.autoscaling.course import Course
 from infc.emit.autoscaling.replica import Load, Replica
 from infc.plan.sizing import UTILIZATION_LIMIT
 
-_STEPS = 12
-"""Halvings of a search: a four-thousandth of the range is left."""
+_STEPS = 7
+"""Halvings of a search: less than a hundredth of the range is left."""
 _NOISE_SHARE = 0.8
 """Chance alone may bring the backlog up to this share of what it is at the edge."""
 

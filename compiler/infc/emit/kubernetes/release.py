@@ -1,7 +1,7 @@
 """Everything under `kubernetes/` of a bundle: one object a file, and the kustomization that names them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from infc.emit.kubernetes.availability import disruption_budget
@@ -81,16 +81,19 @@ def _around(made: Release) -> tuple[dict[str, Manifest], dict[str, bytes]]:
     if _is_several(made):
         manifests["poddisruptionbudget"] = disruption_budget(identity, made.problem.limits)
     files: dict[str, bytes] = {}
+    served = replace(made.served, start_s=server.load.seconds)
     if options.monitoring:
+        from infc.emit.autoscaling import planned_figures
         from infc.emit.monitoring import monitoring_files, monitoring_manifests
 
-        manifests |= monitoring_manifests(made.served)
-        files |= monitoring_files(made.served)
+        served = replace(served, planned=planned_figures(made.problem, made.plan))
+        manifests |= monitoring_manifests(served)
+        files |= monitoring_files(served)
     if options.autoscale is not None:
         from infc.emit.autoscaling import autoscaling_files, autoscaling_manifests
 
         target = _scale_target(made)
-        manifests |= autoscaling_manifests(made.served, made.problem, made.plan, options.autoscale, target=target)
+        manifests |= autoscaling_manifests(served, made.problem, made.plan, options.autoscale, target=target)
         files |= autoscaling_files(options.autoscale)
     return manifests, files
 
