@@ -121,12 +121,14 @@ def test_what_is_not_locked_is_exit_4(infc: Infc, tmp_path: Path, monkeypatch: p
     assert "infc compile" in said
 
 
-def test_what_is_served_by_triton_is_not_looked_at(infc: Infc, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The example of an ONNX model: the server is named, and what to do instead."""
+def test_edge_devices_have_no_endpoint(infc: Infc, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment on Jetson modules is asked over ssh: the command for that is named."""
     monkeypatch.chdir(SPECS)
-    code, _, said = infc("drift", "efficientnet-lite0/efficientnet-lite0.infc.yaml", "--endpoint", "127.0.0.1:1")
+    spec, target = "dock-camera/dock-camera.infc.yaml", "jetson-orin-nano-8gb@7W"
+    code, _, said = infc("drift", spec, "--target", target, "--endpoint", "127.0.0.1:1")
     assert code == 4
     assert "drift-server" in said
+    assert "ssh://DEVICE" in said
 
 
 def test_a_server_that_is_not_there_is_an_error(infc: Infc) -> None:

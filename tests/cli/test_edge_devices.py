@@ -75,7 +75,7 @@ def infc(locked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         (("validate", SPEC, "--dry-run"), "--dry-run is for devices"),
         (("drift", SPEC), "name what runs"),
         (("drift", SPEC, "orin-3"), "is no device"),
-        (("drift", SPEC, "ssh://orin-3", "--endpoint", "http://gpu:8000"), "not both"),
+        (("drift", SPEC, "ssh://orin-3", "--endpoint", "http://gpu:8000"), "one thing only"),
     ],
 )
 def test_wrong_usage_says_what_to_write(infc: Infc, arguments: tuple[str, ...], words: str) -> None:

@@ -21,7 +21,9 @@ from infc.lock.drift import (
 )
 from infc.lock.entry import locked_choice, locked_prediction
 from infc.lock.values import InputDigests, LockedEngine, LockEntry
-from infc.pipeline.drift import Deployed, compare, observe, plan_for_observed
+from infc.pipeline.drift.locked import Deployed
+from infc.pipeline.drift.observed import plan_for_observed
+from infc.pipeline.drift.vllm import compare, observe
 from infc.pipeline.plan import plan_loaded
 from infc.report.drift_json import drift_json, drift_schema
 from infc.report.drift_text import render_drift_text

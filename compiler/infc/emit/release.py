@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from infc.diag import InternalError
 from infc.resolve.targets.location import data_directory
@@ -26,11 +27,23 @@ def triton_folder() -> Path:
 
 def default_release() -> TritonRelease:
     """The release named by `default`."""
+    release = release_named(str(_versions()["default"]))
+    if release is None:
+        raise InternalError(f"versions.yaml: the default release {_versions()['default']!r} is not listed")
+    return release
+
+
+def release_named(name: str) -> TritonRelease | None:
+    """The release with this tag, such as `24.10`; None where it is not listed."""
+    for row in _versions()["releases"]:
+        if row["release"] == name:
+            return TritonRelease(**{key: str(row[key]) for key in TritonRelease.__dataclass_fields__})
+    return None
+
+
+def _versions() -> dict[str, Any]:
     import yaml
 
     with (triton_folder() / "versions.yaml").open(encoding="utf-8") as file:
-        document = yaml.safe_load(file)
-    for row in document["releases"]:
-        if row["release"] == document["default"]:
-            return TritonRelease(**{key: str(row[key]) for key in TritonRelease.__dataclass_fields__})
-    raise InternalError(f"versions.yaml: the default release {document['default']!r} is not listed")
+        document: dict[str, Any] = yaml.safe_load(file)
+    return document

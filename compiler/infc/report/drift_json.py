@@ -2,10 +2,11 @@
 
 import json
 import math
-from typing import Any
+from typing import Any, get_args
 
 from infc.ir.json_schema import object_schema
 from infc.lock.drift import DriftItem, DriftReport, DriftVerdict, ObjectiveItem, Observed, ObservedPlan
+from infc.lock.drift.values import AREAS, DriftSubject
 from infc.report.json_values import Json, number, optional
 
 FORMAT_VERSION = "1.0"
@@ -24,6 +25,7 @@ def drift_document(report: DriftReport) -> dict[str, Json]:
         "name": report.name,
         "target": report.target,
         "spec": report.spec,
+        "subject": report.subject,
         "endpoint": report.endpoint,
         "server": report.server,
         "verdict": report.verdict,
@@ -103,15 +105,16 @@ def _finite(value: float | None) -> Json:
 def drift_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of the report."""
     return {
-        "description": "What `infc drift --format json` prints: a running server against its lock entry and its spec.",
+        "description": "What `infc drift --format json` prints: what runs, was rendered or recorded, against the lock.",
         **object_schema(
             {
                 "format_version": {"type": "string", "pattern": r"^1\.\d+$"},
                 "name": _TEXT,
                 "target": _TEXT,
                 "spec": _TEXT,
-                "endpoint": _TEXT,
-                "server": _TEXT,
+                "subject": {"enum": list(get_args(DriftSubject)), "description": "What was looked at."},
+                "endpoint": _TEXT | {"description": "Where it is: an address, a context and namespace, a path."},
+                "server": _TEXT | {"description": "What it is, in words."},
                 "verdict": {
                     "enum": list(_VERDICTS),
                     "description": "The worst that is known; exit codes 0, 4, 3 and 6 in this order.",
@@ -154,7 +157,7 @@ def _item_schema() -> dict[str, Any]:
     return object_schema(
         {
             "id": {"type": "string", "pattern": "^[a-z0-9][a-z0-9.-]*$"},
-            "area": {"enum": ["deployment", "workload", "prediction"]},
+            "area": {"enum": list(AREAS)},
             "name": _TEXT,
             "expected": _CELL,
             "observed": _CELL | {"description": "null: it was not seen; `note` says why."},

@@ -2,10 +2,11 @@
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import assert_never
 
 from infc.lock.drift import DriftItem, DriftReport, DriftVerdict, ObjectiveItem, Observed, ObservedPlan
-from infc.lock.drift.values import DriftArea
+from infc.lock.drift.values import DriftArea, DriftSubject
 from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, style_for, table, wrapped_row
 
 _HEADLINES = {
@@ -27,6 +28,11 @@ _AREAS: tuple[tuple[DriftArea, str], ...] = (
     ("workload", "what it is asked"),
     ("prediction", "predicted and seen"),
 )
+_HELP: Mapping[DriftSubject, str] = {
+    "server": "help: deploy the bundle of infc.lock again, or lock what is meant to run with `infc compile`",
+    "cluster": "help: apply the kubernetes folder of the locked bundle, or lock what is meant with `infc compile`",
+    "folder": "help: commit what `infc compile` writes for infc.lock, or lock what is meant to be there",
+}
 _MAX_CELL = 30
 
 
@@ -37,7 +43,7 @@ def render_drift_text(report: DriftReport, *, detailed: bool = False, color: boo
     lines = [
         f"{report.name} @ {report.target}: {style(kind, words)}",
         *textwrap.wrap(
-            f"{report.server} at {report.endpoint}, {_observed(report)}",
+            f"{report.server} at {report.endpoint}{_observed(report)}",
             WIDTH,
             initial_indent=INDENT,
             subsequent_indent=INDENT * 2,
@@ -56,15 +62,22 @@ def render_drift_text(report: DriftReport, *, detailed: bool = False, color: boo
 
 
 def _observed(report: DriftReport) -> str:
-    requests = f"{report.requests} request{'' if report.requests == 1 else 's'} finished"
-    if report.is_of_acceptance:
-        return (
-            "nothing was measured there" if report.duration_s is None else f"accepted with {report.requests} requests"
-        )
-    if report.is_since_start:
-        ago = "" if report.duration_s is None else f" {_span(report.duration_s)} ago"
-        return f"{requests} since it started{ago}"
-    return f"{requests} in {report.duration_s or 0.0:.0f} s"
+    """What was seen of requests, behind a comma; nothing where none are looked at."""
+    count = f", {report.requests} request{'' if report.requests == 1 else 's'}"
+    match report.subject:
+        case "cluster" | "folder":
+            return ""
+        case "trace":
+            return f"{count} in {_span(report.duration_s or 0.0)}"
+        case "device":
+            return ", nothing was measured there" if report.duration_s is None else f", accepted with{count[1:]}"
+        case "server" if report.is_since_start:
+            ago = "" if report.duration_s is None else f" {_span(report.duration_s)} ago"
+            return f"{count} finished since it started{ago}"
+        case "server":
+            return f"{count} finished in {report.duration_s or 0.0:.0f} s"
+        case _:
+            assert_never(report.subject)
 
 
 def _span(seconds: float) -> str:
@@ -96,15 +109,15 @@ def _area(items: Sequence[DriftItem], title: str, style: Style, *, detailed: boo
     yield ""
     yield heading(title, style)
     yield from table(rows)
-    yield from bullets(_by_note([item for item in shown if item.verdict is DriftVerdict.DRIFTED]))
+    yield from bullets(_by_note([(item.name, item.note) for item in shown if item.verdict is DriftVerdict.DRIFTED]))
 
 
-def _by_note(items: Sequence[DriftItem]) -> list[str]:
+def _by_note(noted: Sequence[tuple[str, str]]) -> list[str]:
     """`name, name: note`, each note once."""
     names: dict[str, list[str]] = {}
-    for item in items:
-        if item.note:
-            names.setdefault(item.note, []).append(item.name)
+    for name, note in noted:
+        if note:
+            names.setdefault(note, []).append(name)
     return [f"{', '.join(each)}: {note}" for note, each in names.items()]
 
 
@@ -113,7 +126,13 @@ def _cell(value: object, unit: str) -> str:
     if isinstance(value, float):
         text = f"{value:.4g}"
     words = text if not unit else f"{text}{unit}" if unit.startswith("/") else f"{text} {unit}"
-    return textwrap.shorten(words, _MAX_CELL, placeholder="...") if len(words) > _MAX_CELL else words
+    if len(words) <= _MAX_CELL:
+        return words
+    return (
+        textwrap.shorten(words, _MAX_CELL, placeholder="...")
+        if " " in words[:_MAX_CELL]
+        else words[: _MAX_CELL - 3] + "..."
+    )
 
 
 def _objectives(objectives: Sequence[ObjectiveItem], style: Style) -> Iterator[str]:
@@ -130,9 +149,7 @@ def _objectives(objectives: Sequence[ObjectiveItem], style: Style) -> Iterator[s
             ]
         )
     yield from table(rows)
-    yield from bullets(
-        list(dict.fromkeys(f"{each.metric} {each.label}: {each.note}" for each in objectives if each.note))
-    )
+    yield from bullets(_by_note([(f"{each.metric} {each.label}", each.note) for each in objectives]))
 
 
 def _range(each: ObjectiveItem) -> str:
@@ -180,14 +197,14 @@ def _summary(report: DriftReport, style: Style, *, detailed: bool) -> Iterator[s
     hidden = [item for item in report.items if item.verdict is DriftVerdict.NOT_VISIBLE]
     if hidden:
         yield f"{INDENT}{style('dim', 'not visible:')}"
-        yield from bullets(_by_note(hidden))
+        yield from bullets(_by_note([(item.name, item.note) for item in hidden]))
     for note in report.notes:
         yield from textwrap.wrap(f"note: {note}", WIDTH, initial_indent=INDENT, subsequent_indent=INDENT * 2)
     if report.plan is not None:
         words = "help: put what is seen into the spec's workload, and `infc plan` it"
         yield from textwrap.wrap(words, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT * 2)
     elif any(item.area == "deployment" for item in report.drifted):
-        words = "help: deploy the bundle of infc.lock again, or lock what is meant to run with `infc compile`"
+        words = _HELP.get(report.subject, _HELP["server"])
         yield from textwrap.wrap(words, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT * 2)
     if not detailed and counts[DriftVerdict.SAME]:
         yield f"{INDENT}{style('dim', '--detailed lists what agrees, too')}"

@@ -40,54 +40,20 @@ class PodState:
     words: str
 
 
-class Kubectl:
-    """Runs the system's kubectl, with the user's own configuration. Every failure is a ToolError with its words."""
+class KubectlReader:
+    """Runs the system's kubectl, with the user's own configuration. Every failure is a ToolError with its words.
 
-    def __init__(self, address: KubernetesAddress) -> None:
-        self._name = address.text
-        context = ["--context", address.context] if address.context else []
-        self._base = ["kubectl", *context, "--namespace", address.namespace]
+    `name` is what messages call it, `rights` a verb and a kind that it needs; `context` None: the current one.
+    """
 
-    def create(self, manifest: Mapping[str, object]) -> bool:
-        """Create an object; False when one of that name is there already."""
-        # Warn: a server that is older than a field of the manifest drops it.
-        done = self._run(["create", "--validate=warn", "-f", "-"], stdin=json.dumps(manifest).encode())
-        if done.returncode != 0 and b"AlreadyExists" in done.stderr:
-            return False
-        self._check(done, "create")
-        return True
+    def __init__(self, name: str, *, context: str | None, namespace: str, rights: str) -> None:
+        self._name = name
+        self._rights = rights
+        chosen = ["--context", context] if context else []
+        self._base = ["kubectl", *chosen, "--namespace", namespace]
 
-    def job(self, name: str) -> JobState | None:
-        """A Job as it is now; None when there is none."""
-        found = self._get(["job", name])
-        return None if found is None else job_state(found)
-
-    def pods(self, job: str) -> tuple[PodState, ...]:
-        """The pods of a Job, newest last."""
-        found = self._get(["pods", "--selector", f"job-name={job}"]) or {}
-        items = sorted(found.get("items", []), key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
-        return tuple(pod_state(pod) for pod in items)
-
-    def last_lines(self, job: str, count: int) -> list[str]:
-        """The last lines that a Job's pod printed; none when it printed nothing, or is gone."""
-        done = self._run(["logs", f"job/{job}", f"--tail={count}", "--container=worker"])
-        return [line for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
-
-    def execute(
-        self, pod: str, command: Sequence[str], *, stdin: IO[bytes] | bytes = b"", stdout: IO[bytes] | None = None
-    ) -> bytes:
-        """Run a command in a pod; its output is returned, or goes to `stdout`."""
-        arguments = ["exec", "--stdin", pod, "--container=worker", "--", *command]
-        done = self._run(arguments, stdin=stdin, stdout=stdout, timeout_s=_TRANSFER_S)
-        self._check(done, "exec")
-        return done.stdout or b""
-
-    def delete_job(self, name: str, *, is_awaited: bool) -> None:
-        """Delete a Job with its pods, if it is there."""
-        wait = ["--wait=true", "--timeout=50s"] if is_awaited else ["--wait=false"]
-        self._check(self._run(["delete", "job", name, "--ignore-not-found", "--cascade=background", *wait]), "delete")
-
-    def _get(self, what: Sequence[str]) -> dict[str, Any] | None:
+    def get(self, what: Sequence[str]) -> dict[str, Any] | None:
+        """An object, or a list of them, as they are now; None when there is none."""
         done = self._run(["get", *what, "--ignore-not-found", "--output=json"])
         self._check(done, "get")
         found: dict[str, Any] | None = json.loads(done.stdout) if done.stdout.strip() else None
@@ -126,8 +92,54 @@ class Kubectl:
         said = next((line for line in reversed(lines)), f"exit code {done.returncode}")
         raise ToolError(
             f"{self._name}: kubectl {verb}: {said}",
-            help="check the context, the namespace and your rights there: kubectl auth can-i create jobs",
+            help=f"check the context, the namespace and your rights there: kubectl auth can-i {self._rights}",
         )
+
+
+class Kubectl(KubectlReader):
+    """kubectl with what a builder needs: jobs and their pods."""
+
+    def __init__(self, address: KubernetesAddress) -> None:
+        super().__init__(address.text, context=address.context, namespace=address.namespace, rights="create jobs")
+
+    def create(self, manifest: Mapping[str, object]) -> bool:
+        """Create an object; False when one of that name is there already."""
+        # Warn: a server that is older than a field of the manifest drops it.
+        done = self._run(["create", "--validate=warn", "-f", "-"], stdin=json.dumps(manifest).encode())
+        if done.returncode != 0 and b"AlreadyExists" in done.stderr:
+            return False
+        self._check(done, "create")
+        return True
+
+    def job(self, name: str) -> JobState | None:
+        """A Job as it is now; None when there is none."""
+        found = self.get(["job", name])
+        return None if found is None else job_state(found)
+
+    def pods(self, job: str) -> tuple[PodState, ...]:
+        """The pods of a Job, newest last."""
+        found = self.get(["pods", "--selector", f"job-name={job}"]) or {}
+        items = sorted(found.get("items", []), key=lambda pod: str(pod["metadata"].get("creationTimestamp")))
+        return tuple(pod_state(pod) for pod in items)
+
+    def last_lines(self, job: str, count: int) -> list[str]:
+        """The last lines that a Job's pod printed; none when it printed nothing, or is gone."""
+        done = self._run(["logs", f"job/{job}", f"--tail={count}", "--container=worker"])
+        return [line for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
+
+    def execute(
+        self, pod: str, command: Sequence[str], *, stdin: IO[bytes] | bytes = b"", stdout: IO[bytes] | None = None
+    ) -> bytes:
+        """Run a command in a pod; its output is returned, or goes to `stdout`."""
+        arguments = ["exec", "--stdin", pod, "--container=worker", "--", *command]
+        done = self._run(arguments, stdin=stdin, stdout=stdout, timeout_s=_TRANSFER_S)
+        self._check(done, "exec")
+        return done.stdout or b""
+
+    def delete_job(self, name: str, *, is_awaited: bool) -> None:
+        """Delete a Job with its pods, if it is there."""
+        wait = ["--wait=true", "--timeout=50s"] if is_awaited else ["--wait=false"]
+        self._check(self._run(["delete", "job", name, "--ignore-not-found", "--cascade=background", *wait]), "delete")
 
 
 def job_state(job: Mapping[str, Any]) -> JobState:

@@ -57,6 +57,7 @@ def compare_device(locked: LockedEdge, address: str, status: DeviceStatus | None
         duration_s=None if acceptance is None else acceptance.load.seconds,
         is_since_start=False,
         is_of_acceptance=True,
+        subject="device",
         items=tuple(items),
         objectives=tuple(_objective(locked, target, acceptance) for target in locked.latency) if is_installed else (),
         notes=("latencies are those that the device measured when it put the release in service",)

@@ -1,6 +1,10 @@
 """Stable ids of what has a name of somebody else's: tensors, files, fields of objects."""
 
 import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from infc.lock.drift.values import DriftItem
 
 _OTHER = re.compile(r"[^a-z0-9.]+")
 _MOST = 120
@@ -13,3 +17,11 @@ def slug(text: str) -> str:
     ('input-token-ids-.dims', 'x')
     """
     return _OTHER.sub("-", text.lower())[:_MOST].strip("-.") or "x"
+
+
+def with_own_ids(items: Iterable[DriftItem]) -> Iterator[DriftItem]:
+    """The items, a number behind each id that stands a second time (names that differ in signs only)."""
+    seen: dict[str, int] = {}
+    for item in items:
+        count = seen[item.id] = seen.get(item.id, 0) + 1
+        yield item if count == 1 else replace(item, id=f"{item.id}-{count}")

@@ -2,17 +2,17 @@
 
 A server shows the configuration in effect: what the file leaves out is filled in. `completed` fills the same into the
 emitted one, so that only what somebody changed is left to differ. Seen on tritonserver 2.51: the backend behind a
-platform, the file that runs a backend, names of instance groups, the GPUs of a group that names none, pinned memory on,
-the largest batch as the preferred size of a dynamic batcher that has none.
+platform, the file that runs a backend, the GPUs of a group that names none, pinned memory on, the largest batch as the
+preferred size of a dynamic batcher that has none, and names of instance groups, which are not compared.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from infc.diag import ToolError
 from infc.emit.triton.settings import ENGINE_PARAMETER
-from infc.lock.drift.slug import slug
+from infc.lock.drift.slug import slug, with_own_ids
 from infc.lock.drift.values import DriftCell, DriftItem, DriftVerdict
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ class ExpectedConfig:
     unknown: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Field:
+class _Field(NamedTuple):
     """How a field is called in reports. `absent` is what it is where it is not set."""
 
     id: str
@@ -46,18 +45,18 @@ class _Field:
 
 
 _NAMED: Mapping[str, _Field] = {
-    "max_batch_size": _Field(id="max-batch-size", name="max batch size", absent=0),
-    "dynamic_batching": _Field(id="dynamic-batching", name="dynamic batching", absent=False),
-    _PREFERRED: _Field(id="preferred-batch-sizes", name="preferred batch sizes", absent="none"),
-    "dynamic_batching.max_queue_delay_microseconds": _Field(id="queue-delay", name="queue delay", unit="us", absent=0),
-    "instance_group[0].count": _Field(id="instances", name="instances", absent=0),
-    "instance_group[0].kind": _Field(id="instance-kind", name="instance kind", absent="KIND_AUTO"),
-    "instance_group[0].gpus": _Field(id="instance-gpus", name="GPUs of the instances", absent="none"),
-    "version_policy.specific.versions": _Field(id="version-policy", name="versions to serve", absent="the latest"),
-    "platform": _Field(id="platform", name="platform", absent="none"),
-    "backend": _Field(id="backend", name="backend", absent="none"),
-    "default_model_filename": _Field(id="model-file", name="model file", absent="the backend's default"),
-    f"parameters[{ENGINE_PARAMETER}]": _Field(id="engine-key", name="engine key"),
+    "max_batch_size": _Field("max-batch-size", "max batch size", absent=0),
+    "dynamic_batching": _Field("dynamic-batching", "dynamic batching", absent=False),
+    _PREFERRED: _Field("preferred-batch-sizes", "preferred batch sizes", absent="none"),
+    "dynamic_batching.max_queue_delay_microseconds": _Field("queue-delay", "queue delay", unit="us", absent=0),
+    "instance_group[0].count": _Field("instances", "instances", absent=0),
+    "instance_group[0].kind": _Field("instance-kind", "instance kind", absent="KIND_AUTO"),
+    "instance_group[0].gpus": _Field("instance-gpus", "GPUs of the instances", absent="none"),
+    "version_policy.specific.versions": _Field("version-policy", "versions to serve", absent="the latest"),
+    "platform": _Field("platform", "platform", absent="none"),
+    "backend": _Field("backend", "backend", absent="none"),
+    "default_model_filename": _Field("model-file", "model file", absent="the backend's default"),
+    f"parameters[{ENGINE_PARAMETER}]": _Field("engine-key", "engine key"),
 }
 
 
@@ -78,12 +77,29 @@ def config_from_json(document: Mapping[str, object]) -> "ModelConfig":
         raise ToolError(f"the server shows no model configuration: {str(error)[:_MOST_TEXT]}") from error
 
 
+def config_from_text(text: str) -> "ModelConfig":
+    """A configuration as a file holds it.
+
+    Raises:
+        ToolError: it is no configuration, or tritonclient is not installed.
+    """
+    try:
+        from google.protobuf import text_format
+        from tritonclient.grpc.model_config_pb2 import ModelConfig
+    except ImportError as error:
+        raise ToolError("comparing a Triton server needs tritonclient", help="pip install 'infc[triton]'") from error
+    try:
+        return text_format.Parse(text, ModelConfig())
+    except text_format.ParseError as error:
+        raise ToolError(f"config.pbtxt is no model configuration: {str(error)[:_MOST_TEXT]}") from error
+
+
 def config_items(expected: ExpectedConfig, seen: "ModelConfig", source: str) -> tuple[DriftItem, ...]:
     """Every field that is set on either side, in a fixed order: named ones first."""
     wanted, found = _fields(completed(expected.config, seen)), _fields(seen)
     paths = [*_NAMED, *sorted((wanted.keys() | found.keys()) - _NAMED.keys())]
     items = [_item(path, wanted.get(path), found.get(path), expected, source) for path in paths]
-    return tuple(_with_own_ids([item for item in items if item is not None]))
+    return tuple(with_own_ids(item for item in items if item is not None))
 
 
 def completed(emitted: "ModelConfig", seen: "ModelConfig") -> "ModelConfig":
@@ -104,7 +120,6 @@ def completed(emitted: "ModelConfig", seen: "ModelConfig") -> "ModelConfig":
     if config.HasField("dynamic_batching") and not config.dynamic_batching.preferred_batch_size:
         config.dynamic_batching.preferred_batch_size.append(config.max_batch_size)
     for index, group in enumerate(config.instance_group):
-        group.name = group.name or f"{config.name}_{index}"
         theirs = seen.instance_group[index].gpus if index < len(seen.instance_group) else []
         if group.kind == group.KIND_GPU and not group.gpus:
             group.gpus.extend(theirs if len(theirs) == 1 else [0])
@@ -137,9 +152,8 @@ def _flat(path: str, value: object) -> Iterator[tuple[str, DriftCell]]:
     elif isinstance(value, list):
         if value and all(isinstance(each, dict) for each in value):
             for index, each in enumerate(value):
-                name = each.get("name")
-                is_group = path == "instance_group"
-                yield from _flat(f"{path}[{index if is_group or not isinstance(name, str) else name}]", each)
+                key = index if path == "instance_group" else each.get("name", index)
+                yield from _flat(f"{path}[{key}]", {name: own for name, own in each.items() if name != "name"})
         elif value:
             yield path, "[" + ", ".join(map(str, value)) + "]"
     elif isinstance(value, str | int | float | bool):
@@ -152,7 +166,7 @@ def _item(path: str, wanted: DriftCell, found: DriftCell, expected: ExpectedConf
     if field is None:
         if wanted is None and found is None:
             return None
-        field = _Field(id=f"config-{slug(path)}", name=path)
+        field = _Field(f"config-{slug(path)}", path)
     is_known = not any(path == each or path.startswith((f"{each}.", f"{each}[")) for each in expected.unknown)
     shown = field.absent if wanted is None else wanted
     if not is_known:
@@ -177,11 +191,3 @@ def _item(path: str, wanted: DriftCell, found: DriftCell, expected: ExpectedConf
         source=source,
         unit=field.unit,
     )
-
-
-def _with_own_ids(items: list[DriftItem]) -> Iterator[DriftItem]:
-    """The items, a number behind each id that stands a second time (names that differ in signs only)."""
-    seen: dict[str, int] = {}
-    for item in items:
-        count = seen[item.id] = seen.get(item.id, 0) + 1
-        yield item if count == 1 else replace(item, id=f"{item.id}-{count}")

@@ -9,6 +9,8 @@ from infc.ir.llm_measurement import TokenMetric
 from infc.serve.prometheus import Metrics
 
 DriftArea: TypeAlias = Literal["deployment", "workload", "prediction"]
+AREAS: tuple[DriftArea, ...] = ("deployment", "workload", "prediction")
+DriftSubject: TypeAlias = Literal["server", "device", "cluster", "folder", "trace"]
 DriftCell: TypeAlias = str | int | float | bool | None
 
 
@@ -106,9 +108,10 @@ class ObservedPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class DriftReport:
-    """Everything that `infc drift` found out about one server or device of one deployment.
+    """Everything that `infc drift` found out about one server, device, cluster, folder or trace of one deployment.
 
-    `is_of_acceptance`: the requests are those with which an edge device judged the release, not those of a window.
+    `endpoint` is where it is, `server` what it is, in words. `is_of_acceptance`: the requests are those with which an
+    edge device judged the release, not those of a window.
     """
 
     name: str
@@ -124,6 +127,7 @@ class DriftReport:
     plan: ObservedPlan | None = None
     notes: tuple[str, ...] = ()
     is_of_acceptance: bool = False
+    subject: DriftSubject = "server"
 
     def of_area(self, area: DriftArea) -> tuple[DriftItem, ...]:
         """The items of one area."""

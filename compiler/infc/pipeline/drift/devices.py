@@ -12,7 +12,7 @@ from infc.lock import LockEntry
 from infc.lock.drift import DriftReport
 from infc.lock.drift.edge import LockedEdge, compare_device
 from infc.lock.drift.fleet import DeviceDrift, FleetDrift
-from infc.pipeline.drift import LockedSpec, not_locked, open_locked, resolve_locked, stale_inputs
+from infc.pipeline.drift.locked import LockedSpec, not_locked, open_locked, resolve_locked, stale_inputs
 from infc.pipeline.locking import problem_of
 from infc.resolve.jetson import modules
 from infc.validate.edge.address import DeviceAddress
@@ -126,5 +126,5 @@ def _not_edge(entry: LockEntry) -> Diagnostic:
     return Diagnostic(
         id="drift-server",
         message=f"{entry.label} is served by {entry.choice.server}, which is not asked over ssh",
-        help="give the address of a vLLM server with --endpoint; other servers are tested with `infc validate`",
+        help="give the address of the server with --endpoint",
     )

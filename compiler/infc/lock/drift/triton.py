@@ -1,0 +1,166 @@
+"""What runs against what is locked, on a Triton: server, models, versions, configuration, engine, files."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from infc.emit.triton.settings import ENGINE_PARAMETER
+from infc.lock.drift.slug import slug
+from infc.lock.drift.triton_config import ExpectedConfig, config_from_json, config_items
+from infc.lock.drift.values import DriftCell, DriftItem, DriftVerdict
+from infc.lock.values import LockEntry
+from infc.serve.triton_view import INDEX, TritonView
+
+REPOSITORY = "model_repository"
+_SHOWN = 19
+"""Characters of a digest that tell it apart: `sha256:` and twelve more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedServer:
+    """What a replica of a deployment is to be. `server_version` None: the locked release is not known any more."""
+
+    entry: LockEntry
+    release: str
+    server_version: str | None
+    config: ExpectedConfig
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models of the emitted repository; where its files are not locked yet, the deployment's own."""
+        found = {path.split("/")[1] for path in self.entry.files if path.startswith(f"{REPOSITORY}/")}
+        return tuple(sorted(found | {self.entry.name}))
+
+
+def server_items(expected: ExpectedServer, view: TritonView) -> tuple[DriftItem, ...]:
+    """Every fact of the lock with what the server shows of it, in a fixed order."""
+    return (
+        _version(expected, view),
+        *_models(expected, view),
+        _versions(expected, view),
+        *_config(expected, view),
+    )
+
+
+def _version(expected: ExpectedServer, view: TritonView) -> DriftItem:
+    name = f"Triton {expected.release}"
+    if expected.server_version is None:
+        return _item("version", name, None, view.version, None, note="this infc does not know the locked release")
+    is_same = None if view.version is None else view.version == expected.server_version
+    return _item("version", name, expected.server_version, view.version, is_same, source="/v2", note="/v2 is silent")
+
+
+def _models(expected: ExpectedServer, view: TritonView) -> Iterator[DriftItem]:
+    """Each emitted model is to be loaded, and no other."""
+    for model in expected.models:
+        is_own = model == expected.entry.name
+        id = "model" if is_own else f"model-{slug(model)}"
+        if view.loaded is None:
+            seen = "loaded" if is_own and view.config is not None else None
+            yield _item(id, f"model {model}", "loaded", seen, None if seen is None else True, note=_silent(view))
+            continue
+        is_loaded = model in view.loaded
+        state = "loaded" if is_loaded else "not loaded"
+        yield _item(id, f"model {model}", "loaded", state, is_loaded, source=INDEX)
+    if view.loaded is None:
+        yield _item("other-models", "other models", "none", None, None, note=_silent(view))
+        return
+    others = [model for model in view.loaded if model not in expected.models]
+    yield _item("other-models", "other models", "none", ", ".join(others) or "none", not others, source=INDEX)
+
+
+def _silent(view: TritonView) -> str:
+    return f"{INDEX}: {view.silent.get(INDEX, 'it says nothing')}"
+
+
+def _versions(expected: ExpectedServer, view: TritonView) -> DriftItem:
+    wanted = ", ".join(map(str, expected.config.config.version_policy.specific.versions)) or "1"
+    versions = None if view.loaded is None else view.loaded.get(expected.entry.name)
+    if versions is None:
+        return _item(
+            "model-version", "model version", wanted, None, None, note="the model is not loaded, or not listed"
+        )
+    seen = ", ".join(versions)
+    return _item("model-version", "model version", wanted, seen, seen == wanted, source=INDEX)
+
+
+def _config(expected: ExpectedServer, view: TritonView) -> Iterator[DriftItem]:
+    if view.config is None:
+        yield _item("config", "configuration", "as emitted", None, None, note="the model is not loaded")
+        return
+    source = f"/v2/models/{expected.entry.name}/config"
+    for item in config_items(expected.config, config_from_json(view.config), source):
+        if item.id == "engine-key" and expected.entry.engine.key is None:
+            yield _item("engine-key", "engine key", None, item.observed, None, note="the lock waits for a build")
+        else:
+            yield item
+
+
+def repository_items(expected: ExpectedServer, found: Mapping[str, str], where: str) -> Iterator[DriftItem]:
+    """Files of the served repository against the locked digests. `found` maps paths below the repository to digests."""
+    prefix = f"{REPOSITORY}/"
+    locked = {p.removeprefix(prefix): d for p, d in expected.entry.files.items() if p.startswith(prefix)}
+    for path, digest in sorted(locked.items()):
+        seen = found.get(path)
+        yield _item(
+            f"file-{slug(path)}",
+            path,
+            digest[:_SHOWN],
+            "missing" if seen is None else seen[:_SHOWN],
+            seen == digest,
+            source=where,
+        )
+    engine = (expected.entry.engine.file or "").removeprefix(prefix)
+    if engine and engine not in locked:
+        seen = found.get(engine)
+        note = (
+            "the bytes of an engine differ from build to build, so that the lock holds its key; --bundle has a digest"
+        )
+        if seen is None:
+            yield _item("engine-file", engine, "present", "missing", False, source=where)
+        else:
+            yield _item("engine-file", engine, None, seen[:_SHOWN], None, source=where, note=note)
+    others = sorted(path for path in found if path not in locked and path != engine)
+    shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+    yield _item("other-files", "other files", "none", shown or "none", not others, source=where)
+
+
+def bundled_engine_item(engine: str, bundled: str, found: str | None, where: str) -> DriftItem:
+    """The served engine file against that of the compiled bundle, byte for byte."""
+    seen = "missing" if found is None else found[:_SHOWN]
+    return _item("engine-file", engine, bundled[:_SHOWN], seen, found == bundled, source=where)
+
+
+def _item(
+    id: str,
+    name: str,
+    expected: DriftCell,
+    observed: DriftCell,
+    is_same: bool | None,
+    *,
+    source: str = "",
+    note: str = "",
+) -> DriftItem:
+    """The item; `is_same` None: it cannot be told, for the reason in `note`, which counts only then."""
+    verdict = DriftVerdict.NOT_VISIBLE
+    if is_same is not None:
+        verdict = DriftVerdict.SAME if is_same else DriftVerdict.DRIFTED
+    return DriftItem(
+        id=id,
+        area="deployment",
+        name=name,
+        expected=expected,
+        observed=observed,
+        verdict=verdict,
+        source=source,
+        note=note if is_same is None else "",
+    )
+
+
+__all__ = [
+    "ENGINE_PARAMETER",
+    "REPOSITORY",
+    "ExpectedServer",
+    "bundled_engine_item",
+    "repository_items",
+    "server_items",
+]

@@ -1,0 +1,94 @@
+"""The compiled bundle of a locked deployment, where it is at hand: files whose bytes are the locked ones, and no other.
+
+The lock holds digests. What a file says, field by field, is in the bundle; a file of it counts only where its digest is
+the locked one, so that no other bundle is ever taken for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infc.diag import Diagnostic
+from infc.emit.manifest import content_digest, read_manifest
+from infc.lock import LockEntry
+
+_OUTPUT = "dist"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockedBundle:
+    """A folder with the bundle of an entry. `changed` are its files that are not as locked, or not there."""
+
+    folder: Path
+    entry: LockEntry
+    changed: tuple[str, ...]
+
+    def read(self, path: str) -> bytes | None:
+        """The bytes of a locked file; None where they are not the locked ones."""
+        if path not in self.entry.files or path in self.changed:
+            return None
+        content = (self.folder / path).read_bytes()
+        return content if content_digest(content) == self.entry.files[path] else None
+
+    @property
+    def engine_digest(self) -> str | None:
+        """The digest of the engine file as compiled, where the lock does not hold it; None where it is not here."""
+        manifest = read_manifest(self.folder)
+        return (
+            None if manifest is None or self.entry.engine.file is None else manifest.files.get(self.entry.engine.file)
+        )
+
+
+def find_bundle(entry: LockEntry, named: Path | None) -> tuple[LockedBundle | None, tuple[Diagnostic, ...]]:
+    """The bundle in the named folder; without a name the one under `dist/`, if it is the locked one.
+
+    Returns:
+        The bundle or None, with the diagnostic why a named folder is not it.
+    """
+    if named is None:
+        candidates = (Path(_OUTPUT, entry.name), Path(_OUTPUT, f"{entry.name}@{entry.target}"))
+        found = (_opened(entry, folder) for folder in candidates)
+        return next((bundle for bundle in found if bundle is not None and not bundle.changed), None), ()
+    bundle = _opened(entry, named)
+    if bundle is None:
+        what = f"{named} is no bundle of {entry.label}"
+    elif len(bundle.changed) == len(entry.files) or any(p.endswith("infc-bundle.json") for p in bundle.changed):
+        what = f"{named} is another bundle than the locked one of {entry.label}"
+    else:
+        return bundle, ()
+    return None, (
+        Diagnostic(
+            id="drift-bundle",
+            message=what,
+            help=f"compile it again (infc compile --locked {entry.spec}), or leave --bundle out",
+        ),
+    )
+
+
+def _opened(entry: LockEntry, folder: Path) -> LockedBundle | None:
+    manifest = read_manifest(folder)
+    if manifest is None or manifest.name != entry.name:
+        return None
+    present = digests_of(folder, entry.files)
+    changed = tuple(path for path, digest in entry.files.items() if present.get(path) != digest)
+    return LockedBundle(folder=folder, entry=entry, changed=changed)
+
+
+def digests_of(folder: Path, wanted: Mapping[str, str]) -> dict[str, str]:
+    """The digests of these files of a folder, those that are there; links are not followed out of it."""
+    found = {}
+    for path in wanted:
+        file = folder / path
+        if file.is_file() and file.resolve().is_relative_to(folder.resolve()):
+            found[path] = content_digest(file)
+    return found
+
+
+def digests_in(folder: Path) -> dict[str, str]:
+    """The digest of every file below a folder, by path; hidden files and folders are left out."""
+    found = {}
+    for file in sorted(folder.rglob("*")):
+        path = file.relative_to(folder)
+        if file.is_file() and not any(part.startswith(".") for part in path.parts):
+            found[path.as_posix()] = content_digest(file)
+    return found
