@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -26,6 +26,10 @@ class Repository:
 
     top: Path
     _reader: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def is_readable(self) -> bool:
+        """Whether git reads it: a damaged one, and one of another user, it does not."""
+        return self._run("rev-parse", "--git-dir").returncode == 0
 
     def commit(self, reference: str) -> str:
         """The commit that a branch, tag or other name means.
@@ -103,7 +107,8 @@ class Repository:
             return
         for stream in (self._reader.stdin, self._reader.stdout):
             if stream is not None:
-                stream.close()
+                with suppress(OSError):  # it has ended already, and what it was asked last is lost
+                    stream.close()
         self._reader.wait()
         self._reader = None
 

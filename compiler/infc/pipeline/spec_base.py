@@ -58,12 +58,13 @@ class OldSpecs:
     """Specs as they were, read through git; `close` ends its processes."""
 
     def __init__(self) -> None:
-        self._repositories: dict[Path, Repository] = {}
+        self._repositories: dict[Path, Repository | None] = {}
 
     def close(self) -> None:
         """End the processes of git."""
         for repository in self._repositories.values():
-            repository.close()
+            if repository is not None:
+                repository.close()
         self._repositories.clear()
 
     def at(self, commit: str, spec: Path, workspace: Workspace) -> LoadedSpec | None:
@@ -91,9 +92,9 @@ class OldSpecs:
     def _repository(self, workspace: Workspace) -> Repository | None:
         top = workspace.boundary
         if top not in self._repositories:
-            if not (top / ".git").exists() or shutil.which("git") is None:
-                return None
-            self._repositories[top] = Repository(top=top)
+            opened = Repository(top=top)
+            is_there = (top / ".git").exists() and shutil.which("git") is not None
+            self._repositories[top] = opened if is_there and opened.is_readable() else None
         return self._repositories[top]
 
 
