@@ -78,7 +78,9 @@ class SpecPlanner:
         review = reviews(planned, locks, policies, overlay=self._overlay, has_ladder=self._has_ladder)
         entries = plan_entries(planned, locks, review)
         lock = locks.of(loaded.workspace) or Lock()
-        compared = comparison(planned, lock, base, self._texts, lambda old: self._plan(old, lock))
+        compared = comparison(
+            planned, lock, base, self._texts, lambda other, known: self._plan(other, lock, only_measurements=known)
+        )
         return PlanRecord(
             path=loaded.path,
             status=planned.status,
@@ -93,9 +95,17 @@ class SpecPlanner:
             reviewed=tuple(reviewed_of(fresh.entry, spec_path_in_repository(loaded)) for fresh in compared.fresh),
         )
 
-    def _plan(self, loaded: LoadedSpec, lock: Lock | None) -> PlannedSpec:
-        digest = locked_digest_from(lock)
-        return plan_loaded(loaded, self._catalogues, overlay=self._overlay, locked_digest=digest, books=self._books)
+    def _plan(
+        self, loaded: LoadedSpec, lock: Lock | None, *, only_measurements: frozenset[str] | None = None
+    ) -> PlannedSpec:
+        return plan_loaded(
+            loaded,
+            self._catalogues,
+            overlay=self._overlay,
+            locked_digest=locked_digest_from(lock),
+            only_measurements=only_measurements,
+            books=self._books,
+        )
 
 
 def _is_spec_invalid(planned: PlannedSpec) -> bool:

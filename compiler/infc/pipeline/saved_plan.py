@@ -5,17 +5,18 @@ else than what the file says was reviewed.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from infc.diag import Diagnostic, DiagnosticError
+from infc.diag import Diagnostic, DiagnosticError, has_errors
 from infc.ir.change import ChangeSet
 from infc.lock import Lock, LockEntry
 from infc.lock.blocks import blocks_of
 from infc.pipeline.changes import Review
 from infc.pipeline.locking import decided_entries, shown_path
-from infc.pipeline.plan import PlannedSpec, spec_path_in_repository
+from infc.pipeline.locks import Locks
+from infc.pipeline.plan import PlannedSpec, plan_specs, spec_path_in_repository
 from infc.pipeline.reviewed import (
     ReviewedDeployment,
     reviewed_digest,
@@ -30,6 +31,7 @@ from infc.spec import find_workspace
 
 _LOCK_STALE = 4
 _SHORT = 12
+_OF_DEVICE = ("hardware", "price", "profiles", "catalogue", "toolchain")
 _MOST_NOTES = 8
 _PLAN_AGAIN = "plan again, review the change, and compile with the new file"
 
@@ -70,13 +72,16 @@ class SavedPlan:
         if not expected:
             return _absent(f"{self.name} does not hold {shown}", "plan and review it too, or leave it out")
         entries = {entry.target: entry for _, entry in decided_entries(planned, lock)}
-        notes = [f"{target}: is not in it" for target in entries if target not in expected]
+        notes = []
         for target, reviewed in expected.items():
             entry = entries.get(target)
-            if entry is None:
-                notes.append(f"{target}: is not planned any more")
-            else:
+            if entry is not None:
                 notes += [f"{target}: {note}" for note in _differences(reviewed, entry, lock, spec)]
+                continue
+            other = next((each for each in entries.values() if each.target not in expected), None)
+            notes.append(f"{target}: is not planned any more" + (f", but {other.target}" if other else ""))
+            notes += [f"{target}: {note}" for note in _own_inputs(reviewed, other, spec)]
+        notes += [f"{target}: is not in it" for target in entries if target not in expected and not notes]
         return _stale(f"{shown} is not what {self.name} says was reviewed", notes) if notes else None
 
     def betrayed(self, planned: PlannedSpec, lock: Lock, compiled: Iterable[LockEntry]) -> Diagnostic | None:
@@ -121,6 +126,19 @@ def read_saved_plan(path: Path) -> SavedPlan:
     return SavedPlan(name=path.as_posix(), changes=changes, deployments=deployments)
 
 
+def refusals(saved: SavedPlan, paths: Sequence[Path], overlay: Path | None) -> tuple[Diagnostic, ...]:
+    """Why nothing of these specs must be compiled; empty where all of them are planned as they were reviewed.
+
+    What is wrong with a spec itself is left to the compile.
+    """
+    locks = Locks()
+    found = []
+    for planned in plan_specs(paths, overlay=overlay, locked_digest=locks.model_digest):
+        if planned.decisions and not has_errors(planned.diagnostics):
+            found.append(saved.mismatch(planned, locks.of(planned.loaded.workspace) or Lock()))
+    return tuple(each for each in found if each is not None)
+
+
 def _differences(reviewed: ReviewedDeployment, entry: LockEntry, lock: Lock, spec: str) -> Iterator[str]:
     """What a plan comes to now that is not what was reviewed."""
     now = reviewed_of(entry, spec)
@@ -135,6 +153,14 @@ def _differences(reviewed: ReviewedDeployment, entry: LockEntry, lock: Lock, spe
     else:
         yield from _changed(reviewed_of(held, spec).inputs, now.inputs, "input ")
         yield from _changed(reviewed_of(held, spec).decision, now.decision)
+
+
+def _own_inputs(reviewed: ReviewedDeployment, entry: LockEntry | None, spec: str) -> Iterator[str]:
+    """Inputs that differ and do not depend on the device."""
+    if entry is not None and reviewed.locked is None:
+        now = reviewed_of(entry, spec).inputs
+        old, new = ({k: v for k, v in each.items() if k not in _OF_DEVICE} for each in (reviewed.inputs, now))
+        yield from _changed(old, new, "input ")
 
 
 def _held(entry: LockEntry, spec: str) -> str | None:

@@ -1,6 +1,6 @@
 """The deployments of one planned spec beside those of its base: what changed, by which inputs, to what effect."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -10,8 +10,10 @@ from infc.ir.policy import PolicyFinding
 from infc.ir.problem import AnyProblem, LlmProblem
 from infc.lock import Lock, LockEntry, diff_entries
 from infc.lock.blocks import LockBlock
+from infc.lock.inputs import spec_digest
 from infc.lock.values import InputDigests
 from infc.pipeline.bundles import inputs_of
+from infc.pipeline.causes import PlanAgain, Sides, cause_words
 from infc.pipeline.changed_inputs import Known, changed_inputs
 from infc.pipeline.locking import decided_entries
 from infc.pipeline.plan import PlannedSpec, PlannedTarget, spec_path_in_workspace
@@ -38,7 +40,8 @@ class Deployment:
 class Comparison:
     """One planned spec and what it is compared with.
 
-    `fresh` are the deployments that it would lock, `before` the entries of its base, `old` the spec as it was there.
+    `fresh` are the deployments that it would lock, `before` the entries of its base, `old` the spec as it was there;
+    `plan` plans it with one input changed.
     """
 
     planned: PlannedSpec
@@ -46,6 +49,7 @@ class Comparison:
     fresh: tuple[Deployment, ...]
     before: tuple[LockEntry, ...]
     old: LoadedSpec | None
+    plan: PlanAgain
 
 
 def comparison(
@@ -53,7 +57,7 @@ def comparison(
     lock: Lock,
     base: SpecBase,
     texts: OldSpecs,
-    plan_old: "Callable[[LoadedSpec], PlannedSpec]",
+    plan: PlanAgain,
 ) -> Comparison:
     """The two sides of a spec.
 
@@ -62,15 +66,15 @@ def comparison(
         lock: the lock as it is: engines that are known are kept.
         base: what to compare with. Where it has no entry, but a commit where the spec was, that text is planned.
         texts: reads the spec as it was.
-        plan_old: plans it.
+        plan: plans that text.
     """
     loaded = planned.loaded
     before = base.lock().entries
     old = _old_text(planned, before, base, texts)
     if not before and old is not None:
-        before = tuple(entry for _, entry in decided_entries(plan_old(old), Lock()))
+        before = tuple(entry for _, entry in decided_entries(plan(old, None), Lock()))
     fresh = tuple(Deployment(decided=d, entry=entry) for d, entry in decided_entries(planned, lock))
-    return Comparison(planned=planned, base=base, fresh=fresh, before=before, old=_if_known(old, loaded))
+    return Comparison(planned=planned, base=base, fresh=fresh, before=before, old=_if_known(old, loaded), plan=plan)
 
 
 def changes_of(compared: Comparison, reviews: "Mapping[str | None, Review]") -> tuple[DeploymentChange, ...]:
@@ -125,8 +129,6 @@ def _old_text(planned: PlannedSpec, before: Sequence[LockEntry], base: SpecBase,
 
 
 def _has_other_text(planned: PlannedSpec, before: Sequence[LockEntry]) -> bool:
-    from infc.lock.inputs import spec_digest
-
     spec = planned.loaded.spec
     return spec is not None and any(entry.inputs.spec != spec_digest(spec) for entry in before)
 
@@ -184,7 +186,7 @@ def _change(
         is_pending=entry.engine.is_pending,
         usd_per_month_before=old.predicted.usd_per_month if old is not None else None,
         usd_per_month_after=entry.predicted.usd_per_month,
-        words=tuple(_words(compared, old, entry)),
+        words=tuple(_words(compared, fresh, old, inputs)),
     )
 
 
@@ -244,13 +246,18 @@ def _inputs_now(compared: Comparison, decided: PlannedTarget, old: LockEntry) ->
     return inputs_of(loaded, problem, old.choice.hardware, old)
 
 
-def _words(compared: Comparison, old: LockEntry | None, new: LockEntry) -> Iterator[str]:
-    if old is not None and compared.base.commit is not None and compared.base.locked and compared.old is not None:
-        from infc.lock.inputs import spec_digest
-
-        text = compared.old.spec or compared.old.partial
-        if text is not None and spec_digest(text) != old.inputs.spec:
-            yield "the lock of the base is not of its spec: `infc lock` had not been run there"
+def _words(
+    compared: Comparison, fresh: Deployment, old: LockEntry | None, inputs: tuple[ChangedInput, ...]
+) -> Iterator[str]:
+    if old is None or compared.old is None:
+        return
+    text = compared.old.spec or compared.old.partial
+    if compared.base.commit is not None and text is not None and spec_digest(text) != old.inputs.spec:
+        yield "the lock of the base is not of its spec: `infc lock` had not been run there"
+    if compared.base.has_causes:
+        new = compared.planned.loaded
+        sides = Sides(old=compared.old, new=new, before=old, after=fresh.entry, decided=fresh.decided)
+        yield from cause_words(sides, inputs, compared.plan)
 
 
 def _infeasible(

@@ -96,7 +96,10 @@ def judged(
         figure = replace(found["memory"].figure, evidence=Evidence.MEASURED)
         found["memory"] = replace(found["memory"], figure=figure)
     goal = problem.accuracy
-    if goal is not None and "accuracy" in found:
+    if goal is not None:
+        unknown = Figure(value=None, evidence=Evidence.MEASURED)  # until the next compile
+        found.setdefault("accuracy", Measure(label=goal.metric, figure=unknown))
+        found.setdefault("accuracy-drop", Measure(label="accuracy drop", figure=unknown))
         value = evidence.value if evidence is not None else None
         drop = evidence.drop.scaled(100) if evidence is not None else None
         most = is_lower_better(goal.metric)

@@ -13,9 +13,9 @@ from infc.report.layout import Style, style_for
 
 WIDTH = 80
 _INDENT = "    "
-_LABEL = 12
+_LABEL = 13
 _MOST_INPUTS = 8
-_LIMIT_COLUMN = 50
+_LIMIT_COLUMN = 52
 
 
 def render_changes_text(changes: ChangeSet, *, color: bool) -> str:
@@ -72,8 +72,13 @@ def promise_line(changes: ChangeSet) -> str:
     count = len(changes.promises)
     if not count:
         return ""
-    words = f"SLO: {changes.met} of {count} limits met"
-    return words + (f", {changes.by_estimate} by estimate only." if changes.by_estimate else ".")
+    words = [f"SLO: {changes.met} of {count} limits met"]
+    if changes.by_estimate:
+        words.append(f"{changes.by_estimate} by estimate only")
+    unknown = sum(effect.is_met is None for effect in changes.promises)
+    if unknown:
+        words.append(f"{unknown} known after the build")
+    return ", ".join(words) + "."
 
 
 def _totals(changes: ChangeSet, style: Style) -> Iterator[str]:
@@ -137,7 +142,7 @@ def _effect(effect: Effect, style: Style) -> Iterator[str]:
     beside = []
     if effect.limit is not None:
         beside.append(_limit_words(effect, effect.limit, style))
-    if told.evidence is not Evidence.CHOSEN:
+    if told.evidence is not Evidence.CHOSEN and told.value is not None:
         beside.append(style("dim", told.evidence.value))
     yield from _row(label, change_words(effect), style, "  ".join(beside))
 
@@ -147,8 +152,10 @@ def change_words(effect: Effect) -> str:
     old, new = effect.old, effect.new
     if new is None:
         return figure_words(old)
+    if new.value is None:
+        return "not measured yet" if old is None or old.value is None else f"{figure_words(old)} -> not measured yet"
     words = figure_words(new)
-    if old is not None and old.value != new.value:
+    if old is not None and old.value is not None and old.value != new.value:
         before = figure_words(old)
         shared = _UNIT_WORDS.get(new.unit, f" {new.unit}") if new.unit and old.unit == new.unit else ""
         words = f"{before.removesuffix(shared) if shared else before} -> {words}"
@@ -175,15 +182,20 @@ def figure_words(figure: Figure | None) -> str:
 def _number(value: float, unit: str) -> str:
     if unit == "USD/month":
         return f"${value:,.0f}" if abs(value) >= 10 else f"${value:,.2f}"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if unit else f"{value:.4g}"
 
 
 def _limit_words(effect: Effect, limit: float, style: Style) -> str:
     figure = effect.new
-    is_most = figure is None or not isinstance(figure.value, int | float) or (figure.value <= limit) == effect.is_met
-    unit = figure.unit if figure is not None else ""
+    known = figure if figure is not None and figure.value is not None else effect.old
+    unit = known.unit if known is not None else ""
+    is_most = effect.id != "accuracy" or (
+        figure is not None and isinstance(figure.value, int | float) and (figure.value <= limit) == effect.is_met
+    )
     shown = figure_words(Figure(value=limit, unit=unit)).removesuffix(" a month")
-    verdict = {True: ("green", "ok"), False: ("red", "missed"), None: ("dim", "not known")}[effect.is_met]
+    verdict = {True: ("green", "ok"), False: ("red", "missed"), None: ("yellow", "?")}[effect.is_met]
     return f"{'<=' if is_most else '>='} {shown} {style(*verdict)}"
 
 
