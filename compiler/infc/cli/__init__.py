@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[str, str], ...] = (
     ("drift", "Compare a running vLLM server, or edge devices, with infc.lock and the spec."),
     ("sign", "Sign a bundle for edge devices, or make the key for it."),
     ("verify", "Check a bundle for edge devices: who signed it, is it whole."),
+    ("image", "Write the model of a bundle as an image that Kubernetes mounts."),
     ("targets", "List and show the hardware catalogue and its prices."),
     ("schema", "Print the JSON Schema of a file format."),
     ("ci", "Workflow files that plan on a pull request, and its comment."),

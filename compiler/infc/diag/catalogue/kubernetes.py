@@ -23,4 +23,13 @@ KUBERNETES: tuple[DiagnosticKind, ...] = (
         example="model: {runtime: tensorrt_rtx}   deploy: {kubernetes: {}}",
         fix="Build the image from the bundle, push it, and name it in deploy.kubernetes.image.",
     ),
+    DiagnosticKind(
+        id="kubernetes-model-image",
+        title="no model to make an image of",
+        what="infc image was given a bundle without a model: its engine is not built yet, or its server fetches the "
+        "model from the hub.",
+        why="An image without a model would let pods start and wait for ever.",
+        example="infc image dist/product-encoder   # compiled with --builder job",
+        fix="Build the engine and compile again; a model of the hub needs no image.",
+    ),
 )
