@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from infc.emit.autoscaling.course import Course
+from infc.emit.autoscaling.thresholds import TOLERANCE
 
 STEP_S = 15.0
 """Source: the default of the controller's --horizontal-pod-autoscaler-sync-period."""
-TOLERANCE = 0.1
-"""Source: the default of --horizontal-pod-autoscaler-tolerance: a smaller deviation changes nothing."""
 WINDOWS_S = (300.0, 600.0, 900.0, 1_800.0, 3_600.0)
 """Scale-down windows that are tried: Kubernetes' default, and up to the longest that it takes."""
 _FLAP_S = 3_600.0
@@ -70,8 +69,8 @@ def replay(course: Course, scaling: Scaling, edge_rps: float) -> Day:
         seen.append(arrived[index] / STEP_S)
         if len(seen) > window:
             seen.popleft()
-        measure = sum(seen) / len(seen) / scaling.target_rps + scaling.redundancy
-        is_within = abs(measure / asked - 1.0) <= TOLERANCE
+        measure = math.ceil(sum(seen) / len(seen) / scaling.target_rps) + scaling.redundancy
+        is_within = abs(measure / asked - 1.0) <= TOLERANCE + 1e-9
         wanted_before.append(asked if is_within else _bounded(measure, scaling))
         new = max(wanted_before[-1], min(asked, max(wanted_before)))
         if new > asked:

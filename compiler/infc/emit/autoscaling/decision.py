@@ -42,10 +42,10 @@ def decide(served: Served, problem: AnyProblem, plan: Plan, options: Autoscale) 
     metric_s = QUEUE_WINDOW_S / 2 + SCRAPE_S + EVALUATION_S
     reaction_s = metric_s + POLL_S + SYNC_S + start_s
     replica = replica_of(problem, plan, QUEUE_WINDOW_S)
-    found = thresholds(replica, course, reaction_s, options.target_utilization)
     redundancy = problem.limits.redundancy
-    wanted = math.ceil(course.lowest_rps / found.target.rate_rps - 1e-9) + redundancy
     most = options.max_replicas or max(plan.candidate.replicas, options.min_replicas or 1)
+    found = thresholds(replica, course, reaction_s, most, options.target_utilization)
+    wanted = math.ceil(course.lowest_rps / found.target.rate_rps - 1e-9) + redundancy
     fewest = min(options.min_replicas or max(1, wanted), most)
     scaling = Scaling(
         target_rps=found.target.rate_rps,

@@ -18,7 +18,8 @@ BURN = 2.0
 def wanted_replicas(served: Served, decision: Decision, scope: Scope) -> Mapping[str, str]:
     """Queries by reason; each gives one number, the replicas that it asks for. The highest of them counts.
 
-    `rate` keeps what the load needs, so that an empty queue takes nothing away. `queue` adds replicas when requests
+    `rate` keeps what the load needs, so that an empty queue takes nothing away; it is a whole number, since the
+    controller overlooks a tenth of what runs. `queue` adds replicas when requests
     wait although the rate is as planned: executions are slower than that. `latency` adds one more than there are while
     the goals are missed.
     """
@@ -26,7 +27,7 @@ def wanted_replicas(served: Served, decision: Decision, scope: Scope) -> Mapping
     target, backlog = number(found.target.rate_rps), number(found.backlog)
     redundancy = f" + {decision.redundancy}" if decision.redundancy else ""
     queries = {
-        "rate": f"({signals.requests}) / {target}{redundancy}",
+        "rate": f"ceil(({signals.requests}) / {target}){redundancy}",
         "queue": f"({signals.backlog}) / {backlog}",
     }
     burning = " + ".join(

@@ -9,7 +9,9 @@ from infc.plan.sizing import UTILIZATION_LIMIT
 
 _STEPS = 7
 """Halvings of a search: less than a hundredth of the range is left."""
-_NOISE_SHARE = 0.8
+TOLERANCE = 0.1
+"""Source: the default of --horizontal-pod-autoscaler-tolerance: a smaller deviation changes nothing."""
+_NOISE_SHARE = 0.7
 """Chance alone may bring the backlog up to this share of what it is at the edge."""
 
 
@@ -30,11 +32,17 @@ class Thresholds:
     limited_by: str
 
 
-def thresholds(replica: Replica, course: Course, reaction_s: float, target_utilization: float | None) -> Thresholds:
-    """The thresholds for a replica that meets such a course of the rate and takes `reaction_s` to be joined."""
+def thresholds(
+    replica: Replica, course: Course, reaction_s: float, most: int, target_utilization: float | None
+) -> Thresholds:
+    """The thresholds for a replica that meets such a course of the rate and takes `reaction_s` to be joined.
+
+    `most` replicas run at the most: from ten on, one more is within the controller's tolerance, so each is given less.
+    """
     edge = edge_of(replica)
     growth = course.growth(reaction_s)
-    limits = {"the rise of the traffic while a replica starts": edge.rate_rps / growth}
+    overlooked = 1.0 + TOLERANCE if most * TOLERANCE >= 1.0 else 1.0
+    limits = {"the rise of the traffic while a replica starts": edge.rate_rps / growth / overlooked}
     if target_utilization is not None:
         limits["deploy.kubernetes.autoscale.target_utilization"] = target_utilization * replica.capacity_rps
     limits["the noise of the backlog"] = _quietest(replica, edge)
@@ -43,7 +51,7 @@ def thresholds(replica: Replica, course: Course, reaction_s: float, target_utili
     return Thresholds(
         edge=edge,
         target=target,
-        backlog=_between(target.backlog_noise, edge.backlog),
+        backlog=_between(target.backlog_noise, edge.backlog / (1.0 + TOLERANCE)),
         growth=growth,
         reaction_s=reaction_s,
         limited_by=limited_by,

@@ -22,8 +22,8 @@ from infc.emit.monitoring.scope import Scope, scope_of
 from infc.emit.monitoring.signals import Signals, signals_of
 from infc.emit.yaml_text import YamlValue
 
-SCHEMA_VERSION = 41
-"""Source: Grafana, packages/grafana-schema, dashboard kind; later versions migrate it when it is opened."""
+SCHEMA_VERSION = 42
+"""Source: npm @grafana/schema 13.2.3, default of its dashboard kind. Later Grafanas migrate it when it is opened."""
 SIDECAR_LABEL = "grafana_dashboard"
 """Label that Grafana's sidecar looks for. Source: the Grafana Helm chart, `sidecar.dashboards.label`."""
 DASHBOARD_FILE = "dashboard.json"
@@ -109,7 +109,6 @@ def _datasource_variable() -> Manifest:
         "label": "Data source",
         "type": "datasource",
         "query": "prometheus",
-        "current": {},
         "hide": 0,
         "includeAll": False,
         "multi": False,
