@@ -116,12 +116,12 @@ def _cells(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    r"""The text with everything that could move the cursor replaced.
+    r"""The text with everything that could move the cursor replaced, and no old command of GitHub's runner in it.
 
-    >>> printable("a\x1b[2Jb")
-    'a\ufffd[2Jb'
+    >>> printable("a\x1b[2Jb##[debug]")
+    'a\ufffd[2Jb## [debug]'
     """
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return "".join(c if c.isprintable() else "\ufffd" for c in text).replace("##[", "## [")
 
 
 def _width(text: str) -> int:

@@ -88,9 +88,17 @@ def _lines(value: Mapping[str, YamlValue], source: SourceMap, path: str, depth: 
             yield from _lines(child, source, below, depth + 1)
             continue
         span = source.location(below).value
-        first, *rest = yaml_text({key: child}).splitlines()
+        first, *rest = _yaml_lines(key, child)
         yield indent + first, f"{printable(span.path)}:{span.line}"
         yield from ((indent + line, "") for line in rest)
+
+
+def _yaml_lines(key: str, value: YamlValue) -> list[str]:
+    """A key and its value as YAML; as JSON, which is YAML too, where a runner would take the words for a command."""
+    text = yaml_text({key: value})
+    if "##[" not in text:
+        return text.splitlines()
+    return [f"{json.dumps(key)}: {json.dumps(value)}".replace("##[", r"\u0023\u0023[")]
 
 
 def _object(spec: LoadedSpec) -> dict[str, object]:

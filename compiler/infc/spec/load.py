@@ -9,7 +9,7 @@ from infc.diag import Diagnostic, Span, has_errors
 from infc.diag.order import in_text_order
 from infc.ir.arrival import TraceArrival
 from infc.ir.spec import Spec, TraceSpec
-from infc.ir.spec.names import hidden_character, label_from
+from infc.ir.spec.names import hidden_character, is_command, label_from
 from infc.spec.checks import CHECKS
 from infc.spec.deferred import deferred
 from infc.spec.document import Document, YamlValue
@@ -124,10 +124,14 @@ def _own_path_problems(path: Path, workspace: Workspace, shown: str) -> tuple[Di
     """The spec's own path goes into the lock, into reports and logs."""
     inside = os.path.relpath(os.path.realpath(path), workspace.root)
     hidden = hidden_character(inside)
-    if hidden is None and "\\" not in inside:
+    if hidden is not None:
+        message = f"the spec's path holds a character that cannot be seen (U+{ord(hidden):04X})"
+    elif "\\" in inside:
+        message = "the spec's path holds a backslash"
+    elif is_command(inside):
+        message = "the spec's path reads as a command of a CI system (`::` where a name starts, or `##[`)"
+    else:
         return ()
-    what = "a backslash" if hidden is None else f"a character that cannot be seen (U+{ord(hidden):04X})"
-    message = f"the spec's path holds {what}"
     return (Diagnostic(id="spec-path", message=message, span=file_start(shown), help="rename the file or its folder"),)
 
 

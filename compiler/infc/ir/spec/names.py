@@ -45,6 +45,8 @@ def path_problem(path: str) -> tuple[str, str] | None:
     if hidden is not None:
         what = f"the path holds a character that cannot be seen (U+{ord(hidden):04X})"
         return what, "write one line of printable text"
+    if is_command(path):
+        return "the path reads as a command of a CI system", "rename what starts with `::` or holds `##[`"
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", path):
         return (
             "a path cannot be a URL",
@@ -55,6 +57,15 @@ def path_problem(path: str) -> tuple[str, str] | None:
     if "\\" in path:
         return "a path uses forward slashes", f"write {path.replace(chr(92), '/')}"
     return None
+
+
+def is_command(path: str) -> bool:
+    """Whether a log that shows the path would be read as a command: GitHub's runner takes `::name::` and `##[name]`.
+
+    >>> is_command("specs/::error ::x/a.yaml"), is_command("specs/a::b.yaml")
+    (True, False)
+    """
+    return "##[" in path or any(part.lstrip().startswith("::") for part in path.split("/"))
 
 
 def hidden_character(text: str) -> str | None:
