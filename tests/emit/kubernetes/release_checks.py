@@ -152,6 +152,11 @@ def _pod_faults(pod: Manifest, objects: Mapping[str, Any], provided: Sequence[st
     for secret in pod.get("imagePullSecrets", ()):
         if secret["name"] not in provided:
             yield f"nobody brings the Secret {secret['name']}"
+    for container in pod.get("initContainers", ()):
+        covered = [mount["mountPath"] for mount in container["volumeMounts"]]
+        read = [arg for arg in container.get("command", ()) if arg.startswith("/") and arg.endswith("/.")]
+        if any(source.startswith(path) for source in read for path in covered):
+            yield f"{container['name']} mounts a volume over what it copies"
     yield from _rights_faults(pod)
     for container in containers:
         yield from (f"{container['name']}: {fault}" for fault in _container_faults(container, provided))

@@ -48,7 +48,7 @@ def triton_release(
     """A bundle for Triton."""
     asked = replace(samples.problem(), **problem)
     asked = replace(asked, limits=replace(asked.limits, redundancy=redundancy))
-    decided = samples.plan(hardware_id=hardware)
+    decided = samples.plan(name=asked.name, hardware_id=hardware)
     decided = replace(decided, candidate=replace(decided.candidate, replicas=replicas))
     file = folder / "model.onnx"
     if not file.exists():

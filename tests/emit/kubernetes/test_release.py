@@ -227,6 +227,19 @@ def test_pods_reach_nothing_but_where_the_model_is(tmp_path: Path) -> None:
     assert egress(vllm_release(options("pvc", monitoring=False))) == []
 
 
+def test_names_of_any_length_and_start_are_names_in_a_cluster(tmp_path: Path) -> None:
+    """Names of 63 characters, and names that begin with a digit: KServe's objects and Services need a letter."""
+    for name in ("a" * 63, "3d-" + "b" * 60, "8b"):
+        for flavor in ("deployment", "kserve"):
+            kubernetes = options("none", flavor=flavor, autoscale={"min_replicas": 1, "max_replicas": 2})
+            bundle = triton_release(tmp_path, kubernetes, name=name)
+            claim = f"{name[:57]}-model"
+            assert release_faults(bundle, (claim,)) == []
+            objects = release_of(bundle)
+            for each in ("service", "inferenceservice"):
+                assert each not in objects or objects[each]["metadata"]["name"][0].isalpha()
+
+
 def test_launch_script_and_pod_start_the_same_server(tmp_path: Path) -> None:
     """One list of arguments: the pod adds that just this model is loaded."""
     bundle = triton_release(tmp_path, options("pvc", monitoring=False))

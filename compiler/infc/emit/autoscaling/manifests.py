@@ -20,6 +20,18 @@ _STEP_S = 60
 _FAILURES = 4
 
 
+def scaling_objects(
+    served: Served, decision: Decision, queries: Mapping[str, str], options: Autoscale, target: Manifest
+) -> dict[str, Manifest]:
+    """The objects of the scaler that the spec names, by the name of their file."""
+    if options.scaler == "keda":
+        return {"scaledobject": scaled_object(served, decision, queries, options, target)}
+    return {
+        "horizontalpodautoscaler": horizontal_pod_autoscaler(served, decision, queries, target),
+        "autoscaling-rules": autoscaling_rules(served, queries),
+    }
+
+
 def scaled_object(
     served: Served, decision: Decision, queries: Mapping[str, str], options: Autoscale, target: Manifest
 ) -> Manifest:
@@ -106,7 +118,7 @@ def autoscaling_rules(served: Served, queries: Mapping[str, str]) -> Manifest:
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
-        "metadata": served.identity.metadata(f"{served.identity.name}-autoscaling"),
+        "metadata": served.identity.metadata(served.identity.suffixed("-autoscaling")),
         "spec": {"groups": [group]},
     }
 

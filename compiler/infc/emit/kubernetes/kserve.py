@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infc.emit.kubernetes.availability import rolling_update
-from infc.emit.kubernetes.objects import Manifest
+from infc.emit.kubernetes.objects import Manifest, service_name
 from infc.emit.kubernetes.pod import pod_spec
 from infc.emit.kubernetes.workload import Workload
 from infc.emit.yaml_text import YamlValue
@@ -94,5 +94,6 @@ def scaling_of(scaled_object: Manifest) -> Manifest:
 
 
 def _metadata(workload: Workload, annotations: Mapping[str, str]) -> Manifest:
-    own = {**workload.bundle, **workload.release, **annotations}
-    return workload.identity.metadata() | {"annotations": dict(sorted(own.items()))}
+    # KServe makes Services of the name, which must begin with a letter.
+    own, identity = {**workload.bundle, **workload.release, **annotations}, workload.identity
+    return identity.metadata(service_name(identity)) | {"annotations": dict(sorted(own.items()))}

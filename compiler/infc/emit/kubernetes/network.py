@@ -28,7 +28,7 @@ def _egress(ports: Sequence[int]) -> list[YamlValue]:
     if not ports:
         return []
     dns: list[YamlValue] = [{"protocol": protocol, "port": _DNS} for protocol in ("UDP", "TCP")]
-    return [{"ports": dns}, {"ports": [_rule(port) for port in ports]}]
+    return [{"ports": dns}, {"ports": [_rule(port) for port in dict.fromkeys(ports)]}]
 
 
 def _rule(port: str | int) -> Manifest:

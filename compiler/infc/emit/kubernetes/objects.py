@@ -8,7 +8,7 @@ from infc.emit.comment import comment_lines
 from infc.emit.yaml_text import YamlValue, yaml_text
 
 Manifest = dict[str, YamlValue]
-_SERVICE_NAME_LENGTH = 63
+_NAME_LENGTH = 63
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +31,14 @@ class Identity:
         merged = {**self.labels, **self.selector, "app.kubernetes.io/managed-by": "infc"}
         return dict(sorted(merged.items()))
 
+    def suffixed(self, suffix: str) -> str:
+        """The deployment's name with a suffix, within the 63 characters that a label may have.
+
+        >>> len(Identity(name="a" * 63, namespace="default", component="vllm", labels={}).suffixed("-model"))
+        63
+        """
+        return self.name[: _NAME_LENGTH - len(suffix)].rstrip("-") + suffix
+
     def metadata(self, name: str | None = None) -> Manifest:
         """Metadata of an object of the deployment; `name` None takes the deployment's."""
         return {"name": name or self.name, "namespace": self.namespace, "labels": self.all_labels}
@@ -44,7 +52,7 @@ def config_map(identity: Identity, files: Mapping[str, bytes]) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": identity.metadata(f"{identity.name}-{digest.hexdigest()[:10]}"),
+        "metadata": identity.metadata(identity.suffixed(f"-{digest.hexdigest()[:10]}")),
         "immutable": True,
         "data": {path: content.decode() for path, content in sorted(files.items())},
     }
@@ -70,7 +78,7 @@ def service_name(identity: Identity) -> str:
     'vllm-8b-chat'
     """
     name = identity.name if identity.name[0].isalpha() else f"{identity.component}-{identity.name}"
-    return name[:_SERVICE_NAME_LENGTH].rstrip("-")
+    return name[:_NAME_LENGTH].rstrip("-")
 
 
 def kustomization(resources: Sequence[str]) -> Manifest:

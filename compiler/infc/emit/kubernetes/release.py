@@ -102,7 +102,7 @@ def _scale_target(made: Release) -> Manifest:
     """The Deployment that an autoscaler scales; KServe makes it, and names it after its own object."""
     name = made.served.identity.name
     if made.options.flavor == "kserve":
-        name += "-predictor" if made.llm is None else "-kserve"
+        name = service_name(made.served.identity) + "-predictor" if made.llm is None else "-kserve"
     return {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
 
 
@@ -180,6 +180,8 @@ def _readme(made: Release, manifests: Mapping[str, Manifest], workload: Workload
         "is_llm": made.llm is not None,
         "service": service_name(identity) if options.flavor == "deployment" else None,
         "port": ports[0].number,
+        "has_gpu": made.server.needs.devices > 0,
+        "object": identity.name if options.flavor == "deployment" else service_name(identity),
         "ready": made.server.health.ready,
         "provided": made.model.provided,
         "image": made.server.image,

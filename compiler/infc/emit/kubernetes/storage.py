@@ -14,10 +14,13 @@ IMAGE_FOLDER = "models"
 """Folder of a model image that holds the files, as KServe's modelcars have it."""
 S3_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _HTTPS = 443
+_ROLE_PORTS = (_HTTPS, 80)
 _FIRST_WITH_IMAGE_VOLUMES = (1, 35)
 """Source: Kubernetes' feature gates: ImageVolume is beta from 1.33 and on by default from 1.35."""
 _S3_IMAGE = "public.ecr.aws/aws-cli/aws-cli:2.17.0"
 """Amazon's command line, which copies a bucket's folder into a pod. From recall: the tag; no registry was at hand."""
+_COPY = "/copy"
+"""Where an init container has the scratch volume: a path that hides nothing of its image."""
 _S3_HOME = "/tmp"  # noqa: S108 - of a container
 _GIB = 2**30
 
@@ -134,13 +137,13 @@ def _from_image(image: ModelImage, needs: ModelNeeds, options: Kubernetes) -> Mo
     copy: Manifest = {
         "name": "model",
         "image": name,
-        "command": ["cp", "-R", f"/{IMAGE_FOLDER}/.", needs.mount],
+        "command": ["cp", "-R", f"/{IMAGE_FOLDER}/.", _COPY],
     }
     return ModelFiles(
         path=needs.mount,
         volumes=(_scratch(needs),),
         mounts=({"name": VOLUME, "mountPath": needs.mount, "readOnly": True},),
-        init_containers=(_copier(copy, needs),),
+        init_containers=(_copier(copy),),
         pull_secrets=secrets,
         provided=f"{provided}, and `cp` in it",
     )
@@ -151,7 +154,8 @@ def _from_bucket(bucket: Bucket, needs: ModelNeeds) -> ModelFiles:
     provided = f"the content of {needs.folder}/ at {bucket.uri}"
     if bucket.secret is not None:
         provided += f", and the Secret {bucket.secret} with the keys {' and '.join(S3_KEYS)}"
-    egress = (_port(bucket.endpoint),)
+    # Without keys the pod asks for a role: of its token at STS, or of an agent on its node at port 80.
+    egress = (_port(bucket.endpoint),) if bucket.secret is not None else (_port(bucket.endpoint), *_ROLE_PORTS)
     if needs.reads_s3:
         path = bucket.uri
         if bucket.endpoint is not None:  # Triton: s3://https://host:port/bucket/folder
@@ -163,7 +167,7 @@ def _from_bucket(bucket: Bucket, needs: ModelNeeds) -> ModelFiles:
         "command": ["aws"],
         "args": [
             *([f"--endpoint-url={bucket.endpoint}"] if bucket.endpoint is not None else []),
-            *["s3", "sync", "--no-progress", "--exact-timestamps", bucket.uri, needs.mount],
+            *["s3", "sync", "--no-progress", "--exact-timestamps", bucket.uri, _COPY],
         ],
         "env": [*environment, {"name": "HOME", "value": _S3_HOME}],
     }
@@ -171,7 +175,7 @@ def _from_bucket(bucket: Bucket, needs: ModelNeeds) -> ModelFiles:
         path=needs.mount,
         volumes=(_scratch(needs),),
         mounts=({"name": VOLUME, "mountPath": needs.mount, "readOnly": True},),
-        init_containers=(_copier(copy, needs, ("tmp", _S3_HOME)),),
+        init_containers=(_copier(copy, ("tmp", _S3_HOME)),),
         egress=egress,
         provided=provided,
     )
@@ -187,10 +191,10 @@ def _credentials(bucket: Bucket) -> list[YamlValue]:
     return rows
 
 
-def _copier(container: Manifest, needs: ModelNeeds, *others: tuple[str, str]) -> Manifest:
+def _copier(container: Manifest, *others: tuple[str, str]) -> Manifest:
     """A container that fills the scratch volume: little to ask for, and as locked down as the server."""
     requests: Manifest = {"cpu": "250m", "memory": "256Mi"}
-    mounts: list[YamlValue] = [{"name": VOLUME, "mountPath": needs.mount}]
+    mounts: list[YamlValue] = [{"name": VOLUME, "mountPath": _COPY}]
     mounts += [{"name": name, "mountPath": path} for name, path in others]
     return {
         **container,

@@ -83,7 +83,7 @@ def dashboard_file(served: Served, *, is_in_cluster: bool) -> bytes:
 
 def dashboard_config_map(served: Served) -> Manifest:
     """The dashboard for Grafana's sidecar, which finds it by its label and follows its changes."""
-    metadata = served.identity.metadata(f"{served.identity.name}-dashboard"[:253])
+    metadata = served.identity.metadata(served.identity.suffixed("-dashboard"))
     labels = metadata["labels"]
     assert isinstance(labels, dict)  # noqa: S101 - made just now
     content = dashboard_file(served, is_in_cluster=True).decode()

@@ -10,7 +10,7 @@ from infc.ir.spec.model_source import tag_by
 IMAGE_PATTERN = r"^[a-z0-9]([a-zA-Z0-9._:/@-]{0,254}[a-zA-Z0-9])?$"
 STORAGE_KEYS = ("pvc", "oci", "s3")
 _PATH = r"^[A-Za-z0-9._-]{1,128}(/[A-Za-z0-9._-]{1,128}){0,7}$"
-_URI = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=-]{1,128}){0,7}$"
+_URI = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]{1,128}){0,7}$"
 _ENDPOINT = r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?:[0-9]{1,5}$"
 
 
