@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 from click.core import ParameterSource
 
+from infc.cli.complete import hardware_ids
 from infc.cli.edge import FAILURE, OK, SPEC_INVALID
 from infc.ir.engine_kind import EngineChoice
 from infc.ir.precision import Precision
@@ -67,7 +68,10 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str | None) ->
 
 @click.command(name="calibrate")
 @click.argument("target", metavar="SPEC|MODEL.onnx", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--hardware", default="cpu", show_default=True, metavar="ID", help="What this machine is: cpu, l4, ...")
+@click.option(
+    "--hardware", default="cpu", show_default=True, metavar="ID", shell_complete=hardware_ids,
+    help="What this machine is: cpu, l4, ...",
+)  # fmt: skip
 @click.option(
     "--batches",
     metavar="N,N,...",

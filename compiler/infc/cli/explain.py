@@ -2,11 +2,12 @@
 
 import click
 
+from infc.cli.complete import diagnostic_ids
 from infc.cli.edge import OK
 
 
 @click.command(name="explain")
-@click.argument("id", required=False, metavar="[ID]")
+@click.argument("id", required=False, metavar="[ID]", shell_complete=diagnostic_ids)
 @click.option(
     "--format", "format", type=click.Choice(("text", "json")), default="text", show_default=True, help="Output."
 )

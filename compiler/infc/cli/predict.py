@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 import click
 from click.core import ParameterSource
 
+from infc.cli.complete import hardware_ids
 from infc.cli.edge import FAILURE, OK, SPEC_INVALID
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ def _axes(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...])
 
 @click.command(name="predict")
 @click.argument("model", metavar="MODEL.onnx|CONFIG.json", type=click.Path(path_type=Path))
-@click.option("--hardware", required=True, metavar="ID", help="Device of the catalogue: infc targets list.")
+@click.option(
+    "--hardware", required=True, metavar="ID", shell_complete=hardware_ids,
+    help="Device of the catalogue: infc targets list.",
+)  # fmt: skip
 @click.option(
     "--precision", type=click.Choice(PRECISIONS), help="Of the matrix products. Default for an LLM: the checkpoint's."
 )

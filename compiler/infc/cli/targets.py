@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from infc.cli.complete import hardware_ids
 from infc.resolve.targets import load_catalogue
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def list_command(kind: str | None, overlay: Path | None, output: str) -> int:
 
 
 @command.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=hardware_ids)
 @_OVERLAY
 @_FORMAT
 def show_command(name: str, overlay: Path | None, output: str) -> int:
