@@ -86,6 +86,7 @@ def _plan(plan: ObservedPlan) -> Json:
         "reason": plan.choice,
         "replicas": plan.replicas,
         "usd_per_month": optional(plan.usd_per_month),
+        "usd_per_month_change": optional(plan.usd_per_month_change),
         "locked": {
             "candidate": plan.locked_candidate,
             "replicas": plan.locked_replicas,
@@ -198,6 +199,7 @@ def _plan_schema() -> dict[str, Any]:
             "reason": _TEXT,
             "replicas": {"type": ["integer", "null"]},
             "usd_per_month": _OPTIONAL,
+            "usd_per_month_change": _OPTIONAL | {"description": "What it costs more than the locked plan."},
             "locked": object_schema({"candidate": _TEXT, "replicas": _COUNT, "usd_per_month": _OPTIONAL}),
         }
     )

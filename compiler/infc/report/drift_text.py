@@ -7,7 +7,7 @@ from typing import assert_never
 
 from infc.lock.drift import DriftItem, DriftReport, DriftVerdict, ObjectiveItem, Observed, ObservedPlan
 from infc.lock.drift.values import DriftArea, DriftSubject
-from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, style_for, table, wrapped_row
+from infc.report.layout import INDENT, WIDTH, Style, bullets, heading, inert, style_for, table, wrapped_row
 
 _HEADLINES = {
     "same": ("green", "nothing drifted"),
@@ -52,11 +52,15 @@ def render_drift_text(report: DriftReport, *, detailed: bool = False, color: boo
         ),
     ]
     for area, title in _AREAS:
-        lines += _area(report.of_area(area), title, style, detailed=detailed)
+        shown = [item for item in report.of_area(area) if detailed or item.verdict is DriftVerdict.DRIFTED]
+        if shown:
+            rows = _places(shown, style) if report.subject in ("cluster", "folder") else _area(shown, style)
+            lines += ["", heading(title, style), *rows]
     if report.objectives:
         lines += ["", heading("objectives", style), *_objectives(report.objectives, style)]
     if report.plan is not None:
-        lines += ["", heading("the plan no longer fits what the server is asked", style), *_plan(report.plan, style)]
+        asked = "was recorded" if report.subject == "trace" else "the server is asked"
+        lines += ["", heading(f"the plan no longer fits what {asked}", style), *_plan(report.plan, style)]
     lines += ["", *_summary(report, style, detailed=detailed)]
     return "\n".join(lines)
 
@@ -92,10 +96,7 @@ def _span(seconds: float) -> str:
     return f"{seconds / 86400:.0f} days"
 
 
-def _area(items: Sequence[DriftItem], title: str, style: Style, *, detailed: bool) -> Iterator[str]:
-    shown = [item for item in items if detailed or item.verdict is DriftVerdict.DRIFTED]
-    if not shown:
-        return
+def _area(shown: Sequence[DriftItem], style: Style) -> Iterator[str]:
     rows = [["", "expected", "seen", "verdict"]]
     rows += [
         [
@@ -106,10 +107,24 @@ def _area(items: Sequence[DriftItem], title: str, style: Style, *, detailed: boo
         ]
         for item in shown
     ]
-    yield ""
-    yield heading(title, style)
     yield from table(rows)
     yield from bullets(_by_note([(item.name, item.note) for item in shown if item.verdict is DriftVerdict.DRIFTED]))
+
+
+def _places(shown: Sequence[DriftItem], style: Style) -> Iterator[str]:
+    """Files and fields have long names and values: one below the other."""
+    for item in shown:
+        yield f"{INDENT * 2}{inert(item.name)}: {style(_COLORS[item.verdict], item.verdict.value)}"
+        if item.verdict is DriftVerdict.DRIFTED:
+            for label, value in (("expected", item.expected), ("seen", item.observed), ("", item.note or None)):
+                if value is not None:
+                    yield from _wrapped(f"{label:<9} ", str(value))
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    first, others = INDENT * 3 + label, INDENT * 3 + " " * len(label)
+    lines = textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
+    return list(map(inert, lines))
 
 
 def _by_note(noted: Sequence[tuple[str, str]]) -> list[str]:
@@ -183,6 +198,9 @@ def _plan(plan: ObservedPlan, style: Style) -> Iterator[str]:
         yield from wrapped_row("plan now", _choice(plan.candidate, plan.replicas, plan.usd_per_month), style)
         if plan.candidate == plan.locked_candidate and plan.replicas == plan.locked_replicas:
             yield from wrapped_row("", "what is locked still is the best, but its margins are other ones", style)
+        change = plan.usd_per_month_change
+        if change is not None:
+            yield from wrapped_row("difference", f"{'+' if change >= 0 else '-'}${abs(change):,.0f} a month", style)
 
 
 def _choice(candidate: str, replicas: int | None, usd_per_month: float | None) -> str:

@@ -83,10 +83,19 @@ def object_item(
     return DriftItem(
         id=id,
         area="deployment",
-        name=name,
-        expected=expected,
-        observed=observed,
+        name=printable(name),
+        expected=printable(expected) if isinstance(expected, str) else expected,
+        observed=printable(observed) if isinstance(observed, str) else observed,
         verdict=verdict,
         source=source,
         note=note,
     )
+
+
+def printable(text: str) -> str:
+    r"""Text of somebody else's files and clusters, with a question mark for what a terminal would obey.
+
+    >>> printable("a\x1b[2Jb")
+    'a?[2Jb'
+    """
+    return "".join(each if each.isprintable() else "?" for each in text)

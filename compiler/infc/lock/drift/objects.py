@@ -111,8 +111,7 @@ class _Comparison:
         field = _list_key(expected, found)
         if field is None:
             if not all(isinstance(each, Mapping) for each in (*expected, *found)):
-                if list(expected) != list(found):
-                    yield FieldDifference(path=path, expected=expected, found=found)
+                yield from _plain_lists(path, expected, found)
                 return
             wanted = {str(index): each for index, each in enumerate(expected)}
             there = {str(index): each for index, each in enumerate(found)}
@@ -120,6 +119,27 @@ class _Comparison:
             wanted, there = _by(field, expected), _by(field, found)
         for key in [*wanted, *(key for key in there if key not in wanted)]:
             yield from self._values(f"{path}[{key}]", wanted.get(key), there.get(key))
+
+
+def _plain_lists(path: str, expected: Sequence[ObjectValue], found: Sequence[ObjectValue]) -> Iterator[FieldDifference]:
+    """Lists of plain values, such as arguments: what only one of them has, or both whole where the order differs."""
+    if list(expected) == list(found):
+        return
+    gone, more = list(expected), []
+    for each in found:
+        if each in gone:
+            gone.remove(each)
+        else:
+            more.append(each)
+    if gone or more:
+        yield FieldDifference(path=path, expected=_alone(gone), found=_alone(more))
+    else:
+        yield FieldDifference(path=path, expected=expected, found=found)
+
+
+def _alone(values: list[ObjectValue]) -> ObjectValue:
+    """One value by itself, several as a list, none as nothing."""
+    return None if not values else values[0] if len(values) == 1 else values
 
 
 def _by(field: str, values: Sequence[ObjectValue]) -> dict[str, ObjectValue]:

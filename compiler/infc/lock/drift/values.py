@@ -105,6 +105,13 @@ class ObservedPlan:
     locked_replicas: int
     locked_usd_per_month: float | None
 
+    @property
+    def usd_per_month_change(self) -> float | None:
+        """What the plan costs more than the locked one; None where either has no price."""
+        if self.usd_per_month is None or self.locked_usd_per_month is None:
+            return None
+        return self.usd_per_month - self.locked_usd_per_month
+
 
 @dataclass(frozen=True, kw_only=True)
 class DriftReport:

@@ -83,13 +83,14 @@ def _compared(
     entry: LockEntry, state: FolderState, expected: dict[str, ExpectedObject]
 ) -> tuple[tuple[DriftItem, ...], str] | None:
     """The items and what the folder was taken for; None where nothing of it can be compared."""
-    if state.digests.keys() & entry.files.keys() or MANIFEST_NAME in state.digests:
+    own = {path.removeprefix(FOLDER): digest for path, digest in entry.files.items() if path.startswith(FOLDER)}
+    whole, part = (len(state.digests.keys() & paths.keys() - {"README.md"}) for paths in (entry.files, own))
+    if MANIFEST_NAME in state.digests or whole > part:
         beside = [path for path in state.digests if path == MANIFEST_NAME or path.endswith(_AFTERWARDS)]
         engine = entry.engine.file
         beside += [p for p in state.digests if engine is not None and (p == engine or p.startswith(f"{engine}/"))]
         return file_items(entry.files, state, expected, beside), "a bundle"
-    own = {path.removeprefix(FOLDER): digest for path, digest in entry.files.items() if path.startswith(FOLDER)}
-    if state.digests.keys() & own.keys() - {"README.md"}:
+    if part:
         objects = {path.removeprefix(FOLDER): each for path, each in expected.items()}
         return file_items(own, state, objects, ()), "the kubernetes folder of a bundle"
     if expected and state.objects:
