@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,18 @@ def unanswered(prometheus: Prometheus, queries: Mapping[str, str]) -> dict[str, 
         for name, found in answers.items()
         if not found or all(math.isnan(value) for _, value in found)
     }
+
+
+def wait_for_answers(prometheus: Prometheus, queries: Mapping[str, str], condition: Callable[[], bool]) -> None:
+    """Wait until every query gives a number, and for the condition."""
+    left: dict[str, str] = {}
+
+    def is_complete() -> bool:
+        left.clear()
+        left.update(unanswered(prometheus, queries))
+        return not left and condition()
+
+    prometheus.wait_for(is_complete, lambda: f"without an answer: {left}")
 
 
 def unhealthy(prometheus: Prometheus) -> list[tuple[str, str]]:

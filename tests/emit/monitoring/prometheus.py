@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -78,7 +78,7 @@ class Prometheus:
                 stdout=log,
                 stderr=log,
             )
-        self.wait_for(lambda: self._get("/-/ready")[0] == http.HTTPStatus.OK, "Prometheus did not start")
+        self.wait_for(lambda: self._get("/-/ready")[0] == http.HTTPStatus.OK, lambda: "Prometheus did not start")
         return self
 
     def __exit__(
@@ -93,7 +93,7 @@ class Prometheus:
                 self._process.kill()
                 self._process.wait()
 
-    def wait_for(self, condition: Any, what: str) -> None:
+    def wait_for(self, condition: Callable[[], bool], what: Callable[[], str]) -> None:
         """Wait until something holds."""
         deadline = time.monotonic() + _READY_S
         while time.monotonic() < deadline:
@@ -102,7 +102,7 @@ class Prometheus:
             if condition():
                 return
             time.sleep(0.1)
-        raise AssertionError(f"{what}: {(self._folder / 'prometheus.log').read_text()[-2000:]}")
+        raise AssertionError(f"{what()}: {(self._folder / 'prometheus.log').read_text()[-2000:]}")
 
     def query(self, expr: str) -> list[tuple[dict[str, str], float]]:
         """The labels and value of each series that an expression gives now."""

@@ -19,7 +19,7 @@ from infc.serve.triton import TritonServer
 from tests.emit.autoscaling.live import scaler_queries
 
 from . import deployments
-from .live import active, dashboard_queries, selectors, unanswered, unhealthy, write_rules
+from .live import active, dashboard_queries, selectors, unanswered, unhealthy, wait_for_answers, write_rules
 from .prometheus import Prometheus, program
 
 pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
@@ -111,10 +111,7 @@ def test_every_expression_gives_a_value_and_alerts_tell_kept_from_broken_promise
         ) as prometheus,
     ):
         queries = dashboard_queries(KEPT, is_in_cluster=True) | scaler_queries(KEPT)
-        prometheus.wait_for(
-            lambda: not unanswered(prometheus, queries) and "InfcTrafficAbovePlan" in active(prometheus, "hasty"),
-            "no answers",
-        )
+        wait_for_answers(prometheus, queries, lambda: "InfcTrafficAbovePlan" in active(prometheus, "hasty"))
         assert unanswered(prometheus, dashboard_queries(BROKEN, is_in_cluster=False)) == {}
         assert unhealthy(prometheus) == []
         missing = {

@@ -2,12 +2,7 @@
 
 from infc.emit.autoscaling.decision import Decision, decide
 from infc.emit.autoscaling.figures import planned_figures
-from infc.emit.autoscaling.manifests import (
-    adapter_file,
-    autoscaling_rules,
-    horizontal_pod_autoscaler,
-    scaled_object,
-)
+from infc.emit.autoscaling.manifests import adapter_file, scaling_objects
 from infc.emit.autoscaling.queries import wanted_replicas
 from infc.emit.kubernetes.objects import Manifest
 from infc.emit.kubernetes.served import Served
@@ -31,12 +26,7 @@ def autoscaling_manifests(
     decision = decide(served, problem, plan, options)
     queries = wanted_replicas(served, decision, scope_of(served, is_in_cluster=True))
     scaled = target or {"apiVersion": "apps/v1", "kind": "Deployment", "name": served.identity.name}
-    if options.scaler == "keda":
-        return {"scaledobject": scaled_object(served, decision, queries, options, scaled)}
-    return {
-        "horizontalpodautoscaler": horizontal_pod_autoscaler(served, decision, queries, scaled),
-        "autoscaling-rules": autoscaling_rules(served, queries),
-    }
+    return scaling_objects(served, decision, queries, options, scaled)
 
 
 def autoscaling_files(options: Autoscale) -> dict[str, bytes]:

@@ -71,8 +71,12 @@ def decide(served: Served, problem: AnyProblem, plan: Plan, options: Autoscale) 
 
 def _settled(course: Course, scaling: Scaling, found: Thresholds, asked_s: float | None) -> tuple[float, Day]:
     """The asked window, or the shortest of those with the fewest replicas that go and come back within the hour."""
-    windows = WINDOWS_S if asked_s is None else (asked_s,)
-    days = [(each, replay(course, replace(scaling, window_s=each), found.edge.rate_rps)) for each in windows]
+    days: list[tuple[float, Day]] = []
+    for window_s in WINDOWS_S if asked_s is None else (asked_s,):
+        day = replay(course, replace(scaling, window_s=window_s), found.edge.rate_rps)
+        days.append((window_s, day))
+        if not day.flaps:
+            break
     return min(days, key=lambda each: (each[1].flaps, each[0]))
 
 

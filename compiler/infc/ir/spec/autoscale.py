@@ -2,11 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from infc.ir.spec.base import DurationS, Fraction, SpecModel
+from infc.ir.spec.base import DurationS, Fraction, SpecModel, custom_error
 
 _URL = r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]{0,200})?$"
+_LONGEST_WINDOW_S = 3_600.0
+
+
+def _window(value: float) -> float:
+    if value > _LONGEST_WINDOW_S:
+        raise custom_error("spec-range", "Kubernetes takes no window above an hour", help="write at most 3600s")
+    return value
 
 
 class Autoscale(SpecModel):
@@ -34,7 +41,7 @@ class Autoscale(SpecModel):
         description="How long a new replica takes until it serves, its image and node at hand. Default: as measured, "
         "else estimated from the model's size.",
     )
-    scale_down_window: DurationS | None = Field(
+    scale_down_window: Annotated[DurationS, AfterValidator(_window)] | None = Field(
         default=None,
         description="How long fewer replicas must do before one goes. Default: the shortest with which the course of "
         "the traffic takes none away that it needs back within the hour.",
