@@ -11,12 +11,18 @@ _EVIL = re.compile(r"javascript:|evil\.example|vbscript:|data:text/html", re.IGN
 _RUNNER_COMMAND = re.compile(r"^\s*::|##\[")
 
 
-def line_faults(text: str) -> Iterator[str]:
-    """What a terminal or a CI system would take for a command in lines of text."""
+def hidden_faults(text: str) -> Iterator[str]:
+    """Characters that move the cursor, set a title or turn text around."""
     for line in text.split("\n"):
         for character in line:
             if not character.isprintable() and character != "\t":
                 yield f"U+{ord(character):04X} in {line!r}"
+
+
+def line_faults(text: str) -> Iterator[str]:
+    """The same, and what a CI system would take for a command in lines of a log."""
+    yield from hidden_faults(text)
+    for line in text.split("\n"):
         if _RUNNER_COMMAND.search(line):
             yield f"a command of a CI system in {line!r}"
 
@@ -30,12 +36,14 @@ class Elements(HTMLParser):
         self.tags: list[str] = []
         self.text: list[str] = []
         self.faults: list[str] = []
+        self._codes = 0
         self.feed(page)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """An element."""
         self.tags.append(tag)
+        self._codes += tag in {"code", "pre"}
         self.found.add((tag, tuple(sorted(name for name, _ in attrs))))
         if tag in {"script", "iframe", "object", "embed", "form", "base"}:
             self.faults.append(f"<{tag}>")
@@ -44,9 +52,14 @@ class Elements(HTMLParser):
             if name.startswith("on") or (loads and _EVIL.search(value or "")):
                 self.faults.append(f"<{tag} {name}={value!r}>")
 
+    def handle_endtag(self, tag: str) -> None:
+        """The end of an element."""
+        self._codes -= tag in {"code", "pre"}
+
     def handle_data(self, data: str) -> None:
-        """Text between elements."""
-        self.text.append(data)
+        """Text between elements; nobody is mentioned in code."""
+        if not self._codes:
+            self.text.append(data)
 
 
 def html_faults(page: str, plain: str) -> list[str]:

@@ -61,7 +61,6 @@ def _run_all(root: Path, specs: tuple[Path, ...]) -> dict[str, str]:
             printed[f"plan {format}"] = _infc("plan", *named, "--format", format)
         printed["why"] = _infc("plan", named[0], "--why", "fp16/t4")
         printed["ladder"] = _infc("plan", named[0], "--ladder", "--format", "markdown")
-        printed["explain"] = _infc("explain", root.name)
         return printed
 
 
