@@ -11,6 +11,8 @@ from infc.diag import Diagnostic, InternalError
 from infc.ir.bundle import Bundle
 
 MANIFEST_NAME = "infc-bundle.json"
+SIGNATURES = frozenset({"provenance.dsse.json", "model.sig"})
+"""What `infc sign` puts beside the files of a bundle for servers: no part of it, and gone when it is written anew."""
 FORMAT_VERSION = "1.0"
 _CHUNK_BYTES = 1 << 20
 
@@ -60,7 +62,7 @@ def check_path(path: str) -> None:
     """Raise InternalError unless `path` is relative, POSIX, stays inside its folder and is not the manifest."""
     pure = PurePosixPath(path)
     is_clean = path == str(pure) and not pure.is_absolute() and ".." not in pure.parts and path not in ("", ".")
-    if not is_clean or "\\" in path or "\0" in path or path == MANIFEST_NAME:
+    if not is_clean or "\\" in path or "\0" in path or path == MANIFEST_NAME or path in SIGNATURES:
         raise InternalError(f"a bundle cannot hold a file {path!r}")
 
 
@@ -91,7 +93,7 @@ def verify_bundle(folder: Path) -> tuple[Diagnostic, ...]:
             ),
         )
     entries = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    found = {path.relative_to(folder).as_posix() for path in entries} - {MANIFEST_NAME}
+    found = {path.relative_to(folder).as_posix() for path in entries} - {MANIFEST_NAME} - SIGNATURES
     changes = [f"{path} is missing" for path in sorted(manifest.files.keys() - found)]
     changes += [f"{path} was added" for path in sorted(found - manifest.files.keys())]
     changes += [

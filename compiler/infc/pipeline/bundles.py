@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from infc.diag import Diagnostic, DiagnosticError
 from infc.emit.manifest import bundle_digests
+from infc.emit.supply.bundle import ABOUT_THE_BUNDLE
 from infc.ir.bundle import Bundle
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.checkpoint import Checkpoint
@@ -74,7 +75,15 @@ def emitted(
         return _edge_emission(decided, source)
     ((target, settled),) = decided
     bundle, problems = bundle_of(source.loaded, target, settled)
-    return (None if bundle is None else Emission(decided=decided, bundle=bundle)), problems
+    if bundle is None:
+        return None, problems
+    from infc.pipeline.supply import with_supply
+
+    candidate = settled.plan.candidate
+    inputs = inputs_of(
+        source.loaded, settled.problem, candidate.hardware_id, source.lock.find(bundle.name, candidate.target)
+    )
+    return Emission(decided=decided, bundle=with_supply(bundle, source.loaded, settled, inputs)), problems
 
 
 def bundle_of(loaded: LoadedSpec, target: str | None, settled: Settled) -> Emitted:
@@ -120,7 +129,8 @@ def entry_of(loaded: LoadedSpec, settled: Settled, emission: Emission, store: Pr
 
 def _repeatable(bundle: Bundle, settled: Settled) -> dict[str, str]:
     made = settled.engine if isinstance(settled, SettledOnnx) else settled.checkpoint
-    return repeatable_files(bundle_digests(bundle), made)
+    digests = {path: digest for path, digest in bundle_digests(bundle).items() if path not in ABOUT_THE_BUNDLE}
+    return repeatable_files(digests, made)
 
 
 def _edge_emission(
