@@ -1,5 +1,6 @@
 """`infc init`: the starter spec says what the model says, and passes `infc check`."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,20 @@ def test_the_starter_spec_passes_check_and_names_the_models_axes(
     assert "#   input   input_ids: float32[batch, sequence, 8]" in text
     assert "<-" in text
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_editors_find_the_schema_by_the_first_line(repository: Path) -> None:
+    """The nearest one of the repository; one that is there is left alone, else it is written at the root."""
+    assert guarded(app, args=["init", "models/Doubler v2.onnx", "-o", "specs/vision/"]) == 0
+    first = Path("specs/vision/doubler-v2.infc.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=../../schemas/spec.schema.json"
+    assert json.loads(Path("schemas/spec.schema.json").read_text())["title"] == "infc inference spec"
+    Path("specs/schemas").mkdir()
+    Path("specs/schemas/spec.schema.json").write_text("{}")
+    assert guarded(app, args=["init", "models/Doubler v2.onnx", "-o", "specs/vision/", "--name", "other"]) == 0
+    first = Path("specs/vision/other.infc.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=../schemas/spec.schema.json"
+    assert Path("specs/schemas/spec.schema.json").read_text() == "{}"
 
 
 def test_the_commented_parts_are_valid_too(repository: Path) -> None:

@@ -11,6 +11,8 @@ from infc.cli.edge import FAILURE, OK, SPEC_INVALID
 if TYPE_CHECKING:
     from infc.diag import Diagnostic
 
+SCHEMA = Path("schemas") / "spec.schema.json"
+
 
 @click.command(name="init")
 @click.argument("model", metavar="MODEL.onnx", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -27,7 +29,8 @@ def command(model: Path, output: Path | None, name: str | None, force: bool) -> 
     r"""Write a commented starter spec for an ONNX model, by reading the model.
 
     Inputs, outputs and dynamic axes come from the model; the SLO, the rate and the sizes of the axes are yours to
-    replace (marked <-). The result passes `infc check`.
+    replace (marked <-). The result passes `infc check`. Its first line names the JSON Schema by which editors complete
+    and check it (schemas/spec.schema.json of the repository, written if it is not there).
 
     \b
     Examples:
@@ -42,7 +45,8 @@ def command(model: Path, output: Path | None, name: str | None, force: bool) -> 
     path = _spec_path(output, chosen)
     if path.exists() and not force:
         raise click.UsageError(f"{path} is there already; --force overwrites it, -o FILE writes another")
-    text, problems = _starter(model, chosen, path)
+    schema = _schema_file(path)
+    text, problems = _starter(model, chosen, path, schema)
     if text is None:
         _show(problems)
         return FAILURE
@@ -55,6 +59,7 @@ def command(model: Path, output: Path | None, name: str | None, force: bool) -> 
     replace_text(path, text)
     _show(problems)
     click.echo(f"wrote {path}", err=True)
+    _write_schema(schema)
     click.echo(f"next: edit what is marked <-, then infc check {path} && infc plan {path}", err=True)
     return OK
 
@@ -80,7 +85,28 @@ def _spec_path(output: Path | None, name: str) -> Path:
     return output
 
 
-def _starter(model: Path, name: str, path: Path) -> "tuple[str | None, tuple[Diagnostic, ...]]":
+def _schema_file(spec: Path) -> Path:
+    """The schema that stands nearest above the spec, else the place for one at the root of the repository."""
+    from infc.spec import find_workspace
+
+    boundary = find_workspace(spec).boundary
+    folder = Path(os.path.realpath(spec)).parent
+    inside = [parent for parent in (folder, *folder.parents) if parent.is_relative_to(boundary)]
+    places = [parent / SCHEMA for parent in inside]
+    return next((place for place in places if place.is_file()), places[-1])
+
+
+def _write_schema(path: Path) -> None:
+    if path.is_file():
+        return
+    from infc.cli.schema import schema_text
+    from infc.cli.text_file import replace_text
+
+    replace_text(path, schema_text("spec"))
+    click.echo(f"wrote {os.path.relpath(path)} for editors (a newer infc: infc schema spec > FILE)", err=True)
+
+
+def _starter(model: Path, name: str, path: Path, schema: Path) -> "tuple[str | None, tuple[Diagnostic, ...]]":
     from infc.report.starter_spec import starter_spec
     from infc.resolve.onnx_analysis import analyse
 
@@ -88,7 +114,9 @@ def _starter(model: Path, name: str, path: Path) -> "tuple[str | None, tuple[Dia
     if result.profile is None:
         return None, result.diagnostics
     relative = os.path.relpath(model.absolute(), path.absolute().parent)
-    return starter_spec(result.profile, name=name, model_path=Path(relative).as_posix()), result.diagnostics
+    shown = Path(os.path.relpath(schema, os.path.realpath(path.absolute().parent)))
+    text = starter_spec(result.profile, name=name, model_path=Path(relative).as_posix(), schema_path=shown.as_posix())
+    return text, result.diagnostics
 
 
 def _show(diagnostics: "tuple[Diagnostic, ...]", sources: dict[str, str] | None = None) -> None:

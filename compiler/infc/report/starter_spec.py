@@ -9,9 +9,16 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./ -]*")
 _WIDTH = 88
 
 
-def starter_spec(profile: ModelProfile, *, name: str, model_path: str) -> str:
-    """YAML text for `profile`; `model_path` is relative to the spec's folder. The text passes `infc check`."""
-    return "\n".join((*_head(profile), *_promise(name, model_path), *_workload(profile), *_optional(profile))) + "\n"
+def starter_spec(profile: ModelProfile, *, name: str, model_path: str, schema_path: str) -> str:
+    """YAML text for `profile`. The text passes `infc check`.
+
+    `model_path` and `schema_path` (what editors complete and check by) are relative to the spec's folder.
+    """
+    schema = f"# yaml-language-server: $schema={schema_path}"
+    return (
+        "\n".join((schema, *_head(profile), *_promise(name, model_path), *_workload(profile), *_optional(profile)))
+        + "\n"
+    )
 
 
 def _head(profile: ModelProfile) -> list[str]:
