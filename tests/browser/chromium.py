@@ -10,10 +10,10 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,15 @@ _FLAGS = (
     "--disable-default-apps", "--mute-audio", "--remote-debugging-pipe",
 )  # fmt: skip
 _TIMEOUT_S = 120.0
+_MOVE = """
+import os, sys
+ends = [os.dup(int(each)) for each in sys.argv[1:3]]
+for end, place in zip(ends, (3, 4)):
+    os.dup2(end, place)
+    os.set_inheritable(place, True)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Puts the pipes at the descriptors that the browser uses, and becomes the browser."""
 
 
 def chromium_path() -> str | None:
@@ -40,8 +49,7 @@ def axe_path() -> Path | None:
 class Browser:
     """A running browser with one page."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", reading: int, writing: int) -> None:
-        self._process = process
+    def __init__(self, reading: int, writing: int) -> None:
         self._reading = reading
         self._writing = writing
         self._number = 0
@@ -59,7 +67,7 @@ class Browser:
         message: dict[str, object] = {"id": self._number, "method": method, "params": parameters}
         if self._session is not None:
             message["sessionId"] = self._session
-        os.write(self._writing, json.dumps(message).encode() + b"\0") if len(parameters) < 1 else self._write(message)
+        self._write(message)
         while True:
             answer = self._read()
             if answer.get("id") == self._number:
@@ -89,10 +97,11 @@ class Browser:
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
-    def press(self, key: str, code: int) -> None:
-        """Press and release a key."""
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """Press and release a key; `text` is what it types."""
+        down = {"text": text} if text else {}
+        for kind, more in (("keyDown" if text else "rawKeyDown", down), ("keyUp", {})):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)
 
     def screenshot(self, path: Path) -> None:
         """The whole page as a PNG."""
@@ -118,16 +127,6 @@ class Browser:
         return dict(json.loads(message))
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Pipes:
-    """Both ends of both pipes."""
-
-    commands_out: int
-    commands_in: int
-    answers_out: int
-    answers_in: int
-
-
 @contextmanager
 def browser(executable: str, profile: Path) -> Iterator[Browser]:
     """A browser with a profile of its own, ended with the block.
@@ -138,10 +137,8 @@ def browser(executable: str, profile: Path) -> Iterator[Browser]:
     """
     commands_out, commands_in = os.pipe()
     answers_out, answers_in = os.pipe()
-    pipes = _Pipes(commands_out=commands_out, commands_in=commands_in, answers_out=answers_out, answers_in=answers_in)
     process = subprocess.Popen(
-        # The shell moves the pipes to the descriptors that the browser uses; names of files are arguments of it.
-        ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{commands_out} 4>&{answers_in}', executable, *_FLAGS,
+        [sys.executable, "-c", _MOVE, str(commands_out), str(answers_in), executable, *_FLAGS,
          f"--user-data-dir={profile}"],
         pass_fds=(commands_out, answers_in),
         stdin=subprocess.DEVNULL,
@@ -150,13 +147,13 @@ def browser(executable: str, profile: Path) -> Iterator[Browser]:
         env={**os.environ, "HOME": str(profile), "XDG_CONFIG_HOME": str(profile), "XDG_CACHE_HOME": str(profile)},
         process_group=0,
     )  # fmt: skip
-    os.close(pipes.commands_out)
-    os.close(pipes.answers_in)
+    os.close(commands_out)
+    os.close(answers_in)
     try:
-        yield Browser(process, pipes.answers_out, pipes.commands_in)
+        yield Browser(answers_out, commands_in)
     finally:
-        os.close(pipes.commands_in)
-        os.close(pipes.answers_out)
+        os.close(commands_in)
+        os.close(answers_out)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, 9)
         process.wait()

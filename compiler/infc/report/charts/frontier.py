@@ -23,7 +23,7 @@ from infc.report.charts.drawing import (
 from infc.report.charts.scale import Scale, scale_for
 
 WIDTH, HEIGHT = 420.0, 320.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 408.0, 14.0, 268.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 408.0, 16.0, 268.0
 _NAMED = 6
 _ROWS = 40
 CIRCLE = "M-5.5,0A5.5,5.5 0 1 0 5.5,0A5.5,5.5 0 1 0 -5.5,0Z"
@@ -61,13 +61,17 @@ def frontier_chart(frontier: Frontier) -> Picture | None:
         costs.append(limit)
     x = scale_for(costs, _LEFT, _RIGHT)
     y = scale_for([*(point.judged_s for point in points), frontier.limit_s], _BOTTOM, _TOP)
-    shapes = [*_axes(x, y), *_limits(frontier, x, y, has_limit=has_limit), *_marks(points, frontier.judged, x, y)]
+    shapes = [
+        *_axes(x, y),
+        *_limits(frontier, x, y, has_limit=has_limit),
+        *_marks(points, _name(frontier.judged), x, y),
+    ]
     return Picture(
-        title=f"Cost against {frontier.judged}",
+        title=f"Cost against {_name(frontier.judged)}",
         sentence=_sentence(frontier, points),
         drawing=Drawing(width=WIDTH, height=HEIGHT, shapes=tuple(shapes)),
         legend=_legend(points),
-        table=_table(points, frontier.judged),
+        table=_table(points, _name(frontier.judged)),
     )
 
 
@@ -81,6 +85,16 @@ def dollars(usd_per_month: float) -> str:
         if usd_per_month >= size:
             return f"${usd_per_month / size:.3g}{unit}"
     return f"${usd_per_month:.3g}"
+
+
+def _name(judged: str) -> str:
+    """A judged percentile as its metric is written.
+
+    >>> _name("ttft p99"), _name("p99")
+    ('TTFT p99', 'p99')
+    """
+    metric, _, percentile = judged.rpartition(" ")
+    return f"{metric.upper()} {percentile}" if metric in ("ttft", "tpot") else judged
 
 
 def _axes(x: Scale, y: Scale) -> list[Shape]:
@@ -99,7 +113,7 @@ def _axes(x: Scale, y: Scale) -> list[Shape]:
 
 def _limits(frontier: Frontier, x: Scale, y: Scale, *, has_limit: bool) -> list[Shape]:
     at = y.at(frontier.limit_s)
-    words = f"SLO {frontier.judged} {duration_text(frontier.limit_s)}"
+    words = f"SLO {_name(frontier.judged)} {duration_text(frontier.limit_s)}"
     shapes: list[Shape] = [
         Line(x1=_LEFT, y1=at, x2=_RIGHT, y2=at, kind="limit-dash"),
         Text(x=_RIGHT, y=at - 5 if at > _TOP + 14 else at + 15, text=words, kind="alarm", anchor="end"),
@@ -107,7 +121,8 @@ def _limits(frontier: Frontier, x: Scale, y: Scale, *, has_limit: bool) -> list[
     if has_limit and frontier.max_usd_per_month is not None:
         at = x.at(frontier.max_usd_per_month)
         shapes.append(Line(x1=at, y1=_TOP, x2=at, y2=_BOTTOM, kind="limit-dash"))
-        shapes.append(Text(x=at - 5, y=_TOP + 44, text="max_cost", kind="alarm", anchor="end"))
+        anchor = anchor_at(at, _LEFT, _RIGHT, CHARACTER * 4)
+        shapes.append(Text(x=at, y=_TOP - 4, text="max_cost", kind="alarm", anchor=anchor))
     return shapes
 
 
@@ -171,7 +186,7 @@ def _sentence(frontier: Frontier, points: Sequence[FrontierPoint]) -> str:
         return said
     cheaper = [point for point in allowed if _cost(point) < _cost(chosen) * 0.999]
     first = f"Chosen: {chosen.replicas} x {chosen.hardware_id} at {chosen.precision.value}, "
-    first += f"{month_text(_cost(chosen))}, {frontier.judged} {duration_text(chosen.judged_s)}."
+    first += f"{month_text(_cost(chosen))}, {_name(frontier.judged)} {duration_text(chosen.judged_s)}."
     if not cheaper:
         return f"{first} {said} None is cheaper."
     return f"{first} {said} Cheaper on short simulations: {len(cheaper)}."

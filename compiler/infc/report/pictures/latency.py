@@ -11,18 +11,13 @@ from infc.ir.llm_measurement import LlmMeasurement
 from infc.ir.measurement import LatencyLayers, Measurement
 from infc.ir.plan import Plan
 from infc.ir.problem import AnyProblem, LatencyTarget, Problem
-from infc.plan.words import duration_text
+from infc.plan.words import counted, duration_text
 from infc.report.charts.drawing import Absent, DataTable, Key, Picture
 from infc.report.charts.interval_rows import IntervalRow, Mark, interval_rows, state_of
 from infc.report.charts.latency_curve import DOT, Measured, latency_curve, range_text
 from infc.report.charts.stacked_bars import Bar, Part, stacked_bars
 
-TITLES: dict[LatencyMetric, str] = {
-    "latency": "Latency",
-    "ttft": "Time to first token (TTFT)",
-    "tpot": "Time per output token (TPOT)",
-    "e2e": "End-to-end time",
-}
+NAMES: dict[LatencyMetric, str] = {"latency": "Latency", "ttft": "TTFT", "tpot": "TPOT", "e2e": "End-to-end"}
 VERDICT_STATES = {Verdict.PASS: "ok", Verdict.FAIL: "missed", Verdict.INCONCLUSIVE: "uncertain"}
 MOST_SHARE = 2.0
 """Shares of a limit beyond twice it are cut off: how far beyond does not matter to whoever reads the picture."""
@@ -91,7 +86,7 @@ def distribution_pictures(
         if not targets:
             continue
         predicted = next((d for d in behaviour.distributions if d.metric == metric), None) if behaviour else None
-        title = f"{TITLES[metric]}: distribution at the peak"
+        title = f"{NAMES[metric]} distribution at the peak"
         picture = latency_curve(title, predicted, _measured(measurement, metric), targets)
         if picture is not None:
             yield picture
@@ -229,15 +224,17 @@ def _slo_legend(kinds: Sequence[str], *, has_measurement: bool) -> tuple[Key, ..
 
 
 def _sentence(states: Sequence[str], *, is_measured: bool) -> str:
-    said, count = "measured" if is_measured else "predicted", len(states)
-    who = "The objective is" if count == 1 else f"All {count} objectives are"
-    if "missed" in states:
-        return f"{states.count('missed')} of {count} objectives {said} to be missed."
-    if "uncertain" not in states:
-        return f"{who} {said} to hold" + ("." if is_measured else ", with the whole interval.")
+    """What the picture says: of a measurement the verdicts, of a prediction whether the intervals stay below."""
+    count, open_ones, missed = len(states), states.count("uncertain"), states.count("missed")
+    said = "measured" if is_measured else "predicted"
+    if missed:
+        return f"{missed} of {counted(count, 'objective')} {said} to be missed."
+    if not open_ones:
+        return f"{counted(count, 'objective')} {said} to hold{'' if is_measured else ', with the whole interval'}."
     if is_measured:
-        return f"The load test settled {states.count('ok')} of {count}; it was too short for the others."
-    return f"{who} {said} to hold, but the interval of {states.count('uncertain')} crosses the limit."
+        settled = count - open_ones
+        return f"The load test settled {settled} of {counted(count, 'objective')}; it was too short for the rest."
+    return f"{counted(count, 'objective')} {said} to hold, {open_ones} of them not for certain: the interval is wide."
 
 
 def _range(interval: Interval | None) -> str:

@@ -6,7 +6,6 @@ from infc.ir.llm_measurement import LlmMeasurement
 from infc.ir.measurement import Measurement
 from infc.ir.plan import Plan
 from infc.ir.problem import AnyProblem
-from infc.perf.memory import usable_memory_bytes
 from infc.plan.words import counted, figure_text, rate_text, size_text
 from infc.report.charts.drawing import DataTable, Key, Picture
 from infc.report.charts.interval_rows import IntervalRow, Mark, interval_rows
@@ -59,7 +58,7 @@ def memory_picture(problem: AnyProblem, plan: Plan) -> Picture:
     option = next((o for o in problem.options if o.hardware.id == plan.candidate.hardware_id), None)
     limit = None
     if option is not None:
-        limit = ("usable", usable_memory_bytes(option.hardware, problem.reserved_bytes(option.hardware.id)) / GIB)
+        limit = ("the device has", option.hardware.memory_bytes / GIB)
     bar = Bar(label=f"one {plan.candidate.hardware_id}", parts=parts)
     return stacked_bars("Memory of a device", [bar], _gib, sentence=_memory_sentence(estimate, limit), limit=limit)
 
@@ -82,7 +81,7 @@ def _memory_parts(estimate: Estimate) -> tuple[Part, ...]:
 
 def _memory_sentence(estimate: Estimate, limit: tuple[str, float] | None) -> str:
     said = f"{size_text(estimate.memory.total_bytes)} of a device"
-    said += f", {estimate.memory.total_bytes / GIB / limit[1]:.0%} of what is usable." if limit is not None else "."
+    said += f", {estimate.memory.total_bytes / GIB / limit[1]:.0%} of what it has." if limit is not None else "."
     basis = " Weights and activations are the engine builder's figures." if estimate.memory.is_from_builder else ""
     tokens = estimate.tokens
     if tokens is None:
@@ -97,13 +96,13 @@ def _memory_sentence(estimate: Estimate, limit: tuple[str, float] | None) -> str
 def _load_sentence(problem: AnyProblem, plan: Plan) -> str:
     estimate, tokens = plan.estimate, plan.estimate.tokens
     peak = rate_text(problem.traffic.peak_rps)
-    said = f"At the peak of {peak} an instance is busy {estimate.utilization:.0%} of the time."
     if tokens is None:
-        return f"{said} The mean batch size is {estimate.mean_batch_size:.3g}."
+        busy = f"At the peak of {peak} an instance is busy {estimate.utilization:.0%} of the time."
+        return f"{busy} The mean batch size is {estimate.mean_batch_size:.3g}."
     return (
-        f"{said} All replicas sustain {figure_text(tokens.output_tokens_per_s.value)} output tokens per second;"
-        f" {tokens.running_sequences:.3g} sequences run in a step of one replica; {tokens.preemptions:.2g} preemptions"
-        " a request."
+        f"At the peak of {peak} a replica runs steps {estimate.utilization:.0%} of the time, with"
+        f" {tokens.running_sequences:.3g} sequences in one; {tokens.preemptions:.2g} preemptions a request."
+        f" All replicas sustain {figure_text(tokens.output_tokens_per_s.value)} output tokens per second."
     )
 
 
