@@ -80,6 +80,15 @@ def summary_quantiles(percentiles: Iterable[float]) -> str:
     return ",".join(f"{quantile_text(share)}:{share * _RANK_ERROR:.3g}" for share in sorted(shares, reverse=True))
 
 
+def rank_error(quantile: float) -> float:
+    """How far the rank of an exported quantile may be off, as a share of the requests.
+
+    >>> round(rank_error(0.99), 6)
+    0.001
+    """
+    return (1.0 - quantile) * _RANK_ERROR
+
+
 def metrics_arguments(percentiles: Iterable[float]) -> tuple[str, ...]:
     """Arguments of tritonserver that make it export what alerts and dashboards read."""
     return (

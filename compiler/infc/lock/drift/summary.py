@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from infc.emit.triton.quantiles import quantile_error
+from infc.emit.monitoring.triton_summary import rank_error
 from infc.ir.problem import LatencyTarget
 from infc.lock.drift.objective import CONFIDENCE, requests_needed
 from infc.lock.drift.values import ObjectiveItem, Observed
@@ -23,14 +23,17 @@ _US_PER_S = 1e6
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Exported quantiles (share -> seconds) of at least `requests` requests; each may be off by `error` of its rank."""
+    """Exported quantiles (share -> seconds) of at least `requests` requests; each may be off by `error` of its rank.
+
+    The error is the one of the emitted command line: a server does not say with which it was started.
+    """
 
     quantiles_s: Mapping[float, float]
     requests: int
 
     def error(self, quantile: float) -> float:
         """How far the rank of a quantile may be off, as a share: what the launch command allows, and one request."""
-        return quantile_error(quantile) + 1.0 / self.requests
+        return rank_error(quantile) + 1.0 / self.requests
 
     def bounds_s(self, percentile: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """What encloses a percentile of the distribution behind the requests; infinite where nothing does."""
