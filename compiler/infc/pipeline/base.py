@@ -1,6 +1,6 @@
 """What plans are compared with: the lock as it is, or lock and specs as they were where a branch began."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,5 +83,17 @@ def revision_bases(revision: str, workspaces: Iterable[Workspace]) -> dict[Path,
         repository = Repository(top=top)
         commit = repository.merge_base(revision)
         differing = repository.differing(commit)
+        differing |= frozenset(_aliases(repository, differing))
         found[top] = RevisionBase(repository=repository, revision=revision, commit=commit, differing=differing)
     return found
+
+
+def _aliases(repository: Repository, differing: frozenset[str]) -> Iterator[str]:
+    """What differs by the names that symbolic links give it."""
+    for link in repository.links():
+        target = inside_of(repository.top, repository.top / link)
+        for path in differing if target is not None else ():
+            if path == target or path.startswith(f"{target}/"):
+                yield link + path.removeprefix(target or "")
+            elif path.endswith("/") and f"{target}/".startswith(path):
+                yield link
