@@ -1,5 +1,6 @@
 """Every diagnostic id that infc can print: one file per area, one literal tuple per file."""
 
+from infc.diag.area import Area
 from infc.diag.catalogue.accuracy import ACCURACY
 from infc.diag.catalogue.build import BUILD
 from infc.diag.catalogue.checkpoint import CHECKPOINT
@@ -21,27 +22,35 @@ from infc.diag.catalogue.validate import VALIDATE
 from infc.diag.catalogue.vllm import VLLM
 from infc.diag.kind import DiagnosticKind
 
-CATALOGUE: tuple[DiagnosticKind, ...] = (
-    *SPEC,
-    *MODEL,
-    *TARGETS,
-    *PLAN,
-    *SHADOW,
-    *ACCURACY,
-    *CHECKPOINT,
-    *BUILD,
-    *JOBS,
-    *FLEET,
-    *LOCK,
-    *VALIDATE,
-    *VLLM,
-    *KUBERNETES,
-    *DRIFT,
-    *EDGE,
-    *EDGE_DEVICE,
-    *IMPORTS,
-    *GITOPS,
+AREAS: tuple[Area, ...] = (
+    Area(title="Specs", commands=("check", "plan", "compile", "lock"), kinds=SPEC),
+    Area(title="Models and their configurations", commands=("plan", "compile", "predict", "calibrate"), kinds=MODEL),
+    Area(title="Hardware and prices", commands=("targets", "check", "plan"), kinds=TARGETS),
+    Area(title="Planning and predicting", commands=("plan", "compile", "predict"), kinds=PLAN),
+    Area(title="Quality shadow", commands=("compile",), kinds=SHADOW),
+    Area(title="Accuracy and its data", commands=("compile",), kinds=ACCURACY),
+    Area(title="Checkpoints of language models", commands=("compile",), kinds=CHECKPOINT),
+    Area(title="Building engines and bundles", commands=("compile", "worker"), kinds=BUILD),
+    Area(title="Builds elsewhere", commands=("compile", "worker"), kinds=JOBS),
+    Area(title="Several builders", commands=("compile",), kinds=FLEET),
+    Area(title="The lock", commands=("lock", "plan", "compile", "diff"), kinds=LOCK),
+    Area(title="Measuring", commands=("validate", "calibrate"), kinds=VALIDATE),
+    Area(title="vLLM", commands=("check", "compile"), kinds=VLLM),
+    Area(title="Kubernetes", commands=("compile",), kinds=KUBERNETES),
+    Area(title="Drift", commands=("drift",), kinds=DRIFT),
+    Area(title="Bundles for edge devices", commands=("compile", "verify", "validate"), kinds=EDGE),
+    Area(title="Edge devices", commands=("validate", "drift"), kinds=EDGE_DEVICE),
+    Area(title="Results of other tools", commands=("validate",), kinds=IMPORTS),
+    Area(title="Reviews of changes", commands=("plan", "compile", "report"), kinds=GITOPS),
 )
+"""In the order in which a deployment meets them."""
+
+CATALOGUE: tuple[DiagnosticKind, ...] = tuple(kind for area in AREAS for kind in area.kinds)
+
+
+def area_of(kind: DiagnosticKind) -> Area:
+    """The area that the kind belongs to."""
+    return next(area for area in AREAS if kind in area.kinds)
 
 
 def find_kind(id: str) -> DiagnosticKind | None:
@@ -49,4 +58,4 @@ def find_kind(id: str) -> DiagnosticKind | None:
     return next((kind for kind in CATALOGUE if kind.id == id), None)
 
 
-__all__ = ["CATALOGUE", "DiagnosticKind", "find_kind"]
+__all__ = ["AREAS", "CATALOGUE", "Area", "DiagnosticKind", "area_of", "find_kind"]

@@ -15,9 +15,9 @@ DRIFT: tuple[DiagnosticKind, ...] = (
         id="drift-target",
         title="Several locked deployments of one spec",
         what="A spec is locked for several targets, and none was named.",
-        why="What runs is compared with one of them.",
+        why="What runs is compared with the entry of one target; against another everything would seem to differ.",
         example="chat is locked for several targets",
-        fix="Name the one that runs there with --target.",
+        fix="Name the one that runs there with --target; the message lists those that are locked.",
     ),
     DiagnosticKind(
         id="drift-bundle",

@@ -9,15 +9,15 @@ LOCK: tuple[DiagnosticKind, ...] = (
         what="infc.lock holds git's conflict markers.",
         why="Two branches changed the same deployment, or added one at the same place; only one can be deployed.",
         example="<<<<<<< HEAD in infc.lock",
-        fix="Take either side (git checkout --ours infc.lock) and run `infc lock`: choices that still hold are kept.",
+        fix="Run `infc lock`, on the file with its markers or on either side of it: choices that still hold are kept.",
     ),
     DiagnosticKind(
         id="lock-corrupt",
         title="Lock is not TOML",
-        what="infc.lock cannot be parsed.",
+        what="infc.lock is not valid TOML, often because a merge left its markers in it.",
         why="A lock that is half understood would be half trusted.",
         example="replicas = ",
-        fix="Restore the file from git and run `infc lock`.",
+        fix="Restore the file from git and run `infc lock`: it plans again what has changed since.",
     ),
     DiagnosticKind(
         id="lock-invalid",

@@ -124,9 +124,9 @@ PLAN: tuple[DiagnosticKind, ...] = (
         id="predict-power-mode",
         title="unknown power mode",
         what="The device has no nvpmodel mode of this name.",
-        why="Clocks and power follow from the mode.",
+        why="Clocks and power follow from the mode; another one would give other figures.",
         example="infc predict detector.onnx --hardware jetson-orin-nx-16gb --precision fp16 --power-mode 20W",
-        fix="Use one of the modes that the note lists.",
+        fix="Use one of the modes that the note lists, or leave the option out for the module's default.",
     ),
     DiagnosticKind(
         id="predict-axes",
@@ -148,9 +148,9 @@ PLAN: tuple[DiagnosticKind, ...] = (
         id="predict-context",
         title="request is longer than the model's context",
         what="Prompt and output tokens together are more than the model can attend to.",
-        why="The server refuses such a request.",
+        why="The server refuses such a request, so there is nothing to predict.",
         example="infc predict llama2-7b/config.json --hardware l4 --concurrency 8 --isl 4096 --osl 256",
-        fix="Ask for fewer tokens with --isl and --osl.",
+        fix="Ask for fewer tokens with --isl and --osl, or name a model with a longer context.",
     ),
     DiagnosticKind(
         id="predict-step-times",

@@ -17,7 +17,7 @@ SPEC_TEXT: tuple[DiagnosticKind, ...] = (
         what="The operating system refused to read the file.",
         why="Nothing can be checked without it.",
         example="infc check specs/secret.infc.yaml   (mode 000)",
-        fix="Change the file's permissions or owner.",
+        fix="Let the user that runs infc read it: `ls -l` shows its permissions and owner.",
     ),
     DiagnosticKind(
         id="spec-too-large",
@@ -40,10 +40,10 @@ SPEC_TEXT: tuple[DiagnosticKind, ...] = (
     DiagnosticKind(
         id="spec-character",
         title="A character that YAML does not allow",
-        what="The file holds a control character or an invisible line separator.",
+        what="The file holds a control character, an invisible line separator, or one that turns text around.",
         why="Such characters hide text from reviewers and break terminals.",
         example="objective: cost<U+0000>",
-        fix="Delete the character.",
+        fix="Delete the character; an editor that shows code points (U+202E and the like) finds it at that column.",
     ),
     DiagnosticKind(
         id="spec-empty",
@@ -92,9 +92,9 @@ SPEC_TEXT: tuple[DiagnosticKind, ...] = (
         id="spec-alias-cycle",
         title="An alias inside its own anchor",
         what="An alias refers to a value that holds the alias.",
-        why="Such a value has no end.",
+        why="Such a value has no end: whatever is read from it holds itself again.",
         example="slo: &x {latency: *x}",
-        fix="Write the value out.",
+        fix="Write the value out where the alias stands, or move the anchor to what was meant.",
     ),
     DiagnosticKind(
         id="spec-tag",
@@ -108,9 +108,12 @@ SPEC_TEXT: tuple[DiagnosticKind, ...] = (
         id="spec-key",
         title="A key that is not text",
         what="A mapping has a list or a mapping as its key.",
-        why="Every key of the language is a word.",
+        why=(
+            "Every key of the language is a word; a line that starts with ? or with a bracket makes something "
+            "else of it."
+        ),
         example="? [a, b]\n: c",
-        fix="Write `key: value`.",
+        fix="Write `key: value`; quote a key that starts with [, { or ?.",
     ),
     DiagnosticKind(
         id="spec-duplicate-key",
@@ -118,7 +121,7 @@ SPEC_TEXT: tuple[DiagnosticKind, ...] = (
         what="The same key stands twice in one mapping.",
         why="Most parsers silently keep the last one, so a reviewer may read the wrong value.",
         example="workload:\n  rate: 300/s\n  rate: 800/s",
-        fix="Keep one of the two.",
+        fix="Keep one of the two; the note names the line of the first.",
     ),
     DiagnosticKind(
         id="spec-empty-value",
