@@ -1,4 +1,4 @@
-"""`infc sign`: keys, and signatures on bundles for edge devices."""
+"""`infc sign`: keys, and signatures on bundles."""
 
 import re
 import sys
@@ -85,18 +85,26 @@ def command(
     mender_device_type: tuple[str, ...],
     format: str,
 ) -> int:
-    r"""Sign a bundle for edge devices, or make the key for it. Devices take only what a key that they have has signed.
+    r"""Sign a bundle, or make the key for it.
 
-    BUNDLE is a .tar.zst, or an output folder of `infc compile` with one or several. The bundle is checked to be whole
-    first, and exchanged in one step. Signing again, with the same key or another, replaces the signature. A key in an
-    HSM or a key service signs in two steps: --payload (or --print-digest), then --signature. What is signed can be
-    wrapped for RAUC or Mender. Needs the openssl command (1.1.1 or later), and no network.
+    BUNDLE is an output folder of `infc compile`, or a .tar.zst for edge devices. It is checked to be whole first.
+    Signing again, with the same key or another, replaces the signature. Needs the openssl command (1.1.1 or later), and
+    no network.
+
+    A bundle for servers gets two files: provenance.dsse.json, its provenance in a DSSE envelope, and model.sig, a
+    signature of OpenSSF Model Signing over the whole folder. They are no part of its content, so nothing that is locked
+    changes.
+
+    An archive for edge devices gets its signature inside: devices take only what a key that they have has signed. A key
+    in an HSM or a key service signs it in two steps: --payload (or --print-digest), then --signature. What is signed
+    can be wrapped for RAUC or Mender.
 
     Exits 0 when it is signed, 1 when it is not; then nothing was changed.
 
     \b
     Examples:
       infc sign --new-key fleet.pem
+      infc sign dist/encoder --key release.pem
       infc sign dist/dock-camera --key fleet.pem
       infc sign dist/dock-camera --key fleet.pem --ota rauc --rauc-key rauc.key.pem --rauc-cert rauc.cert.pem
       infc sign dock-camera-jetson-orin-nx-16gb-7.tar.zst --payload sums
@@ -116,6 +124,12 @@ def command(
         return _make_key(new_key, passphrase_file)
     if bundle is None:
         raise click.UsageError("name the bundle to sign")
+    from infc.pipeline.bundle_signing import is_server_bundle
+
+    if is_server_bundle(bundle):
+        if key is None or kinds or no_ota:
+            raise click.UsageError("a bundle for servers is signed with --key; the other options are for edge devices")
+        return _sign_server_bundle(bundle, _signer(key, passphrase_file, None, public_key), format)
     if payload is not None or print_digest:
         return _give_payload(bundle, payload)
     by = _signer(key, passphrase_file, signature, public_key)
@@ -196,6 +210,17 @@ def _wrapping(kinds: tuple[str, ...], no_ota: bool, settings: "OtaSettings") -> 
         raise click.UsageError("--no-ota wraps nothing: leave out --ota and the options of RAUC and Mender")
     chosen = tuple(kind for kind in KINDS if kind in kinds) if kinds or no_ota else None
     return Wrapping(kinds=chosen, settings=settings)
+
+
+def _sign_server_bundle(bundle: Path, by: "PrivateKey | Attached", format: str) -> int:
+    from infc.pipeline.bundle_signing import sign_server_bundle
+    from infc.pipeline.signing import PrivateKey
+    from infc.report.server_bundles import render_server_signed_text, server_signed_json
+
+    assert isinstance(by, PrivateKey)  # noqa: S101 - there was no --signature
+    signed = sign_server_bundle(bundle, by.path, by.passphrase)
+    click.echo(server_signed_json(signed) if format == "json" else render_server_signed_text(signed))
+    return OK
 
 
 def _sign(bundle: Path, by: "PrivateKey | Attached", wrapping: "Wrapping", format: str) -> int:

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from infc.emit.jetson.inspection import CheckName, Inspection, bytes_text
 from infc.ir.json_schema import object_schema
+from infc.report.server_bundles import server_bundle_schema
 
 FORMAT_VERSION = "1.0"
 _CHECKS: tuple[str, ...] = get_args(CheckName)
@@ -128,7 +129,7 @@ def verification_schema() -> dict[str, Any]:
             {
                 "format_version": {"const": FORMAT_VERSION},
                 "verdict": verdict,
-                "bundles": {"type": "array", "items": bundle},
+                "bundles": {"type": "array", "items": {"anyOf": [bundle, server_bundle_schema()]}},
             }
         ),
     }

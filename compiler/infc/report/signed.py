@@ -8,6 +8,7 @@ from typing import Any
 
 from infc.ir.edge_release import EdgeRelease
 from infc.ir.json_schema import object_schema
+from infc.report.server_bundles import server_signed_bundle_schema
 
 FORMAT_VERSION = "1.0"
 
@@ -77,5 +78,10 @@ def signed_schema() -> dict[str, Any]:
         "$id": "https://infc.dev/schemas/signed.schema.json",
         "title": "infc sign",
         "description": "What `infc sign --format json` prints.",
-        **object_schema({"format_version": {"const": FORMAT_VERSION}, "bundles": {"type": "array", "items": bundle}}),
+        **object_schema(
+            {
+                "format_version": {"const": FORMAT_VERSION},
+                "bundles": {"type": "array", "items": {"anyOf": [bundle, server_signed_bundle_schema()]}},
+            }
+        ),
     }

@@ -109,3 +109,50 @@ def hex_of(digest: str) -> str:
     'ab'
     """
     return digest.removeprefix("sha256:")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatementText:
+    """What is read of a statement: (subject, kind of digest) -> hex, dependency -> sha256 in hex, path of the spec."""
+
+    subjects: Mapping[tuple[str, str], str]
+    dependencies: Mapping[str, str]
+    spec: str
+
+
+def statement_from(content: bytes) -> StatementText | None:
+    """A statement as `statement` writes it; None when it is cut off, of another kind, or names a subject twice."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    match document:
+        case {
+            "_type": str(kind),
+            "predicateType": str(predicate),
+            "subject": list(subjects),
+            "predicate": {
+                "buildDefinition": {
+                    "externalParameters": {"spec": str(spec)},
+                    "resolvedDependencies": list(dependencies),
+                }
+            },
+        } if (kind, predicate) == (STATEMENT_TYPE, PREDICATE_TYPE):
+            named = [each for each in map(_named, subjects) if each is not None]
+            made_from = [each for each in map(_named, dependencies) if each is not None]
+            found = {(name, how): digest for name, how, digest in named}
+            if len(found) != len(subjects) or len(made_from) != len(dependencies):
+                return None
+            return StatementText(
+                subjects=found, dependencies={name: digest for name, _, digest in made_from}, spec=spec
+            )
+    return None
+
+
+def _named(stated: object) -> tuple[str, str, str] | None:
+    match stated:
+        case {"name": str(name), "digest": {"sha256": str(value), **others}} if not others:
+            return name, "sha256", value
+        case {"name": str(name), "digest": {"dirHash": str(value), **others}} if not others:
+            return name, "dirHash", value
+    return None
