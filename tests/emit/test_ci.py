@@ -118,7 +118,6 @@ def test_what_is_merged_is_compiled_as_locked() -> None:
         compiled = next(step["run"] for step in job["steps"] if "infc compile" in step.get("run", ""))
         assert "--locked" in compiled
         assert ('--builder "$INFC_BUILDER"' in compiled) is (runner == "remote")
-        assert ("--builder job:" in compiled) is (runner == "none")
 
 
 def test_only_the_hand_over_may_write_to_the_repository() -> None:

@@ -46,7 +46,7 @@ def _of(pattern: re.Pattern[str], what: str) -> _Callback:
 )  # fmt: skip
 @click.option(
     "--runner", type=click.Choice(["gpu", "remote", "none"]), default="none", show_default=True,
-    help="Where engines are built: on a runner with a GPU, by a remote builder, or later from jobs that are kept.",
+    help="Where engines are built: on a runner with a GPU, by a remote builder, or none: those that need no GPU.",
 )  # fmt: skip
 @click.option(
     "--builder", metavar="PLACE", default="", callback=_of(_BUILDER, "a place such as ssh://ci@l4-box"),
@@ -171,5 +171,5 @@ def _next_steps(provider: "Provider", options: "CiOptions", left: list[str]) -> 
             steps += [] if options.builder else ["set the variable INFC_BUILDER: ssh://user@host or k8s://namespace?.."]
             steps.append(f"set {secrets}")
         case "none":
-            steps.append("engines for GPUs are left as jobs in the artifact: docs/builders.md says how to build them")
+            steps.append("engines that need their GPU are not built: --runner gpu or remote does (docs/builders.md)")
     return [f"next: {step}" for step in steps]

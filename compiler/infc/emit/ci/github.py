@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from infc.diag import InternalError
-from infc.emit.ci.options import BUNDLES_ARTIFACT, JOBS, PLAN_ARTIFACT, PYTHON, CiOptions
+from infc.emit.ci.options import BUNDLES_ARTIFACT, PLAN_ARTIFACT, PYTHON, CiOptions
 from infc.emit.ci.scripts import (
     CHECK,
     COMMENT,
@@ -171,7 +171,6 @@ def _compile_job(options: CiOptions) -> dict[str, YamlValue]:
     if options.runner == "remote":
         environment = {"env": {"INFC_BUILDER": options.builder or "${{ vars.INFC_BUILDER }}"}}
         access = [{"name": "Access to the builder", "env": _BUILDER_ACCESS, "run": SSH_BUILDER}]
-    paths = ["dist/", "compile.html", *([f"{JOBS}/"] if options.runner == "none" else [])]
     return {
         "runs-on": ["self-hosted", "linux", "gpu"] if options.runner == "gpu" else "ubuntu-latest",
         "timeout-minutes": 180,
@@ -185,7 +184,7 @@ def _compile_job(options: CiOptions) -> dict[str, YamlValue]:
                 **_uses("actions/upload-artifact"),
                 "with": {
                     "name": BUNDLES_ARTIFACT,
-                    "path": "".join(f"{path}\n" for path in paths),
+                    "path": "dist/\ncompile.html\n",
                     "if-no-files-found": "error",
                 },
             },

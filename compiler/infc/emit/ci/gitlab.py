@@ -3,7 +3,7 @@
 Source: GitLab Docs, "CI/CD YAML syntax reference", "Predefined CI/CD variables", "Code Quality".
 """
 
-from infc.emit.ci.options import IMAGE, JOBS, CiOptions
+from infc.emit.ci.options import IMAGE, CiOptions
 from infc.emit.ci.scripts import GITLAB_CHECK, GITLAB_PLAN, INSTALL, RENDERED, SSH_BUILDER, compile_script
 from infc.emit.yaml_text import YamlValue, yaml_text
 
@@ -68,7 +68,6 @@ def _plan_job() -> YamlValue:
 
 def _compile_job(options: CiOptions) -> YamlValue:
     script = [SSH_BUILDER] if options.runner == "remote" else []
-    paths = ["dist/", "compile.html", *([f"{JOBS}/"] if options.runner == "none" else [])]
     return {
         "extends": ".infc",
         "stage": "deploy",
@@ -78,7 +77,7 @@ def _compile_job(options: CiOptions) -> YamlValue:
         "resource_group": "infc-compile",
         "timeout": "3h",
         "script": [*script, compile_script(options)],
-        "artifacts": {"expire_in": "4 weeks", "paths": paths},
+        "artifacts": {"expire_in": "4 weeks", "paths": ["dist/", "compile.html"]},
     }
 
 

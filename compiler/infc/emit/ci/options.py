@@ -8,7 +8,6 @@ PYTHON = "3.12"
 IMAGE = f"python:{PYTHON}"
 PLAN_ARTIFACT = "infc-plan"
 BUNDLES_ARTIFACT = "infc-bundles"
-JOBS = "infc-jobs"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The shell steps of the workflows. What comes from a pull request reaches them as environment variables only."""
 
-from infc.emit.ci.options import JOBS, CiOptions
+from infc.emit.ci.options import CiOptions
 
 INSTALL = 'python -m pip install "$INFC_REQUIREMENT"'
 CHECK = 'infc check "$INFC_SPECS" --format github'
@@ -85,11 +85,5 @@ GITLAB_CHECK = 'infc check "$INFC_SPECS"'
 
 def compile_script(options: CiOptions) -> str:
     """Compile exactly what the lock says, and keep the page about it."""
-    match options.runner:
-        case "gpu":
-            builder = ""
-        case "remote":
-            builder = ' --builder "$INFC_BUILDER"'
-        case "none":
-            builder = f" --builder job:{JOBS}"
+    builder = ' --builder "$INFC_BUILDER"' if options.runner == "remote" else ""
     return f'infc compile "$INFC_SPECS" --locked -o dist{builder} --format html > compile.html\n'
