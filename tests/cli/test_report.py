@@ -107,9 +107,12 @@ def test_a_plan_in_the_formats_of_a_review(
         subprocess.run(["git", *command], check=True, timeout=60)
     spec = tmp_path / "specs" / "fashion-mnist" / "fashion-mnist.infc.yaml"
     spec.write_text(spec.read_text(encoding="utf-8").replace("p99: 80ms", "p99: 60ms"), encoding="utf-8")
-    assert guarded(app, args=("plan", "specs", "--base", "main", "--format", "json", "--out", "plan.json")) == OK
+    assert (
+        guarded(app, args=("plan", "specs/fashion-mnist", "--base", "main", "--format", "json", "--out", "plan.json"))
+        == OK
+    )
     capsys.readouterr()
-    assert guarded(app, args=("plan", "specs", "--base", "main", "--format", "markdown")) == OK
+    assert guarded(app, args=("plan", "specs/fashion-mnist", "--base", "main", "--format", "markdown")) == OK
     planned = capsys.readouterr().out
     assert run("plan.json", "--format", "markdown", "--also", "github=github.txt") == OK
     assert capsys.readouterr().out == planned

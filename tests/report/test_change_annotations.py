@@ -56,13 +56,14 @@ def test_a_missed_limit_of_a_plan_is_an_error() -> None:
 
 def test_removed_and_unlocated_changes_stand_at_the_head_of_their_spec() -> None:
     """Every result has a place; unchanged deployments say nothing."""
-    found = annotations([change_set(REMOVED, replace(REBUILT, inputs=REBUILT.inputs[1:]), *UNCHANGED)])
+    found = annotations([change_set(REMOVED, replace(REBUILT, inputs=REBUILT.inputs[1:]), ADDED, *UNCHANGED)])
     assert [(d.span.path, d.span.line) for d in found if d.span and d.id == "change-effect"] == [
+        ("services/llm/qwen3.infc.yaml", 3),
         ("services/ocr.infc.yaml", 1),
         ("services/vision/resnet50.infc.yaml", 1),
     ]
-    assert found[0].message == "old-ocr @ t4 is removed: cost -$380/month"
-    assert "prices aws g6.xlarge: sha256:1a -> sha256:2b" in found[1].notes
+    assert found[1].message == "old-ocr @ t4 is removed: cost -$380/month"
+    assert "prices aws g6.xlarge: sha256:1a -> sha256:2b" in found[2].notes
 
 
 def test_github_keeps_ten_of_each_severity() -> None:

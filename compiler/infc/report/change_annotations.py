@@ -23,17 +23,21 @@ _ESTIMATES = (Evidence.ANALYTIC, Evidence.CALIBRATED)
 
 
 def annotations(sets: Sequence[ChangeSet]) -> tuple[Diagnostic, ...]:
-    """Errors first, then what each changed line does, then the promises that rest on estimates.
+    """Errors first, then what each changed line does, then the promises that rest on estimates; in each, lines first.
 
     Every diagnostic has a place, as GitHub's code scanning wants: that of the changed line, or the head of the spec.
     """
-    changes = [change for each in sets for change in each.changes]
+    changes = sorted((change for each in sets for change in each.changes), key=_has_no_line)
     found = (
         *(each for change in changes for each in _problems(change)),
         *(each for change in changes for each in _effects(change)),
         *(each for change in changes for each in _estimates(change)),
     )
     return tuple(dict.fromkeys(found))
+
+
+def _has_no_line(change: DeploymentChange) -> bool:
+    return not any(each.file is not None and each.line is not None for each in change.inputs)
 
 
 def _problems(change: DeploymentChange) -> Iterator[Diagnostic]:
