@@ -48,7 +48,8 @@ def _items(
     if workload is not None and workload.key[1] == "Deployment" and found is not None:
         yield _replicas(entry, workload, found, scaler, state)
         yield _ready(found, state)
-    yield from _images(workload, state)
+    if has_bundle:
+        yield from _images(workload, state)
     for each in expected:
         kind = each.key[1]
         if kind in state.silent:
@@ -62,7 +63,8 @@ def _items(
             is_there = each.key in state.objects
             seen = "there" if is_there else "not there"
             yield object_item(each.id, each.label, "there", seen, is_same=is_there, source=state.where)
-    yield _others(expected, state)
+    if has_bundle:
+        yield _others(expected, state)
 
 
 def _bundle(

@@ -56,24 +56,37 @@ def cluster_drift(
     namespace = request.namespace or kubernetes.namespace
     announce(f"reading {namespace} of {request.context or 'the current context'}")
     view = view_cluster(request.context, namespace, _wanted(expected), _selector(entry))
-    state = _state(view, f"{request.context or 'current context'}, namespace {namespace}")
+    where = f"{request.context or 'current context'}, namespace {namespace}"
+    stale = stale_inputs(opened, entry)
+    return compare(opened, entry, expected, view, where, stale=stale, has_bundle=bundle is not None), ()
+
+
+def compare(
+    opened: LockedSpec,
+    entry: LockEntry,
+    expected: Sequence[ExpectedObject],
+    view: ClusterView,
+    where: str,
+    *,
+    stale: Sequence[str],
+    has_bundle: bool,
+) -> DriftReport:
+    """Every comparison of what a cluster shows with a deployment; pure."""
+    state = _state(view, where)
     return DriftReport(
         name=entry.name,
         target=entry.target,
         spec=opened.loaded.path.as_posix(),
-        endpoint=state.where,
+        endpoint=where,
         server="Kubernetes objects",
         requests=0,
         duration_s=None,
         is_since_start=False,
-        items=(
-            lock_item(stale_inputs(opened, entry)),
-            *cluster_items(entry, expected, state, has_bundle=bundle is not None),
-        ),
+        items=(lock_item(stale), *cluster_items(entry, expected, state, has_bundle=has_bundle)),
         objectives=(),
-        notes=tuple(_notes(bundle is not None)),
+        notes=tuple(_notes(has_bundle)),
         subject="cluster",
-    ), ()
+    )
 
 
 def _named(entry: LockEntry, flavor: str) -> tuple[ExpectedObject, ...]:
