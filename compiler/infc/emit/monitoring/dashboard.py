@@ -235,7 +235,7 @@ def _load_panels(served: Served, signals: Signals, scope: Scope) -> Iterator[Pan
             title="Cost per hour",
             unit="currencyUSD",
             queries=[Query(expr=f"{recorded(REPLICAS, scope)} * {number(each)}", legend="running replicas")],
-            description=f"Running replicas at the plan's price; the plan: ${planned.usd_per_hour:.2f} (blue).",
+            description=f"Running replicas at the plan's price; the plan: {planned.usd_per_hour:.2f} USD (blue).",
             lines={planned.usd_per_hour: "blue"},
         )
 
@@ -258,7 +258,7 @@ def _token_panels(scope: Scope) -> Iterator[Panel]:
         title="Prefix cache hits, preemptions",
         unit="short",
         queries=[
-            Query(expr=f"{hits} / ({queries} > 0)", legend="share of prompt tokens found in the cache"),
+            Query(expr=f"{hits} / ({queries} > 0) or vector(0)", legend="share of prompt tokens found in the cache"),
             Query(expr=rate("vllm:num_preemptions_total"), legend="preemptions/s"),
         ],
         description="Preemptions mean that the KV cache is too small for what runs at once.",
