@@ -146,8 +146,8 @@ class ChangeSet:
 
     @property
     def engine_builds(self) -> int:
-        """Deployments whose engine or checkpoint is made by the next build."""
-        return sum(c.is_pending and c.action in ("added", "changed", "rebuilt") for c in self.changes)
+        """Deployments whose engine or checkpoint is new and made by the next build."""
+        return sum(c.is_pending and c.action in ("added", "rebuilt") for c in self.changes)
 
     @property
     def usd_per_month_before(self) -> float:

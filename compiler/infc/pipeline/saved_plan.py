@@ -48,16 +48,19 @@ class SavedPlan:
         """The specs that were planned, as they are found from here: below the top of the repository of this folder.
 
         Raises:
-            DiagnosticError: one of them is not here.
+            DiagnosticError: one of them is not here, or had no plan.
         """
         top = find_workspace(Path.cwd() / "infc.lock").boundary
         named = dict.fromkeys(each.spec for each in self.deployments if each.locked is None)
+        problems = [
+            _absent(f"{change.spec} had no plan in {self.name}: it is {change.status}", "correct it and plan again")
+            for change in self.changes.changes
+            if change.status in ("infeasible", "invalid")
+        ]
         gone = [spec for spec in named if not _is_inside(spec) or not (top / spec).is_file()]
-        if gone:
-            problems = tuple(
-                _absent(f"{spec} of {self.name} is not here", "run infc in its repository") for spec in gone
-            )
-            raise DiagnosticError(problems, exit_code=_LOCK_STALE)
+        problems += [_absent(f"{spec} of {self.name} is not here", "run infc in its repository") for spec in gone]
+        if problems:
+            raise DiagnosticError(tuple(dict.fromkeys(problems)), exit_code=_LOCK_STALE)
         return tuple(shown_path(top / spec) for spec in named)
 
     def removed(self) -> tuple[str, ...]:
