@@ -165,6 +165,8 @@ def _answer(cluster: Cluster, target: str) -> tuple[int, Object]:
         return 404, _status(404, "NotFound", "the server could not find the requested resource")
     if not rest:
         return 200, _resources(version)
+    if len(rest) == 2:  # kubectl asks for the namespace where an object is not found
+        return 200, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": rest[1]}}
     kind = dict(RESOURCES[version])[rest[2]]
     if kind in cluster.forbidden:
         return 403, _status(403, "Forbidden", f'{rest[2]} is forbidden: User "ci" cannot list resource "{rest[2]}"')
