@@ -41,6 +41,8 @@ fi
 RENDERED = """\
 git config user.name infc
 git config user.email infc@users.noreply.invalid
+rm -rf rendered
+git worktree prune
 git worktree add --detach --no-checkout rendered
 cd rendered
 if git fetch --depth 1 origin "refs/heads/$RENDERED_BRANCH"; then
