@@ -5,6 +5,7 @@ Needs Chromium and axe-core: `npm install axe-core`, and INFC_AXE names its axe.
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -81,7 +82,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     repository = folder / "repository"
     repository.mkdir()
     for name in ("resnet8.onnx", "test-2000.npz", "calibration-256.npz"):
-        (repository / name).symlink_to(SPECS / "fashion-mnist" / name)
+        shutil.copy(SPECS / "fashion-mnist" / name, repository)
     text = infeasible_spec()
     for number in range(MANY):
         spec = text if number % 19 == 0 else text.replace("0.1ms", "10ms").replace("0.2ms", "80ms")
@@ -92,6 +93,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     texts["infeasible"] = planned(repository / "shop-00.infc.yaml")
     texts["many"] = planned(*sorted(repository.glob("*.infc.yaml")))
     texts["compile"] = compiled(folder)
+    assert "What stands in the way" in texts["infeasible"]
+    assert "3 of 40 are shown in full" in texts["many"]
     for name, page in texts.items():
         checked(page)
         (folder / f"{name}.html").write_text(page, encoding="utf-8")

@@ -103,7 +103,7 @@ def test_a_feasible_plan_shows_its_choice_and_every_picture(feasible: PlannedEnt
 def test_what_is_not_there_is_said_in_a_line(feasible: PlannedEntry) -> None:
     """Without a measurement, an accuracy goal and a lock the page says what would provide their pictures."""
     text = checked(render_plan_html([feasible])).text
-    assert "Measured latency: Nothing measured is at hand: infc compile SPEC --validate" in text
+    assert "Measured latency: Nothing measured on the planned device is at hand: infc compile SPEC --validate" in text
     assert "Accuracy by precision: The spec has no accuracy: section" in text
     assert "Cost before and after: infc.lock holds no other deployment" in text
 

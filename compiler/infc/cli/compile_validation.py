@@ -57,6 +57,7 @@ def exit_code(measurement: Measurement | LlmMeasurement) -> int:
 
 def _engine(folder: Path, workspace: Workspace, *, is_stored: bool) -> Measurement:
     from infc.cli.load_progress import load_progress
+    from infc.pipeline.measurements import keep_measurement
     from infc.pipeline.validate import store_service_times
     from infc.validate.load.settings import LoadSettings
     from infc.validate.session import ValidationRequest, must_be_rehearsed, validate_bundle
@@ -66,11 +67,13 @@ def _engine(folder: Path, workspace: Workspace, *, is_stored: bool) -> Measureme
         measurement = validate_bundle(request, progress=progress, announce=_say)
     if is_stored:
         store_service_times(measurement, workspace)
+        keep_measurement(measurement, folder, workspace)
     return measurement
 
 
 def _language_model(folder: Path, workspace: Workspace, *, is_stored: bool) -> LlmMeasurement:
     from infc.cli.load_progress import load_progress
+    from infc.pipeline.measurements import keep_measurement
     from infc.pipeline.validate import store_step_times
     from infc.validate.llm.load import LlmLoadSettings
     from infc.validate.llm.session import LlmValidationRequest, must_be_rehearsed, validate_llm_bundle
@@ -80,6 +83,7 @@ def _language_model(folder: Path, workspace: Workspace, *, is_stored: bool) -> L
         measurement = validate_llm_bundle(request, progress=progress, announce=_say)
     if is_stored:
         store_step_times(measurement, workspace)
+        keep_measurement(measurement, folder, workspace)
     return measurement
 
 

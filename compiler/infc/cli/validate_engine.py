@@ -44,7 +44,7 @@ def validate_engine(
     )
     measurement = _run(request)
     if is_stored:
-        _store(measurement, subject, bundle)
+        _store(measurement, subject, bundle, is_at_peak=rate_rps is None)
     _print(measurement, format)
     return {"pass": OK, "fail": SLO_NOT_MET, "inconclusive": INCONCLUSIVE}[measurement.verdict.value]
 
@@ -57,14 +57,17 @@ def _run(request: ValidationRequest) -> Measurement:
         return validate_bundle(request, progress=progress, announce=lambda line: click.echo(line, err=True))
 
 
-def _store(measurement: Measurement, subject: Path, bundle: Path) -> None:
-    """Keep the measured service times in the workspace of the spec, or of the bundle when it lies in one."""
+def _store(measurement: Measurement, subject: Path, bundle: Path, *, is_at_peak: bool) -> None:
+    """Keep what was measured in the workspace of the spec, or of the bundle when it lies in one."""
+    from infc.pipeline.measurements import keep_measurement
     from infc.pipeline.validate import store_service_times
     from infc.spec.workspace import find_workspace
 
+    workspace = find_workspace(subject if subject.is_file() else bundle)
+    if is_at_peak and workspace.lock.is_file():
+        keep_measurement(measurement, bundle, workspace)
     if measurement.service_time is None:
         return
-    workspace = find_workspace(subject if subject.is_file() else bundle)
     if not workspace.profiles.is_dir() and not workspace.lock.is_file():
         click.echo("service times were not stored: the bundle lies in no workspace with an infc.lock", err=True)
     elif path := store_service_times(measurement, workspace):

@@ -88,13 +88,16 @@ def _imported(bundle: Path, path: Path) -> LlmMeasurement:
 
 
 def _store(measurement: LlmMeasurement, options: LlmOptions) -> None:
-    """Keep step times that the server logged, in the workspace of the spec, or of the bundle when it lies in one."""
+    """Keep what was measured in the workspace of the spec, or of the bundle when it lies in one."""
+    from infc.pipeline.measurements import keep_measurement
     from infc.pipeline.validate import store_step_times
     from infc.spec.workspace import find_workspace
 
+    workspace = find_workspace(options.subject if options.subject.is_file() else options.bundle)
+    if options.rate_rps is None and workspace.lock.is_file():
+        keep_measurement(measurement, options.bundle, workspace)
     if measurement.step_times is None:
         return
-    workspace = find_workspace(options.subject if options.subject.is_file() else options.bundle)
     if not workspace.profiles.is_dir() and not workspace.lock.is_file():
         click.echo("step times were not stored: the bundle lies in no workspace with an infc.lock", err=True)
     elif path := store_step_times(measurement, workspace):

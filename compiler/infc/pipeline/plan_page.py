@@ -3,15 +3,19 @@
 import json
 from pathlib import Path
 
+from infc.ir.llm_measurement import LlmMeasurement
+from infc.ir.measurement import Measurement
+from infc.ir.plan import Plan
 from infc.pipeline.changes import Review
 from infc.pipeline.locks import Locks
-from infc.pipeline.plan import plan_specs
+from infc.pipeline.measurements import known_measurement
+from infc.pipeline.plan import PlannedSpec, plan_specs
 from infc.pipeline.plan_entries import plan_entries
 from infc.pipeline.plan_inputs import PlanOptions
 from infc.pipeline.policies import Policies
 from infc.pipeline.review import reviews
 from infc.report.plan_html import render_plan_html
-from infc.report.plan_summary import ALL_IN_FULL, MOST_IN_FULL, Comparison, Row, row_of_document
+from infc.report.plan_summary import ALL_IN_FULL, MOST_IN_FULL, Address, Comparison, Row, row_of_document
 from infc.report.planned import PlannedEntry
 
 
@@ -38,14 +42,22 @@ def plan_page(review: Review, options: PlanOptions) -> str:
             shown += len(rows)
         else:
             others += rows
-    return render_plan_html(_entries(paths, options), others=others, sets=sets)
-
-
-def _entries(paths: list[Path], options: PlanOptions) -> list[PlannedEntry]:
-    """The decisions of some specs with what the page shows beside them."""
+    entries: list[PlannedEntry] = []
+    measurements: dict[Address, Measurement | LlmMeasurement] = {}
     locks, policies = Locks(), Policies()
-    found: list[PlannedEntry] = []
     for spec in plan_specs(paths, overlay=options.overlay, locked_digest=locks.model_digest):
-        review = reviews(spec, locks, policies, overlay=options.overlay, has_ladder=True)
-        found += plan_entries(spec, locks, review)
+        beside = reviews(spec, locks, policies, overlay=options.overlay, has_ladder=True)
+        entries += plan_entries(spec, locks, beside)
+        measurements |= _measurements(spec)
+    return render_plan_html(entries, others=others, sets=sets, measurements=measurements)
+
+
+def _measurements(spec: PlannedSpec) -> dict[Address, Measurement | LlmMeasurement]:
+    """Load tests of a spec's decisions that this workspace remembers."""
+    found: dict[Address, Measurement | LlmMeasurement] = {}
+    for decided in spec.decisions:
+        if isinstance(decided.decision, Plan):
+            known = known_measurement(decided.problem, decided.decision, spec.loaded.workspace)
+            if known is not None:
+                found[(spec.loaded.name, decided.target)] = known
     return found

@@ -5,11 +5,12 @@ import math
 from collections.abc import Mapping
 from typing import Any, get_args
 
+from infc.ir.accuracy import Verdict
 from infc.ir.interval import Interval
 from infc.ir.llm_measurement import LlmMeasurement, ServerView, TokenMetric
 from infc.ir.measurement import SloVerdict
 from infc.ir.step_time import StepTimeProfile
-from infc.report.measurement_json import curve_json
+from infc.report.measurement_json import curve_from, curve_json, intervals_from, verdict_from
 
 FORMAT_VERSION = "1.0"
 KIND = "language-model"
@@ -57,6 +58,62 @@ def llm_measurement_document(measurement: LlmMeasurement) -> dict[str, Any]:
 
 
 _METRICS: tuple[TokenMetric, ...] = get_args(TokenMetric)
+
+
+def llm_measurement_from_document(document: Mapping[str, Any]) -> LlmMeasurement:
+    """The measurement that was written, without its step times.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not what this version writes.
+    """
+    load, server, curves = document["load"], document["server"], document["distribution_ms"]
+    return LlmMeasurement(
+        name=str(document["name"]),
+        target=str(document["target"]),
+        tool=document["tool"],
+        offered_rps=float(load["offered_rps"]),
+        completed_rps=float(load["completed_rps"]),
+        goodput_rps=float(document["goodput_rps"]),
+        output_tokens_per_s=float(document["output_tokens_per_s"]),
+        requests=int(load["requests"]),
+        errors=int(load["errors"]),
+        duration_s=float(load["duration_s"]),
+        percentiles_s=_metrics_from(document),
+        predicted_s=_metrics_from(document["predicted"]),
+        mean_prompt_tokens=float(document["mean_prompt_tokens"]),
+        mean_output_tokens=float(document["mean_output_tokens"]),
+        send_lag_p99_s=float(load["send_lag_p99_ms"]) / 1e3,
+        verdicts=tuple(verdict_from(each, f"{each['metric']} {each['percentile']}") for each in document["slo"]),
+        verdict=Verdict(document["verdict"]),
+        stopped_by=str(document["stopped_by"]),
+        environment=dict(document["environment"]),
+        server=None if server is None else _server_from(server),
+        interval_confidence=float(document["interval_confidence"]),
+        warmup_s=float(load["warmup_s"]),
+        is_rehearsal=bool(document["is_rehearsal"]),
+        notes=tuple(document["notes"]),
+        curves_s={metric: curve_from(curves[metric]) for metric in _METRICS if metric in curves},
+    )
+
+
+def _metrics_from(document: Mapping[str, Any]) -> dict[TokenMetric, dict[str, Interval]]:
+    return {metric: found for metric in _METRICS if (found := intervals_from(document[f"{metric}_ms"]))}
+
+
+def _server_from(document: Mapping[str, Any]) -> ServerView:
+    usage = document["kv_cache_usage"]
+    means = ({m: float(document[name][m]) / 1e3 for m in _METRICS if m in document[name]} for name in _MEANS)
+    mean_s, client_mean_s = means
+    return ServerView(
+        mean_s=mean_s,
+        client_mean_s=client_mean_s,
+        requests=int(document["requests"]),
+        preemptions=int(document["preemptions"]),
+        kv_cache_usage=None if usage is None else float(usage),
+    )
+
+
+_MEANS = ("mean_ms", "client_mean_ms")
 
 
 def _verdict(each: SloVerdict) -> dict[str, Any]:

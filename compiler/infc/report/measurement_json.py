@@ -2,12 +2,13 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from infc.ir.accuracy import Verdict
 from infc.ir.distribution import Curve
 from infc.ir.interval import Interval
-from infc.ir.measurement import Measurement, SloVerdict
+from infc.ir.measurement import LatencyLayers, Measurement, SloVerdict
 
 FORMAT_VERSION = "1.0"
 
@@ -54,6 +55,74 @@ def measurement_document(measurement: Measurement) -> dict[str, Any]:
         "environment": dict(measurement.environment),
         "notes": list(measurement.notes),
     }
+
+
+def measurement_from_document(document: Mapping[str, Any]) -> Measurement:
+    """The measurement that was written, without its service times.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not what this version writes.
+    """
+    load, layers = document["load"], document["layers_ms"]
+    return Measurement(
+        name=str(document["name"]),
+        target=str(document["target"]),
+        offered_rps=float(load["offered_rps"]),
+        completed_rps=float(load["completed_rps"]),
+        requests=int(load["requests"]),
+        errors=int(load["errors"]),
+        duration_s=float(load["duration_s"]),
+        e2e_s=intervals_from(document["latency_ms"]),
+        layers=LatencyLayers(**{f"{name}_s": float(value) / 1e3 for name, value in layers.items()}),
+        mean_batch_size=float(document["mean_batch_size"]),
+        send_lag_p99_s=float(load["send_lag_p99_ms"]) / 1e3,
+        verdicts=tuple(verdict_from(each, str(each["percentile"])) for each in document["slo"]),
+        verdict=Verdict(document["verdict"]),
+        stopped_by=str(document["stopped_by"]),
+        is_rehearsal=bool(document["is_rehearsal"]),
+        service_time=None,
+        environment=dict(document["environment"]),
+        batch_sizes={int(size): int(count) for size, count in document["batch_sizes"].items()},
+        predicted_s=intervals_from(document["predicted_latency_ms"]),
+        interval_confidence=float(document["interval_confidence"]),
+        warmup_s=float(load["warmup_s"]),
+        notes=tuple(document["notes"]),
+        curve_s=curve_from(document["distribution_ms"]),
+    )
+
+
+def verdict_from(each: Mapping[str, Any], label: str) -> SloVerdict:
+    """A percentile against its limit, as it was written."""
+    predicted, needed = each["predicted_ms"], each["samples_needed"]
+    return SloVerdict(
+        label=label,
+        limit_s=float(each["limit_ms"]) / 1e3,
+        predicted_s=None if predicted is None else _interval_from(predicted),
+        measured_s=_interval_from(each["measured_ms"]),
+        confidence=float(each["confidence"]),
+        verdict=Verdict(each["verdict"]),
+        samples=int(each["samples"]),
+        overs=int(each["overs"]),
+        effective_samples=float(each["effective_samples"]),
+        samples_needed=None if needed is None else int(needed),
+    )
+
+
+def intervals_from(document: Mapping[str, Any]) -> dict[str, Interval]:
+    """Percentiles by label, as they were written."""
+    return {str(label): _interval_from(each) for label, each in document.items()}
+
+
+def curve_from(pairs: Sequence[Sequence[float]]) -> Curve:
+    """A distribution, as it was written."""
+    return tuple((float(percent), float(milliseconds) / 1e3) for percent, milliseconds in pairs)
+
+
+def _interval_from(document: Mapping[str, Any]) -> Interval:
+    value, low, high = (document[name] for name in ("value", "low", "high"))
+    return Interval(
+        value=float(value) / 1e3, low=float(low) / 1e3, high=math.inf if high is None else float(high) / 1e3
+    )
 
 
 def curve_json(curve: Curve) -> list[list[float]]:

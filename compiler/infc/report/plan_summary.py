@@ -63,7 +63,7 @@ def row_of_section(section: Section, address: Address | None) -> Row:
         state=section.state,
         verdict=section.verdict,
         action=section.action,
-        decision=section.headline or ", ".join(section.binding),
+        decision=section.headline or _in_the_way(section.binding),
         predicted=section.judged,
         cost=section.cost,
         usd_per_month=section.usd_per_month,
@@ -222,11 +222,15 @@ def _money(usd_per_month: float | None) -> str:
     return "none" if usd_per_month is None else month_text(usd_per_month)
 
 
+def _in_the_way(binding: Sequence[str]) -> str:
+    return f"in the way: {', '.join(binding)}" if binding else ""
+
+
 def _decision(document: Mapping[str, Json]) -> str:
     decision = _mapping(document.get("decision"))
     if not decision:
         binding = document.get("binding")
-        return ", ".join(str(each) for each in binding) if isinstance(binding, list) else ""
+        return _in_the_way([str(each) for each in binding]) if isinstance(binding, list) else ""
     return f"{decision.get('replicas')} x {decision.get('hardware')}, {decision.get('precision')}"
 
 

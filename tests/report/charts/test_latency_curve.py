@@ -52,7 +52,7 @@ def test_a_measured_curve_never_falls_and_stays_inside(samples: list[float]) -> 
     curve = curve_of(sorted(samples))
     assert [seconds for _, seconds in curve] == sorted(seconds for _, seconds in curve)
     ends = {"p50": Interval(value=samples[0], low=min(samples), high=math.inf)}
-    picture = latency_curve("x", predicted(), Measured(curve=curve, percentiles=ends, confidence=0.95), TARGETS)
+    picture = latency_curve("x", predicted(), Measured(curve=curve, percentiles=ends), TARGETS)
     assert picture is not None
     assert is_inside(picture)
 

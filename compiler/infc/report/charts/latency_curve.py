@@ -24,11 +24,11 @@ DOT = "M-4,0A4,4 0 1 0 4,0A4,4 0 1 0 -4,0Z"
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a load test showed: the curve, percentiles with their bounds by label, and the confidence of those."""
+    """What a load test showed: the curve, percentiles with their bounds by label, and what to call it."""
 
     curve: Curve
     percentiles: Mapping[str, Interval]
-    confidence: float
+    word: str = "measured"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,7 @@ def latency_curve(
     points = () if predicted is None else predicted.points
     curve = () if measured is None else measured.curve
     shown = () if measured is None else tuple(_percentiles(measured))
+    word = "" if measured is None else measured.word
     percents = [percent for percent, _ in (*points, *curve)] + [t.percentile for t in targets]
     if not points and not curve and not shown:
         return None
@@ -71,14 +72,14 @@ def latency_curve(
         *_axes(tail, scale),
         *_predicted(points, tail, scale),
         *_ceilings(targets, tail, scale),
-        *_measured(curve, shown, tail, scale),
+        *_measured(curve, shown, word, tail, scale),
     ]
     return Picture(
         title=title,
-        sentence=_sentence(points, dict(shown), targets),
+        sentence=_sentence(points, dict(shown), word, targets),
         drawing=Drawing(width=WIDTH, height=HEIGHT, shapes=tuple(shapes)),
-        legend=_legend(bool(points), measured is not None, bool(targets)),
-        table=_table(points, curve, dict(shown), targets),
+        legend=_legend(word, has_prediction=bool(points), has_target=bool(targets)),
+        table=_table(points, curve, dict(shown), word, targets),
     )
 
 
@@ -135,7 +136,9 @@ def _ceilings(targets: Sequence[LatencyTarget], tail: TailScale, scale: Scale) -
     return shapes
 
 
-def _measured(curve: Curve, shown: Sequence[tuple[float, Interval]], tail: TailScale, scale: Scale) -> list[Shape]:
+def _measured(
+    curve: Curve, shown: Sequence[tuple[float, Interval]], word: str, tail: TailScale, scale: Scale
+) -> list[Shape]:
     shapes: list[Shape] = []
     if curve:
         placed = [(tail.at(percent), scale.at(seconds)) for percent, seconds in curve]
@@ -150,7 +153,7 @@ def _measured(curve: Curve, shown: Sequence[tuple[float, Interval]], tail: TailS
                 kind="dot measured",
                 x=x,
                 y=scale.at(each.value),
-                words=f"measured p{percent:g} {range_text(each)}",
+                words=f"{word} p{percent:g} {range_text(each)}",
             )
         )
     return shapes
@@ -177,13 +180,16 @@ def _at(points: Sequence[tuple[float, Interval]], percent: float) -> Interval | 
 
 
 def _sentence(
-    points: Sequence[tuple[float, Interval]], shown: Mapping[float, Interval], targets: Sequence[LatencyTarget]
+    points: Sequence[tuple[float, Interval]],
+    shown: Mapping[float, Interval],
+    word: str,
+    targets: Sequence[LatencyTarget],
 ) -> str:
     parts = []
     for target in targets:
         predicted, measured = _at(points, target.percentile), shown.get(target.percentile)
         said = [f"predicted {range_text(predicted)}"] if predicted is not None else []
-        said += [f"measured {range_text(measured)}"] if measured is not None else []
+        said += [f"{word} {range_text(measured)}"] if measured is not None else []
         parts.append(f"{target.label}: {', '.join(said) or 'not known'}; allowed {duration_text(target.limit_s)}")
     if not parts:
         median, worst = _at(points, 50.0) or shown.get(50.0), _at(points, 99.0) or shown.get(99.0)
@@ -192,15 +198,15 @@ def _sentence(
     return ". ".join(parts) + "."
 
 
-def _legend(has_prediction: bool, has_measurement: bool, has_target: bool) -> tuple[Key, ...]:
+def _legend(word: str, *, has_prediction: bool, has_target: bool) -> tuple[Key, ...]:
     keys = []
     if has_prediction:
         keys += [
             Key(kind="line predicted", text="predicted", shape="M-7,0H7"),
             Key(kind="band", text="its 90% interval"),
         ]
-    if has_measurement:
-        keys.append(Key(kind="dot measured", text="measured, with its confidence interval", shape=DOT))
+    if word:
+        keys.append(Key(kind="dot measured", text=f"{word}, with its confidence interval", shape=DOT))
     if has_target:
         keys.append(Key(kind="ceiling", text="SLO: the curve passes below its right end", shape="M-7,-3H6V4"))
     return tuple(keys)
@@ -210,6 +216,7 @@ def _table(
     points: Sequence[tuple[float, Interval]],
     curve: Curve,
     shown: Mapping[float, Interval],
+    word: str,
     targets: Sequence[LatencyTarget],
 ) -> DataTable:
     limits = {target.percentile: target.limit_s for target in targets}
@@ -226,5 +233,5 @@ def _table(
         limit = limits.get(percent)
         row = (f"p{percent:g}", "" if predicted is None else range_text(predicted), said)
         rows.append((*row, "" if limit is None else duration_text(limit)))
-    table = DataTable(columns=("percentile", "predicted (90% interval)", "measured", "SLO"), rows=tuple(rows))
+    table = DataTable(columns=("percentile", "predicted (90% interval)", word, "SLO"), rows=tuple(rows))
     return table.without_empty()

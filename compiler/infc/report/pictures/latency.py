@@ -48,25 +48,26 @@ def slo_picture(problem: AnyProblem, plan: Plan, measurement: Measurement | LlmM
     judged = [each for each in _judged(problem, plan.estimate, measurement) if each.predicted or each.measured]
     if not judged:
         return None
+    word = measured_word(measurement)
     rows: list[IntervalRow] = []
     for each in judged:
         limit = duration_text(each.limit_s)
-        for name, value in (("predicted", each.predicted), ("measured", each.measured)):
+        for name, value in (("predicted", each.predicted), (word, each.measured)):
             if value is None:
                 continue
             said = f"{duration_text(value.value)} of {limit}"
             label = f"{each.label} {name}" if measurement is not None else each.label
-            kind = each.state if name == "measured" else state_of(value, each.limit_s)
+            kind = each.state if name != "predicted" else state_of(value, each.limit_s)
             kind += " hollow" if name == "predicted" and measurement is not None else ""
             rows.append(IntervalRow(label=label, value=value.scaled(1 / each.limit_s), said=said, kind=kind))
     states = [each.state for each in judged]
     return Picture(
         title="Each objective as a share of its limit",
-        sentence=_sentence(states, is_measured=measurement is not None),
+        sentence=_sentence(states, said=word if measurement is not None else "predicted"),
         drawing=interval_rows(rows, _percent, marks=(Mark(name="limit", value=1.0),), most=MOST_SHARE),
         legend=_slo_legend([row.kind for row in rows], has_measurement=measurement is not None),
         table=DataTable(
-            columns=("objective", "limit", "predicted (90% interval)", "measured"),
+            columns=("objective", "limit", "predicted (90% interval)", word),
             rows=tuple(
                 (each.label, duration_text(each.limit_s), _range(each.predicted), _range(each.measured))
                 for each in judged
@@ -90,16 +91,16 @@ def distribution_pictures(
         picture = latency_curve(title, predicted, _measured(measurement, metric), targets)
         if picture is not None:
             yield picture
-    if measurement is None:
+    if measurement is None or measurement.is_rehearsal:
         how = _ON_A_DEVICE if plan.candidate.server == "jetson" else _HOW_TO_MEASURE
-        yield Absent(title="Measured latency", sentence=f"Nothing measured is at hand: {how}.")
+        yield Absent(title="Measured latency", sentence=f"Nothing measured on the planned device is at hand: {how}.")
 
 
 def layers_picture(behaviour: Behaviour | None, measurement: Measurement | LlmMeasurement | None) -> Picture | Absent:
     """The mean request by layer, predicted and measured."""
     bars = [] if behaviour is None else [_bar("predicted", [(each.name, each.seconds) for each in behaviour.layers])]
     measured = _measured_layers(measurement)
-    bars += [_bar("measured", measured)] if measured else []
+    bars += [_bar(measured_word(measurement), measured)] if measured else []
     title = "Where the time of a mean request goes"
     if not bars:
         return Absent(title=title, sentence="The simulator does not serve this plan, and nothing was measured.")
@@ -111,6 +112,11 @@ def layers_picture(behaviour: Behaviour | None, measurement: Measurement | LlmMe
     missing = "" if measured else " Measured layers come with a load test."
     sentence = f"Mean: {'; '.join(parts)}.{missing}"
     return stacked_bars(title, bars, duration_text, sentence=sentence)
+
+
+def measured_word(measurement: Measurement | LlmMeasurement | None) -> str:
+    """What a load test's figures are called: without an accelerator the server was real, but not its times."""
+    return "rehearsed" if measurement is not None and measurement.is_rehearsal else "measured"
 
 
 def targets_of(problem: AnyProblem) -> Mapping[LatencyMetric, tuple[LatencyTarget, ...]]:
@@ -168,7 +174,7 @@ def _measured(measurement: Measurement | LlmMeasurement | None, metric: LatencyM
             curve = measurement.curves_s.get(metric, ())
         case _:
             return None
-    return Measured(curve=curve, percentiles=percentiles, confidence=measurement.interval_confidence)
+    return Measured(curve=curve, percentiles=percentiles, word=measured_word(measurement))
 
 
 def _measured_layers(measurement: Measurement | LlmMeasurement | None) -> list[tuple[str, float]]:
@@ -223,10 +229,10 @@ def _slo_legend(kinds: Sequence[str], *, has_measurement: bool) -> tuple[Key, ..
     return (*keys, Key(kind="dot hollow", text="predicted", shape=DOT)) if has_measurement else tuple(keys)
 
 
-def _sentence(states: Sequence[str], *, is_measured: bool) -> str:
+def _sentence(states: Sequence[str], *, said: str) -> str:
     """What the picture says: of a measurement the verdicts, of a prediction whether the intervals stay below."""
     count, open_ones, missed = len(states), states.count("uncertain"), states.count("missed")
-    said = "measured" if is_measured else "predicted"
+    is_measured = said != "predicted"
     if missed:
         return f"{missed} of {counted(count, 'objective')} {said} to be missed."
     if not open_ones:

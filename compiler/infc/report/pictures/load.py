@@ -31,9 +31,7 @@ def load_picture(problem: AnyProblem, plan: Plan, measurement: Measurement | Llm
     if measurement is not None:
         answered = Interval.exact(measurement.completed_rps)
         words = f"{rate_text(measurement.completed_rps)} of {rate_text(measurement.offered_rps)} offered"
-        rows.append(
-            IntervalRow(label="answered by one replica in the load test", value=answered, said=words, kind="free")
-        )
+        rows.append(IntervalRow(label="load test of one replica", value=answered, said=words, kind="free"))
     return Picture(
         title="Load against what it sustains",
         sentence=_load_sentence(problem, plan),
