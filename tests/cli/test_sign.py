@@ -263,23 +263,15 @@ def test_wrong_usage_exits_64(arguments: list[str], words: str, infc: Infc) -> N
     [
         (lambda: Path("bundle.zip").touch() or "bundle.zip", "is no .tar.zst"),
         (lambda: Path("empty").mkdir() or "empty", "is no output folder"),
-        (lambda: str(written_triton()), "is no bundle for edge devices"),
     ],
 )
-def test_what_is_no_bundle_for_edge_devices_is_refused(make: Callable[[], str], words: str, infc: Infc) -> None:
+def test_what_is_no_bundle_is_refused(make: Callable[[], str], words: str, infc: Infc) -> None:
     """By both commands."""
     path = make()
     for arguments in (["sign", path, "--key", "fleet.pem"], ["verify", path, "--unsigned"]):
         code, _, err = infc(*arguments)
         assert code == 1
         assert words in err
-
-
-def written_triton() -> Path:
-    """An output folder for a server."""
-    out = Path("dist").resolve()
-    assert write_bundle(Bundle(name="m", target="cpu", files={"README.md": b""}), out) == ()
-    return out
 
 
 @pytest.mark.skipif(shutil.which("mender-artifact") is None, reason="no mender-artifact")
