@@ -52,6 +52,7 @@ profiles = st.builds(
     overhead_s=st.none() | st.floats(0.0, 1.0),
     sequence_overhead_s=st.none() | st.floats(0.0, 1.0),
     request_s=st.none() | st.floats(0.0, 1.0),
+    load_s=st.none() | st.floats(0.01, 1e4),
     kv_precision=st.none() | st.sampled_from(Precision),
 )
 

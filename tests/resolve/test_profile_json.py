@@ -108,6 +108,7 @@ service_times = st.builds(
         max_size=3,
     ).map(tuple),
     environment=st.dictionaries(names, names, max_size=3),
+    load_s=st.none() | st.floats(0.01, 1e4),
 )
 counts = st.integers(0, 10**6)
 shares = st.floats(0.0, 1e6)

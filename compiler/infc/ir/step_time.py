@@ -76,7 +76,8 @@ class StepTimeProfile:
 
     What the server does around the steps, as its clients see it, None where that was not measured: `overhead_s` comes
     with every step, `sequence_overhead_s` with every sequence of a step, and `request_s` with every request before its
-    first token.
+    first token. `load_s` is how long the server took from its start until it was ready with its weights, None where
+    infc did not start it.
     """
 
     model_digest: str
@@ -89,3 +90,4 @@ class StepTimeProfile:
     sequence_overhead_s: float | None = None
     request_s: float | None = None
     kv_precision: Precision | None = None
+    load_s: float | None = None

@@ -114,6 +114,7 @@ def calibrate_llm(
     if isinstance(measured, Diagnostic):
         return _nothing(*problems, measured)
     profile = profile_from(measured, setup.problem, setup.plan, environment=_environment(setup, server, measured))
+    profile = replace(profile, load_s=server.load_s)
     comparison = _comparison(profile, setup)
     if isinstance(comparison, Diagnostic):
         return _nothing(*problems, comparison)

@@ -195,6 +195,7 @@ def text_from_step_times(profile: StepTimeProfile) -> str:
                 [p.prefill_tokens, p.decode_seqs, p.context_tokens, plain_number(p.seconds), p.samples, p.prefill_seqs]
                 for p in profile.points
             ],
+            **({} if profile.load_s is None else {"load_s": plain_number(profile.load_s)}),
         }
     )
 
@@ -217,6 +218,7 @@ def step_times_from_text(text: str) -> StepTimeProfile:
         sequence_overhead_s=sequence_overhead_s,
         request_s=request_s,
         environment={key: environment.text(key) for key in environment.names()},
+        load_s=fields.number("load_s") if "load_s" in fields.names() else None,
     )
 
 

@@ -45,6 +45,7 @@ def step_time_properties() -> dict[str, object]:
         "kv_precision": _nullable(_PRECISION),
         **{key: _nullable({"type": "number", "minimum": 0}) for key in AROUND_STEPS},
         "environment": {"type": "object", "additionalProperties": _TEXT},
+        "load_s": {"type": "number", "exclusiveMinimum": 0},
         "point_columns": {"const": list(POINT_COLUMNS)},
         "points": {
             "type": "array",

@@ -71,9 +71,10 @@ def vllm_release(
     replicas: int = 3,
     redundancy: int = 1,
     tensor_parallel: int = 1,
+    **problem: Any,
 ) -> Bundle:
     """A bundle for vLLM."""
-    asked = _llm_problem(hardware)
+    asked = replace(_llm_problem(hardware), **problem)
     asked = replace(asked, limits=replace(asked.limits, redundancy=redundancy))
     settings = llm.batching(**CPU_BATCHING) if hardware == "cpu" else llm.batching()
     decided = llm.plan(

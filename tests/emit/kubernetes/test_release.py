@@ -14,6 +14,9 @@ from syrupy.assertion import SnapshotAssertion
 from infc.emit.kubernetes.availability import rolling_update
 from infc.emit.write import write_bundle
 from infc.ir.bundle import Bundle
+from infc.ir.precision import Precision
+from infc.ir.service_time import ServiceTimeProfile
+from infc.ir.step_time import StepTimeProfile
 from tests.emit import samples
 from tests.emit.kubernetes import CRD_KINDS, CRD_VARIABLE, crd_faults
 from tests.emit.kubernetes.release_checks import (
@@ -256,8 +259,6 @@ def test_launch_script_and_pod_start_the_same_server(tmp_path: Path) -> None:
 
 def test_a_measured_start_sizes_the_probe(tmp_path: Path) -> None:
     """Three times the longest start that was measured of this engine on this device."""
-    from infc.ir.precision import Precision
-    from infc.ir.service_time import ServiceTimeProfile
 
     def budget(bundle: Bundle) -> int:
         probe = pod_of(workload_of(release_of(bundle)))["containers"][0]["startupProbe"]
@@ -278,6 +279,26 @@ def test_a_measured_start_sizes_the_probe(tmp_path: Path) -> None:
     bundle = triton_release(tmp_path, options("pvc", monitoring=False), measurements=(measured, other))
     assert budget(bundle) == 300
     assert "a start took 90 s when it was measured" in text(bundle, "kubernetes/deployment.yaml")
+
+
+def test_a_measured_start_of_a_language_model_sizes_the_probe() -> None:
+    """What the hub sends comes on top of what was measured with the weights at hand."""
+    measured = StepTimeProfile(
+        model_digest="0" * 64,
+        precision=Precision.BF16,
+        hardware_id="l40s",
+        tensor_parallel=1,
+        points=(),
+        environment={},
+        load_s=110.0,
+    )
+    probe = {}
+    for storage in ("none", "pvc"):
+        bundle = vllm_release(options(storage, monitoring=False), step_times=(measured,))
+        pod = pod_of(workload_of(release_of(bundle)))
+        startup = pod["containers"][0]["startupProbe"]
+        probe[storage] = startup["periodSeconds"] * startup["failureThreshold"]
+    assert probe == {"none": 900, "pvc": 600}
 
 
 def kustomize(folder: Path) -> list[Any]:

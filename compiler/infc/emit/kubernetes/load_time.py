@@ -34,7 +34,9 @@ class LoadTime:
         return next((step for step in _STEPS_S if step >= asked), math.ceil(asked / 3600) * 3600)
 
 
-def load_time(*, measured_s: float | None, model_bytes: float, boot_s: float, least_s: float = 0.0) -> LoadTime:
+def load_time(
+    *, measured_s: float | None, model_bytes: float, boot_s: float, least_s: float = 0.0, fetched_s: float = 0.0
+) -> LoadTime:
     """The time that is known, or an estimate: the server's own start, and the model read once.
 
     Args:
@@ -42,12 +44,16 @@ def load_time(*, measured_s: float | None, model_bytes: float, boot_s: float, le
         model_bytes: size of what it loads.
         boot_s: seconds of the server's own start, without a model.
         least_s: a floor for the estimate, where a server does more than read.
+        fetched_s: what a start in a cluster has to fetch beside what was measured.
 
     >>> load_time(measured_s=None, model_bytes=3e9, boot_s=20).seconds
     50.0
     """
     if measured_s is not None:
-        return LoadTime(seconds=measured_s, words=f"a start took {measured_s:.3g} s when it was measured")
+        words = f"a start took {measured_s:.3g} s when it was measured"
+        if fetched_s:
+            words += f", and fetching {_size(model_bytes)} takes another {fetched_s:.0f} s"
+        return LoadTime(seconds=measured_s + fetched_s, words=words)
     seconds = max(least_s, boot_s + model_bytes / READ_BYTES_PER_S)
     return LoadTime(
         seconds=seconds,

@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ class CalibratedServer:
     """A server that logs its steps to `log`. `processes` are its own where they run on this machine.
 
     `max_model_len` is the longest request that it accepts, None where it does not say. `has_tokenizer` False: it
-    answers with token numbers only.
+    answers with token numbers only. `load_s` is how long it took to be ready with its own weights, None where it runs
+    already or has others.
     """
 
     endpoint: Endpoint
@@ -39,6 +41,7 @@ class CalibratedServer:
     max_model_len: int | None
     processes: tuple[int, ...] = ()
     has_tokenizer: bool = True
+    load_s: float | None = None
 
 
 @contextmanager
@@ -62,6 +65,7 @@ def started_server(
             overrides["load-format"] = "dummy"
         if not has_tokenizer:
             overrides["skip-tokenizer-init"] = True
+        begun_s = time.monotonic()
         with VllmServer(
             root / _SERVE,
             workdir=Path(folder) / "log",
@@ -69,6 +73,7 @@ def started_server(
             overrides=overrides,
             niceness=VLLM_NICENESS if can_be_realtime() else 0,
         ) as server:
+            load_s = time.monotonic() - begun_s
             endpoint = endpoint_from(server.url)
             name, longest = served_model(endpoint, None)
             yield CalibratedServer(
@@ -79,6 +84,7 @@ def started_server(
                 max_model_len=longest,
                 processes=processes_under(server.pid),
                 has_tokenizer=has_tokenizer,
+                load_s=None if checkpoint.is_pending else load_s,
             )
 
 

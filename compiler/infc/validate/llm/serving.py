@@ -1,6 +1,7 @@
 """The vLLM server that a bundle is tested on: one that runs already, or one that is started here for it."""
 
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class RunningVllm:
     """The server to test: its address, a check that raises ToolError when it is gone, and where it runs.
 
     `pid` is its process where infc started it, else None, and `log` what it printed so far.
-    A stand-in without a tokeniser answers with token numbers.
+    A stand-in without a tokeniser answers with token numbers. `load_s` is how long it took to be ready, None where it
+    runs already or stands in for a device.
     """
 
     url: str
@@ -53,6 +55,7 @@ class RunningVllm:
     pid: int | None = None
     log: Callable[[], str] = lambda: ""
     has_tokenizer: bool = True
+    load_s: float | None = None
 
 
 def read_llm_contract(bundle: Path) -> LlmContract:
@@ -95,7 +98,9 @@ def serving_llm(
             "starting vLLM on loopback, which takes half a minute and more"
             + (" (rehearsal)" if request.is_rehearsal else "")
         )
+        begun_s = time.monotonic()
         with server:
+            load_s = None if request.is_rehearsal else time.monotonic() - begun_s
             yield RunningVllm(
                 url=server.url,
                 check=_check(server),
@@ -103,6 +108,7 @@ def serving_llm(
                 pid=server.pid,
                 log=server.log_text,
                 has_tokenizer=has_tokenizer,
+                load_s=load_s,
             )
 
 

@@ -165,6 +165,7 @@ def _step_times(contract: LlmContract, running: RunningVllm, measurement: LlmMea
         tensor_parallel=model.tensor_parallel,
         points=points,
         environment={name: measurement.environment[name] for name in ("server", "device")},
+        load_s=running.load_s,
     )
 
 
