@@ -138,27 +138,43 @@ def _if_known(old: LoadedSpec | None, loaded: LoadedSpec) -> LoadedSpec | None:
 
 
 def _paired(compared: Comparison) -> tuple[list[tuple[Deployment, LockEntry | None]], list[LockEntry]]:
-    """Each new deployment with its old one, if any, and the old ones that are left."""
+    """Each new deployment with its old one, if any, and the old ones that are left.
+
+    They belong together by address, else by target (the spec has another name), else by what the target takes the place
+    of.
+    """
     left = list(compared.before)
-    pairs: dict[tuple[str, str], LockEntry | None] = {}
-    for fresh in compared.fresh:
-        same = next((entry for entry in left if entry.address == fresh.entry.address), None)
-        if same is not None:
-            left.remove(same)
-        pairs[fresh.entry.address] = same
-    for fresh in compared.fresh:
-        if pairs[fresh.entry.address] is None and (other := _match(fresh.decided, left)) is not None:
-            left.remove(other)
-            pairs[fresh.entry.address] = other
-    return [(fresh, pairs[fresh.entry.address]) for fresh in compared.fresh], left
+    pairs: dict[tuple[str, str], LockEntry] = {}
+    for is_same in (_is_same_address, _is_same_target, _takes_place):
+        for fresh in compared.fresh:
+            found = [entry for entry in left if is_same(fresh, entry)]
+            if fresh.entry.address not in pairs and len(found) == 1:
+                pairs[fresh.entry.address] = found[0]
+                left.remove(found[0])
+    return [(fresh, pairs.get(fresh.entry.address)) for fresh in compared.fresh], left
+
+
+def _is_same_address(fresh: Deployment, entry: LockEntry) -> bool:
+    return fresh.entry.address == entry.address
+
+
+def _is_same_target(fresh: Deployment, entry: LockEntry) -> bool:
+    return fresh.entry.target == entry.target
+
+
+def _takes_place(fresh: Deployment, entry: LockEntry) -> bool:
+    return _is_of(fresh.decided, entry)
+
+
+def _is_of(decided: PlannedTarget, entry: LockEntry) -> bool:
+    """Whether a decision can be about a locked deployment: a target's is about its own device."""
+    return decided.target is None or entry.choice.hardware == decided.problem.options[0].hardware.id
 
 
 def _match(decided: PlannedTarget, left: Sequence[LockEntry]) -> LockEntry | None:
-    """The old deployment that a decision takes the place of: of a target on its device, else the only one left."""
-    if decided.target is not None:
-        hardware = decided.problem.options[0].hardware.id
-        return next((entry for entry in left if entry.choice.hardware == hardware), None)
-    return left[0] if len(left) == 1 else None
+    """The old deployment that a decision takes the place of, where there is one only."""
+    found = [entry for entry in left if _is_of(decided, entry)]
+    return found[0] if len(found) == 1 else None
 
 
 def _change(
@@ -169,7 +185,8 @@ def _change(
     inputs = _inputs(compared, decided, old, policy) if old is not None else ()
     action = _action(old, entry)
     measures = _measures(fresh)
-    effects = effects_between(measures_of(old) if old is not None else {}, measures)
+    is_same = old is not None and _is_same_engine(old, entry)
+    effects = effects_between(measures_of(old) if old is not None else {}, measures, is_same_engine=is_same)
     if action == "unchanged":
         effects = tuple(effect for effect in effects if effect.limit is not None)
     diff = diff_entries(old, entry)

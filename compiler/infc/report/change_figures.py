@@ -7,10 +7,12 @@ from infc.ir.accuracy import AccuracyEvidence, is_lower_better
 from infc.ir.change import Effect, Evidence, Figure
 from infc.ir.interval import Interval
 from infc.ir.plan import Plan
-from infc.ir.problem import AnyProblem
+from infc.ir.problem import AnyProblem, LlmProblem
 from infc.ir.quantity import HOURS_PER_MONTH
 from infc.lock.diff import cells
 from infc.lock.values import Cell, LockEntry
+from infc.plan.evidence import QUANTISED
+from infc.plan.llm.site import native_precision
 from infc.report.plan_tokens import GIB, latency_rows
 
 _ALWAYS = frozenset({"hardware", "precision", "batching", "replicas", "cost"})
@@ -96,10 +98,11 @@ def judged(
         figure = replace(found["memory"].figure, evidence=Evidence.MEASURED)
         found["memory"] = replace(found["memory"], figure=figure)
     goal = problem.accuracy
-    if goal is not None:
+    if goal is not None and _is_gated(problem, plan):
         unknown = Figure(value=None, evidence=Evidence.MEASURED)  # until the next compile
         found.setdefault("accuracy", Measure(label=goal.metric, figure=unknown))
-        found.setdefault("accuracy-drop", Measure(label="accuracy drop", figure=unknown))
+        found.setdefault("accuracy-drop", Measure(label="accuracy drop", figure=replace(unknown, unit="%")))
+    if goal is not None and "accuracy" in found:
         value = evidence.value if evidence is not None else None
         drop = evidence.drop.scaled(100) if evidence is not None else None
         most = is_lower_better(goal.metric)
@@ -109,12 +112,25 @@ def judged(
     return found
 
 
-def effects_between(old: Mapping[str, Measure], new: Mapping[str, Measure]) -> tuple[Effect, ...]:
-    """What differs, and what is promised; of a deployment that comes or goes what one asks first."""
+def _is_gated(problem: AnyProblem, plan: Plan) -> bool:
+    """Whether the next compile measures accuracy: a language model's only where its checkpoint is quantised."""
+    precision = plan.candidate.precision
+    return not isinstance(problem, LlmProblem) or precision in QUANTISED - {native_precision(problem)}
+
+
+def effects_between(
+    old: Mapping[str, Measure], new: Mapping[str, Measure], *, is_same_engine: bool = False
+) -> tuple[Effect, ...]:
+    """What differs, and what is promised; of a deployment that comes or goes what one asks first.
+
+    `is_same_engine`: its engine is made of the same, though only one of the two is built.
+    """
     is_whole = not old or not new
     found = []
     for id in _told(old, new):
         before, after = old.get(id), new.get(id)
+        if id == "engine" and is_same_engine:
+            continue
         known = after or before
         assert known is not None  # noqa: S101 - the id is of one of them
         effect = Effect(

@@ -22,7 +22,7 @@ def render_changes_text(changes: ChangeSet, *, color: bool) -> str:
     """Every deployment that differs, then the counts, what is promised, and the cost before and after."""
     style = style_for(color=color)
     blocks = ["\n".join(_block(each, style)) for each in changes.changes if is_shown(each)]
-    head = style("bold", f"Changes against {changes.base}")
+    head = style("bold", f"Changes against {inert(changes.base)}")
     return "\n".join([head, "", *(f"{block}\n" for block in blocks), *_totals(changes, style)])
 
 
@@ -83,9 +83,7 @@ def promise_line(changes: ChangeSet) -> str:
 
 def _totals(changes: ChangeSet, style: Style) -> Iterator[str]:
     yield style("bold", headline(changes))
-    said = [line for line in (promise_line(changes), money_line(changes)) if line]
-    if said:
-        yield from textwrap.wrap("  ".join(said), WIDTH)
+    yield from filter(None, (promise_line(changes), money_line(changes)))
     if changes.engine_builds:
         yield "Known after the build: engines, and what is measured with them."
 
@@ -94,13 +92,12 @@ def _block(change: DeploymentChange, style: Style) -> Iterator[str]:
     symbol, hue = SYMBOLS[change.action]
     if _has_no_plan(change):
         symbol, hue = "!", "red"
-    head = f"{symbol} {change.label}"
-    room = WIDTH - len(head) - 2
-    if len(change.spec) <= room:
-        yield f"{style(hue, symbol)} {style('bold', change.label)}  {style('dim', change.spec)}"
+    label, spec = inert(change.label), inert(change.spec)
+    if len(f"{symbol} {label}  {spec}") <= WIDTH:
+        yield f"{style(hue, symbol)} {style('bold', label)}  {style('dim', spec)}"
     else:
-        yield f"{style(hue, symbol)} {style('bold', change.label)}"
-        yield f"{_INDENT}{style('dim', change.spec)}"
+        yield f"{style(hue, symbol)} {style('bold', label)}"
+        yield f"{_INDENT}{style('dim', spec)}"
     for index, changed in enumerate(change.inputs[:_MOST_INPUTS]):
         yield from _row("why" if index == 0 else "", input_words(changed, change.spec), style)
     if len(change.inputs) > _MOST_INPUTS:
@@ -130,7 +127,7 @@ def input_words(changed: ChangedInput, spec: str) -> str:
         words = f"{name}: {changed.old} -> gone"
     else:
         words = f"{name}: {changed.old} -> {changed.new}"
-    if changed.kind != "spec" or changed.line is None or not changed.path:
+    if changed.kind != "spec" or changed.line is None or changed.path in ("", "file"):
         return words
     return f"{words} ({f'line {changed.line}' if changed.file == spec else f'{changed.file}:{changed.line}'})"
 
@@ -159,8 +156,9 @@ def change_words(effect: Effect) -> str:
         before = figure_words(old)
         shared = _UNIT_WORDS.get(new.unit, f" {new.unit}") if new.unit and old.unit == new.unit else ""
         words = f"{before.removesuffix(shared) if shared else before} -> {words}"
-    if new.low is not None and new.high is not None and new.low != new.high:
-        words += f" ({_number(new.low, new.unit)} .. {_number(new.high, new.unit)})"
+    if new.low is not None and new.high is not None:
+        low, high = _number(new.low, new.unit), _number(new.high, new.unit)
+        words += f" ({low} .. {high})" if low != high else ""
     return words
 
 
@@ -181,7 +179,7 @@ def figure_words(figure: Figure | None) -> str:
 
 def _number(value: float, unit: str) -> str:
     if unit == "USD/month":
-        return f"${value:,.0f}" if abs(value) >= 10 else f"${value:,.2f}"
+        return f"${value:,.0f}" if abs(value) >= 100 else f"${value:,.2f}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if unit else f"{value:.4g}"
@@ -199,12 +197,21 @@ def _limit_words(effect: Effect, limit: float, style: Style) -> str:
     return f"{'<=' if is_most else '>='} {shown} {style(*verdict)}"
 
 
+def inert(text: str) -> str:
+    r"""The text with what would steer a terminal written out.
+
+    >>> inert("a" + chr(27) + "[31m")
+    'a\\x1b[31m'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def _row(label: str, text: str, style: Style, beside: str = "") -> Iterator[str]:
     """A label, a text, and in a column of its own what stands beside it; too long ones go on below."""
     import click
 
-    start = f"{_INDENT}{label:<{_LABEL}} "
-    first, *rest = textwrap.wrap(text, WIDTH - len(start), break_on_hyphens=False) or [""]
+    start = f"{_INDENT}{inert(label):<{_LABEL}} "
+    first, *rest = textwrap.wrap(inert(text), WIDTH - len(start), break_on_hyphens=False) or [""]
     lines = [start + first, *(" " * len(start) + line for line in rest)]
     head = style("dim", lines[0][: len(start)]) + lines[0][len(start) :]
     if not beside:
