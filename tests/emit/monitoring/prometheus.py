@@ -33,10 +33,16 @@ def program(name: str) -> str:
     return found
 
 
-def promtool(*arguments: str, cwd: Path | None = None) -> tuple[int, str]:
+def promtool(*arguments: str, cwd: Path | None = None, stdin: str | None = None) -> tuple[int, str]:
     """Exit code and output of promtool."""
     done = subprocess.run(
-        [program("promtool"), *arguments], capture_output=True, text=True, check=False, timeout=1800, cwd=cwd
+        [program("promtool"), *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1800,
+        cwd=cwd,
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -1,6 +1,6 @@
 """Drift of a rendered folder: what was committed against what is locked. No weights, no server, no GPU."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from infc.lock.drift import DriftItem, DriftReport
 from infc.lock.drift.folder import FolderState, file_items, rendered_items
 from infc.lock.drift.manifests import ExpectedObject
 from infc.pipeline.drift.bundle import LockedBundle, digests_in, find_bundle
-from infc.pipeline.drift.locked import entry_of, lock_item, open_locked, stale_inputs
+from infc.pipeline.drift.locked import LockedSpec, entry_of, lock_item, open_locked, stale_inputs
 from infc.pipeline.drift.manifests import FOLDER, expected_objects, objects_below
 
 _AFTERWARDS = (".sig", ".sigstore.json", ".dsse.json")
@@ -46,15 +46,25 @@ def folder_drift(
     if problems:
         return None, problems
     announce(f"reading {request.folder}")
+    return compare(opened, entry, request.folder, bundle, stale=stale_inputs(opened, entry))
+
+
+def compare(
+    opened: LockedSpec, entry: LockEntry, folder: Path, bundle: LockedBundle | None, *, stale: Sequence[str]
+) -> tuple[DriftReport | None, tuple[Diagnostic, ...]]:
+    """Every comparison of a folder with a deployment.
+
+    Raises:
+        ToolError: a file cannot be read, or is no YAML.
+    """
     try:
-        digests = digests_in(request.folder)
+        digests = digests_in(folder)
     except OSError as error:
-        raise ToolError(f"{request.folder} cannot be read: {error.strerror or error}") from error
-    state = FolderState(where=request.folder.as_posix(), digests=digests, objects=objects_below(request.folder))
-    expected = {} if bundle is None else expected_objects(bundle)
-    found = _compared(entry, state, expected)
+        raise ToolError(f"{folder} cannot be read: {error.strerror or error}") from error
+    state = FolderState(where=folder.as_posix(), digests=digests, objects=objects_below(folder))
+    found = _compared(entry, state, {} if bundle is None else expected_objects(bundle))
     if found is None:
-        return None, (_nothing_to_compare(entry, request.folder, bundle),)
+        return None, (_nothing_to_compare(entry, folder, bundle),)
     items, what = found
     return DriftReport(
         name=entry.name,
@@ -65,7 +75,7 @@ def folder_drift(
         requests=0,
         duration_s=None,
         is_since_start=False,
-        items=(lock_item(stale_inputs(opened, entry)), *items),
+        items=(lock_item(stale), *items),
         objectives=(),
         notes=(_how(bundle),),
         subject="folder",
