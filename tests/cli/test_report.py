@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from infc.cli import app
 from infc.cli.edge import FAILURE, OK, USAGE_ERROR, guarded
 from infc.report.change_json import change_set_to_json
+from infc.report.change_reports import report_schema
 from tests.report.changes import ADDED, INFEASIBLE, REBUILT, REMOVED, UNCHANGED, change_set
 from tests.report.sarif_subset import SARIF_SUBSET
 
@@ -55,6 +56,14 @@ def test_text_is_what_the_plan_said(plan: Path, capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     assert out.startswith("Changes against origin/main (1f2e3d4)\n")
     assert "± resnet50 @ l4" in out
+
+
+def test_json_fits_its_schema(plan: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The comparison alone, without the decisions of the plan."""
+    assert run(plan, "--format", "json") == OK
+    report = json.loads(capsys.readouterr().out)
+    Draft202012Validator(report_schema()).validate(report)
+    assert [each["name"] for each in report["sets"][0]["changes"]][:2] == ["detector", "old-ocr"]
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,7 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
     ("profile", "infc.resolve.profile_schema:profile_schema", "infc-profiles/*.json"),
     ("hardware", "infc.resolve.targets.schema:hardware_schema", "targets/hardware/*.yaml"),
     ("prices", "infc.resolve.targets.schema:prices_schema", "targets/prices/*.yaml"),
+    ("report", "infc.report.change_reports:report_schema", "infc report --format json"),
     ("targets", "infc.report.targets_json:targets_schema", "infc targets list|show --format json"),
 )
 _NAMES = tuple(name for name, _, _ in SCHEMAS)

@@ -9,6 +9,7 @@ from infc.ir.change import ChangeSet
 ChangeFormat: TypeAlias = Literal["text", "json", "markdown", "sarif", "github", "codequality"]
 ANNOTATION_FORMATS = ("sarif", "github", "codequality")
 DEFAULT_MARKER = "plan"
+FORMAT_VERSION = "1.0"
 
 
 def render_changes(
@@ -28,7 +29,8 @@ def render_changes(
         case "json":
             from infc.report.change_json import change_set_to_json
 
-            return json.dumps([change_set_to_json(each) for each in sets], indent=2, ensure_ascii=False)
+            report = {"format_version": FORMAT_VERSION, "sets": [change_set_to_json(each) for each in sets]}
+            return json.dumps(report, indent=2, ensure_ascii=False)
         case "text":
             from infc.report.change_text import render_changes_text
 
@@ -37,6 +39,23 @@ def render_changes(
             return _annotated(sets, format)
         case _:
             assert_never(format)
+
+
+def report_schema() -> dict[str, object]:
+    """The JSON Schema of `infc report --format json`: the comparison of a saved plan, without its decisions."""
+    from infc.ir.json_schema import object_schema
+    from infc.report.change_schema import change_schema
+
+    text = {"type": "string"}
+    changes = {"type": "array", "items": change_schema()}
+    one = object_schema({"base": text, "digest": text, "changes": changes})
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://infc.dev/schemas/report.schema.json",
+        "title": "infc report",
+        "description": "What a saved plan changes, as `infc report --format json` prints it.",
+        **object_schema({"format_version": {"const": FORMAT_VERSION}, "sets": {"type": "array", "items": one}}),
+    }
 
 
 def _annotated(sets: Sequence[ChangeSet], format: Literal["sarif", "github", "codequality"]) -> str:

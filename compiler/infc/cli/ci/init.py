@@ -100,6 +100,8 @@ def command(
         raise click.UsageError("--builder is for --runner remote")
     if ".." in Path(specs).parts or Path(specs).is_absolute():
         raise click.UsageError(f"--specs {specs} is not inside the repository")
+    if not (root / specs).exists():
+        raise click.UsageError(f"there is no {specs} in {root}")
     options = CiOptions(
         specs=specs,
         requirement=requirement,
