@@ -102,6 +102,8 @@ def _words(served: Served, decision: Decision, course: Course, options: Autoscal
     high = f"{bounds}.max_replicas" if options.max_replicas else f"{course.highest_rps:.4g} requests/s, as planned"
     redundant = f"{decision.redundancy} of them redundant"
     yield f"From {decision.fewest} ({low}) to {decision.most} replicas ({high}), {redundant}."
+    if decision.fewest == decision.most:
+        yield f"The two bounds leave nothing to scale: set {bounds}.max_replicas for more than was planned for."
     yield (
         f"Replayed: {day.fewest} to {day.most} replicas, {day.mean_replicas:.3g} on average, "
         f"{day.overloaded_s:.0f} s with more load than they carry, {day.flaps} taken away and needed again within an "
