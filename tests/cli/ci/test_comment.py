@@ -321,7 +321,7 @@ def test_a_run_without_a_plan_is_no_failure(api: Provider, after_run: Path) -> N
         {"plan.json": b"[" * 100_000},
         {"plan.json": json.dumps({"format_version": "9.0", "specs": []}).encode()},
         {"plan.json": json.dumps({"format_version": "1.0", "specs": [], "base": "x", "changes": [7]}).encode()},
-        {"plan.json": b" " * (40 << 20)},
+        {"plan.json": b" " * (33 << 20)},
     ],
     ids=["another-file", "no-json", "deep", "version", "shape", "bomb"],
 )

@@ -25,7 +25,7 @@ _DONE = {
 }
 
 
-@click.command(name="comment")
+@click.command(name="comment", short_help="Write a saved plan as the comment of its pull request.")
 @click.argument(
     "plan", metavar="[PLAN.json]", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False)
 )

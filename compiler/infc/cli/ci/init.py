@@ -34,11 +34,11 @@ def _of(pattern: re.Pattern[str], what: str) -> _Callback:
     return checked
 
 
-@click.command(name="init")
+@click.command(name="init", short_help="Write the workflow files of a provider.")
 @click.option("--provider", type=click.Choice(["github", "gitlab"]), required=True)
 @click.option(
     "--dir", "root", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path(),
-    show_default=".", help="Root of the repository.",
+    show_default=True, help="Root of the repository.",
 )  # fmt: skip
 @click.option(
     "--specs", metavar="PATH", default=".", show_default=True, callback=_of(_PATH, "a plain relative path"),
