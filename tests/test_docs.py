@@ -1,0 +1,79 @@
+"""Pages of docs/ are true: blocks that say `sh run` run, page by page and in their order, in a repository of their own.
+
+A page opts in with `<!-- docs-test: workspace=NAME -->`.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+_MARK = re.compile(r"<!-- docs-test: workspace=([a-z-]+) -->")
+_BLOCK = re.compile(r"^```sh run\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+_NAMES = {
+    f"GIT_{who}_{what}": value
+    for who in ("AUTHOR", "COMMITTER")
+    for what, value in (("NAME", "t"), ("EMAIL", "t@example.com"))
+}
+
+
+def pages() -> list[Path]:
+    """The pages that opted in."""
+    return sorted(page for page in DOCS.glob("*.md") if _MARK.search(page.read_text(encoding="utf-8")))
+
+
+def _clothes(folder: Path) -> None:
+    """A git repository with nothing but a small model."""
+    (folder / "models").mkdir()
+    shutil.copy(ROOT / "specs" / "fashion-mnist" / "resnet8.onnx", folder / "models" / "clothes.onnx")
+    subprocess.run(["git", "init", "-q", "-b", "main", str(folder)], check=True, env={**os.environ, **_GIT})
+
+
+WORKSPACES: Mapping[str, Callable[[Path], None]] = {"clothes": _clothes}
+
+
+def test_pages_say_what_they_need() -> None:
+    """Blocks that run are on pages that name a workspace; one name, one workspace."""
+    running = [page for page in DOCS.rglob("*.md") if _BLOCK.search(page.read_text(encoding="utf-8"))]
+    assert [page for page in running if page not in pages()] == []
+    assert {_MARK.search(page.read_text(encoding="utf-8"))[1] for page in pages()} <= WORKSPACES.keys()  # type: ignore[index]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
+    """Each block ends well; what a command prints is not compared."""
+    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    for program in ("git", "bash"):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+    text = page.read_text(encoding="utf-8")
+    mark = _MARK.search(text)
+    assert mark is not None
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "infc").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m infc "$@"\n')
+    (programs / "infc").chmod(0o755)
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    WORKSPACES[mark[1]](folder)
+    environment = {**os.environ, **_GIT, **_NAMES, "NO_COLOR": "1", "PATH": f"{programs}:{os.environ['PATH']}"}
+    for block in _BLOCK.findall(text):
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
