@@ -53,7 +53,12 @@ def with_supply(bundle: Bundle, loaded: LoadedSpec, settled: Settled, inputs: In
         libraries=_libraries(settled),
         external={"spec": spec_path_in_workspace(loaded), "target": bundle.target},
         internal=_decision(settled, candidate),
-        dependencies=(*dependencies_of(loaded), *_profiles(loaded, inputs), lock_dependency(bundle, inputs)),
+        dependencies=(
+            *dependencies_of(loaded),
+            *_checkpoint(settled),
+            *_profiles(loaded, inputs),
+            lock_dependency(bundle, inputs),
+        ),
         programs=[path for path in bundle.files if path.endswith(".py") and not path.startswith(f"{MODEL_FOLDER}/")],
         timestamp=build_time(os.environ),
     )
@@ -78,6 +83,20 @@ def lock_dependency_name(name: str, target: str) -> str:
     'infc.lock#encoder@l4'
     """
     return f"infc.lock#{name}@{target}"
+
+
+def _checkpoint(settled: Settled) -> list[Dependency]:
+    """The unquantised checkpoint of a language model, as the spec names it."""
+    if not isinstance(settled, SettledLlm):
+        return []
+    return [Dependency(name=_origin(settled), digest=settled.checkpoint.source_digest)]
+
+
+def _origin(settled: SettledLlm) -> str:
+    source = settled.problem.source
+    if source.checkpoint is not None:
+        return source.checkpoint
+    return f"{source.repo}@{source.revision}" if source.revision else f"{source.repo}"
 
 
 def _profiles(loaded: LoadedSpec, inputs: InputDigests) -> list[Dependency]:
@@ -186,7 +205,7 @@ def _onnx_models(bundle: Bundle, settled: SettledOnnx, base: BundledModel) -> It
     profile, engine = settled.problem.model, _engine_path(bundle, settled)
     base = replace(
         base,
-        source_digest=f"sha256:{profile.digest.removeprefix('sha256:')}",
+        source_digest=_prefixed(profile.digest),
         inputs=tuple(map(_tensor, profile.inputs)),
         outputs=tuple(map(_tensor, profile.outputs)),
     )
@@ -201,20 +220,23 @@ def _onnx_models(bundle: Bundle, settled: SettledOnnx, base: BundledModel) -> It
 
 
 def _language_model(bundle: Bundle, settled: SettledLlm, base: BundledModel) -> BundledModel:
-    source, checkpoint = settled.problem.source, settled.checkpoint
-    repository = f"{source.repo}@{source.revision}" if source.revision else source.repo
+    checkpoint = settled.checkpoint
     recipe = checkpoint.recipe_digest or None
     known = {
-        "infc:checkpoint": checkpoint.digest,
+        "infc:checkpoint": _prefixed(checkpoint.digest),
         "infc:quantization": checkpoint.quantization or (f"recipe {recipe}" if recipe else None),
     }
     return replace(
         base,
         files=tuple(path for path in sorted(bundle.files) if path.startswith(f"{MODEL_FOLDER}/")),
-        origin=source.checkpoint or repository,
-        source_digest=checkpoint.source_digest,
+        origin=_origin(settled),
+        source_digest=_prefixed(checkpoint.source_digest),
         properties=(*base.properties, *((name, value) for name, value in known.items() if value)),
     )
+
+
+def _prefixed(digest: str) -> str:
+    return f"sha256:{digest.removeprefix('sha256:')}"
 
 
 def _tensor(tensor: TensorSpec) -> str:
