@@ -50,7 +50,7 @@ def load_time(
     50.0
     """
     if measured_s is not None:
-        words = f"a start took {measured_s:.3g} s when it was measured"
+        words = f"a start took {measured_s:.2g} s when it was measured"
         if fetched_s:
             words += f", and fetching {_size(model_bytes)} takes another {fetched_s:.0f} s"
         return LoadTime(seconds=measured_s + fetched_s, words=words)
