@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from infc.emit.autoscaling import autoscaling_files, autoscaling_manifests
 from infc.emit.autoscaling.manifests import ANNOTATION, METRIC, WANTED, scaling_objects
@@ -103,3 +104,19 @@ def test_queries_parse(each: Any, tmp_path: Any) -> None:
     path.write_text(json.dumps({"groups": [{"name": "scalers", "rules": rules}]}))
     code, output = promtool("check", "rules", str(path))
     assert code == 0, output
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scale_down_window": "3601s"},
+        {"prometheus": 'http://prometheus"\n  query: up'},
+        {"prometheus": "http://prometheus:9090/$(id)"},
+        {"prometheus": "prometheus:9090"},
+        {"scaler": "vpa"},
+    ],
+)
+def test_a_spec_that_no_controller_takes_is_refused(options: dict[str, str]) -> None:
+    """A window above an hour, and addresses that would end a line or run something."""
+    with pytest.raises(ValidationError):
+        Autoscale.model_validate(options)
