@@ -16,7 +16,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 _MARK = re.compile(r"<!-- docs-test: workspace=([a-z-]+) -->")
-_BLOCK = re.compile(r"^```sh run\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^```sh run\n(.*?)^```$(?:\n+^```text output\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
+_COMMIT = re.compile(r"\([0-9a-f]{7}\)")
 _GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 _NAMES = {
     f"GIT_{who}_{what}": value
@@ -37,7 +38,18 @@ def _clothes(folder: Path) -> None:
     subprocess.run(["git", "init", "-q", "-b", "main", str(folder)], check=True, env={**os.environ, **_GIT})
 
 
-WORKSPACES: Mapping[str, Callable[[Path], None]] = {"clothes": _clothes}
+def _examples(folder: Path) -> None:
+    """A git repository of the example specs with their lock, committed; what is fetched or measured is not in it."""
+    ignored = shutil.ignore_patterns(
+        "service-time-*", ".infc", "dist", "*.onnx.data", "minilm*.onnx", "efficientnet*.onnx"
+    )
+    shutil.copytree(ROOT / "specs", folder / "specs", ignore=ignored)
+    git = ["git", "-C", str(folder)]
+    for command in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-q", "-m", "main"]):
+        subprocess.run([*git, *command], check=True, env={**os.environ, **_GIT, **_NAMES})
+
+
+WORKSPACES: Mapping[str, Callable[[Path], None]] = {"clothes": _clothes, "examples": _examples}
 
 
 def test_pages_say_what_they_need() -> None:
@@ -50,7 +62,7 @@ def test_pages_say_what_they_need() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
 def test_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
-    """Each block ends well; what a command prints is not compared."""
+    """Each block ends well, and prints what the block of text right after it shows, but for the names of commits."""
     pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
     for program in ("git", "bash"):
         if shutil.which(program) is None:
@@ -66,7 +78,7 @@ def test_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
     folder.mkdir()
     WORKSPACES[mark[1]](folder)
     environment = {**os.environ, **_GIT, **_NAMES, "NO_COLOR": "1", "PATH": f"{programs}:{os.environ['PATH']}"}
-    for block in _BLOCK.findall(text):
+    for block, shown in _BLOCK.findall(text):
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block],
             cwd=folder,
@@ -77,3 +89,4 @@ def test_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
             check=False,
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+        assert _COMMIT.sub("", shown) in _COMMIT.sub("", done.stdout), f"{block}\n{done.stdout}"

@@ -44,6 +44,10 @@ class Repository:
         help = f"fetch it first (`git fetch origin {_branch(reference)}`), or name a branch, a tag or a commit"
         raise ToolError(f"git knows no commit {reference}", help=_FULL_CLONE if self._is_shallow() else help)
 
+    def has_commits(self) -> bool:
+        """Whether this is a repository of git with anything in it."""
+        return self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}").returncode == 0
+
     def merge_base(self, reference: str) -> str:
         """The last commit that HEAD and `reference` have in common.
 

@@ -92,10 +92,15 @@ class OldSpecs:
     def _repository(self, workspace: Workspace) -> Repository | None:
         top = workspace.boundary
         if top not in self._repositories:
-            opened = Repository(top=top)
-            is_there = (top / ".git").exists() and shutil.which("git") is not None
-            self._repositories[top] = opened if is_there and opened.is_readable() else None
+            self._repositories[top] = _opened(top)
         return self._repositories[top]
+
+
+def _opened(top: Path) -> Repository | None:
+    if not (top / ".git").exists() or shutil.which("git") is None:
+        return None
+    repository = Repository(top=top)
+    return repository if repository.has_commits() else None
 
 
 def inside_of(top: Path, path: Path) -> str | None:

@@ -194,6 +194,10 @@ def _limit_words(effect: Effect, limit: float, style: Style) -> str:
     )
     shown = figure_words(Figure(value=limit, unit=unit)).removesuffix(" a month")
     verdict = {True: ("green", "ok"), False: ("red", "missed"), None: ("yellow", "?")}[effect.is_met]
+    if effect.is_met and figure is not None:
+        bound = figure.high if is_most else figure.low
+        if bound is not None and (bound > limit if is_most else bound < limit):
+            verdict = ("yellow", "likely")
     return f"{'<=' if is_most else '>='} {shown} {style(*verdict)}"
 
 
