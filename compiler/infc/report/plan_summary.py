@@ -195,11 +195,11 @@ def _cost(sets: Sequence[ChangeSet]) -> Picture | None:
     """Dollars of a month of all deployments before and after, with those that moved most in the table."""
     changes = [change for each in sets for change in each.changes]
     priced = [c for c in changes if c.usd_per_month_before is not None or c.usd_per_month_after is not None]
-    if not priced:
-        return None
     before = sum(change.usd_per_month_before or 0.0 for change in priced)
     after = sum(change.usd_per_month_after or 0.0 for change in priced)
     movers = sorted((c for c in priced if abs(_moved(c)) >= 0.005), key=lambda c: (-abs(_moved(c)), c.label))
+    if not movers:
+        return None
     picture = cost_picture(
         [("before", before), ("after", after)],
         title="Cost of all deployments before and after",

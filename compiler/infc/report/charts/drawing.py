@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Anchor: TypeAlias = Literal["start", "middle", "end"]
-CHARACTER = 6.6
+CHARACTER = 7.0
 """Mean width of a character of the pictures' font; text is placed with it."""
 
 

@@ -70,9 +70,11 @@ def _row(row: IntervalRow, scale: Scale, top: float, most: float) -> list[Shape]
     y = top + 28
     high = row.value.high if math.isfinite(row.value.high) else row.value.value
     words = f"{row.label}: {row.said}"
+    label = Text(x=_LEFT, y=top + 15, text=row.label, kind="name")
+    said = Text(x=_RIGHT, y=top + 15, text=row.said, anchor="end")
     shapes: list[Shape] = [
-        Text(x=_LEFT, y=top + 15, text=row.label, kind="name"),
-        Text(x=_RIGHT, y=top + 15, text=row.said, anchor="end"),
+        label,
+        *(() if label.overlaps(said) else (said,)),  # where there is no room it stands in the table
         Line(x1=scale.at(row.value.low), y1=y, x2=scale.at(high), y2=y, kind="whisker"),
         Path(d=DOT, kind=f"dot {row.kind}", x=scale.at(row.value.value), y=y, words=words),
     ]

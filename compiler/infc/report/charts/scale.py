@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 _LOG_FROM_RATIO = 8.0
 _MOST_TICKS = 6
+_LEAST = 1e-30
+"""Smaller values count as zero: arithmetic near the smallest numbers underflows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +52,7 @@ def scale_for(values: Sequence[float], start: float, end: float, *, from_zero: b
 
     `from_zero` keeps it linear from zero, for lengths that are compared.
     """
-    positive = [value for value in values if value > 0]
+    positive = [value for value in values if value > _LEAST]
     if not positive:
         return Scale(low=0.0, high=1.0, start=start, end=end, is_log=False)
     low, high = min(positive), max(positive)

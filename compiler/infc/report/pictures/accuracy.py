@@ -67,13 +67,13 @@ def _value_picture(every: Sequence[AccuracyEvidence], labels: Sequence[str]) -> 
 
 def _drop_picture(every: Sequence[AccuracyEvidence], labels: Sequence[str]) -> Picture:
     rows = [
-        IntervalRow(label=label, value=each.drop, said=_range(each.drop), kind=_KINDS[each.verdict])
+        IntervalRow(label=label, value=each.drop, said=f"{each.drop.value:.2%}", kind=_KINDS[each.verdict])
         for each, label in zip(every, labels, strict=True)
     ]
     allowed = sorted({each.max_drop for each in every if each.max_drop is not None})
     marks = [Mark(name=f"max_drop {drop:.2%}", value=drop) for drop in allowed]
     marks.append(Mark(name="as the reference", value=0.0, kind="reference"))
-    said = "; ".join(f"{row.label} loses {row.said}" for row in rows)
+    said = "; ".join(f"{label} loses {_range(each.drop)}" for each, label in zip(every, labels, strict=True))
     return Picture(
         title="Accuracy lost against the unquantised reference",
         sentence=f"{said}. Paired sample by sample, intervals at {every[0].confidence:.0%}.",
