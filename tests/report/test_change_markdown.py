@@ -203,6 +203,13 @@ def test_an_address_that_is_none_is_left_out(url: str) -> None:
     assert read.links == []
 
 
+def test_the_artifact_is_linked_where_something_is_left_out() -> None:
+    """In the notes and in the footer, also with underscores in its address."""
+    url = "https://github.example/my_team/my_repo_/actions/runs/5"
+    read = page(render_comment([many(300)], marker="prod", details_url=url))
+    assert read.links == [url] * 3
+
+
 def hostile_set(evil: str) -> ChangeSet:
     """Every text of a change is the same hostile one."""
     return change_set(

@@ -33,7 +33,7 @@ from infc.report.plan_review import policy_words
 COMMENT_LIMIT = 60_000
 SMALLEST_LIMIT = 2_000
 MARKER_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-_URL = re.compile(r"https?://[A-Za-z0-9][^\s<>()\[\]|\"'`\\*_]*")
+_URL = re.compile(r"https?://[A-Za-z0-9][^\s<>()\[\]|\"'`\\*]*")
 _TABLE_HEAD = "\n".join(["| | deployment | what changes | what is promised | cost |", "|:-:|---|---|---|---|"])
 _ROOM_FOR_NOTES = 400
 _ROOM_FOR_FOOTER = 800
