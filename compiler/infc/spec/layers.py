@@ -89,18 +89,18 @@ class _Reader:
 
     def default(self, place: str) -> Document | None:
         """The defaults at that place; None where there are none, or where they cannot be read."""
+        data = self._data(place, None)
+        if data is None:
+            return None
         path = beside(self._spec, place)
         shown = path.as_posix()
         where = SourceMap(path=shown, entries={"": Location(value=file_start(shown), key=None, is_scalar=False)})
-        document = self._document(place, path, where.span(""))
-        if document is None:
-            return None
-        named = NamedFile(path="", value=place)
-        outside = check_file(named, self._spec.parent, self._workspace, where)
+        outside = check_file(NamedFile(path="", value=place), self._spec.parent, self._workspace, where)
         if outside is not None and outside.id == "spec-path":
             self._stop(replace(outside, message="the defaults are a link that leaves the repository"))
             return None
-        return as_defaults(document)
+        document = self._document(data, shown)
+        return None if document is None else as_defaults(document)
 
     def base(self, own: Document) -> Document | None:
         """What the spec extends; None where it extends nothing, or nothing that can be read."""
@@ -124,28 +124,34 @@ class _Reader:
             self._stop(problem)
             return None
         known = len(self.problems)
-        base = self._document(written, path, source.span(EXTENDS))
-        if base is None:
+        data = self._data(written, source.span(EXTENDS))
+        if data is None:
             if len(self.problems) == known:
                 self._stop(problem or _not_there(source.span(EXTENDS)))
+            return None
+        base = self._document(data, path.as_posix())
+        if base is None:
             return None
         self._stop(self._chain_problem(base, path, source))
         return _without(_without(base, EXTENDS), "metadata", "name")
 
-    def _document(self, relative: str, path: Path, span: Span) -> Document | None:
+    def _data(self, relative: str, span: Span | None) -> bytes | None:
+        """The bytes of a file relative to the spec's folder; `span` is where a spec names it."""
         try:
-            data = self._read(self._spec.parent / relative)
+            return self._read(self._spec.parent / relative)
         except OSError as error:
-            message = f"cannot read {path.as_posix()}: {error.strerror or type(error).__name__}"
-            self._stop(Diagnostic(id="spec-unreadable", message=message, span=span, help="check its permissions"))
+            shown = beside(self._spec, relative).as_posix()
+            message = f"cannot read {shown}: {error.strerror or type(error).__name__}"
+            where = span or file_start(shown)
+            self._stop(Diagnostic(id="spec-unreadable", message=message, span=where, help="check its permissions"))
             return None
-        if data is None:
-            return None
-        text, problems = decode_source(data, path.as_posix())
+
+    def _document(self, data: bytes, shown: str) -> Document | None:
+        text, problems = decode_source(data, shown)
         self._stop(*problems)
         if text is None:
             return None
-        document = parse_document(text, path.as_posix())
+        document = parse_document(text, shown)
         if document.value is None:
             self.is_whole = self.is_whole and not has_errors(document.diagnostics)
         elif not isinstance(document.value, dict):
@@ -181,11 +187,10 @@ class _Reader:
 
 def read_file(path: Path) -> bytes | None:
     """The content of a file on disk, cut one byte after the largest that a spec may have; None where there is none."""
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_SPEC_BYTES + 1)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    if not os.path.isfile(path):
         return None
+    with path.open("rb") as file:
+        return file.read(MAX_SPEC_BYTES + 1)
 
 
 def _not_there(span: Span) -> Diagnostic:
