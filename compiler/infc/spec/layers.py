@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import lru_cache, reduce
 from pathlib import Path
 from typing import TypeAlias
 
@@ -147,11 +147,10 @@ class _Reader:
             return None
 
     def _document(self, data: bytes, shown: str) -> Document | None:
-        text, problems = decode_source(data, shown)
+        document, problems = _parsed(data, shown)
         self._stop(*problems)
-        if text is None:
+        if document is None:
             return None
-        document = parse_document(text, shown)
         if document.value is None:
             self.is_whole = self.is_whole and not has_errors(document.diagnostics)
         elif not isinstance(document.value, dict):
@@ -191,6 +190,13 @@ def read_file(path: Path) -> bytes | None:
         return None
     with path.open("rb") as file:
         return file.read(MAX_SPEC_BYTES + 1)
+
+
+@lru_cache(maxsize=32)
+def _parsed(data: bytes, shown: str) -> tuple[Document | None, tuple[Diagnostic, ...]]:
+    """A shared file as a document. Hundreds of specs have the same one: it is parsed once."""
+    text, problems = decode_source(data, shown)
+    return (None if text is None else parse_document(text, shown)), problems
 
 
 def _not_there(span: Span) -> Diagnostic:
