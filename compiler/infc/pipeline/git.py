@@ -15,6 +15,7 @@ from typing import IO
 from infc.diag import InternalError, ToolError
 
 _SETTINGS = ("--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.quotepath=false")
+_NO_CACHE = ":(exclude,glob)**/.infc/**"
 _FULL_CLONE = (
     "fetch the whole history: `git fetch --unshallow`, in a GitHub workflow `fetch-depth: 0`, in GitLab `GIT_DEPTH: 0`"
 )
@@ -68,7 +69,8 @@ class Repository:
         A folder of which git keeps nothing is one path that ends with a slash.
         """
         changed = self._paths("diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", commit, "--")
-        others = self._paths("ls-files", "--others", "--directory", "--no-empty-directory", "-z")
+        not_kept = ("ls-files", "--others", "--directory", "--no-empty-directory", "-z", "--", _NO_CACHE)
+        others = self._paths(*not_kept)
         return frozenset((*changed, *others))
 
     def files(self, commit: str, suffix: str) -> tuple[str, ...]:

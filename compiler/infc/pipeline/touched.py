@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path, PurePosixPath
 
 import infc
@@ -19,10 +19,11 @@ from infc.spec import Workspace, load_spec
 from infc.spec.defaults import default_places
 from infc.spec.document import YamlValue
 
+_TOKEN = re.compile(r"[\w.-]+")
 _YAML_NAME = re.compile(r"[^\s'\"\[\]{},#]+\.ya?ml")
 _SHARED_PROFILES = ("service-time-",)
 """Profiles that tell of a device too, so that plans of other models read them."""
-_MENTIONS_FOLDERS = ("checkpoint", "speculative")
+_MENTIONS_FOLDERS = frozenset({"checkpoint", "speculative"})
 """Keys that name folders: a change inside of one is a change of a file that no text mentions."""
 _POLICY = "infc-policy.yaml"
 _QUOTE = '"'
@@ -83,9 +84,9 @@ class Touched:
         own = self._text(spec)
         beside = [spec.parent / name for name in (*places, *_YAML_NAME.findall(own))]
         texts = [own, *(self._text(path) for path in beside)]
-        has_folders = any(word in text for word in _MENTIONS_FOLDERS for text in texts)
-        words = self._path_words if has_folders else self._file_words
-        return any("\\" in text or any(word in text for word in words) for text in texts)
+        tokens = {token for text in texts for token in _TOKEN.findall(text)}
+        words = self._path_words if tokens & _MENTIONS_FOLDERS else self._file_words
+        return not tokens.isdisjoint(words) or any("\\" in text for text in texts)
 
     def _names(self, spec: Path) -> bool:
         """Whether a text of the spec is the path of something that differs, or of a folder around it."""
@@ -93,15 +94,15 @@ class Touched:
         named = {self._beside(spec, text) for text in (*_words_of(loaded.merged), *loaded.places)}
         for path in self.base.differing:
             around = {path, *(str(parent) for parent in PurePosixPath(path).parents)}
-            if named & around or (path.endswith("/") and any(f"{name}/".startswith(path) for name in named)):
+            if named & around or any(name.startswith(f"{path.rstrip('/')}/") for name in named):
                 return True
         return False
 
-    @property
+    @cached_property
     def _file_words(self) -> frozenset[str]:
         return frozenset(_word(PurePosixPath(path).name) for path in self.base.differing)
 
-    @property
+    @cached_property
     def _path_words(self) -> frozenset[str]:
         return frozenset(_word(part) for path in self.base.differing for part in PurePosixPath(path).parts)
 
@@ -144,8 +145,12 @@ class Touched:
 
 
 def _word(name: str) -> str:
-    """The part of a name that stands in a text however it is folded."""
-    return name.split()[0] if name.split() else name
+    """The longest part of a name that is one token of a text, however the text quotes or folds it.
+
+    >>> _word("my model+v2.onnx")
+    'v2.onnx'
+    """
+    return max(_TOKEN.findall(name), key=len, default="")
 
 
 def _words_of(value: YamlValue) -> Iterator[str]:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 
+from infc.ir.accuracy import is_lower_better
 from infc.ir.change import ChangedInput, ChangeSet, DeploymentChange, Effect, Evidence, Figure
 from infc.report.diff_text import SYMBOLS
 from infc.report.layout import Style, style_for
@@ -82,7 +83,7 @@ def promise_line(changes: ChangeSet) -> str:
 
 
 def _totals(changes: ChangeSet, style: Style) -> Iterator[str]:
-    yield style("bold", headline(changes))
+    yield from (style("bold", line) for line in textwrap.wrap(headline(changes), WIDTH))
     yield from filter(None, (promise_line(changes), money_line(changes)))
     if changes.engine_builds:
         yield "Known after the build: engines, and what is measured with them."
@@ -133,7 +134,7 @@ def input_words(changed: ChangedInput, spec: str) -> str:
 
 
 def _effect(effect: Effect, style: Style) -> Iterator[str]:
-    label = effect.label if len(effect.label) <= _LABEL else effect.id
+    label = effect.label if len(effect.label) <= _LABEL else effect.id.rpartition(".")[2].replace("_", " ")
     told = effect.new or effect.old
     assert told is not None  # noqa: S101 - an effect has at least one side
     beside = []
@@ -187,11 +188,9 @@ def _number(value: float, unit: str) -> str:
 
 def _limit_words(effect: Effect, limit: float, style: Style) -> str:
     figure = effect.new
-    known = figure if figure is not None and figure.value is not None else effect.old
+    known = figure if figure is not None else effect.old
     unit = known.unit if known is not None else ""
-    is_most = effect.id != "accuracy" or (
-        figure is not None and isinstance(figure.value, int | float) and (figure.value <= limit) == effect.is_met
-    )
+    is_most = effect.id != "accuracy" or is_lower_better(effect.label)
     shown = figure_words(Figure(value=limit, unit=unit)).removesuffix(" a month")
     verdict = {True: ("green", "ok"), False: ("red", "missed"), None: ("yellow", "?")}[effect.is_met]
     if effect.is_met and figure is not None:
@@ -214,7 +213,7 @@ def _row(label: str, text: str, style: Style, beside: str = "") -> Iterator[str]
     """A label, a text, and in a column of its own what stands beside it; too long ones go on below."""
     import click
 
-    start = f"{_INDENT}{inert(label):<{_LABEL}} "
+    start = f"{_INDENT}{inert(label)[:_LABEL]:<{_LABEL}} "
     first, *rest = textwrap.wrap(inert(text), WIDTH - len(start), break_on_hyphens=False) or [""]
     lines = [start + first, *(" " * len(start) + line for line in rest)]
     head = style("dim", lines[0][: len(start)]) + lines[0][len(start) :]
