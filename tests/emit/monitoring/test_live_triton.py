@@ -16,7 +16,7 @@ from infc.emit.write import write_bundle
 from infc.ir.candidate import DynamicBatching
 from infc.ir.precision import Precision
 from infc.serve.triton import TritonServer
-from tests.emit.autoscaling.live import scaler_queries
+from tests.emit.autoscaling.live import adapter_queries, scaler_queries, write_scaler_rules
 
 from . import deployments
 from .live import active, dashboard_queries, selectors, unanswered, unhealthy, wait_for_answers, write_rules
@@ -100,6 +100,7 @@ def test_every_expression_gives_a_value_and_alerts_tell_kept_from_broken_promise
     rules = [
         write_rules(KEPT, tmp_path / "rules", is_in_cluster=True),
         write_rules(BROKEN, tmp_path / "rules", is_in_cluster=False),
+        write_scaler_rules(KEPT, tmp_path / "rules"),
     ]
     repository = tmp_path / "dist" / "model_repository"
     (tmp_path / "serve").mkdir()
@@ -113,7 +114,7 @@ def test_every_expression_gives_a_value_and_alerts_tell_kept_from_broken_promise
             {"namespace": "ml"},
         ) as prometheus,
     ):
-        queries = dashboard_queries(KEPT, is_in_cluster=True) | scaler_queries(KEPT)
+        queries = dashboard_queries(KEPT, is_in_cluster=True) | scaler_queries(KEPT) | adapter_queries(KEPT)
         wait_for_answers(prometheus, queries, lambda: active(prometheus, "hasty").keys() >= SAID)
         assert unanswered(prometheus, dashboard_queries(BROKEN, is_in_cluster=False)) == {}
         assert unhealthy(prometheus) == []

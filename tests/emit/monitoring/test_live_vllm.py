@@ -25,7 +25,7 @@ from infc.ir.spec import Deploy
 from infc.pipeline.plan import plan_spec
 from infc.serve.vllm import VllmServer
 from infc.serve.vllm_installation import VllmInstallation, find_vllm
-from tests.emit.autoscaling.live import scaler_queries
+from tests.emit.autoscaling.live import adapter_queries, scaler_queries, write_scaler_rules
 
 from . import deployments
 from .live import active, dashboard_queries, selectors, unanswered, unhealthy, wait_for_answers, write_rules
@@ -122,6 +122,7 @@ def test_every_expression_gives_a_value_and_alerts_tell_kept_from_broken_promise
     rules = [
         write_rules(KEPT, tmp_path / "rules", is_in_cluster=True),
         write_rules(BROKEN, tmp_path / "rules", is_in_cluster=False),
+        write_scaler_rules(KEPT, tmp_path / "rules"),
     ]
     with (
         VllmServer(folder / "serve.yaml", workdir=tmp_path / "serve", installation=server_of) as server,
@@ -133,7 +134,7 @@ def test_every_expression_gives_a_value_and_alerts_tell_kept_from_broken_promise
             {"namespace": "ml"},
         ) as prometheus,
     ):
-        queries = dashboard_queries(KEPT, is_in_cluster=True) | scaler_queries(KEPT)
+        queries = dashboard_queries(KEPT, is_in_cluster=True) | scaler_queries(KEPT) | adapter_queries(KEPT)
         wait_for_answers(prometheus, queries, lambda: active(prometheus, "hasty").keys() >= SAID)
         assert unanswered(prometheus, dashboard_queries(BROKEN, is_in_cluster=False)) == {}
         assert unhealthy(prometheus) == []
