@@ -14,6 +14,7 @@ from infc.plan.distribution import behaviour
 from infc.plan.frontier import frontiers
 from infc.plan.ladder import Rung, ladder_sentences
 from infc.plan.words import duration_text, figure_text, money_text, month_text, rate_text, size_text
+from infc.report.change_words import evidence_words, figure_words, interval_words, limit_words
 from infc.report.charts.drawing import Absent, Picture
 from infc.report.charts.frontier import frontier_chart
 from infc.report.charts.interval_rows import state_of
@@ -85,7 +86,7 @@ class Changes:
 
     base: str
     inputs: tuple[tuple[str, str, str, str], ...]
-    rows: tuple[tuple[str, str, str, str], ...]
+    rows: tuple[tuple[str, ...], ...]
     words: tuple[str, ...]
 
 
@@ -291,7 +292,7 @@ def _changes(entry: PlannedEntry, change: DeploymentChange | None, base: str) ->
     if change is None:
         if not entry.changes:
             return None
-        rows = tuple((c["path"], c["old"], c["new"], "") for c in entry.changes)
+        rows = tuple((c["path"], c["old"], c["new"], "", "") for c in entry.changes)
         return Changes(base=base, inputs=(), rows=rows, words=())
     if change.action == "unchanged":
         return None
@@ -308,27 +309,18 @@ def _input(each: ChangedInput) -> tuple[str, str, str, str]:
     return (f"{each.kind} {each.path}", each.old or "absent", each.new or "absent", place)
 
 
-def _effect(effect: Effect) -> tuple[str, str, str, str]:
-    limit = "" if effect.limit is None else f"limit {figure_text(effect.limit)}"
-    if effect.is_met is not None:
-        limit += ", kept" if effect.is_met else ", not kept"
-    return (effect.label, figure_words(effect.old), figure_words(effect.new), limit)
+def _effect(effect: Effect) -> tuple[str, str, str, str, str]:
+    return (effect.label, _figure(effect.old), _figure(effect.new), limit_words(effect), evidence_words(effect))
 
 
-def figure_words(figure: Figure | None) -> str:
-    """A figure with its unit, bounds and evidence.
-
-    >>> figure_words(Figure(value=6.4, unit="ms", low=6.1, high=6.7)), figure_words(None)
-    ('6.4 ms (6.1 to 6.7)', 'absent')
-    """
+def _figure(figure: Figure | None) -> str:
+    """A figure with its interval; one that only a build or a test gives says so."""
     if figure is None:
-        return "absent"
-    value = figure.value
-    said = figure_text(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-    said += f" {figure.unit}" if figure.unit else ""
-    if figure.low is not None and figure.high is not None:
-        said += f" ({figure_text(figure.low)} to {figure_text(figure.high)})"
-    return said if figure.evidence.value == "chosen" else f"{said}, {figure.evidence.value}"
+        return ""
+    if figure.value is None:
+        return "known after the compile"
+    interval = interval_words(figure)
+    return figure_words(figure) + (f" ({interval})" if interval else "")
 
 
 def _grouped(rejections: Sequence[Rejection]) -> tuple[RejectionGroup, ...]:

@@ -6,9 +6,10 @@ from typing import TypeAlias
 
 from infc.ir.change import ChangeSet, DeploymentChange
 from infc.plan.words import counted, duration_text, month_text
+from infc.report.change_words import signed_month
 from infc.report.charts.drawing import DataTable, Picture
 from infc.report.json_values import Json
-from infc.report.pictures.money import cost_picture, difference_words
+from infc.report.pictures.money import cost_picture
 from infc.report.plan_section import Section
 
 ALL_IN_FULL = 12
@@ -203,11 +204,11 @@ def _cost(sets: Sequence[ChangeSet]) -> Picture | None:
     picture = cost_picture(
         [("before", before), ("after", after)],
         title="Cost of all deployments before and after",
-        sentence=f"{difference_words(after - before).capitalize()}; {counted(len(movers), 'deployment')} moved it.",
+        sentence=f"{signed_month(after - before)}; {counted(len(movers), 'deployment')} moved it.",
     )
-    rows = [("all", _money(before), _money(after), difference_words(after - before))]
+    rows = [("all", _money(before), _money(after), signed_month(after - before))]
     rows += [
-        (c.label, _money(c.usd_per_month_before), _money(c.usd_per_month_after), difference_words(_moved(c)))
+        (c.label, _money(c.usd_per_month_before), _money(c.usd_per_month_after), signed_month(_moved(c)))
         for c in movers[:_MOVERS]
     ]
     table = DataTable(columns=("deployment", "before", "after", "difference"), rows=tuple(rows))

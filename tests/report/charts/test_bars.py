@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infc.ir.interval import Interval
@@ -19,6 +19,7 @@ def words(value: float) -> str:
     return f"{value:.3g}"
 
 
+@settings(max_examples=40)
 @given(VALUES, VALUES)
 def test_parts_of_a_bar_follow_each_other_and_stay_inside(one: list[float], other: list[float]) -> None:
     """A part begins where the one before ended; bars are as long as their total says."""
@@ -34,6 +35,7 @@ def test_parts_of_a_bar_follow_each_other_and_stay_inside(one: list[float], othe
             assert abs(before.x + before.width - after.x) < 0.11
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(-5.0, 5.0), min_size=1, max_size=8), st.floats(-5.0, 5.0))
 def test_dots_keep_the_order_of_their_values(values: list[float], mark: float) -> None:
     """A larger value lies to the right, on either side of zero, and of a mark."""

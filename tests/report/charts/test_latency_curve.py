@@ -2,7 +2,7 @@
 
 import math
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infc.ir.distribution import PERCENTS, Distribution, curve_of
@@ -46,6 +46,7 @@ def test_each_nine_takes_as_much_room() -> None:
     assert [scale.at(each) for each in (0.0, 90.0, 99.0, 99.9, 99.99)] == [0.0, 100.0, 200.0, 300.0, 300.0]
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(1e-6, 1e3), min_size=1, max_size=400))
 def test_a_measured_curve_never_falls_and_stays_inside(samples: list[float]) -> None:
     """Percentiles of samples rise, and every shape of their picture lies within it."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from infc.ir.change import DeploymentChange
 from infc.plan.savings import Savings
 from infc.plan.words import month_text
+from infc.report.change_words import signed_month
 from infc.report.charts.drawing import Absent, Picture
 from infc.report.charts.stacked_bars import Bar, Part, stacked_bars
 from infc.report.plan_review import savings_words
@@ -42,18 +43,7 @@ def change_picture(change: DeploymentChange) -> Picture | Absent:
         return Absent(title=_TITLE, sentence=f"{words}{cost}.")
     if before is None or after is None:
         return Absent(title=_TITLE, sentence=_NO_PRICE)
-    return cost_picture([("before", before), ("after", after)], sentence=f"{difference_words(after - before)}.")
-
-
-def difference_words(usd_per_month: float) -> str:
-    """What a change of cost comes to.
-
-    >>> difference_words(-511.0), difference_words(0.001)
-    ('$511/month less', 'the same cost')
-    """
-    if abs(usd_per_month) < 0.005:
-        return "the same cost"
-    return f"{month_text(abs(usd_per_month))} {'less' if usd_per_month < 0 else 'more'}"
+    return cost_picture([("before", before), ("after", after)], sentence=f"{signed_month(after - before)}.")
 
 
 def cost_picture(rows: Sequence[tuple[str, float]], *, sentence: str, title: str = _TITLE) -> Picture:
