@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infc.diag import Diagnostic, ToolError
-from infc.emit.manifest import MANIFEST_NAME, SIGNATURES, read_manifest
+from infc.emit.manifest import MANIFEST_NAME, read_manifest
 from infc.emit.supply.bundle import ABOUT_THE_BUNDLE
 from infc.lock import LockEntry
 from infc.lock.drift import DriftItem, DriftReport
@@ -14,9 +14,6 @@ from infc.lock.drift.manifests import ExpectedObject
 from infc.pipeline.drift.bundle import LockedBundle, digests_in, find_bundle
 from infc.pipeline.drift.locked import LockedSpec, entry_of, lock_item, open_locked, stale_inputs
 from infc.pipeline.drift.manifests import FOLDER, expected_objects, objects_below
-
-_BESIDE = frozenset((MANIFEST_NAME, *SIGNATURES, *ABOUT_THE_BUNDLE))
-"""What is in a bundle besides the locked files: it names them, tells of them or signs them. `infc verify` checks it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +94,7 @@ def _compared(
     own = {path.removeprefix(FOLDER): digest for path, digest in entry.files.items() if path.startswith(FOLDER)}
     whole, part = (len(state.digests.keys() & paths.keys() - {"README.md"}) for paths in (entry.files, own))
     if MANIFEST_NAME in state.digests or whole > part:
-        beside = list(_BESIDE)
+        beside = list(ABOUT_THE_BUNDLE)  # it names, describes or signs the rest: `infc verify` checks it
         engine = entry.engine.file
         beside += [p for p in state.digests if engine is not None and (p == engine or p.startswith(f"{engine}/"))]
         return file_items(entry.files, state, expected, beside), "a bundle"
