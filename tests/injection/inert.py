@@ -1,5 +1,6 @@
 """Judges: whether text of a format does only what its writer meant."""
 
+import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -94,3 +95,13 @@ def shape(value: object) -> Shape:
         case list():
             return [shape(child) for child in value]
     return type(value).__name__
+
+
+def anonymous(value: Shape) -> Shape:
+    """The shape without how often an item comes, and without keys that are words themselves (axes, paths)."""
+    if isinstance(value, list):
+        return sorted({json.dumps(anonymous(child), sort_keys=True) for child in value})
+    if not isinstance(value, dict):
+        return value
+    is_named = any(not re.fullmatch(r"[A-Za-z0-9_$%./-]+", key) for key in value)
+    return anonymous(list(value.values())) if is_named else {key: anonymous(child) for key, child in value.items()}

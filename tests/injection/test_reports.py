@@ -6,14 +6,13 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from infc.cli import app
 from infc.cli.edge import guarded
 from infc.resolve.targets import data_directory
-from tests.injection.inert import html_faults, line_faults, markdown_faults, shape
+from tests.injection.inert import anonymous, html_faults, line_faults, markdown_faults, shape
 from tests.injection.repositories import hostile, plain, write_repository
 
 pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
@@ -49,7 +48,7 @@ def _run_all(root: Path, specs: tuple[Path, ...]) -> dict[str, str]:
         named = [spec.as_posix() for spec in specs]
         printed["plan first"] = _infc("plan", *named)
         _infc("plan", *named, "--format", "json", "--out", "plan.json")
-        for format in FORMATS:
+        for format in (f for f in FORMATS if f != "html"):
             printed[f"report {format}"] = _infc("report", "plan.json", "--format", format)
         printed["lock"] = _infc("lock", *named)
         printed["lock file"] = (root / "infc.lock").read_text(encoding="utf-8")
@@ -99,12 +98,9 @@ def test_lines_hold_no_commands(key: str, outputs: dict[str, Printed]) -> None:
     assert list(line_faults(outputs[key][0])) == []
 
 
-@pytest.mark.parametrize("key", ["plan html", "report html"])
-def test_pages_hold_only_their_own_elements(key: str, outputs: dict[str, Printed]) -> None:
+def test_the_page_holds_only_its_own_elements(outputs: dict[str, Printed]) -> None:
     """The page of hostile words has no element or attribute that the page of plain words has not."""
-    mine, twin = outputs[key]
-    if not twin.startswith("<!doctype html>"):
-        pytest.skip("this command writes no page")
+    mine, twin = outputs["plan html"]
     assert html_faults(mine, twin) == []
     assert "alert(1)" in mine
 
@@ -138,7 +134,7 @@ def test_annotations_are_as_many_as_problems(key: str, outputs: dict[str, Printe
 def test_documents_have_the_same_shape(key: str, outputs: dict[str, Printed]) -> None:
     """JSON of hostile words differs from that of plain ones in its texts only, not in what holds them."""
     mine, twin = (json.loads(text) for text in outputs[key])
-    assert _anonymous(shape(mine)) == _anonymous(shape(twin))
+    assert anonymous(shape(mine)) == anonymous(shape(twin))
     assert not re.search(
         r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", json.dumps(mine, ensure_ascii=False)
     )
@@ -148,13 +144,3 @@ def test_the_lock_reads_back_what_was_written(outputs: dict[str, Printed]) -> No
     """TOML has as many blocks, each with the path of its spec as it is."""
     mine, twin = (tomllib.loads(text) for text in outputs["lock file"])
     assert shape(mine) == shape(twin)
-
-
-def _anonymous(value: Any) -> Any:
-    """The shape without how often an item comes, and without keys that are words themselves (axes, paths)."""
-    if isinstance(value, list):
-        return sorted({json.dumps(_anonymous(child), sort_keys=True) for child in value})
-    if not isinstance(value, dict):
-        return value
-    is_named = any(not re.fullmatch(r"[A-Za-z0-9_$%./-]+", key) for key in value)
-    return _anonymous(list(value.values())) if is_named else {key: _anonymous(child) for key, child in value.items()}
