@@ -115,6 +115,7 @@ def saved(infc: Infc) -> None:
     assert infc(*SAVE)[0] == 0
 
 
+@pytest.mark.slow
 def test_a_saved_plan_is_compiled_as_it_was_reviewed(infc: Infc) -> None:
     """Without SPEC what it lists is compiled; the whole folder can be, for the rest is as it is locked."""
     saved(infc)
@@ -203,6 +204,7 @@ def test_a_file_that_is_no_saved_plan_is_refused(infc: Infc, text: str) -> None:
     assert "saved-plan-unreadable" in err or "saved plan" in err
 
 
+@pytest.mark.slow
 def test_specs_that_the_plan_does_not_hold_are_refused(infc: Infc) -> None:
     """Nobody reviewed them; and a plan with a spec that had no plan is not compiled in part."""
     saved(infc)
