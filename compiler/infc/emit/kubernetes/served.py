@@ -41,9 +41,10 @@ class Served:
 
     `model` is the value of the server's label of the model (`model` on Triton, `model_name` on vLLM). `availability` is
     the share of requests that must succeed, None where the spec has none. `shadow_outputs` are the names of the outputs
-    that a quality shadow compares, with the agreement below which it alerts; empty without a shadow. `metrics_port` is
-    the pod's port of that name. `planned` is what the plan says of it (`emit.autoscaling.planned_figures`), None where
-    only names are known. `start_s` is how long a new replica takes until it serves, once its container runs.
+    that a quality shadow compares, with the agreement below which it alerts; empty without a shadow. It compares one
+    request in every `shadow_one_in` (None: not known). `metrics_port` is the pod's port of that name. `planned` is what
+    the plan says of it (`emit.autoscaling.planned_figures`), None where only names are known. `start_s` is how long a
+    new replica takes until it serves, once its container runs.
     """
 
     identity: Identity
@@ -56,5 +57,6 @@ class Served:
     peak_rps: float
     metrics_port: str
     shadow_outputs: Mapping[str, float]
+    shadow_one_in: int | None = None
     planned: Planned | None = None
     start_s: float = 60.0

@@ -25,6 +25,11 @@ SHADOW_AGREEMENTS = "infc_shadow_agreements_total"
 FEWEST_COMPARED = 100
 """Compared requests before a share of agreement says anything."""
 _SHADOW_WINDOW, _SHADOW_WINDOW_S, _SHADOW_REQUESTS = "6h", 21_600, 100_000
+_SHADOW_SAMPLES = 50
+"""Comparisons that a silent shadow should have made: fewer may be missing by chance."""
+_AGREEMENT_WINDOWS_S = (3_600, 21_600, 86_400, 259_200)
+_QUIET_SHARE = 0.25
+"""What the rate may fall to, as a share of the peak, with the share of agreement still known."""
 _RUNBOOK = "docs/slo.md"
 _HOLD_S = 600
 _PLAN_HOLD_S = 900
@@ -180,11 +185,20 @@ def _above_plan(served: Served, scope: Scope) -> Alert:
     )
 
 
+def _agreement_window_s(served: Served) -> int:
+    """The shortest window in which a shadow compares enough requests, also in quiet hours."""
+    if served.shadow_one_in is None:
+        return _AGREEMENT_WINDOWS_S[0]
+    needed_s = 2 * FEWEST_COMPARED * served.shadow_one_in / (_QUIET_SHARE * served.peak_rps)
+    return next((each for each in _AGREEMENT_WINDOWS_S if each >= needed_s), _AGREEMENT_WINDOWS_S[-1])
+
+
 def _shadow(served: Served, scope: Scope) -> Iterator[Alert]:
+    window = duration(_agreement_window_s(served))
     for output, least in sorted(served.shadow_outputs.items()):
         labels = {**scope.model, "output": output}
-        compared = f"sum(increase({selector(SHADOW_REQUESTS, labels)}[1h]))"
-        agreed = f"sum(increase({selector(SHADOW_AGREEMENTS, labels)}[1h]))"
+        compared = f"sum(increase({selector(SHADOW_REQUESTS, labels)}[{window}]))"
+        agreed = f"sum(increase({selector(SHADOW_AGREEMENTS, labels)}[{window}]))"
         yield Alert(
             name="InfcShadowDisagrees",
             expr=f"{agreed} / ({compared} > {FEWEST_COMPARED}) < {number(least)}",
@@ -192,7 +206,7 @@ def _shadow(served: Served, scope: Scope) -> Iterator[Alert]:
             severity="warning",
             summary=f"{_name(served)}: " + "{{ $value | humanizePercentage }} of the sampled answers agree",
             description=f"The quality shadow compares sampled answers with the reference model's: of output "
-            f"{template_text(output)} at least {_percent(least)} must agree over an hour.",
+            f"{template_text(output)} at least {_percent(least)} must agree over {window}.",
             section="shadow-disagrees",
             labels={**_texts(scope.recorded), "output": template_text(output)},
         )
@@ -202,15 +216,16 @@ def _shadow(served: Served, scope: Scope) -> Iterator[Alert]:
 
 
 def _silent_shadow(served: Served, scope: Scope) -> Alert:
+    asked_for = max(_SHADOW_REQUESTS, _SHADOW_SAMPLES * (served.shadow_one_in or 1))
     compared = f"sum(increase({selector(SHADOW_REQUESTS, scope.model)}[{_SHADOW_WINDOW}]))"
     asked = f"avg_over_time({recorded(REQUESTS, scope)}[{_SHADOW_WINDOW}]) * {_SHADOW_WINDOW_S}"
     return Alert(
         name="InfcShadowSilent",
-        expr=f"{asked} > {_SHADOW_REQUESTS} unless on () {compared} > 0",
+        expr=f"{asked} > {asked_for} unless on () {compared} > 0",
         hold_s=_PLAN_HOLD_S,
         severity="warning",
         summary=f"{_name(served)}: the quality shadow compares nothing",
-        description=f"More than {_SHADOW_REQUESTS} requests in {_SHADOW_WINDOW}, and not one was compared with the "
+        description=f"More than {asked_for} requests in {_SHADOW_WINDOW}, and not one was compared with the "
         "reference model: nothing watches the quality of the answers.",
         section="shadow-silent",
         labels={},

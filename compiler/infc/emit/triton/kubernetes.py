@@ -116,6 +116,7 @@ def served(problem: Problem, plan: Plan, settings: ModelSettings, identity: Iden
         peak_rps=problem.traffic.peak_rps,
         metrics_port="metrics",
         shadow_outputs=shadow_outputs(problem),
+        shadow_one_in=None if problem.shadow is None else problem.shadow.one_in,
     )
 
 
