@@ -14,7 +14,7 @@ from infc.ir.interval import Interval
 from infc.ir.precision import Precision
 from infc.ir.service_time import ServiceTimePoint, ServiceTimeProfile
 from infc.pipeline.base import Base
-from infc.pipeline.changes import Review, change_set, review
+from infc.pipeline.changes import Review, change_set, concerned, review
 from infc.pipeline.plan_inputs import PlanOptions
 from infc.report.change_json import change_set_from_json, change_set_to_json
 from infc.resolve.store import ProfileStore
@@ -65,7 +65,7 @@ def changed(base: Base = MAIN) -> dict[str, DeploymentChange]:
 
 def planned(base: Base = MAIN) -> set[str]:
     """The names of the specs that were planned."""
-    return {record.path.name.partition(".")[0] for record in reviewed(base).records}
+    return {path.name.partition(".")[0] for path in concerned(specs(), base, OPTIONS)}
 
 
 def spec_input(change: DeploymentChange) -> list[tuple[str, str | None, str | None, int | None]]:
@@ -115,7 +115,7 @@ def test_what_only_reads_differently_is_no_change(repository: Path) -> None:
     assert planned() == {"b"}
 
 
-@pytest.mark.parametrize("base", [LOCK, MAIN], ids=["lock", "git"])
+@pytest.mark.parametrize("base", [pytest.param(LOCK, marks=pytest.mark.slow), MAIN], ids=["lock", "git"])
 def test_specs_and_targets_come_and_go(repository: Path, base: Base) -> None:
     """What is gone is listed with what it cost; a target of a spec comes and goes by itself."""
     Path("specs/a.infc.yaml").unlink()
@@ -252,6 +252,7 @@ def write_prices(price: str) -> None:
     Path("targets/prices/mine.yaml").write_text(json.dumps(book) + "\n")
 
 
+@pytest.mark.slow
 def test_another_price_is_told_with_its_book(repository: Path) -> None:
     """The row before and after, the file of the team's own catalogue, and what a month costs then."""
     write_prices("1.0")
@@ -314,6 +315,7 @@ def test_a_base_that_is_none_is_refused(repository: Path, reference: str, words:
     assert help in (refused.value.help or "")
 
 
+@pytest.mark.slow
 def test_a_shallow_clone_and_no_repository_are_told(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

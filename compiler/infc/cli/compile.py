@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infc.cli.compile_notes import show_unasked, show_unvalidated
+from infc.cli.compile_notes import show_saved, show_unasked, show_unvalidated
 from infc.cli.edge import FAILURE, INCONCLUSIVE, LOCK_STALE, OK, SLO_NOT_MET, SPEC_INVALID
 from infc.cli.fetch import fetch_option, fetched
 from infc.ir.quantity import QuantityError, parse_duration_s
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from infc.diag import Diagnostic
     from infc.pipeline.compile import CompiledSpec, CompiledTarget
     from infc.pipeline.compile_many import SpecOutcome
+    from infc.pipeline.saved_plan import SavedPlan
     from infc.report.compiled import CompiledEntry
 
 _SEVERITY = (SPEC_INVALID, SLO_NOT_MET, LOCK_STALE, FAILURE, INCONCLUSIVE, OK)
@@ -43,12 +44,16 @@ def _seconds(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
 
 
 @click.command(name="compile")
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC|DIR...", type=click.Path(path_type=Path))
+@click.argument("specs", nargs=-1, metavar="SPEC|DIR...", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), default=Path("dist"),
     show_default=True, help="Where the bundles go, one folder each.",
 )  # fmt: skip
 @click.option("--locked", is_flag=True, help="Refuse unless the result is what infc.lock says; leave the lock alone.")
+@click.option(
+    "--plan", "plan_file", metavar="FILE", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Refuse unless inputs and decisions are those of this saved plan (infc plan --format json --out FILE).",
+)  # fmt: skip
 @click.option(
     "--validate",
     "is_validated",
@@ -88,6 +93,7 @@ def command(
     specs: tuple[Path, ...],
     output: Path,
     locked: bool,
+    plan_file: Path | None,
     is_validated: bool,
     builders: tuple[Address, ...],
     wait_s: float,
@@ -119,14 +125,19 @@ def command(
     Several specs are compiled in parallel. One that fails does not stop the others; the exit code is the worst of
     theirs. Finished engines are kept by key: after an interruption, the same command builds only what is missing.
 
+    With --plan only what was reviewed is compiled: everything is planned again, and refused as a whole where an input
+    or a decision is not that of the saved plan. Without SPEC the specs that it lists are compiled.
+
     Exits 0 when everything was written (and met its SLO, with --validate), 3 when the SLO cannot be or was not met,
-    4 with --locked when the lock does not hold, 5 when a spec or infc-policy.yaml is invalid, 6 when the evidence is
-    inconclusive, 1 on other failures: a plan beyond a threshold of infc-policy.yaml whose action is fail is one.
+    4 with --locked when the lock does not hold, and with --plan when the saved plan does not, 5 when a spec or
+    infc-policy.yaml is invalid, 6 when the evidence is inconclusive, 1 on other failures: a plan beyond a threshold of
+    infc-policy.yaml whose action is fail is one.
 
     \b
     Examples:
       infc compile specs/encoder.infc.yaml
       infc compile specs/ --locked
+      infc compile --plan plan.json
       infc compile specs/encoder.infc.yaml --validate -o out
       infc compile specs/chat.infc.yaml --validate
       infc compile specs/ --format html > compile.html
@@ -141,11 +152,14 @@ def command(
     from infc.pipeline.plan_many import cores
     from infc.spec import SPEC_SUFFIX, find_workspace
 
-    paths = find_specs(specs)
+    saved_plan = _saved_plan(plan_file, specs)
+    paths = find_specs(specs) if specs or saved_plan is None else saved_plan.specs()
+    if saved_plan is not None and not _is_as_reviewed(saved_plan, paths, overlay):
+        return LOCK_STALE
     _check_delta(delta_from, paths)
     if has_fetch and not fetched(paths):
         return FAILURE
-    workspace = find_workspace(paths[0])
+    workspace = find_workspace(paths[0] if paths else Path("infc.lock"))
     own_targets = overlay or (workspace.targets if workspace.targets.is_dir() else None)
     builder = open_builder(
         builders,
@@ -162,6 +176,7 @@ def command(
         builder=builder,
         build_timeout_s=build_timeout_s,
         delta_from=delta_from,
+        saved_plan=saved_plan,
     )
     try:
         with compile_progress([path.name.removesuffix(SPEC_SUFFIX) for path in paths]) as watcher:
@@ -199,6 +214,26 @@ def command(
 
         click.echo(render_compile_html(entries))
     return code
+
+
+def _saved_plan(plan_file: Path | None, specs: tuple[Path, ...]) -> SavedPlan | None:
+    """The plan to hold to, if any. Raises UsageError, DiagnosticError."""
+    if plan_file is not None:
+        from infc.pipeline.saved_plan import read_saved_plan
+
+        return read_saved_plan(plan_file)
+    if not specs:
+        raise click.UsageError("Missing argument 'SPEC|DIR...': name what to compile, or a saved plan with --plan.")
+    return None
+
+
+def _is_as_reviewed(saved_plan: SavedPlan, paths: Sequence[Path], overlay: Path | None) -> bool:
+    from infc.pipeline.saved_plan import refusals
+
+    show_saved(saved_plan, paths)
+    refused = refusals(saved_plan, paths, overlay)
+    _show_diagnostics(refused)
+    return not refused
 
 
 def _check_delta(delta_from: Path | None, paths: Sequence[Path]) -> None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from infc.build.builders.address import Address
     from infc.pipeline.compile import CompiledTarget
     from infc.pipeline.compile_many import SpecOutcome
+    from infc.pipeline.saved_plan import SavedPlan
 
 
 def show_unasked(builders: tuple[Address, ...], delta_from: Path | None, outcomes: list[SpecOutcome]) -> None:
@@ -31,6 +32,15 @@ def show_unasked(builders: tuple[Address, ...], delta_from: Path | None, outcome
             _note(f"--builder does not apply to {edge}: Jetson modules build their engines themselves")
     if delta_from is not None and compiled and not edge:
         _note("--delta-from has no effect: the spec is for no edge device")
+
+
+def show_saved(saved_plan: SavedPlan, paths: Sequence[Path]) -> None:
+    """Say what of a saved plan a compile does not do."""
+    if not paths:
+        _note(f"{saved_plan.name} changes no deployment: there is nothing to compile")
+    removed = saved_plan.removed()
+    if removed:
+        _note(f"the plan removes {', '.join(removed)}: `infc lock` takes that out of infc.lock")
 
 
 def show_unvalidated(outcomes: list[SpecOutcome]) -> None:

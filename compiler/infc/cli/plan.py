@@ -146,7 +146,7 @@ def _review(
             Base(revision=revision),
             options,
             folders=folders,
-            has_cache=has_cache and len(paths) > 1,  # to find what enters one plan takes as long as to make it
+            has_cache=has_cache,
             processes=cores(),
             progress=progress,
         )

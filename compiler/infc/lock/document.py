@@ -285,7 +285,7 @@ def _conflict(shown: str, line: int) -> Diagnostic:
         id="lock-conflict",
         message="the lock holds an unresolved merge conflict",
         span=_span(shown, line),
-        help=_REGENERATE,
+        help="run `infc lock`: it takes what both sides locked (where it cannot tell them apart, take one side)",
     )
 
 

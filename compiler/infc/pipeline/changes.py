@@ -121,26 +121,13 @@ def _review(
     processes: int,
     progress: Callable[[int], None],
 ) -> Review:
-    jobs: dict[Path, _Job] = {}
-    changes: list[DeploymentChange] = []
-    deployments: list[ReviewedDeployment] = []
-    for place in places:
-        touched = _touched(place, options)
-        old, gone = _before(place, folders)
-        current = _by_spec(place.now)
-        changes += gone
-        for spec in place.specs:
-            now = tuple(current.get(place.inside(spec), ()))
-            if touched is None or touched.is_everything or touched.concerns(spec, old[spec], now):
-                jobs[spec] = _Job(place=place, before=old[spec], now=now, touched=touched)
-            else:
-                changes += [unplanned_change(block, spec.as_posix()) for block in now] or [_unlocked(spec)]
-                deployments += [unplanned(block, _in_repository(place, spec)) for block in now]
+    jobs, changes, deployments = _sorted_out(places, options, folders)
     bases = {spec: job.base(has_causes=len(jobs) <= MOST_CAUSES) for spec, job in jobs.items()}
+    todo = [path for path in paths if path in jobs]
     records = plan_many(
-        [path for path in paths if path in jobs],
+        todo,
         options,
-        has_cache=has_cache,
+        has_cache=has_cache and len(todo) > 1,  # to find what enters one plan takes as long as to make it
         processes=processes,
         progress=progress,
         bases=bases,
@@ -158,6 +145,36 @@ def _review(
         deployments=tuple(sorted(deployments, key=lambda each: (each.spec, each.name, each.target))),
         is_based=any(place.revision is not None or place.before for place in places),
     )
+
+
+def concerned(paths: Sequence[Path], base: Base, options: PlanOptions) -> tuple[Path, ...]:
+    """The specs that a change can concern: those that a review plans. Arguments and errors as of `change_set`."""
+    with contextlib.ExitStack() as stack:
+        jobs, _, _ = _sorted_out(tuple(_places(paths, base, (), stack)), options, ())
+        return tuple(path for path in paths if path in jobs)
+
+
+def _sorted_out(
+    places: Sequence[_Place], options: PlanOptions, folders: Sequence[Path]
+) -> tuple[dict[Path, _Job], list[DeploymentChange], list[ReviewedDeployment]]:
+    """The specs to plan; and what is known of all others, and of those that are gone, without a plan."""
+    jobs: dict[Path, _Job] = {}
+    changes: list[DeploymentChange] = []
+    deployments: list[ReviewedDeployment] = []
+    for place in places:
+        touched = _touched(place, options)
+        old, gone = _before(place, folders)
+        current = _by_spec(place.now)
+        changes += gone
+        is_everything = touched is None or touched.is_everything
+        for spec in place.specs:
+            now = tuple(current.get(place.inside(spec), ()))
+            if touched is None or is_everything or touched.concerns(spec, old[spec], now):
+                jobs[spec] = _Job(place=place, before=old[spec], now=now, touched=touched)
+            else:
+                changes += [unplanned_change(block, spec.as_posix()) for block in now] or [_unlocked(spec)]
+                deployments += [unplanned(block, _in_repository(place, spec)) for block in now]
+    return jobs, changes, deployments
 
 
 def _places(

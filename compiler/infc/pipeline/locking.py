@@ -19,7 +19,9 @@ from infc.lock import (
     merge,
     read_lock,
     update_lock,
+    write_lock,
 )
+from infc.lock.conflict import ConflictedLock, conflicted_lock
 from infc.lock.entry import (
     as_written,
     engine_file,
@@ -102,6 +104,11 @@ def check_lock(workspace: Workspace, specs: Sequence[Path] | None) -> CheckedLoc
     lock, problems = read_lock(path)
     if lock is None:
         return CheckedLock(path=path, lock=None, statuses=(), diagnostics=problems)
+    return _checked(workspace, specs, lock)
+
+
+def _checked(workspace: Workspace, specs: Sequence[Path] | None, lock: Lock) -> CheckedLock:
+    path = shown_path(workspace.lock)
     catalogues: Catalogues = {}
     current: list[CurrentArtifact] = []
     found: list[Diagnostic] = []
@@ -121,14 +128,15 @@ def relock(workspace: Workspace, specs: Sequence[Path] | None, *, upgrade: froze
     """Plan what the lock no longer matches, without building anything and without writing the lock.
 
     A deployment whose inputs are the locked ones keeps its entry. An engine is kept as long as what it is made from is
-    unchanged; else it is pending until the next compile, and so are the digests of emitted files.
+    unchanged; else it is pending until the next compile, and so are the digests of emitted files. A lock with conflict
+    markers is taken as both sides of the merge: of a deployment that both have, the entry that the inputs still fit.
 
     Args:
         workspace: whose lock.
         specs: specs to look at; None: every one, and then deployments without a spec are removed.
         upgrade: names to plan again although nothing changed; an empty set means every one, None means none.
     """
-    checked = check_lock(workspace, specs)
+    checked = _merged(workspace, specs) or check_lock(workspace, specs)
     before = checked.lock or Lock()
     if has_errors(checked.diagnostics):
         return Relocked(
@@ -164,11 +172,35 @@ def relock(workspace: Workspace, specs: Sequence[Path] | None, *, upgrade: froze
     )
 
 
+def _merged(workspace: Workspace, specs: Sequence[Path] | None) -> CheckedLock | None:
+    """What both sides of a merge locked; None where the lock holds no conflict that can be told apart."""
+    conflict = _conflict(workspace.lock)
+    if conflict is None:
+        return None
+    checked = _checked(workspace, specs, conflict.both)
+    stale = {(status.name, status.target) for status in checked.statuses if status.status == "stale"}
+    others = [entry for entry in conflict.theirs.entries if entry.address in stale]
+    return _checked(workspace, specs, merge(conflict.both, others)) if others else checked
+
+
+def _conflict(path: Path) -> ConflictedLock | None:
+    try:
+        return conflicted_lock(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+
+
 def write_relocked(workspace: Workspace, relocked: Relocked) -> tuple[Diagnostic, ...]:
-    """Write what `relock` found, merged into the lock as it is on disk now, and the model profiles that it names."""
+    """Write what `relock` found, merged into the lock as it is on disk now, and the model profiles that it names.
+
+    A lock with conflict markers is replaced.
+    """
     store = profile_store(workspace)
     for problem in relocked.problems:
         add_profile(problem, store)
+    if _conflict(workspace.lock) is not None:
+        write_lock(relocked.path, relocked.after)
+        return ()
     after = {entry.address: entry for entry in relocked.after.entries}
     changed = [entry for address, entry in after.items() if relocked.before.find(*address) != entry]
     removed = [entry.address for entry in relocked.before.entries if entry.address not in after]
