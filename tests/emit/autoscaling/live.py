@@ -28,7 +28,13 @@ def decision() -> Decision:
         most=4,
         redundancy=1,
         thresholds=Thresholds(
-            edge=edge, target=target, backlog=5.0, growth=1.25, reaction_s=200.0, limited_by="the rise of the traffic"
+            edge=edge,
+            target=target,
+            backlog=5.0,
+            growth=1.25,
+            fewest=1,
+            reaction_s=200.0,
+            limited_by="the rise of the traffic",
         ),
         window_s=300.0,
         day=Day(mean_replicas=2.0, fewest=1, most=4, overloaded_s=0.0, flaps=0),

@@ -20,10 +20,10 @@ HOURLY = (
 
 @cache
 def planned() -> tuple[Problem, Plan]:
-    """A classifier for a whole day: 6,000 requests a second in the mean."""
+    """A classifier for a whole day: 30,000 requests a second in the mean."""
     problem = plan_spec(SPEC).decisions[0].problem
     assert isinstance(problem, Problem)
-    traffic = replace(problem.traffic, rate_rps=6_000.0, peak_rps=10_200.0, hourly=HOURLY)
+    traffic = replace(problem.traffic, rate_rps=30_000.0, peak_rps=51_000.0, hourly=HOURLY)
     limits = replace(problem.limits, max_accelerators=None, max_usd_per_hour=None, redundancy=1)
     asked = replace(problem, traffic=traffic, limits=limits)
     plan = solve(asked)

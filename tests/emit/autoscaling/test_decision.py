@@ -31,7 +31,6 @@ def test_the_threshold_lies_between_noise_and_the_edge() -> None:
     found = decided().thresholds
     assert found.target.backlog < found.target.backlog_noise < found.backlog < found.edge.backlog
     assert found.target.worst < found.edge.worst <= 1.0
-    assert found.target.rate_rps * found.growth <= found.edge.rate_rps * (1 + 1e-9)
     replica = replica_of(problem, plan, QUEUE_WINDOW_S)
     beyond = replica.at(found.edge.rate_rps * 1.05)
     assert beyond.worst > 1.0 or beyond.rate_rps > UTILIZATION_LIMIT * replica.capacity_rps
@@ -69,8 +68,9 @@ def test_a_scaler_that_ignores_starts_lets_replicas_be_overloaded() -> None:
 
 def test_slower_starts_get_lower_targets() -> None:
     """The rate rises further while a replica starts."""
-    loads = [decided(start_time=each).thresholds.target.rate_rps for each in ("60s", "600s", "1200s")]
-    assert loads[0] >= loads[1] > loads[2]
+    quick, slow = (decided(start_time=each).thresholds for each in ("60s", "3000s"))
+    assert slow.target.rate_rps < quick.target.rate_rps
+    assert slow.limited_by == "the rise of the traffic while a replica starts"
 
 
 def test_the_users_bounds_and_window_hold() -> None:
@@ -82,10 +82,22 @@ def test_the_users_bounds_and_window_hold() -> None:
     assert (capped.fewest, capped.most) == (1, 1)
 
 
+def test_rises_that_no_start_can_follow_are_met_by_the_minimum() -> None:
+    """Nothing at night, everything at six: the replicas of the morning run all night, rather than come too late."""
+    problem, plan = planned()
+    hourly = tuple([0.0] * 6 + [4.0 / 3.0] * 18)
+    asked = replace(problem, traffic=replace(problem.traffic, hourly=hourly, peak_rps=40_000.0))
+    decision = decide(served(asked, plan), asked, plan, Autoscale(start_time="3000s"))
+    assert "from nothing" in " ".join(decision.words)
+    assert decision.fewest > 1 + problem.limits.redundancy
+    assert decision.day.overloaded_s == 0.0
+    assert decision.thresholds.target.rate_rps >= decision.thresholds.edge.rate_rps / 3.0 - 1e-6
+
+
 def test_more_than_ten_replicas_are_given_less() -> None:
     """The controller overlooks a tenth: one more than ten would never be asked for in time."""
-    few = decided(max_replicas=9, start_time="1200s")
-    many = decided(max_replicas=30, start_time="1200s")
+    few = decided(max_replicas=9, start_time="3000s")
+    many = decided(max_replicas=30, start_time="3000s")
     assert many.thresholds.target.rate_rps == pytest.approx(few.thresholds.target.rate_rps / 1.1, rel=1e-6)
 
 

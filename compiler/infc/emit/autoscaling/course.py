@@ -1,5 +1,6 @@
 """How the rate runs over a day, as far as a spec says: what an autoscaler has to follow."""
 
+import math
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -40,11 +41,17 @@ class Course:
         """The rate at each of the times, float64[n]."""
         return np.interp(times_s, self.times_s, self.rates_rps, period=self.period_s)
 
-    def growth(self, within_s: float) -> float:
-        """By which factor the rate rises within so many seconds, at most; at least 1."""
+    def rises(self, within_s: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The rate at moments all over the period, and so many seconds later: float64[n] each."""
         times_s = np.linspace(0.0, self.period_s, 1_441)[:-1]
-        now, later = self.at(times_s), self.at(times_s + within_s)
-        return max(1.0, float(np.max(later / np.maximum(now, self.highest_rps * 1e-3))))
+        return self.at(times_s), self.at(times_s + within_s)
+
+    def growth(self, within_s: float) -> float:
+        """By which factor the rate rises within so many seconds, at most; at least 1, infinite from nothing."""
+        now, later = self.rises(within_s)
+        if np.any((now <= 0.0) & (later > 0.0)):
+            return math.inf
+        return max(1.0, float(np.max(later[now > 0.0] / now[now > 0.0], initial=1.0)))
 
 
 def course_of(traffic: Traffic) -> Course:

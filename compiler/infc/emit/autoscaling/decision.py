@@ -45,8 +45,7 @@ def decide(served: Served, problem: AnyProblem, plan: Plan, options: Autoscale) 
     redundancy = problem.limits.redundancy
     most = options.max_replicas or max(plan.candidate.replicas, options.min_replicas or 1)
     found = thresholds(replica, course, reaction_s, most, options.target_utilization)
-    wanted = math.ceil(course.lowest_rps / found.target.rate_rps - 1e-9) + redundancy
-    fewest = min(options.min_replicas or max(1, wanted), most)
+    fewest = min(options.min_replicas or found.fewest + redundancy, most)
     scaling = Scaling(
         target_rps=found.target.rate_rps,
         redundancy=redundancy,
@@ -83,6 +82,7 @@ def _settled(course: Course, scaling: Scaling, found: Thresholds, asked_s: float
 def _words(served: Served, decision: Decision, course: Course, options: Autoscale, start_s: float) -> Iterator[str]:
     found, day = decision.thresholds, decision.day
     edge, target = found.edge, found.target
+    rises = f"up to {found.growth:.3g} times" if math.isfinite(found.growth) else "from nothing"
     held = "requests wait for it" if served.server == "triton" else "requests are in its hands, running or waiting"
     yield (
         f"Simulated, a replica bears {edge.rate_rps:.4g} requests/s: {edge.worst:.0%} of its tightest latency limit, "
@@ -90,8 +90,8 @@ def _words(served: Served, decision: Decision, course: Course, options: Autoscal
     )
     yield (
         f"Each is given {target.rate_rps:.4g} requests/s ({target.worst:.0%} of the limit), set by {found.limited_by}. "
-        f"The rate rises {found.growth:.3g} times in the {found.reaction_s:.0f} s until a new one serves, of which its "
-        f"start takes {start_s:.0f} s ({course.words})."
+        f"The rate rises {rises} in the {found.reaction_s:.0f} s until a new one serves, of which its start takes "
+        f"{start_s:.0f} s ({course.words})."
     )
     yield (
         f"Another is started from a backlog of {found.backlog:.3g} each: at the given load it is {target.backlog:.3g}, "
