@@ -33,6 +33,7 @@ _HELP: Mapping[DriftSubject, str] = {
     "cluster": "help: apply the kubernetes folder of the locked bundle, or lock what is meant with `infc compile`",
     "folder": "help: commit what `infc compile` writes for infc.lock, or lock what is meant to be there",
 }
+_LEAST_USD = 0.5
 _MAX_CELL = 30
 
 
@@ -199,7 +200,7 @@ def _plan(plan: ObservedPlan, style: Style) -> Iterator[str]:
         if plan.candidate == plan.locked_candidate and plan.replicas == plan.locked_replicas:
             yield from wrapped_row("", "what is locked still is the best, but its margins are other ones", style)
         change = plan.usd_per_month_change
-        if change is not None:
+        if change is not None and abs(change) >= _LEAST_USD:
             yield from wrapped_row("difference", f"{'+' if change >= 0 else '-'}${abs(change):,.0f} a month", style)
 
 

@@ -49,6 +49,8 @@ def server_drift(
         return None, problems
     stale = stale_inputs(opened, entry)
     if isinstance(problem, LlmProblem) and entry.choice.server == "vllm":
+        if request.metrics or request.repository or request.bundle:
+            return None, (_not_triton(entry),)
         from infc.pipeline.drift.vllm import vllm_drift
 
         llm = Deployed(loaded=opened.loaded, entry=entry, problem=problem, stale=stale)
@@ -95,4 +97,12 @@ def _not_a_server(opened: LockedSpec, entry: LockEntry) -> Diagnostic:
         message=f"{entry.label} runs on edge devices, which are asked over ssh",
         span=loaded.span("deploy"),
         help=f"name them: infc drift {loaded.path.as_posix()} ssh://DEVICE",
+    )
+
+
+def _not_triton(entry: LockEntry) -> Diagnostic:
+    return Diagnostic(
+        id="drift-server",
+        message=f"{entry.label} is served by vLLM, which shows everything at one address and takes no repository",
+        help="leave --metrics, --repository and --bundle out",
     )
