@@ -6,6 +6,7 @@ import pytest
 
 from infc.ir.problem import ShadowGoal
 from infc.resolve.shadow import neutral_one_in, one_in
+from infc.spec import load_spec
 
 from .test_problem import BASE, resolved
 
@@ -52,3 +53,22 @@ def test_the_stricter_percentile_decides() -> None:
     """Each target by itself: p50 bears many slow requests, p99.9 hardly any."""
     assert neutral_one_in(0.01, {50.0: 0.02}, 10.0) == 22
     assert neutral_one_in(0.01, {50.0: 0.02, 99.9: 0.05}, 10.0) == 11000
+
+
+@pytest.mark.parametrize("deploy", ["server: vllm, shadow: {}", "server: jetson, shadow: {}"])
+def test_only_triton_has_one(tmp_path: Path, deploy: str) -> None:
+    """Said by `infc check`, at the key."""
+    (tmp_path / "model.onnx").write_bytes(b"not read")
+    spec = tmp_path / "test.infc.yaml"
+    spec.write_text(BASE + LOAD + f"deploy: {{{deploy}}}\n")
+    found = [each for each in load_spec(spec).diagnostics if each.span and "shadow" in each.message]
+    assert [each.id for each in found] == ["spec-model-mismatch"]
+
+
+@pytest.mark.parametrize(("text", "id"), [("{sample: 0%}", "spec-range"), ("{sample: 0.01}", "spec-quantity")])
+def test_a_share_is_a_percentage_above_zero(tmp_path: Path, text: str, id: str) -> None:
+    """Like every share of the spec."""
+    (tmp_path / "model.onnx").write_bytes(b"not read")
+    spec = tmp_path / "test.infc.yaml"
+    spec.write_text(BASE + LOAD + f"deploy: {{shadow: {text}}}\n")
+    assert [each.id for each in load_spec(spec).diagnostics] == [id]
