@@ -36,6 +36,9 @@ from tests.emit.kubernetes.releases import (
     vllm_release,
 )
 
+ALL = "INFC_ALL_RELEASES"
+"""Environment variable that has every combination tested, and every version that `kubernetes-validate` knows."""
+
 
 def provided_by(server: str, storage: str) -> tuple[str, ...]:
     """Names that the user brings; a language model of the hub needs no claim."""
@@ -52,12 +55,24 @@ def test_every_storage_fits_together(server: str, flavor: str, tmp_path: Path) -
         assert release_faults(bundle, provided_by(server, storage)) == [], storage
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get(ALL), reason=f"{ALL} asks for every combination")
 @pytest.mark.parametrize("combination", COMBINATIONS, ids=lambda each: "-".join(map(str, each)))
 def test_every_combination_fits_together(combination: Any, tmp_path: Path) -> None:
     """The same for every device, storage and count."""
     bundle = release(tmp_path, *combination, monitoring=False)
     assert release_faults(bundle, provided_by(combination[0], combination[3])) == []
+
+
+@pytest.mark.skipif(not os.environ.get(ALL), reason=f"{ALL} asks for every combination")
+@pytest.mark.parametrize("version", [f"1.{minor}" for minor in range(29, 38)])
+def test_every_version_of_kubernetes_takes_it(version: str, tmp_path: Path) -> None:
+    """Strict schemas of 1.29 to 1.37; of clusters before 1.35 the spec says so, and images are not mounted."""
+    validator = pytest.importorskip("kubernetes_validate")
+    for server, _, device, storage, replicas in COMBINATIONS:
+        cluster = {"cluster_version": version} if version < "1.35" else {}
+        bundle = release(tmp_path, server, "deployment", device, storage, replicas, monitoring=False, **cluster)
+        for each in release_of(bundle).values():
+            validator.validate(each, version, strict=True)
 
 
 @pytest.mark.parametrize(("server", "flavor"), [("triton", "kserve"), ("vllm", "kserve"), ("triton", "deployment")])
