@@ -18,6 +18,7 @@ from infc.emit.monitoring.recordings import (
 )
 from infc.emit.monitoring.scope import Scope
 from infc.emit.monitoring.signals import Signals
+from infc.plan.words import counted, duration_text
 
 Severity: TypeAlias = Literal["critical", "warning", "info"]
 SHADOW_REQUESTS = "infc_shadow_requests_total"
@@ -94,10 +95,10 @@ def _burn(served: Served, scope: Scope, objective: Objective, window: Window) ->
         name, what = "InfcAvailabilitySloBurn", "failed"
         promise = f"{1.0 - objective.budget:.6%}".rstrip("%").rstrip("0").rstrip(".") + "% must succeed"
     else:
-        name, what = "InfcLatencySloBurn", f"took longer than {_milliseconds(goal.limit_s)} ({_metric(goal.metric)})"
+        name, what = "InfcLatencySloBurn", f"took longer than {duration_text(goal.limit_s)} ({_metric(goal.metric)})"
         promise = f"{goal.percentile:g}% must stay within it"
         if goal.predicted_s is not None:
-            promise += f", the plan predicts {goal.label} {_milliseconds(goal.predicted_s)}"
+            promise += f", the plan predicts {goal.label} {duration_text(goal.predicted_s)}"
     value = "{{ $value | humanizePercentage }}"
     return Alert(
         name=name,
@@ -106,7 +107,7 @@ def _burn(served: Served, scope: Scope, objective: Objective, window: Window) ->
         severity=window.severity,
         summary=f"{_name(served)}: {value} of the requests of the last {long} {what}",
         description=f"{promise}. An alert at {_percent(share)} over {long} and over {short}: "
-        f"{share / objective.budget:.3g} times as fast as the budget of {_percent(objective.budget)} allows.",
+        f"{_times(share / objective.budget)} as fast as the budget of {_percent(objective.budget)} allows.",
         section="budget-burn",
         labels={"goal": template_text(objective.id), "window": long},
     )
@@ -146,7 +147,7 @@ def _unmeasured(served: Served, signals: Signals, scope: Scope) -> Iterator[Aler
             severity="warning",
             summary=f"{_name(served)}: nothing tells how many requests are late",
             description=f"Requests are answered, but the servers do not export what the goal {objective.id} "
-            f"({_milliseconds(objective.goal.limit_s)}) is judged by: {hint}.",
+            f"({duration_text(objective.goal.limit_s)}) is judged by: {hint}.",
             section="latency-not-measured",
             labels={"goal": template_text(objective.id)},
         )
@@ -164,7 +165,7 @@ def _saturation(served: Served, scope: Scope) -> Iterator[Alert]:
         hold_s=_HOLD_S,
         severity="warning",
         summary=f"{_name(served)}: " + "{{ $value | humanize }} requests " + state + " each replica",
-        description=f"Simulated, that many are {planned.most_backlog:.3g} at the highest load that a replica bears: "
+        description=f"At the highest load that a replica bears it is {planned.most_backlog:.3g}, simulated: "
         "more replicas are needed, or executions take longer than planned.",
         section="queue-saturated",
         labels={},
@@ -172,13 +173,14 @@ def _saturation(served: Served, scope: Scope) -> Iterator[Alert]:
 
 
 def _above_plan(served: Served, scope: Scope) -> Alert:
+    replicas = counted(served.replicas, "replica")
     return Alert(
         name="InfcTrafficAbovePlan",
         expr=f"avg_over_time({recorded(REQUESTS, scope)}[{duration(_PLAN_HOLD_S)}]) > {number(served.peak_rps)}",
         hold_s=_PLAN_HOLD_S,
         severity="warning",
         summary=f"{_name(served)}: " + "{{ $value | humanize }} requests/s, more than was planned for",
-        description=f"The plan is for a peak of {served.peak_rps:g} requests/s with {served.replicas} replicas. "
+        description=f"The plan is for a peak of {served.peak_rps:g} requests/s with {replicas}. "
         "Raise workload.peak in the spec and plan again; infc drift shows what else has changed.",
         section="traffic-above-plan",
         labels={},
@@ -244,8 +246,8 @@ def _metric(metric: str) -> str:
     return {"latency": "latency", "ttft": "time to the first token", "tpot": "time per output token"}[metric]
 
 
-def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1e3:.4g} ms"
+def _times(factor: float) -> str:
+    return "just" if factor == 1.0 else f"{factor:.3g} times"
 
 
 def _percent(share: float) -> str:

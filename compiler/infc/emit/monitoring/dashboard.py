@@ -21,6 +21,7 @@ from infc.emit.monitoring.recordings import (
 from infc.emit.monitoring.scope import Scope, scope_of
 from infc.emit.monitoring.signals import Signals, signals_of
 from infc.emit.yaml_text import YamlValue
+from infc.plan.words import duration_text
 
 SCHEMA_VERSION = 42
 """Source: npm @grafana/schema 13.2.3, default of its dashboard kind. Later Grafanas migrate it when it is opened."""
@@ -132,7 +133,7 @@ def _panels(served: Served, signals: Signals, scope: Scope) -> Iterator[Panel]:
 def _slo_panels(served: Served, scope: Scope) -> Iterator[Panel]:
     for objective in objectives_of(served):
         share = broken_share(scope, objective, "30d")
-        limit = "" if objective.goal is None else f" within {objective.goal.limit_s * 1e3:.4g} ms"
+        limit = "" if objective.goal is None else f" within {duration_text(objective.goal.limit_s)}"
         yield Panel(
             title=f"Error budget left, 30 days: {objective.id}{limit}",
             unit="percentunit",
@@ -173,12 +174,12 @@ def _latency_panels(served: Served, signals: Signals, scope: Scope) -> Iterator[
         predicted = "not predicted"
         if goal.predicted_s is not None:
             lines[goal.predicted_s] = "blue"
-            predicted = f"{goal.predicted_s * 1e3:.4g} ms"
+            predicted = duration_text(goal.predicted_s)
         yield Panel(
             title=f"Latency {goal.label}",
             unit="s",
             queries=[Query(expr=signals.percentiles[goal.label], legend=f"{goal.label} (worst replica)")],
-            description=f"Limit {goal.limit_s * 1e3:.4g} ms (red), predicted at the peak {predicted} (blue).",
+            description=f"Limit {duration_text(goal.limit_s)} (red), predicted at the peak {predicted} (blue).",
             lines=lines,
         )
     yield Panel(
