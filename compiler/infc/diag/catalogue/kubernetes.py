@@ -20,7 +20,7 @@ KUBERNETES: tuple[DiagnosticKind, ...] = (
         what="The engine needs a backend that Triton's own image lacks; the manifests name the image that the bundle's "
         "Dockerfile builds, which no registry has.",
         why="Nodes pull images from a registry; a pod of an image that is nowhere waits for ever.",
-        example="model: {runtime: tensorrt_rtx}   deploy: {kubernetes: {}}",
+        example="build: {engine: torch}   deploy: {kubernetes: {}}",
         fix="Build the image from the bundle, push it, and name it in deploy.kubernetes.image.",
     ),
     DiagnosticKind(
