@@ -13,6 +13,7 @@ from infc.ir.candidate import ServerName, Speculation, SpeculationMethod
 from infc.ir.engine_kind import ENGINE_KINDS
 from infc.ir.interval import Basis
 from infc.ir.precision import Precision
+from infc.ir.spec.names import hidden_character, is_command
 from infc.lock.table import Table, TableError
 from infc.lock.values import (
     VERSION,
@@ -86,8 +87,8 @@ def _entry(table: Table) -> LockEntry:
     inputs, choice, predicted = table.table("inputs"), table.table("choice"), table.table("predicted")
     accuracy, release = table.optional_table("accuracy"), table.optional_table("release")
     entry = LockEntry(
-        name=table.text("name"),
-        target=table.text("target"),
+        name=_visible(table.text("name"), "name"),
+        target=_visible(table.text("target"), "target"),
         spec=_relative(table.text("spec"), "spec"),
         profile=table.optional_text("profile"),
         inputs=_inputs(inputs),
@@ -248,8 +249,15 @@ def _one_of(choices: Mapping[str, T], table: Table, key: str) -> T:
     return choices[value]
 
 
+def _visible(text: str, key: str) -> str:
+    """What names a deployment, and is printed wherever it is named: whoever wrote the lock, it is a line of text."""
+    if hidden_character(text) is not None or is_command(text):
+        raise TableError(key, f"`{key}` holds what cannot be seen, or what a CI system would run")
+    return text
+
+
 def _relative(path: str, key: str) -> str:
-    parts = path.split("/")
+    parts = _visible(path, key).split("/")
     if not path or path.startswith("/") or "\\" in path or "\0" in path or (key == "file" and ".." in parts):
         raise TableError(key, f"`{key}` is not a relative path")
     return path

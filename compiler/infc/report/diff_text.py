@@ -7,6 +7,8 @@ import click
 
 from infc.lock.diff import EntryDiff, FieldChange
 from infc.lock.values import Cell, ChangeKind, LockEntry
+from infc.report.diagnostics_text import printable
+from infc.report.layout import inert
 
 Style: TypeAlias = Callable[[str, str], str]
 SYMBOLS: Mapping[ChangeKind, tuple[str, str]] = {
@@ -152,7 +154,7 @@ def _month(entry: LockEntry | None) -> float:
 
 
 def _row(name: str, text: str) -> str:
-    return f"    {name:<{_LABEL}} {text}"
+    return inert(f"    {printable(name):<{_LABEL}} {printable(text)}")
 
 
 def _name(path: str) -> str:

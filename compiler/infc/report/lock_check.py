@@ -9,6 +9,7 @@ from infc.diag import Diagnostic
 from infc.lock.check import EntryStatus, Status
 from infc.lock.values import InputDigests
 from infc.report.diagnostics_json import diagnostic_object, diagnostics_schema
+from infc.report.diagnostics_text import printable
 
 FORMAT_VERSION = "1.0"
 STATUSES: tuple[str, ...] = get_args(Status)
@@ -25,7 +26,8 @@ def _lines(path: Path, statuses: Sequence[EntryStatus]) -> Iterator[str]:
     for status in statuses:
         if status.status != "ok":
             why = _why(status)
-            yield f"  {status.status:<{_COLUMN}}  {status.label}  {status.spec}{': ' + why if why else ''}"
+            told = f"{status.label}  {status.spec}{': ' + why if why else ''}"
+            yield f"  {status.status:<{_COLUMN}}  {printable(told)}"
     noun = f"{len(statuses)} deployment{'s' if len(statuses) != 1 else ''}"
     if counts["ok"] == len(statuses):
         yield f"{path.name}: {noun}, up to date"
