@@ -70,6 +70,7 @@ def test_one_spec_keeps_its_report_and_gets_what_changed(infc: Infc) -> None:
     assert code == 0
     assert out.startswith("b: feasible")
     assert out.rstrip().splitlines()[-2:] == ["", "Plan: no changes, 1 unchanged."]
+    assert infc("plan", "specs/b.infc.yaml", "--base", "main")[1].startswith("b: feasible")
     Path("infc.lock").unlink()
     assert "Changes against" not in infc("plan", "specs")[1]
 

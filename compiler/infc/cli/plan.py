@@ -116,7 +116,7 @@ def command(
 
         _write(plan_page(review, options), out)
     else:
-        _write(_rendered(review, format, is_one=len(paths) == 1, color=out is None), out)
+        _write(_rendered(review, format, is_one=len(paths) == 1 and not folders, color=out is None), out)
     if any(record.is_policy_invalid for record in records):
         return SPEC_INVALID
     has_changes = detailed_exitcode and review.is_based and review.changes.has_changes
@@ -146,6 +146,7 @@ def _review(
             Base(revision=revision),
             options,
             folders=folders,
+            is_whole=len(paths) == 1 and not folders,
             has_cache=has_cache,
             processes=cores(),
             progress=progress,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, assert_never
 
@@ -9,7 +10,7 @@ from infc.diag import Diagnostic, DiagnosticError
 from infc.emit.manifest import bundle_digests
 from infc.emit.supply.bundle import ABOUT_THE_BUNDLE
 from infc.ir.bundle import Bundle
-from infc.ir.candidate import ContinuousBatching
+from infc.ir.candidate import ContinuousBatching, ServerName
 from infc.ir.checkpoint import Checkpoint
 from infc.ir.engine import DeviceEngine
 from infc.ir.plan import Plan
@@ -195,22 +196,32 @@ def add_profile(problem: AnyProblem, store: ProfileStore) -> None:
 def _server_of(problem: AnyProblem, hardware_id: str) -> str:
     """Name and version of what is emitted for; on edge devices that is the format of the bundle, and what serves."""
     setup = problem.jetson_of(hardware_id)
-    if setup is not None:
-        from infc.build.edge_release_json import FORMAT_VERSION
+    if setup is None:
+        return release_words("vllm" if isinstance(problem, LlmProblem) else "triton")
+    if not isinstance(problem, LlmProblem):
+        return release_words("jetson")
+    from infc.resolve.jetson_llm import runtime_version
 
-        if isinstance(problem, LlmProblem):
-            from infc.resolve.jetson_llm import runtime_version
+    hardware = next(o.hardware for o in problem.options if o.hardware.id == hardware_id)
+    return f"{release_words('jetson')}, {runtime_version(problem.jetson_runtime, hardware, setup)}"
 
-            hardware = next(o.hardware for o in problem.options if o.hardware.id == hardware_id)
-            return f"jetson {FORMAT_VERSION}, {runtime_version(problem.jetson_runtime, hardware, setup)}"
-        return f"jetson {FORMAT_VERSION}"
-    if isinstance(problem, LlmProblem):
-        from infc.emit.vllm.release import default_release as vllm_release
 
-        return f"vllm {vllm_release().version}"
-    from infc.emit.release import default_release
+@lru_cache(maxsize=3)
+def release_words(server: ServerName) -> str:
+    """The pinned release of a server, such as `triton 24.10`; of edge devices the format of bundles."""
+    match server:
+        case "triton":
+            from infc.emit.release import default_release as triton_release
 
-    return f"triton {default_release().release}"
+            return f"triton {triton_release().release}"
+        case "vllm":
+            from infc.emit.vllm.release import default_release as vllm_release
+
+            return f"vllm {vllm_release().version}"
+        case "jetson":
+            from infc.build.edge_release_json import FORMAT_VERSION
+
+            return f"jetson {FORMAT_VERSION}"
 
 
 def _triton_bundle(

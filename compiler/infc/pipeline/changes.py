@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from infc.ir.change import ChangeSet, DeploymentChange
 from infc.ir.spec.names import label_from
@@ -79,6 +80,10 @@ class _Job:
         )
 
 
+_Known: TypeAlias = tuple[dict[Path, _Job], list[DeploymentChange], list[ReviewedDeployment]]
+"""The specs to plan; and of all others what changed, and what a saved plan holds."""
+
+
 def change_set(paths: Sequence[Path], base: Base, options: PlanOptions, *, folders: Sequence[Path] = ()) -> ChangeSet:
     """Every deployment of the specs beside its base: one change set for all workspaces of the command.
 
@@ -101,27 +106,32 @@ def review(
     options: PlanOptions,
     *,
     folders: Sequence[Path] = (),
+    is_whole: bool = False,
     has_cache: bool = True,
     processes: int = 1,
     progress: Callable[[int], None] = _quiet,
 ) -> Review:
-    """The same, with the plans of the specs that a change can concern. Arguments as of `change_set` and `plan_many`."""
+    """The same, with the plans of the specs that a change can concern, or of all of them where `is_whole`.
+
+    The other arguments are those of `change_set` and `plan_many`.
+    """
     with contextlib.ExitStack() as stack:
         places = tuple(_places(paths, base, folders, stack))
-        return _review(paths, places, options, folders, has_cache=has_cache, processes=processes, progress=progress)
+        known = _sorted_out(places, options, folders, is_whole=is_whole)
+        return _review(paths, places, options, known, has_cache=has_cache, processes=processes, progress=progress)
 
 
 def _review(
     paths: Sequence[Path],
     places: Sequence[_Place],
     options: PlanOptions,
-    folders: Sequence[Path],
+    known: _Known,
     *,
     has_cache: bool,
     processes: int,
     progress: Callable[[int], None],
 ) -> Review:
-    jobs, changes, deployments = _sorted_out(places, options, folders)
+    jobs, changes, deployments = known
     bases = {spec: job.base(has_causes=len(jobs) <= MOST_CAUSES) for spec, job in jobs.items()}
     todo = [path for path in paths if path in jobs]
     records = plan_many(
@@ -155,8 +165,8 @@ def concerned(paths: Sequence[Path], base: Base, options: PlanOptions) -> tuple[
 
 
 def _sorted_out(
-    places: Sequence[_Place], options: PlanOptions, folders: Sequence[Path]
-) -> tuple[dict[Path, _Job], list[DeploymentChange], list[ReviewedDeployment]]:
+    places: Sequence[_Place], options: PlanOptions, folders: Sequence[Path], *, is_whole: bool = False
+) -> _Known:
     """The specs to plan; and what is known of all others, and of those that are gone, without a plan."""
     jobs: dict[Path, _Job] = {}
     changes: list[DeploymentChange] = []
@@ -166,7 +176,7 @@ def _sorted_out(
         old, gone = _before(place, folders)
         current = _by_spec(place.now)
         changes += gone
-        is_everything = touched is None or touched.is_everything
+        is_everything = is_whole or touched is None or touched.is_everything
         for spec in place.specs:
             now = tuple(current.get(place.inside(spec), ()))
             if touched is None or is_everything or touched.concerns(spec, old[spec], now):

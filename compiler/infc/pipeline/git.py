@@ -42,6 +42,9 @@ class Repository:
         done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{reference}^{{commit}}")
         if done.returncode == 0:
             return done.stdout.decode().strip()
+        if b"dubious ownership" in done.stderr:
+            help = f"if you trust it: git config --global --add safe.directory {self.top}"
+            raise ToolError("git refuses a repository that another user owns", help=help)
         help = f"fetch it first (`git fetch origin {_branch(reference)}`), or name a branch, a tag or a commit"
         raise ToolError(f"git knows no commit {reference}", help=_FULL_CLONE if self._is_shallow() else help)
 

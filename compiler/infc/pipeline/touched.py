@@ -8,12 +8,14 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 import infc
 from infc.lock.blocks import LockBlock
+from infc.lock.document import SERVERS
 from infc.pipeline.base import RevisionBase
+from infc.pipeline.bundles import release_words
 from infc.pipeline.spec_base import inside_of
 from infc.spec import Workspace, load_spec
 from infc.spec.defaults import default_places
@@ -173,23 +175,6 @@ def _model_digest(block: LockBlock) -> str:
 def _is_of_this_toolchain(block: LockBlock) -> bool:
     """Whether a plan would be for the releases that the entry is for."""
     toolchain = (block.value("inputs", "toolchain") or "").strip(_QUOTE)
-    ours = f"infc {infc.__version__}, {_server_of((block.value('choice', 'server') or '').strip(_QUOTE))}"
-    return toolchain == ours or toolchain.startswith(f"{ours}, ")
-
-
-@lru_cache(maxsize=8)
-def _server_of(server: str) -> str:
-    match server:
-        case "triton":
-            from infc.emit.release import default_release as triton_release
-
-            return f"triton {triton_release().release}"
-        case "vllm":
-            from infc.emit.vllm.release import default_release as vllm_release
-
-            return f"vllm {vllm_release().version}"
-        case "jetson":
-            from infc.build.edge_release_json import FORMAT_VERSION
-
-            return f"jetson {FORMAT_VERSION}"
-    return server
+    server = SERVERS.get((block.value("choice", "server") or "").strip(_QUOTE))
+    ours = None if server is None else f"infc {infc.__version__}, {release_words(server)}"
+    return ours is not None and (toolchain == ours or toolchain.startswith(f"{ours}, "))
