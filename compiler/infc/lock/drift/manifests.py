@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from infc.lock.drift.objects import FieldDifference, Key, ObjectValue, differences, shown
-from infc.lock.drift.slug import slug
+from infc.lock.drift.slug import printable, slug
 from infc.lock.drift.values import DriftItem, DriftVerdict
 
 MOST_FIELDS = 40
@@ -90,12 +90,3 @@ def object_item(
         source=source,
         note=note,
     )
-
-
-def printable(text: str) -> str:
-    r"""Text of somebody else's files and clusters, with a question mark for what a terminal would obey.
-
-    >>> printable("a\x1b[2Jb")
-    'a?[2Jb'
-    """
-    return "".join(each if each.isprintable() else "?" for each in text)

@@ -1,4 +1,4 @@
-"""Stable ids of what has a name of somebody else's: tensors, files, fields of objects."""
+"""Names of somebody else's (tensors, files, fields of objects): stable ids, and text that a terminal may print."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -25,3 +25,12 @@ def with_own_ids(items: Iterable[DriftItem]) -> Iterator[DriftItem]:
     for item in items:
         count = seen[item.id] = seen.get(item.id, 0) + 1
         yield item if count == 1 else replace(item, id=f"{item.id}-{count}")
+
+
+def printable(text: str) -> str:
+    r"""Text of somebody else's files and clusters, with a question mark for what a terminal would obey.
+
+    >>> printable("a\x1b[2Jb")
+    'a?[2Jb'
+    """
+    return "".join(each if each.isprintable() else "?" for each in text)

@@ -84,10 +84,11 @@ def _versions(expected: ExpectedServer, view: TritonView) -> DriftItem:
 
 
 def _config(expected: ExpectedServer, view: TritonView) -> Iterator[DriftItem]:
-    if view.config is None:
-        yield _item("config", "configuration", "as emitted", None, None, note="the model is not loaded")
-        return
     source = f"/v2/models/{expected.entry.name}/config"
+    if view.config is None:
+        reason = view.silent.get(source, "it says nothing")
+        yield _item("config", "configuration", "as emitted", None, None, note=f"{source}: {reason}")
+        return
     for item in config_items(expected.config, config_from_json(view.config), source):
         if item.id == "engine-key" and expected.entry.engine.key is None:
             yield _item("engine-key", "engine key", None, item.observed, None, note="the lock waits for a build")

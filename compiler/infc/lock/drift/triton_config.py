@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from infc.diag import ToolError
 from infc.emit.triton.settings import ENGINE_PARAMETER
-from infc.lock.drift.slug import slug, with_own_ids
+from infc.lock.drift.slug import printable, slug, with_own_ids
 from infc.lock.drift.values import DriftCell, DriftItem, DriftVerdict
 
 if TYPE_CHECKING:
@@ -166,16 +166,17 @@ def _item(path: str, wanted: DriftCell, found: DriftCell, expected: ExpectedConf
     if field is None:
         if wanted is None and found is None:
             return None
-        field = _Field(f"config-{slug(path)}", path)
+        field = _Field(f"config-{slug(path)}", printable(path)[:_MOST_TEXT])
     is_known = not any(path == each or path.startswith((f"{each}.", f"{each}[")) for each in expected.unknown)
     shown = field.absent if wanted is None else wanted
+    seen = field.absent if found is None else printable(found)[:_MOST_TEXT] if isinstance(found, str) else found
     if not is_known:
         return DriftItem(
             id=field.id,
             area="deployment",
             name=field.name,
             expected=None,
-            observed=field.absent if found is None else found,
+            observed=seen,
             verdict=DriftVerdict.NOT_VISIBLE,
             source=source,
             unit=field.unit,
@@ -186,7 +187,7 @@ def _item(path: str, wanted: DriftCell, found: DriftCell, expected: ExpectedConf
         area="deployment",
         name=field.name,
         expected=shown,
-        observed=field.absent if found is None else found,
+        observed=seen,
         verdict=DriftVerdict.SAME if wanted == found else DriftVerdict.DRIFTED,
         source=source,
         unit=field.unit,
