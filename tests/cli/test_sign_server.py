@@ -182,6 +182,7 @@ def link(path: str) -> None:
         (swap_provenance, {"provenance", "model-signature"}),
         (swap_both_provenances, {"subjects", "model-signature"}),
         (lambda: link("README.md"), {"content", "subjects", "model-signature"}),
+        (lambda: os.mkfifo(Path(BUNDLE, "pipe")), {"content", "subjects", "model-signature"}),
         (lambda: Path(BUNDLE, "provenance.dsse.json").write_bytes(b"{"), {"provenance", "model-signature"}),
         (lambda: Path(BUNDLE, "provenance.dsse.json").unlink(), {"provenance", "model-signature"}),
         (lambda: Path(BUNDLE, "model.sig").write_text("{}"), {"model-signature"}),

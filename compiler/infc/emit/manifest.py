@@ -15,6 +15,7 @@ SIGNATURES = frozenset({"provenance.dsse.json", "model.sig"})
 """What `infc sign` puts beside the files of a bundle for servers: no part of it, and gone when it is written anew."""
 FORMAT_VERSION = "1.0"
 _CHUNK_BYTES = 1 << 20
+_NO_FILE = "no file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +82,22 @@ def read_manifest(folder: Path) -> Manifest | None:
     return None
 
 
-def verify_bundle(folder: Path) -> tuple[Diagnostic, ...]:
-    """Every difference between the files of a bundle on disk and its manifest: missing, changed and added ones."""
+def digests_on_disk(folder: Path) -> dict[str, str]:
+    """Path -> `sha256:<hex>` of every file in a folder, sorted; of a link or a pipe, what is no file's digest."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return {
+        path.relative_to(folder).as_posix(): (
+            content_digest(path) if path.is_file() and not path.is_symlink() else _NO_FILE
+        )
+        for path in paths
+    }
+
+
+def verify_bundle(folder: Path, found: Mapping[str, str] | None = None) -> tuple[Diagnostic, ...]:
+    """Every difference between the files of a bundle on disk and its manifest: missing, changed and added ones.
+
+    `found` are the folder's `digests_on_disk`, where they are known: a large bundle is then not read again.
+    """
     manifest = read_manifest(folder)
     if manifest is None:
         return (
@@ -92,14 +107,12 @@ def verify_bundle(folder: Path) -> tuple[Diagnostic, ...]:
                 help="compile the spec again with `infc compile`",
             ),
         )
-    entries = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
-    found = {path.relative_to(folder).as_posix() for path in entries} - {MANIFEST_NAME} - SIGNATURES
-    changes = [f"{path} is missing" for path in sorted(manifest.files.keys() - found)]
-    changes += [f"{path} was added" for path in sorted(found - manifest.files.keys())]
+    digests = digests_on_disk(folder) if found is None else found
+    there = digests.keys() - {MANIFEST_NAME} - SIGNATURES
+    changes = [f"{path} is missing" for path in sorted(manifest.files.keys() - there)]
+    changes += [f"{path} was added" for path in sorted(there - manifest.files.keys())]
     changes += [
-        f"{path} was changed"
-        for path in sorted(found & manifest.files.keys())
-        if (folder / path).is_symlink() or content_digest(folder / path) != manifest.files[path]
+        f"{path} was changed" for path in sorted(there & manifest.files.keys()) if digests[path] != manifest.files[path]
     ]
     return tuple(
         Diagnostic(

@@ -9,7 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infc.diag import DiagnosticError, ToolError
-from infc.emit.manifest import MANIFEST_NAME, SIGNATURES, Manifest, content_digest, read_manifest, verify_bundle
+from infc.emit.manifest import (
+    MANIFEST_NAME,
+    SIGNATURES,
+    Manifest,
+    content_digest,
+    digests_on_disk,
+    read_manifest,
+    verify_bundle,
+)
 from infc.emit.supply.bundle import ABOUT_THE_BUNDLE, whole_digest
 from infc.emit.supply.dsse import ENVELOPE_NAME, from_json, sealed, signer_of, to_json
 from infc.emit.supply.model_signature import MODEL_SIGNATURE_NAME, covered, envelope_of, folder_of, signed_folder
@@ -82,8 +90,9 @@ def inspect_server_bundle(
         ToolError: a key or a file cannot be read; or there is no openssl.
     """
     manifest = read_manifest(bundle)
-    checks = [_content(bundle, manifest)]
-    digests = _digests_on_disk(bundle)
+    found = digests_on_disk(bundle)
+    checks = [_content(bundle, manifest, found)]
+    digests = {path: hex_of(digest) for path, digest in found.items()}
     statement = _statement(bundle / PROVENANCE_NAME)
     signer: Path | None = None
     if public_keys is not None:
@@ -108,8 +117,8 @@ def inspect_server_bundle(
     )
 
 
-def _content(bundle: Path, manifest: Manifest | None) -> Check:
-    problems = verify_bundle(bundle)
+def _content(bundle: Path, manifest: Manifest | None, found: Mapping[str, str]) -> Check:
+    problems = verify_bundle(bundle, found)
     if problems:
         first, others = problems[0].message, len(problems) - 1
         more = f", and {others} more" if others else ""
@@ -217,15 +226,6 @@ def _made_from(statement: StatementText | None, spec: Path) -> Check:
 def _statement(path: Path) -> StatementText | None:
     content = _read(path)
     return None if content is None else statement_from(content)
-
-
-def _digests_on_disk(bundle: Path) -> dict[str, str]:
-    """Path -> sha256 in hex of every file that is there; of a link, what cannot be any file's."""
-    paths = [path for path in bundle.rglob("*") if path.is_symlink() or not path.is_dir()]
-    return {
-        path.relative_to(bundle).as_posix(): "a link" if path.is_symlink() else hex_of(content_digest(path))
-        for path in sorted(paths)
-    }
 
 
 def _read(path: Path) -> bytes | None:
