@@ -17,6 +17,7 @@ from infc.ir.bundle import Bundle
 from infc.ir.precision import Precision
 from infc.ir.service_time import ServiceTimeProfile
 from infc.ir.step_time import StepTimeProfile
+from infc.plan.capacity import rollout
 from tests.emit import samples
 from tests.emit.kubernetes import CRD_KINDS, CRD_VARIABLE, crd_faults
 from tests.emit.kubernetes.release_checks import (
@@ -215,21 +216,25 @@ def test_a_drain_takes_what_the_plan_lets_fail(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("surge", "unavailable", "redundancy", "expected"),
+    ("surge", "unavailable", "most_devices", "expected"),
     [
-        (0, None, 0, {"maxSurge": 0, "maxUnavailable": 1}),
-        (0, None, 2, {"maxSurge": 0, "maxUnavailable": 2}),
-        (1, None, 1, {"maxSurge": 1, "maxUnavailable": 0}),
-        (1, 1, 1, {"maxSurge": 1, "maxUnavailable": 1}),
-        (0, 0, 0, {"maxSurge": 0, "maxUnavailable": 1}),
+        (0, None, None, {"maxSurge": 1, "maxUnavailable": 0}),
+        (0, None, 3, {"maxSurge": 0, "maxUnavailable": 1}),
+        (0, 2, None, {"maxSurge": 0, "maxUnavailable": 2}),
+        (1, 1, 3, {"maxSurge": 1, "maxUnavailable": 1}),
     ],
 )
-def test_rollouts_use_the_devices_that_the_plan_kept(
-    surge: int, unavailable: int | None, redundancy: int, expected: dict[str, int]
+def test_updates_go_as_the_plan_says(
+    surge: int, unavailable: int | None, most_devices: int | None, expected: dict[str, int]
 ) -> None:
-    """A surge where a device is spare, else a replica goes first; never both 0, which Kubernetes refuses."""
-    limits = samples.problem().limits
-    assert rolling_update(replace(limits, surge=surge, unavailable=unavailable, redundancy=redundancy)) == expected
+    """A surge where the plan has a device for it, else a replica goes first; the spec's own word goes before."""
+    limits = replace(
+        samples.problem().limits, surge=surge, unavailable=unavailable, max_accelerators=most_devices, redundancy=2
+    )
+    problem, plan = replace(samples.problem(), limits=limits), samples.plan()
+    assert rolling_update(problem, plan) == expected
+    told = rollout(problem, plan)
+    assert (told.max_surge, told.max_unavailable) == (expected["maxSurge"], expected["maxUnavailable"])
 
 
 def test_pods_reach_nothing_but_where_the_model_is(tmp_path: Path) -> None:

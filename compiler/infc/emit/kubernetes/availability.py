@@ -1,7 +1,9 @@
 """What keeps a deployment up while nodes are drained and versions change: disruption budget, rolling update."""
 
 from infc.emit.kubernetes.objects import Identity, Manifest
-from infc.ir.problem import Limits
+from infc.ir.plan import Plan
+from infc.ir.problem import BaseProblem, Limits
+from infc.plan.capacity import rollout
 
 
 def disruption_budget(identity: Identity, limits: Limits) -> Manifest:
@@ -23,11 +25,10 @@ def disruption_budget(identity: Identity, limits: Limits) -> Manifest:
     }
 
 
-def rolling_update(limits: Limits) -> Manifest:
-    """How replicas are replaced, as the plan kept devices for it.
+def rolling_update(problem: BaseProblem, plan: Plan) -> Manifest:
+    """How replicas are replaced: as the plan says it (`plan.capacity.rollout`), in its words and in its cost.
 
-    Without a spare device a replica must go before its successor comes: as many as may be lost, at least one.
+    A surge where a device is kept or can be had for the time; else a replica goes before its successor comes.
     """
-    surge = limits.surge
-    missing = limits.unavailable if limits.unavailable is not None else (0 if surge else limits.redundancy)
-    return {"maxSurge": surge, "maxUnavailable": missing if surge or missing else 1}
+    how = rollout(problem, plan)
+    return {"maxSurge": how.max_surge, "maxUnavailable": how.max_unavailable}

@@ -8,7 +8,6 @@ the hub, and claims of language models, are KServe's to bring.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from infc.emit.kubernetes.availability import rolling_update
 from infc.emit.kubernetes.objects import Manifest, service_name
 from infc.emit.kubernetes.pod import pod_spec
 from infc.emit.kubernetes.workload import Workload
@@ -47,7 +46,7 @@ def inference_service(workload: Workload) -> Manifest:
                 **bounds,
                 "labels": parts.identity.all_labels,
                 "annotations": dict(workload.release),
-                "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": rolling_update(workload.limits)},
+                "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": dict(workload.update)},
                 **pod_spec(parts, container_name="kserve-container"),
             }
         },
@@ -69,7 +68,7 @@ def llm_inference_service(workload: Workload, model: LlmModel, scaling: Manifest
         spec["replicas"] = workload.replicas
     spec |= {
         "parallelism": parallelism,
-        "rolloutStrategy": rolling_update(workload.limits),
+        "rolloutStrategy": dict(workload.update),
         "router": {"gateway": {}, "route": {}},
         "labels": parts.identity.all_labels,
         "annotations": dict(workload.release),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
-from infc.emit.kubernetes.availability import disruption_budget
+from infc.emit.kubernetes.availability import disruption_budget, rolling_update
 from infc.emit.kubernetes.devices import selector_note
 from infc.emit.kubernetes.digests import BUNDLE_ANNOTATION, RELEASE_ANNOTATION
 from infc.emit.kubernetes.kserve import LlmModel, inference_service, llm_inference_service, scaling_of
@@ -123,7 +123,7 @@ def _workload(made: Release, config: Manifest | None, *, is_scaled: bool) -> Wor
     )
     return Workload(
         parts=parts,
-        limits=made.problem.limits,
+        update=rolling_update(made.problem, made.plan),
         replicas=None if is_scaled else made.plan.candidate.replicas,
         release={RELEASE_ANNOTATION: made.release},
         bundle={BUNDLE_ANNOTATION: made.bundle},

@@ -3,11 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from infc.emit.kubernetes.availability import rolling_update
 from infc.emit.kubernetes.objects import Identity, Manifest
 from infc.emit.kubernetes.pod import PodParts, pod_spec
 from infc.emit.yaml_text import YamlValue
-from infc.ir.problem import Limits
 
 _PULL_S = 900
 """How long a node may take to fetch a server's image: 10 to 20 GB, at a few tens of MB/s."""
@@ -17,12 +15,12 @@ _PULL_S = 900
 class Workload:
     """What the object says beside its pod.
 
-    `replicas` is None where an autoscaler sets them: an object that says so would set them back when it is applied.
-    `release` and `bundle` are annotations: see `emit.kubernetes.digests`.
+    `update` is how replicas are replaced. `replicas` is None where an autoscaler sets them: an object that says so
+    would set them back when it is applied. `release` and `bundle` are annotations: see `emit.kubernetes.digests`.
     """
 
     parts: PodParts
-    limits: Limits
+    update: Manifest
     replicas: int | None
     release: Mapping[str, str]
     bundle: Mapping[str, str]
@@ -44,7 +42,7 @@ def deployment(workload: Workload, *, container_name: str) -> Manifest:
     spec: Manifest = {} if workload.replicas is None else {"replicas": workload.replicas}
     spec |= {
         "selector": {"matchLabels": parts.identity.selector},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": rolling_update(workload.limits)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": dict(workload.update)},
         "progressDeadlineSeconds": parts.server.load.budget_s + _PULL_S,
         "template": {
             "metadata": {"labels": parts.identity.all_labels, "annotations": dict(workload.release)},

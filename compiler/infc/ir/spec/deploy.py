@@ -94,7 +94,7 @@ class Deploy(SpecModel):
     )
     rollout: Rollout | None = Field(
         default=None,
-        description="Rolling updates. Default: within the redundancy, else one more replica where a device is spare.",
+        description="Rolling updates. Default: one more replica where a device can be had for the time, else one less.",
     )
     kubernetes: Kubernetes | None = Field(default=None, description="Emit Kubernetes manifests with these options.")
     jetson: Jetson | None = Field(default=None, description="Options of a Jetson bundle.")
