@@ -4,7 +4,6 @@ The lock holds digests. What a file says, field by field, is in the bundle; a fi
 the locked one, so that no other bundle is ever taken for it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +16,10 @@ _OUTPUT = "dist"
 
 @dataclass(frozen=True, kw_only=True)
 class LockedBundle:
-    """A folder with the bundle of an entry. `changed` are its files that are not as locked, or not there."""
+    """A folder with the bundle of an entry. `changed` are the files that its own manifest has otherwise than the lock.
+
+    Files are read, and their digests taken, only when they are asked for: a checkpoint may be large.
+    """
 
     folder: Path
     entry: LockEntry
@@ -27,7 +29,10 @@ class LockedBundle:
         """The bytes of a locked file; None where they are not the locked ones."""
         if path not in self.entry.files or path in self.changed:
             return None
-        content = (self.folder / path).read_bytes()
+        try:
+            content = (self.folder / path).read_bytes()
+        except OSError:
+            return None
         return content if content_digest(content) == self.entry.files[path] else None
 
     @property
@@ -52,7 +57,7 @@ def find_bundle(entry: LockEntry, named: Path | None) -> tuple[LockedBundle | No
     bundle = _opened(entry, named)
     if bundle is None:
         what = f"{named} is no bundle of {entry.label}"
-    elif len(bundle.changed) == len(entry.files) or any(p.endswith("infc-bundle.json") for p in bundle.changed):
+    elif len(bundle.changed) == len(entry.files):
         what = f"{named} is another bundle than the locked one of {entry.label}"
     else:
         return bundle, ()
@@ -69,19 +74,8 @@ def _opened(entry: LockEntry, folder: Path) -> LockedBundle | None:
     manifest = read_manifest(folder)
     if manifest is None or manifest.name != entry.name:
         return None
-    present = digests_of(folder, entry.files)
-    changed = tuple(path for path, digest in entry.files.items() if present.get(path) != digest)
+    changed = tuple(path for path, digest in entry.files.items() if manifest.files.get(path) != digest)
     return LockedBundle(folder=folder, entry=entry, changed=changed)
-
-
-def digests_of(folder: Path, wanted: Mapping[str, str]) -> dict[str, str]:
-    """The digests of these files of a folder, those that are there; links are not followed out of it."""
-    found = {}
-    for path in wanted:
-        file = folder / path
-        if file.is_file() and file.resolve().is_relative_to(folder.resolve()):
-            found[path] = content_digest(file)
-    return found
 
 
 def digests_in(folder: Path) -> dict[str, str]:
