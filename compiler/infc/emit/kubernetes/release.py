@@ -189,6 +189,7 @@ def _readme(made: Release, manifests: Mapping[str, Manifest], workload: Workload
         "image_name": _image_name(made.server.image),
         "release": made.release,
         "replicas": workload.replicas,
+        "has_surge": workload.update["maxSurge"] != 0,
         "has_budget": "poddisruptionbudget" in manifests,
         "budget_s": made.server.load.budget_s,
         "load": made.server.load.words,
