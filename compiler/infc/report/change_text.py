@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from infc.ir.accuracy import is_lower_better
 from infc.ir.change import ChangedInput, ChangeSet, DeploymentChange, Effect, Evidence, Figure
+from infc.report import layout
 from infc.report.diff_text import SYMBOLS
 from infc.report.layout import Style, style_for
 
@@ -22,7 +23,7 @@ _LIMIT_COLUMN = 52
 def render_changes_text(changes: ChangeSet, *, color: bool) -> str:
     """Every deployment that differs, then the counts, what is promised, and the cost before and after."""
     style = style_for(color=color)
-    blocks = ["\n".join(_block(each, style)) for each in changes.changes if is_shown(each)]
+    blocks = ["\n".join(map(layout.inert, _block(each, style))) for each in changes.changes if is_shown(each)]
     head = style("bold", f"Changes against {inert(changes.base)}")
     return "\n".join([head, "", *(f"{block}\n" for block in blocks), *_totals(changes, style)])
 

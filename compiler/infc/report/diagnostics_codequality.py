@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from infc.diag import Diagnostic, Severity
 from infc.report.diagnostics_sarif import fingerprint
+from infc.report.diagnostics_text import printable_lines
 
 _SEVERITIES = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity.NOTE: "info"}
 
@@ -24,7 +25,7 @@ def diagnostics_codequality(diagnostics: Iterable[Diagnostic]) -> str:
         help = f" ({diagnostic.help})" if diagnostic.help else ""
         issues.append(
             {
-                "description": f"{diagnostic.message}{help}",
+                "description": printable_lines(f"{diagnostic.message}{help}"),
                 "check_name": diagnostic.id,
                 "fingerprint": unique,
                 "severity": _SEVERITIES[diagnostic.severity],

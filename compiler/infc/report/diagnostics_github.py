@@ -7,7 +7,7 @@ actions/toolkit, docs/problem-matchers.md, for how many annotations of a kind on
 from collections.abc import Iterable
 
 from infc.diag import Diagnostic, Severity
-from infc.report.diagnostics_text import printable
+from infc.report.diagnostics_text import printable, printable_lines
 
 KEPT_PER_STEP = 10
 """Annotations of each severity that GitHub keeps of a step."""
@@ -43,9 +43,8 @@ def _command(diagnostic: Diagnostic) -> str:
             properties["endColumn"] = str(span.end_column)
     parts = [diagnostic.message, diagnostic.label, *diagnostic.notes]
     parts += [f"help: {diagnostic.help}"] if diagnostic.help else []
-    lines = "\n".join(part for part in parts if part).split("\n")
-    message = _escaped("\n".join(map(printable, lines)))
-    joined = ",".join(f"{key}={_escaped_property(value)}" for key, value in properties.items())
+    message = _escaped(printable_lines("\n".join(part for part in parts if part)))
+    joined = ",".join(f"{key}={_escaped_property(printable(value))}" for key, value in properties.items())
     return f"::{_COMMANDS[diagnostic.severity]} {joined}::{message}"
 
 

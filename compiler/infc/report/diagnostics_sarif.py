@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from infc import __version__
 from infc.diag import Diagnostic, Severity, Span
 from infc.diag.catalogue import find_kind
+from infc.report.diagnostics_text import printable_lines
 
 SARIF_VERSION = "2.1.0"
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -58,11 +59,12 @@ def _results(found: tuple[Diagnostic, ...], ids: list[str]) -> list[dict[str, ob
     results: list[dict[str, object]] = []
     for diagnostic in found:
         text = ". ".join(part for part in (diagnostic.message, diagnostic.label, *diagnostic.notes) if part)
+        said = printable_lines(f"{text}. Help: {diagnostic.help}" if diagnostic.help else text)
         result: dict[str, object] = {
             "ruleId": diagnostic.id,
             "ruleIndex": ids.index(diagnostic.id),
             "level": _LEVELS[diagnostic.severity],
-            "message": {"text": f"{text}. Help: {diagnostic.help}" if diagnostic.help else text},
+            "message": {"text": said},
             "locations": [_location(diagnostic.span or _NOWHERE)],
             "partialFingerprints": {"infc/v1": fingerprint(diagnostic)},
         }

@@ -124,6 +124,15 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in text).replace("##[", "## [")
 
 
+def printable_lines(text: str) -> str:
+    r"""The same of text that may have lines.
+
+    >>> printable_lines("a\x07\nb")
+    'a\ufffd\nb'
+    """
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def _width(text: str) -> int:
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
     return len(text) + wide - sum(unicodedata.combining(c) > 0 for c in text)
