@@ -1,6 +1,7 @@
 """Drift of a Triton without one: what is expected, what a histogram says, and servers that are something else."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from infc.diag import ToolError
 from infc.ir.problem import Problem
 from infc.lock.drift import DriftVerdict, Observed
 from infc.lock.drift.triton import server_items
+from infc.lock.drift.triton_config import ExpectedConfig, config_from_text
 from infc.lock.drift.triton_load import HISTOGRAM, triton_objective_items, triton_prediction_items
 from infc.lock.drift.triton_window import TritonReading, TritonWindow
 from infc.pipeline.drift.bundle import find_bundle
@@ -92,6 +94,27 @@ def test_what_a_server_says_cannot_move_a_cursor(deployed: Deployed[Problem]) ->
     items = server_items(expected, view({"name": MODEL, "max_batch_size": 8, "metric_tags": {"\x1b[1m": "c\r\nd"}}))
     items += server_items(expected, view({"name": MODEL, "max_batch_size": 8, "parameters": parameters}))
     assert all(str(text).isprintable() for item in items for text in (item.id, item.name, item.observed))
+
+
+def test_other_models_of_the_bundle_have_their_configuration_compared(deployed: Deployed[Problem]) -> None:
+    """A model beside the served one, such as a shadow: one item where it is as emitted, its fields where it is not."""
+    expected, _ = expected_server(deployed, None)
+    assert expected is not None
+    emitted = ExpectedConfig(config=config_from_text('name: "x-shadow" backend: "python" instance_group { count: 1 }'))
+    expected = replace(expected, beside={"x-shadow": emitted})
+    shown: dict[str, object] = {
+        "name": "x-shadow",
+        "backend": "python",
+        "default_model_filename": "model.py",
+        "instance_group": [{"name": "x-shadow_0", "count": 1}],
+        "optimization": {"input_pinned_memory": {"enable": True}, "output_pinned_memory": {"enable": True}},
+    }
+    seen = replace(view({"name": MODEL}), beside={"x-shadow": shown})
+    ids = {item.id: item.verdict for item in server_items(expected, seen)}
+    assert ids["config-of-x-shadow"] is DriftVerdict.SAME
+    seen = replace(seen, beside={"x-shadow": {**shown, "instance_group": [{"count": 4}]}})
+    ids = {item.id: item.verdict for item in server_items(expected, seen)}
+    assert ids["config-of-x-shadow-instances"] is DriftVerdict.DRIFTED
 
 
 def window(page: Callable[[int], str], requests: int) -> TritonWindow:

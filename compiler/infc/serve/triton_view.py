@@ -5,8 +5,8 @@ serves on a port of its own. Nothing is taken for granted: what no place says is
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote
 
 from infc.diag import ToolError
@@ -27,7 +27,8 @@ class TritonView:
 
     `loaded` maps each model that serves to its versions, None where the server does not tell. `config` is the model's
     configuration in effect (protobuf JSON), None where the model is not loaded; then there are no `statistics` either.
-    `metrics` are None where no page was found. `silent` maps each place that said nothing to why.
+    `beside` are those of other models that were asked for, as far as they are loaded. `metrics` are None where no page
+    was found. `silent` maps each place that said nothing to why.
     """
 
     url: str
@@ -38,10 +39,20 @@ class TritonView:
     statistics: ModelStatistics | None
     metrics: Metrics | None
     silent: Mapping[str, str]
+    beside: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
-def view_triton(url: str, model: str, *, metrics_url: str | None = None, timeout_s: float = _TIMEOUT_S) -> TritonView:
-    """Ask a running server what it is and how it serves `model`; five small questions, nothing is changed.
+def view_triton(
+    url: str,
+    model: str,
+    *,
+    beside: Sequence[str] = (),
+    metrics_url: str | None = None,
+    timeout_s: float = _TIMEOUT_S,
+) -> TritonView:
+    """Ask a running server what it is and how it serves `model`; a few small questions, nothing is changed.
+
+    `beside` are other models whose configuration is wanted.
 
     Raises:
         ToolError: nothing answers, or what answers is no Triton; or `metrics_url` was named and has no metrics.
@@ -49,8 +60,8 @@ def view_triton(url: str, model: str, *, metrics_url: str | None = None, timeout
     endpoint = endpoint_from(url)
     server = _server(endpoint, timeout_s)
     silent: dict[str, str] = {}
-    place = f"/v2/models/{quote(model, safe='')}"
-    config = _ask(endpoint, f"{place}/config", silent, timeout_s)
+    config = _ask(endpoint, _config_path(model), silent, timeout_s)
+    others = {other: _ask(endpoint, _config_path(other), silent, timeout_s) for other in beside}
     page_url = metrics_url or _beside(endpoint)
     try:
         metrics = scrape(page_url, timeout_s)
@@ -68,7 +79,12 @@ def view_triton(url: str, model: str, *, metrics_url: str | None = None, timeout
         statistics=read_statistics(endpoint.url, model, timeout_s=timeout_s) if config is not None else None,
         metrics=metrics,
         silent=silent,
+        beside={other: found for other, found in others.items() if found is not None},
     )
+
+
+def _config_path(model: str) -> str:
+    return f"/v2/models/{quote(model, safe='')}/config"
 
 
 def read_statistics(url: str, model: str, *, timeout_s: float = _TIMEOUT_S) -> ModelStatistics:

@@ -1,7 +1,7 @@
 """What runs against what is locked, on a Triton: server, models, versions, configuration, engine, files."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from infc.emit.triton.settings import ENGINE_PARAMETER
 from infc.lock.drift.slug import slug
@@ -17,12 +17,16 @@ _SHOWN = 19
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectedServer:
-    """What a replica of a deployment is to be. `server_version` None: the locked release is not known any more."""
+    """What a replica of a deployment is to be. `server_version` None: the locked release is not known any more.
+
+    `beside` are the configurations of other models of the repository, as far as the bundle is at hand.
+    """
 
     entry: LockEntry
     release: str
     server_version: str | None
     config: ExpectedConfig
+    beside: Mapping[str, ExpectedConfig] = field(default_factory=dict)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -38,6 +42,7 @@ def server_items(expected: ExpectedServer, view: TritonView) -> tuple[DriftItem,
         *_models(expected, view),
         _versions(expected, view),
         *_config(expected, view),
+        *_configs_beside(expected, view),
     )
 
 
@@ -94,6 +99,20 @@ def _config(expected: ExpectedServer, view: TritonView) -> Iterator[DriftItem]:
             yield _item("engine-key", "engine key", None, item.observed, None, note="the lock waits for a build")
         else:
             yield item
+
+
+def _configs_beside(expected: ExpectedServer, view: TritonView) -> Iterator[DriftItem]:
+    """Other models of the repository, such as a quality shadow: one item where nothing differs, else the fields."""
+    for model, config in sorted(expected.beside.items()):
+        document = view.beside.get(model)
+        if document is None:
+            continue  # that it is not loaded is an item already
+        id, source = f"config-of-{slug(model)}", f"/v2/models/{model}/config"
+        items = config_items(config, config_from_json(document), source)
+        drifted = [item for item in items if item.verdict is DriftVerdict.DRIFTED]
+        if not drifted:
+            yield _item(id, f"configuration of {model}", "as emitted", "as emitted", True, source=source)
+        yield from (replace(item, id=f"{id}-{item.id}", name=f"{model}: {item.name}") for item in drifted)
 
 
 def repository_items(expected: ExpectedServer, found: Mapping[str, str], where: str) -> Iterator[DriftItem]:

@@ -3,7 +3,8 @@
 A server shows the configuration in effect: what the file leaves out is filled in. `completed` fills the same into the
 emitted one, so that only what somebody changed is left to differ. Seen on tritonserver 2.51: the backend behind a
 platform, the file that runs a backend, the GPUs of a group that names none, pinned memory on, the largest batch as the
-preferred size of a dynamic batcher that has none, and names of instance groups, which are not compared.
+preferred size of a dynamic batcher that has none, model.py for Python, and names of instance groups, which are not
+compared.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ Fields: TypeAlias = dict[str, DriftCell]
 absent."""
 
 _BACKENDS = {"tensorrt_plan": "tensorrt", "onnxruntime_onnx": "onnxruntime"}
+_PROGRAMS = {"python": "model.py"}
 _PREFERRED = "dynamic_batching.preferred_batch_size"
 _MOST_TEXT = 200
 
@@ -112,6 +114,8 @@ def completed(emitted: "ModelConfig", seen: "ModelConfig") -> "ModelConfig":
     config.CopyFrom(emitted)
     if not config.backend:
         config.backend = _BACKENDS.get(config.platform, "")
+    if not config.default_model_filename:
+        config.default_model_filename = _PROGRAMS.get(config.backend, "")
     if not config.runtime:
         config.runtime = seen.runtime
     for memory in (config.optimization.input_pinned_memory, config.optimization.output_pinned_memory):

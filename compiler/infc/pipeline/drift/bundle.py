@@ -79,10 +79,10 @@ def _opened(entry: LockEntry, folder: Path) -> LockedBundle | None:
 
 
 def digests_in(folder: Path) -> dict[str, str]:
-    """The digest of every file below a folder, by path; hidden files and folders are left out."""
+    """The digest of every file below a folder, by path; left out is what is hidden, and what Python keeps beside."""
     found = {}
     for file in sorted(folder.rglob("*")):
         path = file.relative_to(folder)
-        if file.is_file() and not any(part.startswith(".") for part in path.parts):
+        if file.is_file() and not any(part.startswith((".", "__pycache__")) for part in path.parts):
             found[path.as_posix()] = content_digest(file)
     return found

@@ -71,7 +71,7 @@ def triton_drift(
     if expected is None:
         return None, problems
     files = None if place.repository is None else read_repository(place.repository)
-    view, window = observe(deployed.entry, place, announce=announce)
+    view, window = observe(deployed.entry, place, announce=announce, beside=tuple(expected.beside))
     report = compare(deployed, expected, predicted, view, window)
     if files is not None and place.repository is not None:
         items = tuple(_files(expected, bundle, files, place.repository))
@@ -101,7 +101,18 @@ def expected_server(
             return None, problems
         config = made
     version = None if release is None else release.server_version
-    return ExpectedServer(entry=entry, release=name, server_version=version, config=config), ()
+    expected = ExpectedServer(entry=entry, release=name, server_version=version, config=config)
+    return replace(expected, beside=_beside(expected, bundle)), ()
+
+
+def _beside(expected: ExpectedServer, bundle: LockedBundle | None) -> dict[str, ExpectedConfig]:
+    """The configurations of the repository's other models, from the bundle."""
+    found = {}
+    for model in expected.models:
+        text = None if bundle is None else bundle.read(f"{REPOSITORY}/{model}/config.pbtxt")
+        if text is not None and model != expected.entry.name:
+            found[model] = ExpectedConfig(config=config_from_text(text.decode()))
+    return found
 
 
 def _config_again(deployed: Deployed[Problem]) -> tuple[ExpectedConfig | None, tuple[Diagnostic, ...]]:
@@ -124,15 +135,15 @@ def _config_again(deployed: Deployed[Problem]) -> tuple[ExpectedConfig | None, t
 
 
 def observe(
-    entry: LockEntry, place: TritonPlace, *, announce: Callable[[str], None]
+    entry: LockEntry, place: TritonPlace, *, announce: Callable[[str], None], beside: tuple[str, ...] = ()
 ) -> tuple[TritonView, TritonWindow]:
-    """Look at a server, once or over a window with a reading each second or so.
+    """Look at a server, once or over a window with a reading each second or so; at the models `beside` it once.
 
     Raises:
         ToolError: the server does not answer, or is no Triton.
     """
     metrics = None if place.metrics is None else place.metrics.rstrip("/").removesuffix("/metrics")
-    view = view_triton(place.endpoint, entry.name, metrics_url=metrics)
+    view = view_triton(place.endpoint, entry.name, beside=beside, metrics_url=metrics)
     begin = time.monotonic()
     readings = [_reading(view, 0.0)]
     if place.window_s is not None and view.statistics is not None:
