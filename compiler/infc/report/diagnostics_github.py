@@ -7,7 +7,7 @@ actions/toolkit, docs/problem-matchers.md, for how many annotations of a kind on
 from collections.abc import Iterable
 
 from infc.diag import Diagnostic, Severity
-from infc.report.diagnostics_text import printable, printable_lines
+from infc.report.diagnostics_text import printable_lines
 
 KEPT_PER_STEP = 10
 """Annotations of each severity that GitHub keeps of a step."""
@@ -44,7 +44,7 @@ def _command(diagnostic: Diagnostic) -> str:
     parts = [diagnostic.message, diagnostic.label, *diagnostic.notes]
     parts += [f"help: {diagnostic.help}"] if diagnostic.help else []
     message = _escaped(printable_lines("\n".join(part for part in parts if part)))
-    joined = ",".join(f"{key}={_escaped_property(printable(value))}" for key, value in properties.items())
+    joined = ",".join(f"{key}={_escaped_property(printable_lines(value))}" for key, value in properties.items())
     return f"::{_COMMANDS[diagnostic.severity]} {joined}::{message}"
 
 
