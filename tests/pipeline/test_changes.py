@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -205,6 +206,8 @@ def test_against_the_lock_the_locked_text_is_looked_up_in_git(repository: Path) 
 TOUCHES: list[tuple[str, Callable[[], object], set[str]]] = [
     ("nothing", lambda: None, set()),
     ("a file that no spec names", lambda: Path("README.md").write_text("hello"), set()),
+    ("a name that is no text", lambda: Path(os.fsdecode(b"specs/\xff \n.txt")).write_text("hello"), set()),
+    ("a cache and bundles", lambda: [Path(each).mkdir() for each in ("dist", ".infc", "dist/a")], set()),
     ("the spec", lambda: write_spec("b", rate="51/s"), {"b"}),
     ("its model", lambda: Path("model/resnet8.onnx").write_bytes(MODEL.read_bytes() + b"\0"), {"a", "b", "c"}),
     ("another model beside it", lambda: Path("model/other.onnx").write_bytes(b"x"), set()),

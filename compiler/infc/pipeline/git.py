@@ -99,7 +99,7 @@ class Repository:
         process = self._batch()
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018 - both are pipes
         try:
-            process.stdin.write(f"{commit}:{path}\n".encode())
+            process.stdin.write(os.fsencode(f"{commit}:{path}\n"))
             process.stdin.flush()
             head = process.stdout.readline()
             words = head.rstrip(b"\n").rsplit(b" ", 2)
