@@ -141,7 +141,8 @@ def _cell(value: object, unit: str) -> str:
     text = {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
     if isinstance(value, float):
         text = f"{value:.4g}"
-    words = text if not unit else f"{text}{unit}" if unit.startswith("/") else f"{text} {unit}"
+    is_said = not unit or (isinstance(value, str) and unit in value)
+    words = text if is_said else f"{text}{unit}" if unit.startswith("/") else f"{text} {unit}"
     if len(words) <= _MAX_CELL:
         return words
     return (

@@ -90,7 +90,7 @@ def rate_item(
     """The rate of one server against its share of the peak: over it the plan holds nothing; under it is no drift."""
     share = peak_rps / entry.choice.replicas
     of = f"one of {entry.choice.replicas} replicas" if entry.choice.replicas > 1 else "the whole peak"
-    expected = f"up to {share:.4g} ({of})"
+    expected = f"up to {share:.4g}/s, {of}"
     if count is None or not duration_s:
         return workload_item(
             "arrival-rate", "arrival rate", expected, None, DriftVerdict.NOT_VISIBLE, unit="/s", note=why_silent
