@@ -19,7 +19,8 @@ from infc.ir.engine import BuildRequest, Engine, LoweredModel
 from infc.ir.engine_kind import EngineKind
 from infc.ir.precision import Precision
 from infc.ir.problem import AxisDistribution
-from infc.lower import lower, settings_for
+from infc.lower.lowering import lower
+from infc.lower.settings import settings_for
 from infc.resolve.onnx_analysis import analyse
 from infc.validate.accuracy.inference import Session, open_session
 from infc.validate.torch_session import torch_session

@@ -23,7 +23,8 @@ from infc.ir.plan import Plan
 from infc.ir.precision import Precision
 from infc.ir.problem import Problem
 from infc.ir.spec import OnnxModel, Spec
-from infc.lower import LoweringSettings, lower, quantized_operators, settings_for
+from infc.lower.lowering import lower, quantized_operators
+from infc.lower.settings import LoweringSettings, settings_for
 from infc.pipeline.calibration_data import calibration_for
 from infc.pipeline.mixed_precision import find_exceptions
 from infc.pipeline.trial import Bench

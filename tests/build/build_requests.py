@@ -10,7 +10,9 @@ from infc.ir.engine import BuildRequest, LoweredModel
 from infc.ir.engine_kind import EngineKind
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
-from infc.lower import LoweringSettings, calibration_from_file, lower
+from infc.lower.arrays import calibration_from_file
+from infc.lower.lowering import lower
+from infc.lower.settings import LoweringSettings
 from infc.resolve.onnx_analysis import analyse
 
 FOLDER = Path(__file__).parents[2] / "specs" / "fashion-mnist"

@@ -15,7 +15,7 @@ from infc.build.cache import read_engine
 from infc.build.job_folder import MODEL_NAME
 from infc.build.key_lock import key_lock
 from infc.ir.precision import Precision
-from infc.lower import settings_for
+from infc.lower.settings import settings_for
 from tests.build.build_requests import request
 
 pytest.importorskip("onnxruntime", reason="builds with the extra onnx")

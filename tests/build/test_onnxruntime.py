@@ -10,7 +10,7 @@ import pytest
 from infc.build import build, onnxruntime_settings
 from infc.ir.engine import Engine
 from infc.ir.precision import Precision
-from infc.lower import settings_for
+from infc.lower.settings import settings_for
 from tests.build.build_requests import request
 
 

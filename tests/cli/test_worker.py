@@ -16,7 +16,7 @@ from infc.build.toolchain import toolchain_for
 from infc.cli import app
 from infc.cli.edge import guarded
 from infc.ir.precision import Precision
-from infc.lower import settings_for
+from infc.lower.settings import settings_for
 from infc.report.worker_json import worker_build_schema, worker_probe_schema
 from tests.build.build_requests import request
 

@@ -27,7 +27,9 @@ from infc.ir.model_profile import ModelProfile
 from infc.ir.plan import Plan
 from infc.ir.precision import Precision
 from infc.ir.problem import AccuracyGoal
-from infc.lower import calibration_from_file, lower, settings_for
+from infc.lower.arrays import calibration_from_file
+from infc.lower.lowering import lower
+from infc.lower.settings import settings_for
 from infc.pipeline.plan import plan_spec
 from infc.resolve.model import model_profile
 from infc.resolve.store import ProfileStore

@@ -13,7 +13,8 @@ from infc.build.job_json import bytes_from_job
 from infc.build.libraries import LIBRARIES, library_entry
 from infc.ir.engine import BuildRequest
 from infc.ir.precision import Precision
-from infc.lower import LoweringSettings, lower
+from infc.lower.lowering import lower
+from infc.lower.settings import LoweringSettings
 
 from .checks import MAX_BATCH_SIZE, MODEL, Machine
 

@@ -8,8 +8,9 @@ import onnx
 from numpy.typing import NDArray
 
 from infc.ir.precision import Precision
-from infc.lower import Calibration, LoweringSettings
+from infc.lower.arrays import Calibration
 from infc.lower.passes import PassContext
+from infc.lower.settings import LoweringSettings
 from infc.resolve.onnx_analysis import analyse
 
 HEADER = '<ir_version: 10, opset_import: ["" : 18]>\n'

@@ -10,8 +10,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from onnx.reference import ReferenceEvaluator
 
 from infc.ir.precision import Precision
-from infc.lower import PASSES, run_passes
 from infc.lower.emulate import emulated, has_half_arithmetic
+from infc.lower.lowering import PASSES, run_passes
 from tests.lower.models import CONV_NET, HEADER, answers, context_for, model, normal, text_of
 
 OPSET_22 = HEADER.replace("18", "22")

@@ -8,8 +8,8 @@ from numpy.testing import assert_allclose
 from onnx import TensorProto, numpy_helper
 
 from infc.ir.precision import Precision
-from infc.lower import LoweringSettings
 from infc.lower.half import to_bf16, to_fp16
+from infc.lower.settings import LoweringSettings
 from infc.lower.verifier import verify
 from tests.lower.models import CONV_NET, HEADER, answers, context_for, model, normal, text_of
 

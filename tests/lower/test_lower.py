@@ -11,16 +11,11 @@ import pytest
 
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
-from infc.lower import (
-    Calibration,
-    LoweringSettings,
-    calibration_from_file,
-    emulated,
-    lower,
-    quantized_operators,
-    settings_for,
-)
+from infc.lower.arrays import Calibration, calibration_from_file
+from infc.lower.emulate import emulated
+from infc.lower.lowering import lower, quantized_operators
 from infc.lower.recipe import recipe_digest
+from infc.lower.settings import LoweringSettings, settings_for
 from infc.resolve.onnx_analysis import analyse
 from tests.lower.models import answers
 
@@ -147,7 +142,9 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from infc.ir.precision import Precision
-from infc.lower import calibration_from_file, lower, settings_for
+from infc.lower.arrays import calibration_from_file
+from infc.lower.lowering import lower
+from infc.lower.settings import settings_for
 from infc.resolve.onnx_analysis import analyse
 folder, out = Path(sys.argv[1]), Path(sys.argv[2])
 profile = analyse(folder / "resnet8.onnx", "resnet8").profile

@@ -6,9 +6,10 @@ import onnx
 
 from infc.diag import Diagnostic
 from infc.ir.precision import Precision
-from infc.lower import PASSES, LoweringSettings, run_passes
+from infc.lower.lowering import PASSES, run_passes
 from infc.lower.names import name_operators, operator_names
 from infc.lower.placement import place
+from infc.lower.settings import LoweringSettings
 from infc.resolve.onnx_analysis import analyse
 from tests.lower.models import ATTENTION, CONV_NET, context_for, model, normal
 

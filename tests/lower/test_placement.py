@@ -6,10 +6,11 @@ import pytest
 
 from infc.diag import DiagnosticError
 from infc.ir.precision import Precision
-from infc.lower import LoweringSettings, quantized_operators, settings_for
+from infc.lower.lowering import quantized_operators
 from infc.lower.names import name_operators
 from infc.lower.passes import PassContext
 from infc.lower.placement import Placement, place
+from infc.lower.settings import LoweringSettings, settings_for
 from infc.resolve.onnx_analysis import analyse
 from tests.lower.models import ATTENTION, CONV_NET, context_for, model
 

@@ -10,11 +10,13 @@ from onnx import TensorProto, numpy_helper
 from infc.diag import Diagnostic
 from infc.ir.engine import PassReport
 from infc.ir.precision import Precision
-from infc.lower import PASSES, LoweringSettings, emulated, run_passes, settings_for
 from infc.lower.calibrate import Range
+from infc.lower.emulate import emulated
+from infc.lower.lowering import PASSES, run_passes
 from infc.lower.passes import PassContext
 from infc.lower.qdq import insert
 from infc.lower.quantize import quantize
+from infc.lower.settings import LoweringSettings, settings_for
 from tests.lower.models import ATTENTION, CONV_NET, HEADER, answers, context_for, model, normal
 
 OPSET_19 = HEADER.replace("18", "19")

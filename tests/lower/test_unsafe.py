@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from infc.diag import Diagnostic
 from infc.ir.engine import PassReport
 from infc.ir.precision import Precision
-from infc.lower import PASSES, emulated, run_passes
+from infc.lower.emulate import emulated
 from infc.lower.half import FORMATS, convert
+from infc.lower.lowering import PASSES, run_passes
 from infc.lower.unsafe import EXPONENTIAL, VARIANCE, mask_thresholds
 from tests.lower.models import answers, context_for, model, normal
 

@@ -9,8 +9,9 @@ from onnx import TensorProto
 from infc.diag import Diagnostic, InternalError
 from infc.ir.engine import PassReport
 from infc.ir.precision import Precision
-from infc.lower import LoweringSettings, run_passes
+from infc.lower.lowering import run_passes
 from infc.lower.passes import PassContext
+from infc.lower.settings import LoweringSettings
 from infc.lower.verifier import verify
 from tests.lower.models import HEADER, context_for, model
 

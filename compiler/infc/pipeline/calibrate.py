@@ -15,12 +15,8 @@ from infc.ir.plan import Plan
 from infc.ir.precision import Precision
 from infc.ir.problem import AxisDistribution, Problem
 from infc.ir.spec import OnnxModel
-from infc.lower import (
-    Calibration,
-    LoweringSettings,
-    settings_for,
-)
-from infc.lower.settings import CalibrationMethod
+from infc.lower.arrays import Calibration
+from infc.lower.settings import CalibrationMethod, LoweringSettings, settings_for
 from infc.pipeline.calibration_data import calibration_for
 from infc.pipeline.plan import overlay_of, profile_store, resolve_loaded
 from infc.plan import solve

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from infc.diag import Diagnostic
 from infc.ir.model_profile import TensorSpec
 from infc.ir.spec import Spec
-from infc.lower import Calibration, calibration_from_dataset, calibration_from_file
+from infc.lower.arrays import Calibration, calibration_from_dataset, calibration_from_file
 from infc.spec import LoadedSpec
 
 

@@ -15,7 +15,8 @@ from infc.ir.engine import Engine
 from infc.ir.engine_evidence import EngineEvidence
 from infc.ir.plan import Infeasible, Plan
 from infc.ir.problem import Problem
-from infc.lower import lower, settings_for
+from infc.lower.lowering import lower
+from infc.lower.settings import settings_for
 from infc.perf import kernel_work
 from infc.pipeline.calibration_data import calibration_for
 from infc.pipeline.engines import build_planned, planned_hardware, planned_kind

@@ -15,7 +15,8 @@ import onnx
 from infc.diag import Diagnostic, Severity
 from infc.ir.accuracy import AccuracyEvidence, PrecisionSearch, RaisedOperator, SearchLook, Verdict
 from infc.ir.precision import Precision
-from infc.lower import LoweringSettings, lower, quantized_operators
+from infc.lower.lowering import lower, quantized_operators
+from infc.lower.settings import LoweringSettings
 from infc.pipeline.trial import Bench, Trial
 from infc.validate.accuracy import ceiling, said_of
 from infc.validate.accuracy.sensitivity import Sensitivity, measure_sensitivity, order

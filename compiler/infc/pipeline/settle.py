@@ -7,8 +7,7 @@ from infc.diag import Diagnostic, InternalError, Severity, has_errors
 from infc.ir.accuracy import AccuracyEvidence, Verdict
 from infc.ir.plan import Infeasible, Plan
 from infc.ir.problem import AnyProblem, Problem
-from infc.lower import settings_for
-from infc.lower.settings import LoweringSettings
+from infc.lower.settings import LoweringSettings, settings_for
 from infc.pipeline.calibration_data import calibration_for
 from infc.pipeline.engine_gain import engine_reasons, known_engines, with_refusal
 from infc.pipeline.engines import planned_hardware

@@ -13,7 +13,8 @@ from infc.ir.plan import Plan
 from infc.ir.precision import Precision
 from infc.ir.problem import AccuracyGoal, Problem
 from infc.ir.spec.accuracy import PYTHON_METRIC_PREFIX
-from infc.lower import Calibration, lower
+from infc.lower.arrays import Calibration
+from infc.lower.lowering import lower
 from infc.lower.settings import LoweringSettings
 from infc.pipeline.engines import build_planned, planned_hardware
 from infc.pipeline.workshop import Workshop

@@ -18,7 +18,9 @@ from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.ir.problem import AxisDistribution
 from infc.ir.service_time import POWER_MODE, ServiceTimeProfile
-from infc.lower import Calibration, LoweringSettings, lower, settings_for
+from infc.lower.arrays import Calibration
+from infc.lower.lowering import lower
+from infc.lower.settings import LoweringSettings, settings_for
 from infc.resolve.store import ProfileStore
 from infc.validate.gpu.device import GpuDevice, find_gpus
 from infc.validate.gpu.identity import ids_of, is_device

@@ -15,7 +15,7 @@ from infc.build.finished import finished_engine
 from infc.build.toolchain import toolchain_for
 from infc.diag import Severity
 from infc.ir.precision import Precision
-from infc.lower import settings_for
+from infc.lower.settings import settings_for
 from tests.build.build_requests import request
 
 pytest.importorskip("tensorrt_rtx", reason="extra rtx is not installed")

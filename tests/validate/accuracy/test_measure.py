@@ -13,7 +13,9 @@ from infc.ir.engine import BuildRequest, LoweredModel
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
 from infc.ir.problem import AccuracyGoal
-from infc.lower import LoweringSettings, calibration_from_file, lower, settings_for
+from infc.lower.arrays import calibration_from_file
+from infc.lower.lowering import lower
+from infc.lower.settings import LoweringSettings, settings_for
 from infc.resolve.onnx_analysis import analyse
 from infc.validate.accuracy import MeasureOptions, gate, measure
 

@@ -8,7 +8,9 @@ import pytest
 
 from infc.ir.model_profile import ModelProfile
 from infc.ir.precision import Precision
-from infc.lower import Calibration, LoweringSettings, calibration_from_file, lower, quantized_operators
+from infc.lower.arrays import Calibration, calibration_from_file
+from infc.lower.lowering import lower, quantized_operators
+from infc.lower.settings import LoweringSettings
 from infc.resolve.onnx_analysis import analyse
 from infc.validate.accuracy.inference import open_session, run_batches
 from infc.validate.accuracy.sensitivity import Sensitivity, measure_sensitivity, order

@@ -7,7 +7,9 @@ import pytest
 from infc.ir.accuracy import Verdict
 from infc.ir.precision import Precision
 from infc.ir.problem import AccuracyGoal
-from infc.lower import LoweringSettings, calibration_from_file, lower
+from infc.lower.arrays import calibration_from_file
+from infc.lower.lowering import lower
+from infc.lower.settings import LoweringSettings
 from infc.resolve.onnx_analysis import analyse
 from infc.validate.accuracy import measure
 
