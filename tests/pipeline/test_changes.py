@@ -207,7 +207,7 @@ TOUCHES: list[tuple[str, Callable[[], object], set[str]]] = [
     ("nothing", lambda: None, set()),
     ("a file that no spec names", lambda: Path("README.md").write_text("hello"), set()),
     ("a name that is no text", lambda: Path(os.fsdecode(b"specs/\xff \n.txt")).write_text("hello"), set()),
-    ("a cache and bundles", lambda: [Path(each).mkdir() for each in ("dist", ".infc", "dist/a")], set()),
+    ("a cache and bundles", lambda: build(), set()),
     ("the spec", lambda: write_spec("b", rate="51/s"), {"b"}),
     ("its model", lambda: Path("model/resnet8.onnx").write_bytes(MODEL.read_bytes() + b"\0"), {"a", "b", "c"}),
     ("another model beside it", lambda: Path("model/other.onnx").write_bytes(b"x"), set()),
@@ -230,6 +230,13 @@ def test_only_what_a_change_can_concern_is_planned(
     """What git knows to be as it was needs no plan; every doubt is planned."""
     touch()
     assert planned() == expected
+
+
+def build() -> None:
+    """What infc leaves behind, ignored by git."""
+    for path in (Path("dist/a/README.md"), Path(".infc/models/model.json")):
+        path.parent.mkdir(parents=True)
+        path.write_text("built")
 
 
 def write_prices(price: str) -> None:
