@@ -164,7 +164,15 @@ def test_ctrl_c_ends_the_planning_processes(workspace: Path) -> None:
 def children(parent: int) -> list[int]:
     """The processes that a process started and that run Python by now."""
     listed = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [int(child) for child in listed if b"plan_worker" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return [int(child) for child in listed if b"plan_worker" in command_of(child)]
+
+
+def command_of(process: str) -> bytes:
+    """The command of a process; empty when it has ended."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def touch(path: str) -> Callable[[], None]:
