@@ -98,6 +98,24 @@ def test_paths_of_a_base_lead_to_its_own_folder(repository: Path) -> None:
     assert loaded.writer("model.onnx") == Path("base/encoder.yaml")
 
 
+def test_a_drafter_is_a_folder_of_the_base_or_a_repository(repository: Path) -> None:
+    """A folder beside the base is found from the spec; what is none is a repository of the hub; none leaves git's."""
+    Path("base/drafter").mkdir()
+    options = "deploy: {vllm: {speculative: {method: eagle3, model: %s, acceptance: 70%%}}}\n"
+    for model, expected in (("drafter", "../../base/drafter"), ("owner/drafter", "owner/drafter")):
+        Path("base/encoder.yaml").write_text(BASE + options % model)
+        loaded = overlay("")
+        assert loaded.merged is not None
+        assert not [d for d in loaded.diagnostics if d.id in ("spec-format", "spec-path")]
+        assert f"model: {expected}" in merged_specs_text([loaded])
+    outside = overlay(options % "../../../..")
+    assert "spec-format" in [d.id for d in outside.diagnostics]
+    climbing = overlay(options % "../../../../elsewhere")
+    assert [d.id for d in climbing.diagnostics if d.id == "spec-path"] == ["spec-path"]
+    missing = overlay(options % "../../base/draftr")
+    assert [d.id for d in missing.diagnostics if d.id == "spec-file-missing"] == ["spec-file-missing"]
+
+
 def test_the_name_is_the_specs_own(repository: Path) -> None:
     """Two environments over one base are two deployments."""
     assert overlay("", "envs/prod/encoder-prod.infc.yaml").name == "encoder-prod"

@@ -72,7 +72,8 @@ def _file(kind: InputKind, path: str, old: str | None, new: str | None, loaded: 
     """A file that the spec names: it stands where the spec says so."""
     place = next((p for p in loaded.source.entries if p.startswith(path) and _is_leaf(loaded, p)), path)
     span = loaded.span(place)
-    written = {named.path: named.value for named in named_files(loaded.spec)} if loaded.spec is not None else {}
+    files = () if loaded.spec is None else named_files(loaded.spec, loaded.path.parent)
+    written = {named.path: named.value for named in files}
     name = next((value for at, value in written.items() if at.startswith(path)), path)
     return ChangedInput(
         kind=kind, path=name, old=_brief(old), new=_brief(new), file=span.path, line=span.line, column=span.column

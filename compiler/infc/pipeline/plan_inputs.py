@@ -134,7 +134,7 @@ def _named(loaded: LoadedSpec) -> Iterator[tuple[FileKind, str]]:
         yield "file", place
     if loaded.spec is None:
         return
-    for named in named_files(loaded.spec):
+    for named in named_files(loaded.spec, loaded.path.parent):
         kind: FileKind = "folder" if named.is_folder else "model" if named.path == "model.onnx" else "file"
         yield kind, named.value
         if not loaded.file(named.value).exists():

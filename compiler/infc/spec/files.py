@@ -27,8 +27,12 @@ class NamedFile:
     is_locked: bool = True
 
 
-def named_files(spec: Spec) -> Iterator[NamedFile]:
-    """Every file that the spec names."""
+def named_files(spec: Spec, folder: Path) -> Iterator[NamedFile]:
+    """Every file that the spec, which lies in `folder`, names."""
+    drafter = spec.deploy.vllm.speculative if spec.deploy.vllm else None
+    model = drafter.model if drafter is not None else None
+    if model is not None and (model.startswith("../") or (folder / model).is_dir()):  # else it is of the hub
+        yield NamedFile(path="deploy.vllm.speculative.model", value=model, is_folder=True, is_locked=False)
     if isinstance(spec.model, OnnxModel):
         yield NamedFile(path="model.onnx", value=spec.model.onnx, suffixes=(".onnx",))
     for path, value in checkpoints(spec):

@@ -172,7 +172,7 @@ def _check_files(
 ) -> tuple[list[Diagnostic], TraceArrival | None]:
     found: list[Diagnostic] = []
     trace = None
-    for named in named_files(spec):
+    for named in named_files(spec, path.parent):
         if named.path not in source.entries or any(is_related(named.path, w) for w in wrong):
             continue  # a stand-in for what was cut, or itself wrong
         problem = check_file(named, path.parent, workspace, source)

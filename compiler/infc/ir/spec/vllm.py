@@ -18,7 +18,7 @@ class Speculative(SpecModel):
     )
     model: str | None = Field(
         default=None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,254}$",
+        pattern=r"^(\.\./)*[A-Za-z0-9][A-Za-z0-9._/-]{0,254}$",
         description="The drafter: a folder relative to this spec, or a repository of the hub.",
     )
     acceptance: Fraction = Field(
