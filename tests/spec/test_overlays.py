@@ -156,6 +156,12 @@ def test_defaults_are_below_the_base_and_nearer_ones_above_others(repository: Pa
     assert loaded.span("slo.latency.p99").path == "base/encoder.yaml"
 
 
+def test_defaults_are_no_spec(repository: Path) -> None:
+    """Whoever names the file is told so, and nothing else of it."""
+    Path("infc-defaults.yaml").write_text("objective: energy\n")
+    assert [d.id for d in load_spec(Path("infc-defaults.yaml")).diagnostics] == ["spec-defaults"]
+
+
 def test_defaults_above_the_repository_are_not_read(repository: Path) -> None:
     """Another project's defaults, or a home folder's, change nothing here."""
     inner = repository / "envs/prod"

@@ -11,6 +11,7 @@ from infc.ir.arrival import TraceArrival
 from infc.ir.spec import Spec, TraceSpec
 from infc.ir.spec.names import hidden_character, is_command, label_from
 from infc.spec.checks import CHECKS
+from infc.spec.defaults import DEFAULTS_NAME
 from infc.spec.deferred import deferred
 from infc.spec.document import Document, YamlValue
 from infc.spec.files import check_file, named_files
@@ -87,6 +88,8 @@ def load_spec_bytes(data: bytes, path: Path, read: ReadFile = read_file) -> Load
 
 def _load(path: Path, shown: str, text: str | None, problems: tuple[Diagnostic, ...], read: ReadFile) -> LoadedSpec:
     workspace = find_workspace(path)
+    if text is not None and path.name == DEFAULTS_NAME:
+        text, problems = None, (_no_spec(shown),)
     if text is None:
         source = SourceMap(path=shown, entries={"": Location(value=file_start(shown), key=None, is_scalar=False)})
         return LoadedSpec(
@@ -117,6 +120,15 @@ def _load(path: Path, shown: str, text: str | None, problems: tuple[Diagnostic, 
         workspace=workspace,
         files=layers.files,
         places=layers.places,
+    )
+
+
+def _no_spec(shown: str) -> Diagnostic:
+    return Diagnostic(
+        id="spec-defaults",
+        message="these are shared defaults, not a spec",
+        span=file_start(shown),
+        help="name a folder: its specs are checked together with what they share",
     )
 
 

@@ -144,7 +144,7 @@ SPEC_TEXT: tuple[DiagnosticKind, ...] = (
     DiagnosticKind(
         id="spec-defaults",
         title="Shared defaults hold what they may not",
-        what="infc-defaults.yaml sets a model, an SLO, a workload or a name, or extends another file.",
+        what="infc-defaults.yaml sets a model, SLO, workload or name, extends another file, or is named as a spec.",
         why=(
             "These make a deployment the one that it is. A promise that a spec does not state is one that nobody "
             "reviews."
