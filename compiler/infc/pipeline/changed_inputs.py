@@ -9,6 +9,7 @@ from infc.ir.change import ChangedInput, InputKind
 from infc.lock.inputs import digest_of
 from infc.lock.values import InputDigests, LockEntry
 from infc.pipeline.changed_paths import changed_paths
+from infc.pipeline.locking import shown_path
 from infc.resolve.store import PROFILES_FOLDER
 from infc.spec import LoadedSpec
 from infc.spec.files import named_files
@@ -95,19 +96,25 @@ def _devices(entry: LockEntry, now: InputDigests, known: Known, *, has_other_dev
             path=path or entry.choice.hardware,
             old=_brief(before.hardware),
             new=_brief(now.hardware),
-            file=path,
+            file=_shown(known.loaded, path),
         )
     if before.price != now.price and is_asked_for and not has_other_devices:
         path = _catalogue_file(known, "prices", (now.price or before.price or "").partition(" ")[0])
-        yield ChangedInput(kind="prices", path=path or "price book", old=before.price, new=now.price, file=path)
+        shown = _shown(known.loaded, path)
+        yield ChangedInput(kind="prices", path=path or "price book", old=before.price, new=now.price, file=shown)
     if before.catalogue != now.catalogue and not has_other_devices and is_asked_for:
         yield ChangedInput(
             kind="catalogue",
             path=", ".join(known.catalogue) or "other devices and their prices",
             old=_brief(before.catalogue),
             new=_brief(now.catalogue),
-            file=known.catalogue[0] if len(known.catalogue) == 1 else None,
+            file=_shown(known.loaded, known.catalogue[0]) if len(known.catalogue) == 1 else None,
         )
+
+
+def _shown(loaded: LoadedSpec, path: str | None) -> str | None:
+    """A path of the workspace as it is found from here."""
+    return None if path is None else shown_path(loaded.workspace.root / path).as_posix()
 
 
 def _catalogue_file(known: Known, folder: str, name: str) -> str | None:
@@ -126,7 +133,7 @@ def _profiles(old: Sequence[str], new: Sequence[str], loaded: LoadedSpec) -> Ite
         replaced = next((each for each in gone if _kind_of(each) == _kind_of(name)), None)
         if replaced is not None:
             gone.remove(replaced)
-        yield ChangedInput(kind="profiles", path=path, old=replaced, new=words, file=path)
+        yield ChangedInput(kind="profiles", path=path, old=replaced, new=words, file=_shown(loaded, path))
     for name in gone:
         yield ChangedInput(kind="profiles", path=f"{PROFILES_FOLDER}/{name}.json", old=name, new=None)
 
