@@ -162,7 +162,7 @@ def serving(
         announce("starting tritonserver on loopback" + (" (rehearsal)" if request.is_rehearsal else ""))
         begun_s = time.monotonic()
         with server:
-            load_s = None if request.is_rehearsal else time.monotonic() - begun_s
+            load_s = None if request.is_rehearsal else round(time.monotonic() - begun_s, 3)
             yield UnderTest(target=server.grpc_url, check=check, load_s=load_s)
 
 

@@ -73,7 +73,7 @@ def started_server(
             overrides=overrides,
             niceness=VLLM_NICENESS if can_be_realtime() else 0,
         ) as server:
-            load_s = time.monotonic() - begun_s
+            load_s = round(time.monotonic() - begun_s, 3)
             endpoint = endpoint_from(server.url)
             name, longest = served_model(endpoint, None)
             yield CalibratedServer(

@@ -100,7 +100,7 @@ def serving_llm(
         )
         begun_s = time.monotonic()
         with server:
-            load_s = None if request.is_rehearsal else time.monotonic() - begun_s
+            load_s = None if request.is_rehearsal else round(time.monotonic() - begun_s, 3)
             yield RunningVllm(
                 url=server.url,
                 check=_check(server),
