@@ -3,7 +3,9 @@
 import os
 import shutil
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from infc.build.server_settings import GRAPH_LEVEL
 from infc.emit.manifest import content_digest
@@ -42,7 +44,7 @@ workload:
   arrival: poisson
   rate: 60/s
   peak: 100/s
-{workload}constraints:
+constraints:
   hardware: [cpu]
   precision: [fp32]
 deploy:
@@ -65,34 +67,41 @@ class Compiled:
         return self.bundle / "model_repository"
 
 
-def compiled(
-    root: Path, *, deploy: str = "", workload: str = "", batching: DynamicBatching | None = BATCHING
-) -> Compiled:
-    """Write spec, model, bundle and lock below `root`, as a compile would for the CPU; nothing is built.
+def compiled(root: Path, *, deploy: str = "") -> Compiled:
+    """A workspace at `root` with spec, model, bundle and lock, as a compile would write them for the CPU.
 
-    `deploy` and `workload` are more lines of these sections, indented by two. The engine is the FP32 model itself.
+    `deploy` are more lines of that section, indented by two. Nothing is built: the engine is the FP32 model itself.
+    Each is made once in a process, and copied.
     """
-    root.mkdir(parents=True)
+    made, _ = _made(deploy)
+    shutil.copytree(made.root, root, dirs_exist_ok=True)
+    return Compiled(root=root, bundle=root / made.bundle.relative_to(made.root), entry=made.entry)
+
+
+@cache
+def _made(deploy: str) -> "tuple[Compiled, TemporaryDirectory[str]]":
+    folder = TemporaryDirectory(prefix="infc-drift-")
+    root = Path(folder.name, "workspace")
+    root.mkdir()
     (root / ".git").mkdir()
     shutil.copyfile(EXAMPLE / "resnet8.onnx", root / "resnet8.onnx")
-    (root / SPEC).write_text(TEXT.format(workload=workload, deploy=deploy))
+    (root / SPEC).write_text(TEXT.format(deploy=deploy))
     here = Path.cwd()
     os.chdir(root)
     try:
-        return _compiled(root, batching)
+        return _compiled(root, BATCHING), folder
     finally:
         os.chdir(here)
 
 
-def _compiled(root: Path, batching: DynamicBatching | None) -> Compiled:
+def _compiled(root: Path, batching: DynamicBatching) -> Compiled:
     loaded = load_spec(Path(SPEC))
     assert loaded.spec is not None, loaded.diagnostics
     (decided,) = plan_loaded(loaded, {}).decisions
     plan, problem = decided.decision, decided.problem
     assert isinstance(plan, Plan)
     assert isinstance(problem, Problem)
-    if batching is not None:
-        plan = _with_batching(problem, plan, batching)
+    plan = _with_batching(problem, plan, batching)
     settled = SettledOnnx(
         problem=problem,
         plan=plan,

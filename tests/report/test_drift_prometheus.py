@@ -1,6 +1,6 @@
 """Drift as metrics: readable by a strict parser whatever names hold, complete, and the same for the same findings."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infc.diag import Diagnostic
@@ -63,6 +63,7 @@ def test_every_finding_is_a_sample() -> None:
     assert page.total("infc_drift_plan_fits") == 1
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=30))
 def test_names_are_inert(name: str) -> None:
     """Quotes, backslashes, line ends, braces: a parser reads back the very name, and no line more."""

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infc.lock.drift.objects import FieldDifference, differences, shown
@@ -116,6 +116,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(st.text(max_size=5), JSON, max_size=4), st.dictionaries(st.text(max_size=5), JSON, max_size=4))
 def test_whatever_is_compared_equal_is_the_same_and_nothing_crashes(one: dict[str, Any], other: dict[str, Any]) -> None:
     """Any JSON: an object does not differ from itself, and every difference can be shown in one line."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infc.diag import ToolError
@@ -97,6 +97,7 @@ def exported(requests: int, seed: int) -> Summary:
     return Summary(quantiles_s=quantiles, requests=requests)
 
 
+@settings(max_examples=40)
 @given(st.integers(min_value=0, max_value=200), st.sampled_from([300, 2000, 5000]))
 def test_bounds_of_a_summary_enclose_the_percentile(seed: int, requests: int) -> None:
     """Whatever the sample: what encloses p50 and p99 nearly always does (the true ones are known here)."""
