@@ -23,6 +23,7 @@ from infc.pipeline.plan_many import plan_many
 from infc.pipeline.plan_record import PlanRecord, record_from_json, record_to_json
 from infc.pipeline.policies import Policies
 from infc.pipeline.review import reviews
+from infc.pipeline.spec_base import SpecBase
 from infc.report.plan_fragments import joined_json, joined_markdown, joined_text
 from infc.report.plan_json import render_plan_json
 from infc.report.plan_markdown import render_plan_markdown
@@ -263,7 +264,7 @@ def test_writers_at_the_same_time_leave_a_whole_record(workspace: Path) -> None:
     """Readers see one of them."""
     spec = Path("a.infc.yaml")
     (record,) = plan(spec)
-    key = PlanInputs(OPTIONS).key(spec, spec.read_bytes())
+    key = PlanInputs(OPTIONS).key(spec, spec.read_bytes(), SpecBase().words())
 
     def write() -> None:
         cache = PlanCache(PlanInputs(OPTIONS))

@@ -54,7 +54,6 @@ class PlanInputs:
 
     def __init__(self, options: PlanOptions) -> None:
         self._options = options
-        self._environment = _environment_digest() + options.words()
         self._workspaces: dict[Path, Workspace] = {}
         self._of_workspace: dict[Path, str] = {}
         self._locked: dict[Path, Mapping[str, str]] = {}
@@ -82,7 +81,7 @@ class PlanInputs:
         inside = Path(os.path.realpath(spec)).relative_to(workspace.root).as_posix()
         boundary = os.path.relpath(workspace.boundary, workspace.root)
         parts = (
-            self._environment,
+            _environment_digest() + self._options.words(),
             self._of_workspace[workspace.root],
             self._locked[workspace.root].get(inside, ""),
             spec.as_posix(),

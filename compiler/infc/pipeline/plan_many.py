@@ -109,7 +109,7 @@ def _here(
     with SpecPlanner(overlay=options.overlay, has_ladder=options.has_ladder, locks=locks) as planner:
         for job in jobs:
             loaded = load_spec(job.path)
-            files = [state_to_json(state) for state in inputs.files(loaded)]
+            files = [] if job.key is None else [state_to_json(state) for state in inputs.files(loaded)]
             yield job, planner.record(loaded, job.base), files
 
 
