@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo demo-llm vllm test check gpu edge models bench bench-llm bench-precision bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
+.PHONY: demo demo-llm vllm test check gpu edge cluster models bench bench-llm bench-precision bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -69,6 +69,10 @@ gpu:  ## On a machine with an NVIDIA GPU: its tests, the calibration of the exam
 edge: $(STAMP)  ## Install, refuse, kill and roll back edge bundles in a plain root and in an emulated arm64 system (an hour).
 	INFC_EDGE_ROOT=$(or $(INFC_EDGE_ROOT),$(CURDIR)/.infc/edge) $(BIN)/pytest --quiet -rs tests/edge tests/emit/jetson/device tests/pipeline/test_edge_device.py
 
+# Prometheus: `apt-get download prometheus && dpkg -x prometheus_*.deb DIR`, then INFC_PROMETHEUS=DIR/usr/bin; INFC_VLLM adds a real vLLM.
+cluster: $(STAMP)  ## Every combination of Kubernetes objects, every merge of locks, alerts and queries in a real Prometheus (a quarter of an hour).
+	INFC_ALL_RELEASES=1 INFC_ALL_MERGES=1 $(BIN)/pytest --quiet -rs tests/emit/kubernetes tests/emit/monitoring tests/emit/autoscaling tests/lock/test_merge.py
+
 models: $(STAMP)  ## Fetch and export the larger example models and their data (needs torch: minutes).
 	$(BIN)/python specs/fetch_models.py
 
@@ -78,6 +82,7 @@ bench: $(STAMP)  ## Accuracy of predictions by model class, hardware and precisi
 	$(BIN)/python benchmarks/aic_case.py
 	$(BIN)/python benchmarks/plan_speed.py
 	$(BIN)/python benchmarks/plan_many.py
+	$(BIN)/python benchmarks/plan_repository.py
 
 bench-precision: $(STAMP)  ## Every precision of the example models, measured and built for every SM (half an hour on 2 cores).
 	$(BIN)/python benchmarks/precision_matrix.py
@@ -101,8 +106,9 @@ fit: $(STAMP)  ## Refit the performance models from benchmarks/data; prints leav
 	$(BIN)/python benchmarks/fit_perf.py
 	$(BIN)/python benchmarks/fit_llm.py
 
-schemas: $(STAMP)  ## Rewrite schemas/ from the code.
+schemas: $(STAMP)  ## Rewrite schemas/ and docs/diagnostics/ from the code.
 	$(BIN)/infc schema --write schemas
+	$(BIN)/infc explain --write docs/diagnostics
 
 golden: $(STAMP)  ## Rewrite snapshots: read the diff.
 	$(BIN)/pytest --quiet --snapshot-update
