@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from infc.ir.change import ChangeSet
 from infc.ir.engine import LoweredModel
 from infc.ir.plan import Plan
 from infc.ir.precision import Precision
@@ -21,17 +22,18 @@ from infc.pipeline.plan_inputs import PlanOptions
 from infc.pipeline.plan_page import plan_page
 from infc.report.compile_html import render_compile_html
 from infc.report.compiled import CompiledEntry
+from infc.report.plan_html import render_plan_html
 from tests.browser.chromium import Browser, axe_path, browser, chromium_path
 from tests.emit import samples
 from tests.report.html_page import checked
 from tests.report.test_measurement import MEASURED
-from tests.report.test_plan_html import entry
+from tests.report.test_plan_html import change, entry
 
 CHROMIUM, AXE = chromium_path(), axe_path()
 SPECS = Path(__file__).parents[2] / "specs"
 LOOKS = [(width, is_dark) for width in (1280, 360) for is_dark in (False, True)]
 EXAMPLES = ("fashion-mnist", "minilm", "qwen3-8b", "dock-camera")
-PAGES = (*EXAMPLES, "infeasible", "many", "compile")
+PAGES = (*EXAMPLES, "infeasible", "many", "changed", "compile")
 MANY = 40
 TAB, ENTER = ("Tab", 9), ("Enter", 13, "\r")
 pytestmark = [
@@ -92,6 +94,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     texts = {name: planned(SPECS / name / f"{name}.infc.yaml") for name in EXAMPLES}
     texts["infeasible"] = planned(repository / "shop-00.infc.yaml")
     texts["many"] = planned(*sorted(repository.glob("*.infc.yaml")))
+    texts["changed"] = changed()
     texts["compile"] = compiled(folder)
     assert "What stands in the way" in texts["infeasible"]
     assert "3 of 40 are shown in full" in texts["many"]
@@ -99,6 +102,17 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         checked(page)
         (folder / f"{name}.html").write_text(page, encoding="utf-8")
     return {name: folder / f"{name}.html" for name in texts}
+
+
+def changed() -> str:
+    """The page of a change: one deployment rebuilt, one removed."""
+    decided = entry()
+    assert isinstance(decided.decision, Plan)
+    rebuilt = change("test", "rebuilt", 900.0, 700.0, decided.decision.candidate.target)
+    sets = (
+        ChangeSet(base="main (1f2e3d4)", digest="sha256:0", changes=(rebuilt, change("old", "removed", 380.0, None))),
+    )
+    return render_plan_html([decided], sets=sets)
 
 
 def compiled(folder: Path) -> str:

@@ -7,6 +7,7 @@ from infc.ir.change import ChangeSet, DeploymentChange
 from infc.ir.llm_measurement import LlmMeasurement
 from infc.ir.measurement import Measurement
 from infc.ir.plan import Plan
+from infc.plan.words import counted
 from infc.report.page import render_page
 from infc.report.plan_json import entry_text
 from infc.report.plan_section import plan_section
@@ -63,7 +64,8 @@ def render_plan_html(
     count = len(rows) + len(table)
     is_single = count == 1 and bool(sections)
     summary = None if is_single else summary_of(rows, table, compared, is_whole=not folded and not others)
-    title = f"Plan of {sections[0].title}" if is_single else f"Plan of {count} deployments"
+    planned = sum(row.verdict != "removed" for row in (*rows, *table))
+    title = f"Plan of {sections[0].title}" if is_single else f"Plan of {counted(planned, 'deployment')}"
     return render_page("plan.html.j2", sections=sections, title=title, summary=summary)
 
 
