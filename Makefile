@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo demo-llm vllm test check gpu edge cluster models bench bench-llm bench-precision bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
+.PHONY: demo demo-llm vllm test check gpu edge cluster browser models bench bench-llm bench-precision bench-sim bench-vllm bench-plan bench-random fit schemas golden clean
 .DEFAULT_GOAL := help
 
 help:  ## List the targets.
@@ -72,6 +72,10 @@ edge: $(STAMP)  ## Install, refuse, kill and roll back edge bundles in a plain r
 # Prometheus: `apt-get download prometheus && dpkg -x prometheus_*.deb DIR`, then INFC_PROMETHEUS=DIR/usr/bin; INFC_VLLM adds a real vLLM.
 cluster: $(STAMP)  ## Every combination of Kubernetes objects, every merge of locks, alerts and queries in a real Prometheus (a quarter of an hour).
 	INFC_ALL_RELEASES=1 INFC_ALL_MERGES=1 $(BIN)/pytest --quiet -rs tests/emit/kubernetes tests/emit/monitoring tests/emit/autoscaling tests/lock/test_merge.py
+
+browser: $(STAMP)  ## The HTML pages in a real Chromium: axe-core, light and dark, phone and desk (needs npm).
+	npm install --silent --prefix .infc/axe axe-core@4.14.1
+	INFC_AXE=$(CURDIR)/.infc/axe/node_modules/axe-core/axe.min.js $(BIN)/pytest --quiet -rs tests/browser
 
 models: $(STAMP)  ## Fetch and export the larger example models and their data (needs torch: minutes).
 	$(BIN)/python specs/fetch_models.py

@@ -66,7 +66,7 @@ def rank(values: np.ndarray) -> np.ndarray:
     return (np.cumsum(counts) - (counts + 1) / 2)[place]
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
 def test_examples_are_valid(path: Path) -> None:
     """Every example loads without a diagnostic, names known hardware, and tells editors its schema."""
     assert path.read_text().startswith("# yaml-language-server: $schema=../../schemas/spec.schema.json\n")
@@ -76,15 +76,15 @@ def test_examples_are_valid(path: Path) -> None:
     loaded = load_spec(path)
     assert loaded.diagnostics == ()
     assert loaded.spec is not None
-    assert loaded.spec.metadata.name == path.parent.name
+    assert loaded.name == path.name.removesuffix(".infc.yaml")
     assert check_hardware_names(loaded, load_catalogue(None)) == ()
 
 
 def test_there_is_an_example_for_each_kind_of_model() -> None:
-    """The promised examples are there: vision, encoder, bytes, two language models, and one for Jetson modules."""
-    names = [path.parent.name for path in EXAMPLES]
+    """The promised examples are there: vision, encoder, bytes, two language models; one for Jetson, one overlay."""
+    names = [path.name.removesuffix(".infc.yaml") for path in EXAMPLES]
     models = ["efficientnet-lite0", "fashion-mnist", "magika", "minilm", "qwen3-8b", "tiny-llama"]
-    assert names == sorted(["dock-camera", *models])
+    assert sorted(names) == sorted(["dock-camera", "storefront", *models])
 
 
 def test_the_language_model_plans_over_the_whole_catalogue() -> None:
