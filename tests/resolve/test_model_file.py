@@ -61,7 +61,9 @@ def test_a_model_cut_anywhere_is_refused_or_reads_as_a_shorter_model(end: int) -
 
 
 @given(data=st.binary(min_size=8, max_size=400))
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_arbitrary_bytes_are_a_diagnostic_and_never_a_crash(tmp_path: Path, data: bytes) -> None:
     """Whatever the file holds, the answer is a diagnostic."""
     path = tmp_path / "model.onnx"
@@ -73,7 +75,9 @@ def test_arbitrary_bytes_are_a_diagnostic_and_never_a_crash(tmp_path: Path, data
 
 
 @given(position=st.integers(0, 120_000), value=st.integers(0, 255))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_a_flipped_byte_never_crashes_the_analysis(tmp_path: Path, position: int, value: int) -> None:
     """A damaged model is analysed or refused, never a traceback."""
     data = bytearray(RESNET.read_bytes())

@@ -258,7 +258,7 @@ def _replaced(tree: object, path: tuple[str | int, ...], value: object) -> objec
     return copy
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(_places(_TREE)), _JSON), min_size=1, max_size=2))
 def test_any_value_anywhere_is_a_spec_or_diagnostics(
     folder: Path, edits: list[tuple[tuple[str | int, ...], object]]
@@ -280,7 +280,7 @@ def test_any_value_anywhere_is_a_spec_or_diagnostics(
         assert diagnostic.message == diagnostic.message.strip()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_crash_the_loader(folder: Path, data: bytes) -> None:
     """Whatever a file holds, it is diagnostics."""

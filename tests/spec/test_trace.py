@@ -217,7 +217,9 @@ _JSON = st.dictionaries(
 ).map(json.dumps)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None, max_examples=150
+)
 @given(
     st.one_of(
         st.text(max_size=80),

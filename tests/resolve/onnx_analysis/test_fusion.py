@@ -200,7 +200,9 @@ def random_graphs(draw: st.DrawFn) -> str:
 
 
 @given(body=random_graphs())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_groups_of_any_graph_can_run_one_after_another(tmp_path: Path, body: str) -> None:
     """No two groups wait for each other; what is read from outside is written; FLOPs are linear in the batch."""
     profile = profiled(tmp_path, body)
