@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 
 from infc.ir.precision import Precision
-from infc.lock.drift.values import DriftCell, DriftItem, DriftVerdict, Window
+from infc.lock.drift.item import deployment_item
+from infc.lock.drift.values import DriftCell, DriftItem, Window
 from infc.lock.values import LockEntry
 from infc.serve.vllm_view import Fact, FactName, VllmView
 
@@ -64,14 +65,9 @@ def _model(entry: LockEntry, view: VllmView) -> Iterator[DriftItem]:
         folder = (shown or "").rstrip("/").rpartition("/")[2]
         expected = f"{entry.engine.file} (the bundle's)"
         yield _item("model", "model", expected, shown, root, view, is_same=folder in _BUNDLE_FOLDERS)
-    yield DriftItem(
-        id="weights",
-        area="deployment",
-        name="weights",
-        expected=(entry.engine.key or "not built")[:19],
-        observed=None,
-        verdict=DriftVerdict.NOT_VISIBLE,
-        note="no server shows a digest of what it loaded",
+    key = (entry.engine.key or "not built")[:19]
+    yield deployment_item(
+        "weights", "weights", key, None, None, why_silent="no server shows a digest of what it loaded"
     )
     yield _quantization(entry, view)
 
@@ -148,15 +144,7 @@ def _equal(name: FactName, expected: str | int | float | bool, view: VllmView, *
     """
     fact = view.facts.get(name)
     if fact is None and isinstance(expected, int) and at_least > expected:
-        return DriftItem(
-            id=name,
-            area="deployment",
-            name=name,
-            expected=expected,
-            observed=f"over {at_least:g}",
-            verdict=DriftVerdict.DRIFTED,
-            source="/metrics",
-        )
+        return deployment_item(name, name, expected, f"over {at_least:g}", is_same=False, source="/metrics")
     value: DriftCell = None if fact is None else fact.value
     is_same = value is not None and _agree(expected, value)
     return _item(name, name, expected, value, fact, view, is_same=is_same)
@@ -191,27 +179,8 @@ def _item(
 ) -> DriftItem:
     """The item, not visible where the server shows nothing of it."""
     if observed is None or fact is None:
-        return DriftItem(
-            id=id,
-            area="deployment",
-            name=name,
-            expected=expected,
-            observed=None,
-            verdict=DriftVerdict.NOT_VISIBLE,
-            unit=unit,
-            note=_why_silent(id, view),
-        )
-    return DriftItem(
-        id=id,
-        area="deployment",
-        name=name,
-        expected=expected,
-        observed=observed,
-        verdict=DriftVerdict.SAME if is_same else DriftVerdict.DRIFTED,
-        source=fact.source,
-        unit=unit,
-        note=note,
-    )
+        return deployment_item(id, name, expected, None, None, unit=unit, why_silent=_why_silent(id, view))
+    return deployment_item(id, name, expected, observed, is_same, source=fact.source, unit=unit, note=note)
 
 
 _PLACES = {"version": "/version", "served-model": "/v1/models", "model": "/v1/models", "max-model-len": "/v1/models"}

@@ -7,6 +7,7 @@ from infc.ir.edge_acceptance import EdgeAcceptance
 from infc.ir.edge_status import DeviceStatus, EdgeDeployment
 from infc.ir.interval import Interval
 from infc.ir.problem import LatencyTarget
+from infc.lock.drift.item import deployment_item, lock_item
 from infc.lock.drift.objective import PREDICTION_TOLERANCE
 from infc.lock.drift.values import DriftCell, DriftItem, DriftReport, DriftVerdict, ObjectiveItem, Observed
 from infc.lock.values import LockEntry
@@ -38,7 +39,7 @@ def compare_device(locked: LockedEdge, address: str, status: DeviceStatus | None
     deployment = None if status is None else status.deployment(locked.entry.name)
     is_installed = deployment is not None and deployment.release is not None
     acceptance = deployment.acceptance if deployment is not None and is_installed else None
-    items = [_lock(locked), _installed(deployment)]
+    items = [lock_item(locked.stale, "compile, sign and install again"), _installed(deployment)]
     if status is not None:
         items.append(_module(locked, status))
     if status is not None and deployment is not None:
@@ -73,18 +74,6 @@ def _server(status: DeviceStatus | None) -> str:
     facts = [device.model or device.machine, device.module]
     facts += [f"L4T {device.l4t}" if device.l4t else None, f"TensorRT {device.tensorrt}" if device.tensorrt else None]
     return ", ".join(fact for fact in facts if fact)
-
-
-def _lock(locked: LockedEdge) -> DriftItem:
-    """Whether the lock still is of the spec: else what runs is compared with an older spec's plan."""
-    return _item(
-        "lock",
-        "infc.lock",
-        "of this spec",
-        f"stale: {', '.join(locked.stale)} changed" if locked.stale else "of this spec",
-        source="infc.lock",
-        note="compile, sign and install again" if locked.stale else "",
-    )
 
 
 def _installed(deployment: EdgeDeployment | None) -> DriftItem:
@@ -232,19 +221,14 @@ def _item(
     why_silent: str = "",
 ) -> DriftItem:
     """A comparison for equality; not visible where one side says nothing."""
-    if observed is None or expected is None:
-        verdict, note = DriftVerdict.NOT_VISIBLE, why_silent if observed is None else "the lock does not hold it"
-    elif observed == expected:
-        verdict, note = DriftVerdict.SAME, ""
-    else:
-        verdict = DriftVerdict.DRIFTED
-    return DriftItem(
-        id=id,
-        area="deployment",
-        name=name,
-        expected=expected,
-        observed=observed,
-        verdict=verdict,
+    is_same = None if observed is None or expected is None else observed == expected
+    return deployment_item(
+        id,
+        name,
+        expected,
+        observed,
+        is_same,
         source="" if observed is None else source,
-        note=note,
+        note="" if is_same else note,
+        why_silent=why_silent if observed is None else "the lock does not hold it",
     )

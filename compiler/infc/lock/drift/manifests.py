@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from infc.lock.drift.item import deployment_item
 from infc.lock.drift.objects import FieldDifference, Key, ObjectValue, differences, shown
 from infc.lock.drift.slug import printable, slug
-from infc.lock.drift.values import DriftItem, DriftVerdict
+from infc.lock.drift.values import DriftItem
 
 MOST_FIELDS = 40
 """Differing fields of one object that are listed; the rest is counted."""
@@ -76,17 +77,14 @@ def object_item(
     source: str,
     note: str = "",
 ) -> DriftItem:
-    """A comparison of something that was deployed; `is_same` None: it cannot be told, for the reason in `note`."""
-    verdict = DriftVerdict.NOT_VISIBLE
-    if is_same is not None:
-        verdict = DriftVerdict.SAME if is_same else DriftVerdict.DRIFTED
-    return DriftItem(
-        id=id,
-        area="deployment",
-        name=printable(name),
-        expected=printable(expected) if isinstance(expected, str) else expected,
-        observed=printable(observed) if isinstance(observed, str) else observed,
-        verdict=verdict,
+    """A comparison of texts that may be anybody's; `is_same` None: it cannot be told, for the reason in `note`."""
+    return deployment_item(
+        id,
+        printable(name),
+        printable(expected) if isinstance(expected, str) else expected,
+        printable(observed) if isinstance(observed, str) else observed,
+        is_same,
         source=source,
         note=note,
+        why_silent=note,
     )

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from infc.emit.triton.settings import ENGINE_PARAMETER
+from infc.lock.drift.item import deployment_item
 from infc.lock.drift.slug import slug
 from infc.lock.drift.triton_config import ExpectedConfig, config_from_json, config_items
-from infc.lock.drift.values import DriftCell, DriftItem, DriftVerdict
+from infc.lock.drift.values import DriftItem, DriftVerdict
 from infc.lock.values import LockEntry
 from infc.serve.triton_view import INDEX, TritonView
 
@@ -49,9 +50,13 @@ def server_items(expected: ExpectedServer, view: TritonView) -> tuple[DriftItem,
 def _version(expected: ExpectedServer, view: TritonView) -> DriftItem:
     name = f"Triton {expected.release}"
     if expected.server_version is None:
-        return _item("version", name, None, view.version, None, note="this infc does not know the locked release")
+        return deployment_item(
+            "version", name, None, view.version, None, why_silent="this infc does not know the locked release"
+        )
     is_same = None if view.version is None else view.version == expected.server_version
-    return _item("version", name, expected.server_version, view.version, is_same, source="/v2", note="/v2 is silent")
+    return deployment_item(
+        "version", name, expected.server_version, view.version, is_same, source="/v2", why_silent="/v2 is silent"
+    )
 
 
 def _models(expected: ExpectedServer, view: TritonView) -> Iterator[DriftItem]:
@@ -61,16 +66,18 @@ def _models(expected: ExpectedServer, view: TritonView) -> Iterator[DriftItem]:
         id = "model" if is_own else f"model-{slug(model)}"
         if view.loaded is None:
             seen = "loaded" if is_own and view.config is not None else None
-            yield _item(id, f"model {model}", "loaded", seen, None if seen is None else True, note=_silent(view))
+            yield deployment_item(
+                id, f"model {model}", "loaded", seen, None if seen is None else True, why_silent=_silent(view)
+            )
             continue
         is_loaded = model in view.loaded
         state = "loaded" if is_loaded else "not loaded"
-        yield _item(id, f"model {model}", "loaded", state, is_loaded, source=INDEX)
+        yield deployment_item(id, f"model {model}", "loaded", state, is_loaded, source=INDEX)
     if view.loaded is None:
-        yield _item("other-models", "other models", "none", None, None, note=_silent(view))
+        yield deployment_item("other-models", "other models", "none", None, None, why_silent=_silent(view))
         return
     others = [model for model in view.loaded if model not in expected.models]
-    yield _item("other-models", "other models", "none", ", ".join(others) or "none", not others, source=INDEX)
+    yield deployment_item("other-models", "other models", "none", ", ".join(others) or "none", not others, source=INDEX)
 
 
 def _silent(view: TritonView) -> str:
@@ -81,22 +88,24 @@ def _versions(expected: ExpectedServer, view: TritonView) -> DriftItem:
     wanted = ", ".join(map(str, expected.config.config.version_policy.specific.versions)) or "1"
     versions = None if view.loaded is None else view.loaded.get(expected.entry.name)
     if versions is None:
-        return _item(
-            "model-version", "model version", wanted, None, None, note="the model is not loaded, or not listed"
+        return deployment_item(
+            "model-version", "model version", wanted, None, None, why_silent="the model is not loaded, or not listed"
         )
     seen = ", ".join(versions)
-    return _item("model-version", "model version", wanted, seen, seen == wanted, source=INDEX)
+    return deployment_item("model-version", "model version", wanted, seen, seen == wanted, source=INDEX)
 
 
 def _config(expected: ExpectedServer, view: TritonView) -> Iterator[DriftItem]:
     source = f"/v2/models/{expected.entry.name}/config"
     if view.config is None:
         reason = view.silent.get(source, "it says nothing")
-        yield _item("config", "configuration", "as emitted", None, None, note=f"{source}: {reason}")
+        yield deployment_item("config", "configuration", "as emitted", None, None, why_silent=f"{source}: {reason}")
         return
     for item in config_items(expected.config, config_from_json(view.config), source):
         if item.id == "engine-key" and expected.entry.engine.key is None:
-            yield _item("engine-key", "engine key", None, item.observed, None, note="the lock waits for a build")
+            yield deployment_item(
+                "engine-key", "engine key", None, item.observed, None, why_silent="the lock waits for a build"
+            )
         else:
             yield item
 
@@ -111,7 +120,7 @@ def _configs_beside(expected: ExpectedServer, view: TritonView) -> Iterator[Drif
         items = config_items(config, config_from_json(document), source)
         drifted = [item for item in items if item.verdict is DriftVerdict.DRIFTED]
         if not drifted:
-            yield _item(id, f"configuration of {model}", "as emitted", "as emitted", True, source=source)
+            yield deployment_item(id, f"configuration of {model}", "as emitted", "as emitted", True, source=source)
         yield from (replace(item, id=f"{id}-{item.id}", name=f"{model}: {item.name}") for item in drifted)
 
 
@@ -121,7 +130,7 @@ def repository_items(expected: ExpectedServer, found: Mapping[str, str], where: 
     locked = {p.removeprefix(prefix): d for p, d in expected.entry.files.items() if p.startswith(prefix)}
     for path, digest in sorted(locked.items()):
         seen = found.get(path)
-        yield _item(
+        yield deployment_item(
             f"file-{slug(path)}",
             path,
             digest[:_SHOWN],
@@ -132,48 +141,20 @@ def repository_items(expected: ExpectedServer, found: Mapping[str, str], where: 
     engine = (expected.entry.engine.file or "").removeprefix(prefix)
     if engine and engine not in locked:
         seen = found.get(engine)
-        note = (
-            "the bytes of an engine differ from build to build, so that the lock holds its key; --bundle has a digest"
-        )
+        why = "the bytes of an engine differ from build to build, so that the lock holds its key; --bundle has a digest"
         if seen is None:
-            yield _item("engine-file", engine, "present", "missing", False, source=where)
+            yield deployment_item("engine-file", engine, "present", "missing", False, source=where)
         else:
-            yield _item("engine-file", engine, None, seen[:_SHOWN], None, source=where, note=note)
+            yield deployment_item("engine-file", engine, None, seen[:_SHOWN], None, source=where, why_silent=why)
     others = sorted(path for path in found if path not in locked and path != engine)
     shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-    yield _item("other-files", "other files", "none", shown or "none", not others, source=where)
+    yield deployment_item("other-files", "other files", "none", shown or "none", not others, source=where)
 
 
 def bundled_engine_item(engine: str, bundled: str, found: str | None, where: str) -> DriftItem:
     """The served engine file against that of the compiled bundle, byte for byte."""
     seen = "missing" if found is None else found[:_SHOWN]
-    return _item("engine-file", engine, bundled[:_SHOWN], seen, found == bundled, source=where)
-
-
-def _item(
-    id: str,
-    name: str,
-    expected: DriftCell,
-    observed: DriftCell,
-    is_same: bool | None,
-    *,
-    source: str = "",
-    note: str = "",
-) -> DriftItem:
-    """The item; `is_same` None: it cannot be told, for the reason in `note`, which counts only then."""
-    verdict = DriftVerdict.NOT_VISIBLE
-    if is_same is not None:
-        verdict = DriftVerdict.SAME if is_same else DriftVerdict.DRIFTED
-    return DriftItem(
-        id=id,
-        area="deployment",
-        name=name,
-        expected=expected,
-        observed=observed,
-        verdict=verdict,
-        source=source,
-        note=note if is_same is None else "",
-    )
+    return deployment_item("engine-file", engine, bundled[:_SHOWN], seen, found == bundled, source=where)
 
 
 __all__ = [

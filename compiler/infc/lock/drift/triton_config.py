@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from infc.diag import ToolError
 from infc.emit.triton.settings import ENGINE_PARAMETER
+from infc.lock.drift.item import deployment_item
 from infc.lock.drift.slug import printable, slug, with_own_ids
-from infc.lock.drift.values import DriftCell, DriftItem, DriftVerdict
+from infc.lock.drift.values import DriftCell, DriftItem
 
 if TYPE_CHECKING:
     from tritonclient.grpc.model_config_pb2 import ModelConfig
@@ -175,24 +176,6 @@ def _item(path: str, wanted: DriftCell, found: DriftCell, expected: ExpectedConf
     shown = field.absent if wanted is None else wanted
     seen = field.absent if found is None else printable(found)[:_MOST_TEXT] if isinstance(found, str) else found
     if not is_known:
-        return DriftItem(
-            id=field.id,
-            area="deployment",
-            name=field.name,
-            expected=None,
-            observed=seen,
-            verdict=DriftVerdict.NOT_VISIBLE,
-            source=source,
-            unit=field.unit,
-            note="what was emitted is in the bundle only: name it with --bundle",
-        )
-    return DriftItem(
-        id=field.id,
-        area="deployment",
-        name=field.name,
-        expected=shown,
-        observed=seen,
-        verdict=DriftVerdict.SAME if wanted == found else DriftVerdict.DRIFTED,
-        source=source,
-        unit=field.unit,
-    )
+        why = "what was emitted is in the bundle only: name it with --bundle"
+        return deployment_item(field.id, field.name, None, seen, None, source=source, unit=field.unit, why_silent=why)
+    return deployment_item(field.id, field.name, shown, seen, wanted == found, source=source, unit=field.unit)

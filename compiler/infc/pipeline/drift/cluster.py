@@ -10,10 +10,11 @@ from infc.emit.triton.kubernetes import COMPONENT as TRITON
 from infc.lock import LockEntry
 from infc.lock.drift import DriftReport
 from infc.lock.drift.cluster import ClusterState, cluster_items
+from infc.lock.drift.item import lock_item
 from infc.lock.drift.manifests import ExpectedObject
 from infc.lock.drift.objects import Key, ObjectValue, key_of
 from infc.pipeline.drift.bundle import find_bundle
-from infc.pipeline.drift.locked import LockedSpec, entry_of, lock_item, open_locked, stale_inputs
+from infc.pipeline.drift.locked import LockedSpec, entry_of, open_locked, stale_inputs
 from infc.pipeline.drift.manifests import expected_objects
 from infc.serve.cluster_view import ClusterView, Wanted, view_cluster
 

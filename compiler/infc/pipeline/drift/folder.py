@@ -10,9 +10,10 @@ from infc.emit.supply.bundle import ABOUT_THE_BUNDLE
 from infc.lock import LockEntry
 from infc.lock.drift import DriftItem, DriftReport
 from infc.lock.drift.folder import FolderState, file_items, rendered_items
+from infc.lock.drift.item import lock_item
 from infc.lock.drift.manifests import ExpectedObject
 from infc.pipeline.drift.bundle import LockedBundle, digests_in, find_bundle
-from infc.pipeline.drift.locked import LockedSpec, entry_of, lock_item, open_locked, stale_inputs
+from infc.pipeline.drift.locked import LockedSpec, entry_of, open_locked, stale_inputs
 from infc.pipeline.drift.manifests import FOLDER, expected_objects, objects_below
 
 

@@ -1,6 +1,5 @@
 """What a spec and its lock say of a deployment, before anything that runs is asked."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -8,7 +7,6 @@ from typing import Generic, TypeVar
 from infc.diag import Diagnostic, has_errors
 from infc.ir.problem import BaseProblem
 from infc.lock import Lock, LockEntry, read_lock
-from infc.lock.drift import DriftItem, DriftVerdict
 from infc.pipeline.locking import check_lock, shown_path
 from infc.pipeline.plan import locked_digest_from, resolve_loaded, spec_path_in_workspace
 from infc.resolve.problem import Resolved
@@ -67,20 +65,6 @@ def stale_inputs(opened: LockedSpec, entry: LockEntry) -> tuple[str, ...]:
     """Names of the inputs of an entry that changed since it was locked."""
     statuses = check_lock(opened.loaded.workspace, (opened.loaded.path,)).statuses
     return next((s.inputs for s in statuses if s.target == entry.target and s.status == "stale"), ())
-
-
-def lock_item(stale: Sequence[str]) -> DriftItem:
-    """Whether the lock still is of the spec: else what runs is compared with an older spec's plan."""
-    return DriftItem(
-        id="lock",
-        area="deployment",
-        name="infc.lock",
-        expected="of this spec",
-        observed=f"stale: {', '.join(stale)} changed" if stale else "of this spec",
-        verdict=DriftVerdict.DRIFTED if stale else DriftVerdict.SAME,
-        source="infc.lock",
-        note="compile and deploy again" if stale else "",
-    )
 
 
 def entry_of(opened: LockedSpec, target: str | None) -> tuple[LockEntry | None, tuple[Diagnostic, ...]]:

@@ -9,8 +9,9 @@ import numpy as np
 from infc.diag import Diagnostic
 from infc.ir.problem import AxisDistribution, LlmProblem, Problem, TokenTraffic, Traffic
 from infc.lock.drift import DriftReport
+from infc.lock.drift.item import lock_item
 from infc.lock.drift.trace import trace_items
-from infc.pipeline.drift.locked import Deployed, entry_of, lock_item, open_locked, resolve_locked, stale_inputs
+from infc.pipeline.drift.locked import Deployed, entry_of, open_locked, resolve_locked, stale_inputs
 from infc.pipeline.drift.observed import planned_for, still_fits
 from infc.pipeline.locking import problem_of
 from infc.sim.percentile import percentiles

@@ -14,6 +14,7 @@ from infc.ir.engine_kind import EngineKind
 from infc.ir.problem import Problem
 from infc.lock import LockEntry
 from infc.lock.drift import DriftItem, DriftReport
+from infc.lock.drift.item import lock_item
 from infc.lock.drift.triton import (
     REPOSITORY,
     ExpectedServer,
@@ -30,7 +31,7 @@ from infc.lock.drift.triton_load import (
 )
 from infc.lock.drift.triton_window import TritonReading, TritonWindow
 from infc.pipeline.drift.bundle import LockedBundle, digests_in
-from infc.pipeline.drift.locked import Deployed, lock_item
+from infc.pipeline.drift.locked import Deployed
 from infc.pipeline.drift.observed import planned_for, still_fits, with_peak
 from infc.serve.statistics import ModelStatistics
 from infc.serve.triton_view import TritonView, again, view_triton

@@ -15,7 +15,8 @@ from infc.lock.drift import (
     prediction_items,
     workload_items,
 )
-from infc.pipeline.drift.locked import Deployed, lock_item
+from infc.lock.drift.item import lock_item
+from infc.pipeline.drift.locked import Deployed
 from infc.pipeline.drift.observed import plan_for_observed, still_fits
 from infc.serve.prometheus import Metrics
 from infc.serve.vllm_view import VllmView, read_metrics, view_vllm
