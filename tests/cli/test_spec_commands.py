@@ -244,3 +244,10 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert out.startswith(f"Usage: infc {name}")
     assert "\\b" not in out
     assert "\b" not in out
+
+
+def test_no_list_of_commands_is_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
+    """A group says what each of its commands does in a sentence that fits the line."""
+    for name in ("simulate", "worker", "targets", "ci"):
+        assert guarded(app, args=[name, "--help"]) == 0
+        assert "..." not in capsys.readouterr().out.split("Commands:")[1]

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _FORMAT = click.option("--format", "output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 _OVERLAY = click.option(
+    "--overlay",
     "--targets",
     "overlay",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -59,7 +60,7 @@ def list_command(kind: str | None, overlay: Path | None, output: str) -> int:
     return 0
 
 
-@command.command("show")
+@command.command("show", short_help="Show everything known of one device.")
 @click.argument("name", shell_complete=hardware_ids)
 @_OVERLAY
 @_FORMAT
@@ -79,7 +80,7 @@ def show_command(name: str, overlay: Path | None, output: str) -> int:
     return 0
 
 
-@command.command("path")
+@command.command("path", short_help="Print where the catalogue is, and your own.")
 @_OVERLAY
 def path_command(overlay: Path | None) -> int:
     """Print where the built-in catalogue is, and your own targets/ directory when there is one."""

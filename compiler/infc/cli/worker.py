@@ -108,7 +108,7 @@ def probe(format: str) -> int:
     return OK
 
 
-@command.command(name="manifest")
+@command.command(name="manifest", short_help="Print the Kubernetes Job that builds a job.")
 @click.option(
     "--job", "job", required=True, metavar="JOB", type=click.Path(path_type=Path),
     help="The job.json of a TensorRT job folder, or the folder.",
@@ -155,7 +155,7 @@ def manifest(job: Path, builder: str) -> int:
     return OK
 
 
-@command.command(name="trtexec")
+@command.command(name="trtexec", short_help="Print the trtexec command that builds a job.")
 @click.option(
     "--job", "job", required=True, metavar="JOB", type=click.Path(path_type=Path),
     help="The job.json of a TensorRT job folder, or the folder.",

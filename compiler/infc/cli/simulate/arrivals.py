@@ -16,7 +16,7 @@ def _period(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
         raise click.BadParameter(f"{error.message}: {error.help}") from None
 
 
-@click.command()
+@click.command(short_help="Fit an arrival process to recorded traffic.")
 @click.argument("trace", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--period",

@@ -41,7 +41,7 @@ _MAX_REQUESTS = 5_000_000
 _MICROSECONDS = click.FloatRange(0, 60e6)
 
 
-@click.command()
+@click.command(short_help="Simulate Triton's dynamic batcher, or an ensemble.")
 @click.option(
     "--service-ms",
     metavar="MS,MS,...",
@@ -200,19 +200,20 @@ def triton(
 ) -> None:
     """Simulate Triton's dynamic batcher, or an ensemble of models with a batcher each.
 
-    \b
-    infc simulate triton --service-ms 5.4,8.7,11.9 --rate 150/s --max-queue-delay-us 500
-    infc simulate triton --service-ms 5,6,7,8 --rate 300/s --request-batch 1:0.7,4:0.3
-    infc simulate triton --service-ms 5,6,7,8 --rate 450/s --priorities 1:0.2,2:0.8 --queue-timeout-us 20000
-    infc simulate triton --axis-ms 64:4,5,6 --axis-ms 512:9,14,19 --axis-sizes 64:0.8,512:0.2 --rate 90/s
-    infc simulate triton --ensemble steps.json --rate 200/s
-
     Follows the rules of the real batcher, which is not the textbook one: under a queue delay it forms batches ahead of
     free instances, and late requests may wait out a delay of their own. Notes say when another setting would do better.
 
     The file of an ensemble: {"host_cores": 4, "steps": [{"name": "pre", "service_ms": [1.5], "instances": 4, "on":
     "host"}, {"name": "model", "service_ms": [4.5, 5, 5.5, 6], "max_queue_delay_us": 500}]}. A step follows the one
     before it, or those that it names in "after"; steps on the host share its cores.
+
+    \b
+    Examples:
+      infc simulate triton --service-ms 5.4,8.7,11.9 --rate 150/s --max-queue-delay-us 500
+      infc simulate triton --service-ms 5,6,7,8 --rate 300/s --request-batch 1:0.7,4:0.3
+      infc simulate triton --service-ms 5,6,7,8 --rate 450/s --priorities 1:0.2,2:0.8 --queue-timeout-us 20000
+      infc simulate triton --axis-ms 64:4,5,6 --axis-ms 512:9,14,19 --axis-sizes 64:0.8,512:0.2 --rate 90/s
+      infc simulate triton --ensemble steps.json --rate 200/s
     """  # noqa: D301 - \b is click's mark of a paragraph that is not wrapped
     from infc.perf.server_cost import front_end_rps
     from infc.report.simulation import SimulationReport, render_simulation_json, render_simulation_text

@@ -152,11 +152,12 @@ def vllm(
 ) -> None:
     r"""Simulate vLLM's continuous batching.
 
-    \b
-    infc simulate vllm --step-profile profile.json --rate 2/s --prompt-tokens 512 --output-tokens 128
-
     Follows the scheduler of vLLM 0.32: token budget, chunked prefill, KV blocks with preemption, prefix cache. Step
     times between and beyond the measured ones come from a fit, and the answer says how good it is.
+
+    \b
+    Examples:
+      infc simulate vllm --step-profile profile.json --rate 2/s --prompt-tokens 512 --output-tokens 128
     """
     from infc.report.simulation_tokens import TokenReport, render_tokens_json, render_tokens_text
     from infc.sim.lengths import shared_prefix_tokens
