@@ -94,6 +94,9 @@ def test_a_signed_bundle_is_verified_against_lock_and_spec(infc: Infc) -> None:
         "verify", BUNDLE, "--key", "release.pub.pem", "--lock", "infc.lock", "--spec", "encoder.infc.yaml"
     )
     assert code == 0, out + err
+    assert Path(BUNDLE, "report.html").is_file()
+    Path(BUNDLE, "report.html").write_text("renewed by a load test")
+    assert verified(infc) == (0, {})
     names = [line.split()[1] for line in out.splitlines()[1:]]
     assert names == ["content", "provenance", "subjects", "model-signature", "lock", "spec"]
     assert all(line.startswith("  ok  ") for line in out.splitlines()[1:])

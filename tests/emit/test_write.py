@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from infc.diag import InternalError, ToolError
-from infc.emit.manifest import MANIFEST_NAME, read_manifest, verify_bundle
-from infc.emit.write import write_bundle
+from infc.emit.manifest import MANIFEST_NAME, REPORT_NAME, read_manifest, verify_bundle
+from infc.emit.write import write_bundle, write_report
 from infc.ir.bundle import Bundle
 
 
@@ -92,6 +92,39 @@ def test_what_infc_did_not_write_is_refused_and_kept(tmp_path: Path, kind: str) 
     assert [problem.id for problem in problems] == ["output-not-a-bundle"]
     assert problems[0].help
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+def test_the_report_lies_beside_the_bundle_and_is_renewed_by_itself(tmp_path: Path) -> None:
+    """It comes with the bundle in one step and is no part of it; a new page leaves every other file alone."""
+    out = tmp_path / "m"
+    write_bundle(bundle(b"a"), out, b"<p>first</p>")
+    assert (out / REPORT_NAME).read_bytes() == b"<p>first</p>"
+    assert REPORT_NAME not in (out / MANIFEST_NAME).read_text()
+    signature = out / "model.sig"
+    signature.write_bytes(b"signed")
+    before = {path: path.stat().st_ino for path in out.rglob("*") if path.name != REPORT_NAME}
+    write_bundle(bundle(b"a"), out, b"<p>second</p>")
+    assert (out / REPORT_NAME).read_bytes() == b"<p>second</p>"
+    write_report(out, b"<p>third</p>")
+    assert (out / REPORT_NAME).read_bytes() == b"<p>third</p>"
+    assert {path: path.stat().st_ino for path in out.rglob("*") if path.name != REPORT_NAME} == before
+    assert (out / REPORT_NAME).stat().st_mode & 0o777 == 0o644
+    assert verify_bundle(out) == ()
+    assert left_overs(tmp_path) == []
+    write_bundle(bundle(b"b"), out, b"<p>of another</p>")
+    assert (out / REPORT_NAME).read_bytes() == b"<p>of another</p>"
+    assert not signature.exists()
+
+
+def test_a_link_in_the_report_s_place_is_not_followed(tmp_path: Path) -> None:
+    """What it leads to is not written to."""
+    out, other = tmp_path / "m", tmp_path / "other"
+    write_bundle(bundle(b"a"), out)
+    other.write_bytes(b"mine")
+    (out / REPORT_NAME).symlink_to(other)
+    write_report(out, b"<p>page</p>")
+    assert other.read_bytes() == b"mine"
+    assert not (out / REPORT_NAME).is_symlink()
 
 
 def test_empty_folder_is_taken(tmp_path: Path) -> None:

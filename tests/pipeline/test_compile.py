@@ -20,10 +20,13 @@ from infc.emit.manifest import verify_bundle
 from infc.ir.interval import Interval
 from infc.ir.precision import Precision
 from infc.ir.service_time import ServiceTimePoint, ServiceTimeProfile
+from infc.pipeline.bundle_report import renew_report
 from infc.report.compile_schema import compile_schema
 from infc.resolve.model import model_profile
 from infc.resolve.store import ProfileStore
 from tests.pipeline.conftest import copy_example
+from tests.report.html_page import checked
+from tests.report.test_measurement import MEASURED
 
 pytest.importorskip("onnxruntime", reason="lowers and builds with the extra onnx")
 pytest.importorskip("tritonclient", reason="emits with the extra triton")
@@ -88,6 +91,9 @@ def test_compile_writes_bundle_lock_and_profiles(cpu_workspace: Path, monkeypatc
     bundle = cpu_workspace / "dist" / "fashion-mnist"
     assert verify_bundle(bundle) == ()
     assert (bundle / "model_repository/fashion-mnist/1/model.onnx").is_file()
+    page = (bundle / "report.html").read_text()
+    assert "Nothing measured" in checked(page).text
+    assert str(cpu_workspace) not in page
     [block] = lock_of(cpu_workspace)
     assert (block["name"], block["target"]) == ("fashion-mnist", "cpu")
     accuracy = block["accuracy"]
@@ -120,11 +126,17 @@ def test_json_report_validates(
 
 
 def test_second_compile_changes_nothing(cpu_workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiling again leaves lock, profiles and bundle as they are, and `lock --check` and `--locked` accept it."""
+    """Compiling again leaves lock, profiles and bundle as they are, and `lock --check` and `--locked` accept it.
+
+    A load test that was put into the report stays there.
+    """
     assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 0
     before = tree(cpu_workspace)
     assert infc(monkeypatch, cpu_workspace, "compile", SPEC) == 0
     assert tree(cpu_workspace) == before
+    assert renew_report(cpu_workspace / "dist/fashion-mnist", MEASURED) is None
+    before = tree(cpu_workspace)
+    assert b"SLO pass" in before["dist/fashion-mnist/report.html"][1]
     assert infc(monkeypatch, cpu_workspace, "lock", "--check", SPEC) == 0
     assert infc(monkeypatch, cpu_workspace, "compile", "--locked", SPEC) == 0
     assert tree(cpu_workspace) == before

@@ -28,13 +28,16 @@ def validated(entry: CompiledEntry, folder: Path, workspace: Workspace, *, is_st
     Raises:
         ToolError: the bundle cannot be served here, or the server fails.
     """
+    from infc.cli.bundle_page import renew_page
     from infc.diag import ToolError
     from infc.pipeline.validate import is_language_model
 
     if entry.pending == "weights":
         raise ToolError(f"{entry.folder} waits for its weights, and cannot be served before", help=WEIGHTS_HELP)
     measure = _language_model if is_language_model(folder) else _engine
-    return replace(entry, measurement=measure(folder, workspace, is_stored=is_stored))
+    measurement = measure(folder, workspace, is_stored=is_stored)
+    renew_page(folder, measurement)
+    return replace(entry, measurement=measurement)
 
 
 def render(measurement: Measurement | LlmMeasurement, *, color: bool) -> str:

@@ -33,6 +33,7 @@ class DeviceOptions:
 def validate_device(options: DeviceOptions) -> int:
     """Install on the device, print what it measured. Returns the exit code."""
     from infc.build.builders.address import AddressError
+    from infc.cli.bundle_page import renew_page
     from infc.pipeline.edge_device import DeviceRequest, validate_on_device, with_service_time
     from infc.spec.workspace import find_workspace
     from infc.validate.edge.address import parse_device
@@ -57,6 +58,8 @@ def validate_device(options: DeviceOptions) -> int:
     validation = with_service_time(validation, workspace)
     if options.is_stored:
         _store(validation, options)
+    if validation.acceptance is not None:
+        renew_page(validation.bundle.parent, validation)
     _print(validation, options.format)
     if validation.verdict is not None:
         return _CODES[validation.verdict.value]

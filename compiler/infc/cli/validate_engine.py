@@ -30,6 +30,7 @@ def validate_engine(
     format: str,
 ) -> int:
     """A bundle for Triton."""
+    from infc.cli.bundle_page import renew_page
     from infc.validate.load.settings import LoadSettings
     from infc.validate.session import ValidationRequest
 
@@ -45,6 +46,8 @@ def validate_engine(
     measurement = _run(request)
     if is_stored:
         _store(measurement, subject, bundle, is_at_peak=rate_rps is None)
+    if rate_rps is None:
+        renew_page(bundle, measurement)
     _print(measurement, format)
     return {"pass": OK, "fail": SLO_NOT_MET, "inconclusive": INCONCLUSIVE}[measurement.verdict.value]
 

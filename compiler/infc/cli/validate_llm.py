@@ -34,9 +34,13 @@ class LlmOptions:
 
 def validate_language_model(options: LlmOptions) -> int:
     """Serve and load, or read what was measured already; print. Returns the exit code."""
+    from infc.cli.bundle_page import renew_page
+
     measurement = _measured(options) if options.imported is None else _imported(options.bundle, options.imported)
     if options.is_stored:
         _store(measurement, options)
+    if options.rate_rps is None:
+        renew_page(options.bundle, measurement)
     print_llm_measurement(measurement, options.format)
     return {"pass": OK, "fail": SLO_NOT_MET, "inconclusive": INCONCLUSIVE}[measurement.verdict.value]
 

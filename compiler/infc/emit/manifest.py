@@ -1,4 +1,4 @@
-"""`infc-bundle.json`: marks a folder as infc's own and holds the digest of every other file in it."""
+"""`infc-bundle.json`: marks a folder as infc's own and holds the digest of every other file of the bundle in it."""
 
 import hashlib
 import json
@@ -13,6 +13,10 @@ from infc.ir.bundle import Bundle
 MANIFEST_NAME = "infc-bundle.json"
 SIGNATURES = frozenset({"provenance.dsse.json", "model.sig"})
 """What `infc sign` puts beside the files of a bundle for servers: no part of it, and gone when it is written anew."""
+REPORT_NAME = "report.html"
+"""What people read of a bundle: beside its files and no part of it, because every load test renews it."""
+BESIDE = SIGNATURES | {REPORT_NAME}
+"""Files in a bundle's folder that its manifest does not list."""
 FORMAT_VERSION = "1.0"
 _CHUNK_BYTES = 1 << 20
 _NO_FILE = "no file"
@@ -20,7 +24,7 @@ _NO_FILE = "no file"
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """What a bundle holds: path -> `sha256:<hex>`, the manifest itself left out."""
+    """What a bundle holds: path -> `sha256:<hex>`, without the manifest itself and what lies beside the bundle."""
 
     name: str
     target: str
@@ -63,7 +67,7 @@ def check_path(path: str) -> None:
     """Raise InternalError unless `path` is relative, POSIX, stays inside its folder and is not the manifest."""
     pure = PurePosixPath(path)
     is_clean = path == str(pure) and not pure.is_absolute() and ".." not in pure.parts and path not in ("", ".")
-    if not is_clean or "\\" in path or "\0" in path or path == MANIFEST_NAME or path in SIGNATURES:
+    if not is_clean or "\\" in path or "\0" in path or path == MANIFEST_NAME or path in BESIDE:
         raise InternalError(f"a bundle cannot hold a file {path!r}")
 
 
@@ -108,7 +112,7 @@ def verify_bundle(folder: Path, found: Mapping[str, str] | None = None) -> tuple
             ),
         )
     digests = digests_on_disk(folder) if found is None else found
-    there = digests.keys() - {MANIFEST_NAME} - SIGNATURES
+    there = digests.keys() - {MANIFEST_NAME} - BESIDE
     changes = [f"{path} is missing" for path in sorted(manifest.files.keys() - there)]
     changes += [f"{path} was added" for path in sorted(there - manifest.files.keys())]
     changes += [

@@ -24,6 +24,7 @@ from pathlib import Path
 from infc.diag import Diagnostic, ToolError
 from infc.emit.manifest import (
     MANIFEST_NAME,
+    REPORT_NAME,
     Manifest,
     bundle_digests,
     check_path,
@@ -42,10 +43,11 @@ _SCRIPT_MODE = 0o755
 _ATTEMPTS = 8
 
 
-def write_bundle(bundle: Bundle, out_dir: Path) -> tuple[Diagnostic, ...]:
+def write_bundle(bundle: Bundle, out_dir: Path, report: bytes | None = None) -> tuple[Diagnostic, ...]:
     """Make `out_dir` hold exactly this bundle and its manifest, in one step; leave it alone when it already does.
 
-    Left-overs of runs that were killed are removed. Two runs at once are safe: the later one wins.
+    Left-overs of runs that were killed are removed. Two runs at once are safe: the later one wins. `report` is the page
+    that lies beside the bundle's files; of a bundle that is there already, only the page is renewed.
 
     Returns:
         Nothing when it is written; why not when `out_dir` is something that infc did not write.
@@ -55,20 +57,49 @@ def write_bundle(bundle: Bundle, out_dir: Path) -> tuple[Diagnostic, ...]:
     """
     for path in bundle.files:
         check_path(path)
-    try:
+    with _as_tool_errors(out_dir):
         out_dir.parent.mkdir(parents=True, exist_ok=True)
         out_dir = out_dir.parent.resolve() / out_dir.name
         _clean_up(out_dir)
         problems = _foreign(out_dir)
-        if problems or _is_current(bundle, out_dir):
+        if problems:
             return problems
+        if _is_current(bundle, out_dir):
+            _renew(out_dir, report)
+            return ()
         with _temporary_folder(out_dir) as folder:
-            _fill(folder, bundle)
+            _fill(folder, bundle, report)
             return _publish(folder, out_dir)
+
+
+def write_report(out_dir: Path, page: bytes) -> None:
+    """Put a page beside the files of a bundle, in one step, in place of the one before.
+
+    Raises:
+        ToolError: the file system refuses; the old page is still there.
+    """
+    with _as_tool_errors(out_dir / REPORT_NAME):
+        _renew(out_dir.parent.resolve() / out_dir.name, page)
+
+
+@contextlib.contextmanager
+def _as_tool_errors(what: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         reason = f"{error.strerror or error} ({error.filename})" if error.filename else str(error.strerror or error)
         help = "free space there, or choose another folder with -o" if error.errno == errno.ENOSPC else None
-        raise ToolError(f"cannot write {out_dir}: {reason}; what was there is unchanged", help=help) from error
+        raise ToolError(f"cannot write {what}: {reason}; what was there is unchanged", help=help) from error
+
+
+def _renew(out_dir: Path, report: bytes | None) -> None:
+    path = out_dir / REPORT_NAME
+    if report is None or (path.is_file() and not path.is_symlink() and path.read_bytes() == report):
+        return
+    with _temporary_folder(out_dir) as folder:
+        _write_file(folder / REPORT_NAME, report)
+        (folder / REPORT_NAME).replace(path)
+        sync_folder(out_dir)
 
 
 def _foreign(out_dir: Path) -> tuple[Diagnostic, ...]:
@@ -106,8 +137,10 @@ def _mode_of(path: str) -> int:
     return _SCRIPT_MODE if path.endswith(".sh") else _FILE_MODE
 
 
-def _fill(folder: Path, bundle: Bundle) -> None:
+def _fill(folder: Path, bundle: Bundle, report: bytes | None) -> None:
     digests = {path: _write_file(folder / path, content) for path, content in sorted(bundle.files.items())}
+    if report is not None:
+        _write_file(folder / REPORT_NAME, report)
     _write_file(folder / MANIFEST_NAME, Manifest(name=bundle.name, target=bundle.target, files=digests).to_bytes())
     for path, _, _ in os.walk(folder, topdown=False):
         os.chmod(path, _FOLDER_MODE)

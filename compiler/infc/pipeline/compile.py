@@ -18,8 +18,11 @@ from infc.ir.edge_release import EdgeRelease
 from infc.ir.plan import Decision, Infeasible, Plan
 from infc.ir.problem import AnyProblem, Problem
 from infc.lock import EntryDiff, Lock, LockEntry, diff_entries, holds, read_lock, update_lock
+from infc.pipeline.bundle_report import bundle_report
 from infc.pipeline.bundles import Emission, add_profile, emitted, entry_of, groups, is_for_devices
 from infc.pipeline.jetson_release import ReleaseSource, with_signatures
+from infc.pipeline.locked_plan import locked_plan
+from infc.pipeline.model_places import shared_places
 from infc.pipeline.plan import (
     PlannedSpec,
     PlannedTarget,
@@ -144,12 +147,10 @@ def compile_spec(path: Path, options: CompileOptions) -> CompiledSpec:
         ToolError: a package, a tool or the file system is missing or refuses.
     """
     loaded_lock, lock_problems = read_lock(_lock_path(path))
-    planned = plan_spec(
-        path,
-        overlay=options.overlay,
-        locked_digest=locked_digest_from(loaded_lock),
-        only_measurements=_locked_measurements(path, loaded_lock) if options.is_locked else None,
-    )
+    if options.is_locked:
+        planned = locked_plan(path, loaded_lock, options.overlay)
+    else:
+        planned = plan_spec(path, overlay=options.overlay, locked_digest=locked_digest_from(loaded_lock))
     if loaded_lock is None:
         return _stopped(planned, lock_problems, is_stale=True)
     if not planned.decisions or has_errors(planned.diagnostics):
@@ -166,7 +167,8 @@ def compile_spec(path: Path, options: CompileOptions) -> CompiledSpec:
     store = profile_store(planned.loaded.workspace)
     drafts, unsettled, diagnostics = _drafts(planned, store, loaded_lock, options)
     judged = _judged(policies, planned, ((d.settled.problem, d.settled.plan) for d in drafts))
-    diagnostics = (*planned.diagnostics, *diagnostics, *policies.diagnostics, *judged)
+    places = shared_places(planned.loaded, (draft.entry for draft in drafts))
+    diagnostics = (*planned.diagnostics, *diagnostics, *places, *policies.diagnostics, *judged)
     if unsettled or has_errors(diagnostics):
         return replace(_stopped(planned, diagnostics), unsettled=tuple(unsettled))
     if options.saved_plan is not None:
@@ -190,15 +192,6 @@ def _lock_path(path: Path) -> Path:
     from infc.spec import find_workspace
 
     return find_workspace(path).lock
-
-
-def _locked_measurements(path: Path, lock: Lock | None) -> frozenset[str]:
-    """Names of the stored service times that the locked plan rested on: newer ones make a lock outdated, not stale."""
-    from infc.spec import find_workspace
-
-    spec = path.resolve().relative_to(find_workspace(path).root).as_posix()
-    entries = lock.of_spec(spec) if lock is not None else ()
-    return frozenset(name for entry in entries for name in entry.inputs.profiles)
 
 
 def _judged(
@@ -311,6 +304,7 @@ def _workshop(
         build_timeout_s=options.build_timeout_s,
         promised_key=locked.engine.key if locked is not None and is_promised else None,
         keeps_pending=locked is not None and options.is_locked and locked.engine.is_pending,
+        locked_kind=locked.engine.kind if locked is not None and options.is_locked else None,
         announce=options.announce,
         progress=options.progress,
     )
@@ -322,11 +316,14 @@ def _stale(draft: _Draft, lock: Lock) -> Diagnostic | None:
     if known is not None and holds(known, draft.entry):
         return None
     change = diff_entries(known, draft.entry)
+    help = "run infc compile without --locked, review the change of infc.lock and commit it"
+    if known is not None and known.engine.kind != draft.entry.engine.kind:
+        help = f"compile where {known.engine.kind} engines are built (--builder), as the lock was; or {help}"
     return Diagnostic(
         id="lock-stale" if known else "lock-missing",
         message=f"infc.lock does not hold what {draft.entry.label} compiles to",
         notes=_notes(change),
-        help="run infc compile without --locked, review the change of infc.lock and commit it",
+        help=help,
     )
 
 
@@ -351,7 +348,7 @@ def _written(
         for problem in planned.problems:
             add_profile(problem, store)
     for folder, emission in {draft.folder: draft.emission for draft in drafts}.items():
-        problems += write_bundle(emission.bundle, folder)
+        problems += write_bundle(emission.bundle, folder, bundle_report(planned.loaded, emission, folder))
     if not problems and not options.is_locked:
         addresses = {draft.entry.address for draft in drafts}
         spec = drafts[0].entry.spec

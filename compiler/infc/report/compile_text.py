@@ -53,7 +53,8 @@ def compile_facts(entry: CompiledEntry) -> Iterator[tuple[str, str]]:
     if entry.release is not None:
         yield "release", _release_words(entry, entry.release)
     yield "predicted", _predicted_words(entry)
-    yield "infc.lock", entry.change
+    if entry.change is not None:
+        yield "infc.lock", entry.change
 
 
 def _lowered_words(lowered: LoweredModel) -> str:

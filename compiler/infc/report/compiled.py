@@ -18,15 +18,15 @@ class CompiledEntry:
     """One bundle on disk.
 
     `folder` is as the user named the output, `files` are what it holds; `change` is added, changed, rebuilt or
-    unchanged against the lock before. `lowered` is the model in the planned precision; `engine` is None for a language
-    model, whose server loads the checkpoint itself. `measurement` is there when the bundle was validated, and `release`
-    when edge devices install it.
+    unchanged against the lock before, None where nothing is compared. `lowered` is the model in the planned precision;
+    `engine` is None for a language model, whose server loads the checkpoint itself. `measurement` is there when the
+    bundle was validated, and `release` when edge devices install it.
     """
 
     path: str
     target: str | None
     folder: str
-    change: str
+    change: str | None
     problem: AnyProblem
     plan: Plan
     lowered: LoweredModel | Checkpoint

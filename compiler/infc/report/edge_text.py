@@ -27,7 +27,9 @@ def render_edge_text(validation: EdgeValidation, *, color: bool = False) -> str:
     lines = [f"{release.name} {release.version} on {target.title}: {_headline(validation, style)}"]
     acceptance = validation.acceptance
     if acceptance is not None:
-        lines += ["", *_latencies(acceptance, target, style), "", *_facts(acceptance, target, style)]
+        lines += ["", *table(acceptance_rows(acceptance, target, style)), ""]
+        for name, words in acceptance_facts(acceptance, target):
+            lines += wrapped_row(name, words, style)
     lines += [*wrapped_row("device", _device(validation), style), *wrapped_row("outcome", _outcome(validation), style)]
     if acceptance is None and validation.code != 0:
         lines += bullets(validation.words)
@@ -41,8 +43,8 @@ def _headline(validation: EdgeValidation, style: Style) -> str:
     return style(_COLORS[validation.verdict.value], validation.verdict.value)
 
 
-def _latencies(acceptance: EdgeAcceptance, target: EdgeTarget, style: Style) -> Iterator[str]:
-    """One line a metric: limit, predicted, measured, verdict."""
+def acceptance_rows(acceptance: EdgeAcceptance, target: EdgeTarget, style: Style) -> list[list[str]]:
+    """The names of the columns, then one row a metric: limit, predicted, measured, verdict."""
     rows = [["", "limit", "predicted", "measured", "verdict"]]
     judged = {each.metric: each for each in acceptance.verdicts}
     for label, measured in acceptance.latency_s.items():
@@ -52,7 +54,7 @@ def _latencies(acceptance: EdgeAcceptance, target: EdgeTarget, style: Style) -> 
         verdict = _verdict(each.verdict, style) if each else ""
         rows.append([label, limit, _range(predicted) if predicted else "", _range(measured), verdict])
     rows += [_other_row(each, target, style) for each in judged.values()]
-    return table(rows)
+    return rows
 
 
 def _other_row(each: MetricVerdict, target: EdgeTarget, style: Style) -> list[str]:
@@ -80,19 +82,20 @@ def _verdict(word: EdgeVerdictWord, style: Style) -> str:
     return style(_COLORS[word], word)
 
 
-def _facts(acceptance: EdgeAcceptance, target: EdgeTarget, style: Style) -> Iterator[str]:
+def acceptance_facts(acceptance: EdgeAcceptance, target: EdgeTarget) -> Iterator[tuple[str, str]]:
+    """Names with words: the load, the engine and its outputs, power and heat."""
     load, engine = acceptance.load, acceptance.engine
     offered = f"{load.rate_rps:.4g}/s offered to the {load.what}, {load.requests} requests in {load.seconds:.1f} s"
-    yield from wrapped_row("load", f"{offered}, {load.failed} failed", style)
+    yield "load", f"{offered}, {load.failed} failed"
     if engine is not None:
         made = "taken from the device's cache" if engine.is_reused else f"built there in {_span(engine.seconds)}"
         alone = ", ".join(f"{label} {_range(each)}" for label, each in (acceptance.engine_latency_s or {}).items())
         words = f"{made}, {engine.size_bytes / 1e6:.1f} MB, key {engine.key[:12]}"
-        yield from wrapped_row("engine", f"{words}; alone {alone}" if alone else words, style)
+        yield "engine", f"{words}; alone {alone}" if alone else words
     if acceptance.outputs is not None:
-        yield from wrapped_row("outputs", _outputs(acceptance), style)
-    yield from wrapped_row("power", _power(acceptance, target), style)
-    yield from wrapped_row("temperature", _heat(acceptance), style)
+        yield "outputs", _outputs(acceptance)
+    yield "power", _power(acceptance, target)
+    yield "temperature", _heat(acceptance)
 
 
 def _outputs(acceptance: EdgeAcceptance) -> str:
@@ -140,21 +143,23 @@ def _outcome(validation: EdgeValidation) -> str:
 
 def _notes(validation: EdgeValidation) -> Iterator[str]:
     acceptance = validation.acceptance
-    notes = []
-    if acceptance is not None:
-        predicted = validation.target.predicted.latency_s
-        outside = [
-            label
-            for label, measured in acceptance.latency_s.items()
-            if (each := predicted.get(label)) is not None and (measured.low > each.high or measured.high < each.low)
-        ]
-        if outside:
-            notes.append(f"note: outside the predicted interval: {', '.join(outside)}")
+    notes = [] if acceptance is None else [f"note: {note}" for note in acceptance_notes(acceptance, validation.target)]
     help = _HELP.get(validation.outcome)
     if acceptance is not None and help is not None and validation.verdict is not Verdict.PASS:
         notes.append(f"help: {help}")
     for note in notes:
         yield from textwrap.wrap(note, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT * 2)
+
+
+def acceptance_notes(acceptance: EdgeAcceptance, target: EdgeTarget) -> tuple[str, ...]:
+    """What a reader of the plan did not expect: percentiles whose intervals do not meet."""
+    outside = [
+        label
+        for label, measured in acceptance.latency_s.items()
+        if (each := target.predicted.latency_s.get(label)) is not None
+        and (measured.low > each.high or measured.high < each.low)
+    ]
+    return (f"outside the predicted interval: {', '.join(outside)}",) if outside else ()
 
 
 def _range(interval: Interval) -> str:

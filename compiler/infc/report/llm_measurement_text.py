@@ -32,11 +32,12 @@ def render_llm_measurement_text(measurement: LlmMeasurement, *, color: bool = Fa
         f"{measurement.name} on {measurement.target}: {_verdict(measurement.verdict, style)}",
         *([f"({_REHEARSAL})"] if measurement.is_rehearsal else []),
         "",
-        *_percentiles(measurement, style),
+        *table(llm_percentile_rows(measurement, style)),
         "",
-        *_facts(measurement, style),
     ]
-    notes = [*_surprises(measurement), *measurement.notes]
+    for name, words in llm_measurement_facts(measurement):
+        lines += wrapped_row(name, words, style)
+    notes = llm_measurement_notes(measurement)
     if notes:
         lines.append("")
     for note in notes:
@@ -50,8 +51,8 @@ def _verdict(verdict: Verdict, style: Style) -> str:
     return style("bold", style(_COLORS[verdict], verdict.value))
 
 
-def _percentiles(measurement: LlmMeasurement, style: Style) -> Iterator[str]:
-    """One line a percentile: limit, predicted, measured, verdict; milliseconds."""
+def llm_percentile_rows(measurement: LlmMeasurement, style: Style) -> list[list[str]]:
+    """The names of the columns, then one row a percentile: limit, predicted, measured, verdict; milliseconds."""
     judged = {each.label: each for each in measurement.verdicts}
     sure = max((each.confidence for each in measurement.verdicts), default=0.0)
     word = f"verdict ({sure:.0%} sure)" if sure else "verdict"
@@ -77,7 +78,7 @@ def _percentiles(measurement: LlmMeasurement, style: Style) -> Iterator[str]:
                 ]
             )
             name = ""
-    return table(rows)
+    return rows
 
 
 def _verdict_words(each: SloVerdict, style: Style) -> str:
@@ -85,7 +86,8 @@ def _verdict_words(each: SloVerdict, style: Style) -> str:
     return f"{_verdict(each.verdict, style)}{', ' + over if over else ''}"
 
 
-def _facts(measurement: LlmMeasurement, style: Style) -> Iterator[str]:
+def llm_measurement_facts(measurement: LlmMeasurement) -> Iterator[tuple[str, str]]:
+    """Names with words: goodput, tokens, the load, the server's own view, what ran, why it ended."""
     facts = {
         "goodput": _goodput(measurement),
         "tokens": f"{measurement.output_tokens_per_s:.4g}/s out; {measurement.mean_prompt_tokens:.4g} a prompt and "
@@ -96,9 +98,12 @@ def _facts(measurement: LlmMeasurement, style: Style) -> Iterator[str]:
         "environment": "; ".join(f"{name} {value}" for name, value in measurement.environment.items()),
         "stopped": _STOPS.get(measurement.stopped_by, measurement.stopped_by),
     }
-    for name, text in facts.items():
-        if text:
-            yield from wrapped_row(name, text, style)
+    yield from ((name, text) for name, text in facts.items() if text)
+
+
+def llm_measurement_notes(measurement: LlmMeasurement) -> tuple[str, ...]:
+    """What a reader must know beside the figures."""
+    return (*_surprises(measurement), *measurement.notes)
 
 
 def _goodput(measurement: LlmMeasurement) -> str:

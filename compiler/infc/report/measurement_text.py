@@ -20,12 +20,12 @@ def render_measurement_text(measurement: Measurement, *, color: bool = False) ->
     lines = [
         _headline(measurement, color=color),
         "",
-        *_percentiles(measurement, color=color),
+        *_aligned(percentile_rows(measurement, color=color)),
         "",
         *_layers(measurement),
         "",
-        *_facts(measurement),
-        *(f"note: {note}" for note in (*_surprises(measurement), *measurement.notes)),
+        *(f"{name:<12} {words}" for name, words in measurement_facts(measurement)),
+        *(f"note: {note}" for note in measurement_notes(measurement)),
         *_help(measurement),
     ]
     return "\n".join(lines)
@@ -41,8 +41,8 @@ def _styled(verdict: Verdict, *, color: bool) -> str:
     return click.style(verdict.value, fg=_COLORS[verdict], bold=True) if color else verdict.value
 
 
-def _percentiles(measurement: Measurement, *, color: bool) -> Iterator[str]:
-    """One line a percentile: limit, predicted, measured, verdict."""
+def percentile_rows(measurement: Measurement, *, color: bool = False) -> list[list[str]]:
+    """The names of the columns, then one row a percentile: limit, predicted, measured, verdict."""
     judged = {each.label: each for each in measurement.verdicts}
     word = "verdict (rehearsal)" if measurement.is_rehearsal else "verdict"
     rows = [["", "limit", "predicted (90%)", f"measured ({measurement.interval_confidence:.0%})", word]]
@@ -58,7 +58,7 @@ def _percentiles(measurement: Measurement, *, color: bool) -> Iterator[str]:
                 _verdict_words(each, color=color) if each else "",
             ]
         )
-    return _aligned(rows)
+    return rows
 
 
 def _verdict_words(each: SloVerdict, *, color: bool) -> str:
@@ -92,28 +92,35 @@ def _layers(measurement: Measurement) -> Iterator[str]:
         yield f"  {name:<14} {_ms(seconds):>7} ms {seconds / total_s:>4.0%}  {bar}".rstrip()
 
 
-def _facts(measurement: Measurement) -> Iterator[str]:
+def measurement_facts(measurement: Measurement) -> Iterator[tuple[str, str]]:
+    """Names with words: the load, the batches, the service time, what ran, why it ended."""
     errors = f"{measurement.errors} error{'' if measurement.errors == 1 else 's'}"
     yield (
-        f"load         {measurement.offered_rps:.4g}/s offered open loop, {measurement.completed_rps:.4g}/s answered, "
+        "load",
+        f"{measurement.offered_rps:.4g}/s offered open loop, {measurement.completed_rps:.4g}/s answered, "
         f"{measurement.requests} requests in {measurement.duration_s:.1f} s after {measurement.warmup_s:.1f} s "
-        f"of warm-up, {errors}, send lag p99 {_ms(measurement.send_lag_p99_s)} ms"
+        f"of warm-up, {errors}, send lag p99 {_ms(measurement.send_lag_p99_s)} ms",
     )
     executions = sum(measurement.batch_sizes.values())
     shares = ", ".join(
         f"{size}: {count / executions:.0%}" for size, count in sorted(measurement.batch_sizes.items()) if count
     )
-    yield f"batches      mean {measurement.mean_batch_size:.2f} ({shares})"
+    yield "batches", f"mean {measurement.mean_batch_size:.2f} ({shares})"
     if measurement.service_time is not None:
         points = ", ".join(f"{p.batch_size}: {_ms(p.seconds.value)}" for p in measurement.service_time.points)
-        yield f"service time ms by batch size {points}"
-    yield f"environment  {'; '.join(f'{name} {value}' for name, value in measurement.environment.items())}"
+        yield "service time", f"ms by batch size {points}"
+    yield "environment", "; ".join(f"{name} {value}" for name, value in measurement.environment.items())
     stops = {
         "settled": "the verdict was settled",
         "budget": "the budget was spent",
         "saturated": "the server fell behind for good",
     }
-    yield f"stopped      {stops.get(measurement.stopped_by, measurement.stopped_by)}"
+    yield "stopped", stops.get(measurement.stopped_by, measurement.stopped_by)
+
+
+def measurement_notes(measurement: Measurement) -> tuple[str, ...]:
+    """What a reader must know beside the figures."""
+    return (*_surprises(measurement), *measurement.notes)
 
 
 def _surprises(measurement: Measurement) -> Iterator[str]:

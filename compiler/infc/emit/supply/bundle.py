@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from infc.emit.manifest import MANIFEST_NAME, SIGNATURES, content_digest
+from infc.emit.manifest import BESIDE, MANIFEST_NAME, content_digest
 from infc.emit.supply.provenance import PROVENANCE_NAME, Dependency, Json, Subject, hex_of, statement
 from infc.emit.supply.sbom import (
     SBOM_NAME,
@@ -26,8 +26,8 @@ from infc.emit.supply.sbom import (
 
 BUILD_TYPE = "https://infc.dev/server-bundle/v1"
 """A name, not an address: parameters are the spec, the target and what the plan decided."""
-ABOUT_THE_BUNDLE = frozenset({MANIFEST_NAME, SBOM_NAME, PROVENANCE_NAME, *SIGNATURES})
-"""Files that say what the others are."""
+ABOUT_THE_BUNDLE = frozenset({MANIFEST_NAME, SBOM_NAME, PROVENANCE_NAME, *BESIDE})
+"""Files that say what the others are, or what came of them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from infc.emit.manifest import REPORT_NAME
 from infc.emit.supply.dsse import MOST_BYTES, Envelope, from_document, sealed, to_document
 from infc.emit.supply.signing import public_half
 
@@ -18,7 +19,7 @@ MODEL_SIGNATURE_NAME = "model.sig"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 _MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 _STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-_GIT_PATHS = (".git", ".gitattributes", ".github", ".gitignore")
+_LEFT_OUT = (".git", ".gitattributes", ".github", ".gitignore", REPORT_NAME)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,14 @@ class SignedFolder:
 
 
 def covered(files: Mapping[str, str]) -> dict[str, str]:
-    """The files that a signature covers: all but itself and what git keeps in a folder's root, sorted by path.
+    """The files that a signature covers: all but itself, the report and what git keeps in a folder's root.
 
-    >>> covered({"b": "2", "a": "1", "model.sig": "3", ".gitignore": "4", "c/.gitignore": "5"})
+    They are sorted by path. A report is renewed by every load test; nothing that is deployed reads it.
+
+    >>> covered({"b": "2", "a": "1", "model.sig": "3", ".gitignore": "4", "c/.gitignore": "5", "report.html": "6"})
     {'a': '1', 'b': '2', 'c/.gitignore': '5'}
     """
-    ignored = {*_GIT_PATHS, MODEL_SIGNATURE_NAME}
+    ignored = {*_LEFT_OUT, MODEL_SIGNATURE_NAME}
     return {path: files[path] for path in sorted(files) if path.partition("/")[0] not in ignored}
 
 
@@ -62,7 +65,7 @@ def signed_folder(name: str, files: Mapping[str, str], key: Path, passphrase: st
                 "hash_type": "sha256",
                 "allow_symlinks": False,
                 "method": "files",
-                "ignore_paths": [*_GIT_PATHS, MODEL_SIGNATURE_NAME],
+                "ignore_paths": [*_LEFT_OUT, MODEL_SIGNATURE_NAME],
             },
             "resources": [
                 {"name": path, "algorithm": "sha256", "digest": digest} for path, digest in resources.items()

@@ -21,13 +21,15 @@ NAMES: dict[LatencyMetric, str] = {"latency": "Latency", "ttft": "TTFT", "tpot":
 VERDICT_STATES = {Verdict.PASS: "ok", Verdict.FAIL: "missed", Verdict.INCONCLUSIVE: "uncertain"}
 MOST_SHARE = 2.0
 """Shares of a limit beyond twice it are cut off: how far beyond does not matter to whoever reads the picture."""
+MEASURED_LATENCY = "Measured latency"
+"""Title of what says that nothing was measured."""
 _HOW_TO_MEASURE = "`infc compile SPEC --validate` or `infc validate BUNDLE` load-tests it on the real server"
 _ON_A_DEVICE = "`infc validate BUNDLE ssh://DEVICE` measures it on a device"
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Judged:
-    """A target with what is predicted and measured of it."""
+class Judged:
+    """An objective with what is predicted and measured of it."""
 
     label: str
     limit_s: float
@@ -46,8 +48,11 @@ class _Judged:
 def slo_picture(problem: AnyProblem, plan: Plan, measurement: Measurement | LlmMeasurement | None) -> Picture | None:
     """Every objective as a share of its limit; None where the spec has none that is predicted."""
     judged = [each for each in _judged(problem, plan.estimate, measurement) if each.predicted or each.measured]
-    if not judged:
-        return None
+    return objectives_picture(judged, measurement) if judged else None
+
+
+def objectives_picture(judged: Sequence[Judged], measurement: Measurement | LlmMeasurement | None) -> Picture:
+    """These objectives, of which there is one at least, as shares of their limits."""
     word = measured_word(measurement)
     rows: list[IntervalRow] = []
     for each in judged:
@@ -88,12 +93,12 @@ def distribution_pictures(
             continue
         predicted = next((d for d in behaviour.distributions if d.metric == metric), None) if behaviour else None
         title = f"{NAMES[metric]} distribution at the peak"
-        picture = latency_curve(title, predicted, _measured(measurement, metric), targets)
+        picture = latency_curve(title, predicted, measured_curve(measurement, metric), targets)
         if picture is not None:
             yield picture
     if measurement is None or measurement.is_rehearsal:
         how = _ON_A_DEVICE if plan.candidate.server == "jetson" else _HOW_TO_MEASURE
-        yield Absent(title="Measured latency", sentence=f"Nothing measured on the planned device is at hand: {how}.")
+        yield Absent(title=MEASURED_LATENCY, sentence=f"Nothing measured on the planned device is at hand: {how}.")
 
 
 def layers_picture(behaviour: Behaviour | None, measurement: Measurement | LlmMeasurement | None) -> Picture | Absent:
@@ -128,11 +133,11 @@ def targets_of(problem: AnyProblem) -> Mapping[LatencyMetric, tuple[LatencyTarge
 
 def _judged(
     problem: AnyProblem, estimate: Estimate, measurement: Measurement | LlmMeasurement | None
-) -> Iterator[_Judged]:
+) -> Iterator[Judged]:
     for metric, targets in targets_of(problem).items():
         predicted, measured = _predicted(estimate, metric), _percentiles(measurement, metric)
         for target in targets:
-            yield _Judged(
+            yield Judged(
                 label=target.label if metric == "latency" else f"{metric.upper()} {target.label}",
                 limit_s=target.limit_s,
                 predicted=predicted.get(target.label),
@@ -165,7 +170,8 @@ def _percentiles(measurement: Measurement | LlmMeasurement | None, metric: Laten
             return {}
 
 
-def _measured(measurement: Measurement | LlmMeasurement | None, metric: LatencyMetric) -> Measured | None:
+def measured_curve(measurement: Measurement | LlmMeasurement | None, metric: LatencyMetric) -> Measured | None:
+    """What a load test showed of a metric; None without a load test, or where it is no metric of such a model."""
     percentiles = _percentiles(measurement, metric)
     match measurement:
         case Measurement():
