@@ -272,7 +272,9 @@ def _vllm_bundle(
 ) -> Emitted:
     from infc.emit.vllm import emit
     from infc.emit.vllm.release import default_release
-    from infc.validate.llm.contract import CONTRACT_NAME, llm_contract_from, to_json
+    from infc.validate.contract import CONTRACT_NAME
+    from infc.validate.llm.contract import llm_contract_from
+    from infc.validate.llm.contract_json import to_json
 
     assert loaded.spec is not None  # noqa: S101 - it was planned
     contract = llm_contract_from(problem, plan, checkpoint, server_version=default_release().version)

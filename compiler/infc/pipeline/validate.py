@@ -9,7 +9,7 @@ from infc.ir.step_time import StepTimeProfile
 from infc.pipeline.plan import profile_store
 from infc.spec import Workspace
 from infc.validate.contract import CONTRACT_NAME
-from infc.validate.llm.contract import KIND
+from infc.validate.llm.contract_json import KIND
 from infc.validate.profile import merged_profile
 
 

@@ -1,8 +1,8 @@
 """`validation.json` <-> `ValidationContract`. Latencies in seconds, rates per second; same contract, same bytes."""
 
 import json
-from collections.abc import Mapping
-from typing import Any, assert_never
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, assert_never
 
 from infc.ir.arrival import Arrival, BurstyArrival, ConstantArrival, DiurnalArrival, PoissonArrival, TraceArrival
 from infc.ir.interval import Basis, Interval
@@ -13,6 +13,8 @@ from infc.ir.service_time import ServiceTimeCurve
 from infc.validate.contract import ServedModel, ValidationContract
 
 FORMAT_VERSION = "1.0"
+
+C = TypeVar("C")
 
 
 def to_json(contract: ValidationContract) -> bytes:
@@ -53,12 +55,21 @@ def from_json(content: bytes) -> ValidationContract:
     Raises:
         ValueError: it is not a contract that this version reads; the message says why.
     """
+    return parsed_contract(content, _contract)
+
+
+def parsed_contract(content: bytes, read: Callable[[Mapping[str, Any]], C]) -> C:
+    """What `read` makes of a file's document.
+
+    Raises:
+        ValueError: the file is of another version, or not as `read` expects it; the message says why.
+    """
     try:
         document = json.loads(content)
         version = str(document["format_version"])
         if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
             raise ValueError(f"format version {version} is not read by this version of infc")
-        return _contract(document)
+        return read(document)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"a field is missing or has the wrong type: {error}") from error
 

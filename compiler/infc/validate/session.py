@@ -16,7 +16,8 @@ from infc.ir.measurement import Measurement
 from infc.ir.shadow import FOLDER_VARIABLE, SETTINGS_NAME, capture_options, shadow_name
 from infc.serve.backends import OWN_BACKENDS, SLEEPER, STAND_INS, TRITON_BACKENDS
 from infc.serve.triton import TritonServer
-from infc.validate.contract import CONTRACT_NAME, SAMPLES_NAME, ValidationContract
+from infc.validate.bundled import bundled_contract
+from infc.validate.contract import SAMPLES_NAME, ValidationContract
 from infc.validate.contract_json import from_json
 from infc.validate.load.requests import AxisSizes, request_messages
 from infc.validate.load.run import LoadSubject, run_load_test
@@ -64,16 +65,7 @@ def read_contract(bundle: Path) -> ValidationContract:
     Raises:
         ToolError: the folder holds none, or it cannot be read.
     """
-    path = bundle / CONTRACT_NAME
-    try:
-        return from_json(path.read_bytes())
-    except OSError as error:
-        raise ToolError(
-            f"{bundle} is not a bundle that can be validated: it has no {CONTRACT_NAME}",
-            help="name a folder that `infc compile` wrote for Triton, such as dist/<spec name>",
-        ) from error
-    except ValueError as error:
-        raise ToolError(f"{path} cannot be read: {error}", help="compile the spec again") from error
+    return bundled_contract(bundle, from_json, "Triton")
 
 
 def validate_bundle(

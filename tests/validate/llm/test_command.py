@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from infc.cli.validate import command
 from infc.validate.contract import CONTRACT_NAME
-from infc.validate.llm.contract import to_json
+from infc.validate.llm.contract_json import to_json
 from infc.validate.session import has_gpu
 from tests.validate.bundles import contract as engine_contract
 from tests.validate.bundles import write_bundle

@@ -15,7 +15,9 @@ from infc.ir.precision import Precision
 from infc.ir.problem import AxisDistribution, LlmProblem
 from infc.pipeline.plan import plan_spec
 from infc.pipeline.validate import is_language_model
-from infc.validate.llm.contract import CONTRACT_NAME, from_json, llm_contract_from, to_json
+from infc.validate.contract import CONTRACT_NAME
+from infc.validate.llm.contract import llm_contract_from
+from infc.validate.llm.contract_json import from_json, to_json
 from infc.validate.llm.session import read_llm_contract
 from tests.validate.llm_import.contracts import contract, target
 

@@ -13,7 +13,9 @@ import yaml
 from infc.diag import ToolError
 from infc.ir.accuracy import Verdict
 from infc.serve.vllm_installation import VLLM_VARIABLE, find_vllm
-from infc.validate.llm.contract import CONTRACT_NAME, LlmContract, to_json
+from infc.validate.contract import CONTRACT_NAME
+from infc.validate.llm.contract import LlmContract
+from infc.validate.llm.contract_json import to_json
 from infc.validate.llm.load import LlmLoadSettings
 from infc.validate.llm.session import LlmValidationRequest, validate_llm_bundle
 from tests.validate.llm_import.contracts import contract, target

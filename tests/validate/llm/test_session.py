@@ -12,7 +12,9 @@ from infc.serve.vllm_installation import VLLM_VARIABLE
 from infc.serve.vllm_pace.pace import Pace, PaceModel, Step
 from infc.serve.vllm_view import Fact, FactName, FactValue, VllmView
 from infc.sim.continuous_batching.step import step_s
-from infc.validate.llm.contract import CONTRACT_NAME, LlmContract, to_json
+from infc.validate.contract import CONTRACT_NAME
+from infc.validate.llm.contract import LlmContract
+from infc.validate.llm.contract_json import to_json
 from infc.validate.llm.limits import check_served, limit_notes
 from infc.validate.llm.load import LlmLoadSettings
 from infc.validate.llm.rehearsal import write_rehearsal

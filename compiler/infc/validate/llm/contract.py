@@ -4,15 +4,13 @@ Written by compile into the bundle, read by `infc validate`: the targets, the tr
 plan predicted, the limits that the server is to have, and the step times that a rehearsal plays.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
 
 from infc.ir.candidate import ContinuousBatching
 from infc.ir.checkpoint import Checkpoint
 from infc.ir.estimate import Estimate
-from infc.ir.interval import Basis, Interval
+from infc.ir.interval import Interval
 from infc.ir.llm_measurement import TokenMetric
 from infc.ir.plan import Plan
 from infc.ir.precision import Precision
@@ -20,21 +18,6 @@ from infc.ir.problem import LatencyTarget, LlmProblem, TokenTraffic, Traffic
 from infc.ir.step_time import StepTimeModel
 from infc.plan.llm.load import targets_of
 from infc.plan.llm.site import LlmSite
-from infc.validate.contract import CONTRACT_NAME
-from infc.validate.contract_json import (
-    interval_from_json,
-    interval_to_json,
-    sizes_from_json,
-    sizes_to_json,
-    traffic_from_json,
-    traffic_to_json,
-)
-
-__all__ = ["CONTRACT_NAME", "KIND", "LlmContract", "ServedLlm", "from_json", "llm_contract_from", "to_json"]
-
-FORMAT_VERSION = "1.0"
-KIND = "language-model"
-"""What `validation.json` says of itself, and one of an ONNX model does not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,155 +145,3 @@ def predicted_from(estimate: Estimate) -> Mapping[TokenMetric, Mapping[str, Inte
     if tokens is None:
         return {}
     return {"ttft": tokens.ttft_s, "tpot": tokens.tpot_s, "itl": tokens.itl_s, "e2e": estimate.e2e_s}
-
-
-def to_json(contract: LlmContract) -> bytes:
-    """The file's content: seconds, requests per second, tokens; same contract, same bytes."""
-    model, steps = contract.model, contract.steps
-    document = {
-        "format_version": FORMAT_VERSION,
-        "kind": KIND,
-        "name": contract.name,
-        "spec_path": contract.spec_path,
-        "target": contract.target,
-        "server_version": contract.server_version,
-        "model": {
-            "name": model.name,
-            "digest": model.digest,
-            "checkpoint_digest": model.checkpoint_digest,
-            "precision": model.precision.value,
-            "kv_precision": None if model.kv_precision is None else model.kv_precision.value,
-            "hardware_id": model.hardware_id,
-            "device": "cpu" if model.is_cpu else "gpu",
-            "vocabulary": model.vocabulary,
-            "tensor_parallel": model.tensor_parallel,
-            "pipeline_parallel": model.pipeline_parallel,
-            "max_model_len": model.max_model_len,
-            "max_num_seqs": model.max_num_seqs,
-            "max_num_batched_tokens": model.max_num_batched_tokens,
-            "kv_cache_tokens": model.kv_cache_tokens,
-            "block_tokens": model.block_tokens,
-            "has_prefix_caching": model.has_prefix_caching,
-            "is_speculative": model.is_speculative,
-        },
-        "replicas": contract.replicas,
-        "limits_s": {
-            metric: {target.label: float(target.limit_s) for target in targets}
-            for metric, targets in contract.targets.items()
-        },
-        "traffic": traffic_to_json(contract.traffic),
-        "tokens": {
-            "prompt": sizes_to_json(contract.tokens.prompt),
-            "output": sizes_to_json(contract.tokens.output),
-            "shared_prefix": float(contract.tokens.shared_prefix),
-        },
-        "predicted_s": {
-            metric: {label: interval_to_json(value) for label, value in values.items()}
-            for metric, values in contract.predicted_s.items()
-        },
-        "step_time": {
-            "basis": steps.basis.value,
-            "token_knots": list(steps.token_knots),
-            "token_s": [float(each) for each in steps.token_s],
-            "sequence_s": float(steps.sequence_s),
-            "context_s": float(steps.context_s),
-            "pair_s": float(steps.pair_s),
-            "fixed_s": float(steps.fixed_s),
-            "request_s": float(steps.request_s),
-            "window_s": float(steps.window_s),
-            "window_tokens": steps.window_tokens,
-        },
-    }
-    return (json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode()
-
-
-def from_json(content: bytes) -> LlmContract:
-    """Read a file's content.
-
-    Raises:
-        ValueError: it is not a contract that this version reads; the message says why.
-    """
-    try:
-        document = json.loads(content)
-        version = str(document["format_version"])
-        if version.split(".")[0] != FORMAT_VERSION.split(".")[0]:
-            raise ValueError(f"format version {version} is not read by this version of infc")
-        return _contract(document)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"a field is missing or has the wrong type: {error}") from error
-
-
-def _contract(document: Mapping[str, Any]) -> LlmContract:
-    steps, tokens = document["step_time"], document["tokens"]
-    window = steps["window_tokens"]
-    return LlmContract(
-        name=str(document["name"]),
-        spec_path=str(document["spec_path"]),
-        target=str(document["target"]),
-        server_version=str(document["server_version"]),
-        model=_model(document["model"]),
-        replicas=int(document["replicas"]),
-        targets={
-            _metric(metric): tuple(
-                LatencyTarget(percentile=float(label.removeprefix("p")), limit_s=float(limit_s))
-                for label, limit_s in limits.items()
-            )
-            for metric, limits in document["limits_s"].items()
-        },
-        traffic=traffic_from_json(document["traffic"]),
-        tokens=TokenTraffic(
-            prompt=sizes_from_json(tokens["prompt"]),
-            output=sizes_from_json(tokens["output"]),
-            shared_prefix=float(tokens["shared_prefix"]),
-        ),
-        predicted_s={
-            _metric(metric): {str(label): interval_from_json(value) for label, value in values.items()}
-            for metric, values in document["predicted_s"].items()
-        },
-        steps=StepTimeModel(
-            token_knots=tuple(int(each) for each in steps["token_knots"]),
-            token_s=tuple(float(each) for each in steps["token_s"]),
-            sequence_s=float(steps["sequence_s"]),
-            context_s=float(steps["context_s"]),
-            pair_s=float(steps["pair_s"]),
-            fixed_s=float(steps["fixed_s"]),
-            request_s=float(steps["request_s"]),
-            window_s=float(steps["window_s"]),
-            window_tokens=None if window is None else int(window),
-            basis=Basis(steps["basis"]),
-        ),
-    )
-
-
-def _model(fields: Mapping[str, Any]) -> ServedLlm:
-    numbers = (
-        "vocabulary",
-        "tensor_parallel",
-        "pipeline_parallel",
-        "max_model_len",
-        "max_num_seqs",
-        "max_num_batched_tokens",
-        "kv_cache_tokens",
-        "block_tokens",
-    )
-    kv_precision = fields["kv_precision"]
-    return ServedLlm(
-        name=str(fields["name"]),
-        digest=str(fields["digest"]),
-        checkpoint_digest=str(fields["checkpoint_digest"]),
-        precision=Precision(fields["precision"]),
-        kv_precision=None if kv_precision is None else Precision(kv_precision),
-        hardware_id=str(fields["hardware_id"]),
-        is_cpu=fields["device"] == "cpu",
-        has_prefix_caching=bool(fields["has_prefix_caching"]),
-        is_speculative=bool(fields["is_speculative"]),
-        **{name: int(fields[name]) for name in numbers},
-    )
-
-
-def _metric(name: str) -> TokenMetric:
-    for metric in get_args(TokenMetric):
-        if metric == name:
-            known: TokenMetric = metric
-            return known
-    raise ValueError(f"metric {name!r} is not known")

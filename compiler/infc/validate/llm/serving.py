@@ -11,7 +11,9 @@ from infc.diag import ToolError
 from infc.serve.http_get import endpoint_from
 from infc.serve.vllm import VllmServer
 from infc.serve.vllm_installation import find_vllm
-from infc.validate.llm.contract import CONTRACT_NAME, LlmContract, from_json
+from infc.validate.bundled import bundled_contract
+from infc.validate.llm.contract import LlmContract
+from infc.validate.llm.contract_json import from_json
 from infc.validate.llm.load import LlmLoadSettings
 from infc.validate.llm.rehearsal import write_rehearsal
 from infc.validate.session import has_gpu, processor
@@ -64,16 +66,7 @@ def read_llm_contract(bundle: Path) -> LlmContract:
     Raises:
         ToolError: the folder holds none, or it cannot be read.
     """
-    path = bundle / CONTRACT_NAME
-    try:
-        return from_json(path.read_bytes())
-    except OSError as error:
-        raise ToolError(
-            f"{bundle} is not a bundle that can be validated: it has no {CONTRACT_NAME}",
-            help="name a folder that `infc compile` wrote for vLLM, such as dist/<spec name>",
-        ) from error
-    except ValueError as error:
-        raise ToolError(f"{path} cannot be read: {error}", help="compile the spec again") from error
+    return bundled_contract(bundle, from_json, "vLLM")
 
 
 @contextmanager
