@@ -91,22 +91,12 @@ class TokenReplica:
 
     def __init__(self, problem: LlmProblem, plan: Plan, window_s: float) -> None:
         from infc.plan.llm.load import SEEDS, TokenLoader, requests_for
-        from infc.plan.llm.site import LlmSite
+        from infc.plan.llm.site import site_of
 
         candidate, batching = plan.candidate, plan.candidate.batching
-        option = next((o for o in problem.options if o.hardware.id == candidate.hardware_id), None)
-        if option is None or not isinstance(batching, ContinuousBatching):
+        site = site_of(problem, candidate)
+        if site is None or not isinstance(batching, ContinuousBatching):
             raise InternalError(f"{candidate.label} has no step times to simulate")
-        site = LlmSite(
-            problem=problem,
-            option=option,
-            power_mode=candidate.power_mode,
-            precision=candidate.precision,
-            kv_precision=batching.kv_precision,
-            tensor_parallel=candidate.tensor_parallel,
-            pipeline_parallel=candidate.pipeline_parallel,
-            speculation=batching.speculation,
-        )
         self._problem, self._window_s = problem, window_s
         self._setup = site.setup(batching.max_num_seqs, batching.max_num_batched_tokens)
         self._loader = TokenLoader(problem, min(requests_for(problem), _TOKEN_REQUESTS), SEEDS[0])

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from infc.ir.candidate import ContinuousBatching, ServerName, Speculation
+from infc.ir.candidate import Candidate, ContinuousBatching, ServerName, Speculation
 from infc.ir.hardware import Hardware
 from infc.ir.interval import Interval
 from infc.ir.llm_profile import LlmProfile
@@ -26,6 +26,7 @@ from infc.perf.llm.place import unsupported
 from infc.perf.llm.stages import stage_models
 from infc.plan.evidence import QUANTISED
 from infc.plan.llm.load import Setup, has_prefix_caching
+from infc.resolve.served_models import has_float16
 from infc.sim.continuous_batching import Drafting
 
 TOKEN_BUDGETS = (2048, 8192, 1024, 4096, 16384)
@@ -308,6 +309,27 @@ class LlmSite:
         return int(self.memory(max_num_seqs, max_num_batched_tokens).breakdown.kv_cache_bytes)
 
 
+def site_of(problem: LlmProblem, candidate: Candidate, *, has_drafting: bool = True) -> LlmSite | None:
+    """Where a candidate runs, on request as if nothing were drafted there.
+
+    Returns: None where the problem has no such hardware, or the candidate's server does not batch continuously.
+    """
+    batching = candidate.batching
+    option = next((o for o in problem.options if o.hardware.id == candidate.hardware_id), None)
+    if option is None or not isinstance(batching, ContinuousBatching):
+        return None
+    return LlmSite(
+        problem=problem,
+        option=option,
+        power_mode=candidate.power_mode,
+        precision=candidate.precision,
+        kv_precision=batching.kv_precision,
+        tensor_parallel=candidate.tensor_parallel,
+        pipeline_parallel=candidate.pipeline_parallel,
+        speculation=batching.speculation if has_drafting else None,
+    )
+
+
 def native_precision(problem: LlmProblem) -> Precision:
     """The precision of the checkpoint's weights."""
     stored = problem.model.quantization
@@ -315,11 +337,14 @@ def native_precision(problem: LlmProblem) -> Precision:
 
 
 def own_precision(problem: LlmProblem, hardware: Hardware) -> Precision:
-    """What the checkpoint runs in on a device: as it is, or the other 16-bit format where the device lacks its own."""
+    """What the checkpoint runs in on a device: as it is, or the other 16-bit format where the device lacks its own.
+
+    BF16 where vLLM does not start the model in FP16.
+    """
     native = native_precision(problem)
     if native not in WIDE:
         return native
-    preferred = (native, *SIXTEEN) if native in SIXTEEN else SIXTEEN
+    preferred = (native, *SIXTEEN) if native in SIXTEEN and has_float16(problem.model) else SIXTEEN
     return next((p for p in preferred if p in hardware.peak_flops), native)
 
 

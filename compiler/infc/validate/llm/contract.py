@@ -17,7 +17,7 @@ from infc.ir.precision import Precision
 from infc.ir.problem import LatencyTarget, LlmProblem, TokenTraffic, Traffic
 from infc.ir.step_time import StepTimeModel
 from infc.plan.llm.load import targets_of
-from infc.plan.llm.site import LlmSite
+from infc.plan.llm.site import site_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,18 +89,9 @@ def llm_contract_from(
     """
     candidate, tokens = plan.candidate, plan.estimate.tokens
     batching = candidate.batching
-    option = next((o for o in problem.options if o.hardware.id == candidate.hardware_id), None)
-    if not isinstance(batching, ContinuousBatching) or tokens is None or option is None:
+    site = site_of(problem, candidate, has_drafting=False)  # what drafts cannot be rehearsed: plain steps
+    if not isinstance(batching, ContinuousBatching) or tokens is None or site is None:
         raise ValueError(f"{candidate.label} is not served by continuous batching")
-    site = LlmSite(
-        problem=problem,
-        option=option,
-        power_mode=candidate.power_mode,
-        precision=candidate.precision,
-        kv_precision=batching.kv_precision,
-        tensor_parallel=candidate.tensor_parallel,
-        pipeline_parallel=candidate.pipeline_parallel,
-    )
     model = ServedLlm(
         name=problem.source.served_name,
         digest=problem.model.digest,
@@ -108,7 +99,7 @@ def llm_contract_from(
         precision=candidate.precision,
         kv_precision=batching.kv_precision,
         hardware_id=candidate.hardware_id,
-        is_cpu=option.hardware.kind == "cpu",
+        is_cpu=site.is_cpu,
         vocabulary=problem.model.vocabulary,
         tensor_parallel=candidate.tensor_parallel,
         pipeline_parallel=candidate.pipeline_parallel,
