@@ -28,10 +28,6 @@ class Repository:
     top: Path
     _reader: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
-    def is_readable(self) -> bool:
-        """Whether git reads it: a damaged one, and one of another user, it does not."""
-        return self._run("rev-parse", "--git-dir").returncode == 0
-
     def commit(self, reference: str) -> str:
         """The commit that a branch, tag or other name means.
 

@@ -1,6 +1,6 @@
 """Planning, end to end: spec files in, decisions and diagnostics out. No GPU, no network, no server."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -202,8 +202,3 @@ def overlay_of(workspace: Workspace) -> Path | None:
 def profile_store(workspace: Workspace) -> ProfileStore:
     """The profiles of a workspace."""
     return ProfileStore(root=workspace.root, cache=workspace.cache)
-
-
-def problems_by_target(planned: PlannedSpec) -> Mapping[str | None, AnyProblem]:
-    """The problem behind each decision."""
-    return {decision.target: decision.problem for decision in planned.decisions}

@@ -1,6 +1,5 @@
 """The plan of one spec as it is cached and handed between processes: its reports, its diagnostics, its exit code."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,11 +160,6 @@ def record_from_json(document: Mapping[str, Any]) -> PlanRecord:
         changes=tuple(change_from_json(each) for each in document["changes"]),
         reviewed=tuple(reviewed_from_json(each) for each in document["reviewed"]),
     )
-
-
-def record_text(record: PlanRecord) -> str:
-    """The record as one line."""
-    return json.dumps(record_to_json(record), ensure_ascii=False, separators=(",", ":"))
 
 
 def _diagnostic_to_json(diagnostic: Diagnostic) -> list[Any]:

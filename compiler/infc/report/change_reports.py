@@ -7,7 +7,6 @@ from typing import Literal, TypeAlias, assert_never
 from infc.ir.change import ChangeSet
 
 ChangeFormat: TypeAlias = Literal["text", "json", "markdown", "sarif", "github", "codequality"]
-ANNOTATION_FORMATS = ("sarif", "github", "codequality")
 DEFAULT_MARKER = "plan"
 FORMAT_VERSION = "1.0"
 

@@ -6,15 +6,13 @@ quantiles at chosen shares, that `share` of the requests were later than a limit
 lying above it, so a ladder of quantiles tells the share of late requests to within a step.
 
 Source: Triton core, metric_model_reporter.cc: `InitializeHistograms` (only if decoupled), `InitializeSummaries`;
-prometheus-cpp's Summary: quantiles over a sliding minute by default.
+prometheus-cpp's Summary: max_age of a minute in five age buckets.
 """
 
 from collections.abc import Iterable
 
 from infc.emit.monitoring.objectives import WINDOWS, Objective, latency_budget
 
-SUMMARY_WINDOW_S = 60
-"""How far back a summary looks. Source: prometheus-cpp, `Summary`: max_age of a minute in five age buckets."""
 _STANDARD_SHARES = (0.5, 0.05, 0.01)
 _LADDER = (0.5, 1.0, 2.0, 4.0, 10.0, 30.0, 80.0)
 """Shares as multiples of the budget, besides those at which alerts fire."""

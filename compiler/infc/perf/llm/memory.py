@@ -71,11 +71,6 @@ class LlmMemory:
     kv_cache_tokens: int
     budget_bytes: float
 
-    @property
-    def is_enough(self) -> bool:
-        """Whether any token can be cached."""
-        return self.kv_cache_tokens > 0
-
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:

@@ -118,10 +118,6 @@ class TokenResult:
         known = self.known_tpot_s
         return percentiles(known, asked) if len(known) else (0.0,) * len(asked)
 
-    def e2e_percentiles_s(self, asked: Sequence[float]) -> tuple[float, ...]:
-        """Nearest-rank percentiles (0-100) of the time to the last token."""
-        return percentiles(self.e2e_s, asked)
-
     def good_share(
         self,
         *,

@@ -15,7 +15,6 @@ _FEWEST_PER_WINDOW = 1.0
 _POINTS = 20_000
 _RESAMPLED = 1000
 _RESAMPLES = 99
-LAGS = 10
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """Which GPU this machine has, asked of the CUDA runtime through cuda-bindings."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,8 +94,3 @@ def _module_name() -> str | None:
     except OSError:
         return None
     return name if "Jetson" in name else None
-
-
-def device_environment(device: GpuDevice, versions: Mapping[str, str]) -> dict[str, str]:
-    """What a measurement's environment says of the device and the packages that used it."""
-    return {**versions, "device": device.name, "compute_capability": device.compute_capability}
