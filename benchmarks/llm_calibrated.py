@@ -1,16 +1,19 @@
 """Predicted against measured on a real vLLM server of this machine, after `infc calibrate`.
 
-A model is calibrated as `infc calibrate` does it. Its server is then started from what `infc compile` emits, and put
-under open-loop load at rates and lengths that the calibration did not see. The predictions are the plan's own: its step
-times (basis: measured), its settings, its simulator. Each row is measured in several windows, each with other requests,
-and the median of the windows is held against the median of the simulations of the same requests.
+A model's server is started twice: as `infc calibrate` does it, and from what `infc compile` emits. The first is
+measured by the bursts of a calibration, the second is put under open-loop load at rates and lengths that no burst has.
+The two take turns, every few seconds: processors that others share go now faster, now slower, by a quarter and more
+within minutes, and a calibration that is over before the load begins measures another machine than the load does. The
+predictions are the plan's own: step times of all slices of the calibration together, its settings, its simulator. Each
+row is measured in several windows, far apart, each with other requests; the median of the windows is held against the
+median of the simulations of the same requests.
 
-Server, load generator and this program share the machine: on two cores the worker has one, all else the other. A window
-in which the server waited for a core that something else used says little; its share of the time is printed.
+Servers, load generator and this program share the machine: on two cores the workers have one, all else the other. A
+window in which other programs had the cores says little; their share is printed.
 
     INFC_VLLM=.../bin/vllm .venv/bin/python benchmarks/llm_calibrated.py
 
-Under six minutes for the tiny Llama of specs/; `--model mid` takes one of 33 million random parameters.
+Eight minutes for the tiny Llama of specs/; `--model mid` takes one of 33 million random parameters.
 """
 
 import argparse
@@ -22,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -35,24 +38,32 @@ from infc.ir.llm_measurement import TokenMetric
 from infc.ir.plan import Plan
 from infc.ir.problem import AxisDistribution, TokenTraffic
 from infc.ir.step_time import StepTimeModel
-from infc.perf.llm import step_time
+from infc.perf.llm.measured import measured_step_time
+from infc.perf.llm.step_fit import fit
 from infc.pipeline.calibrate_llm import (
+    HEADROOM,
     CalibrationSetup,
     LlmCalibrationQuestion,
-    calibrate_llm,
+    calibrated_settings,
     calibration_setup,
+    limits_of,
     planned_bundle,
+    profile_from,
 )
-from infc.pipeline.plan import profile_store
 from infc.report.diagnostics_text import render_diagnostics
 from infc.report.step_time import render_steps_text
-from infc.serve.run_queue import NOISY_SHARE, wait_share
+from infc.serve.other_work import NOISY_SHARE, others_share
 from infc.sim.continuous_batching import TokenRequests, TokenResult, simulate
 from infc.sim.token_traffic import draw_token_requests
 from infc.spec import LoadedSpec, load_spec
+from infc.validate.llm.burst import BurstClient
+from infc.validate.llm.calibrate import StepMeasurement
 from infc.validate.llm.calibrated_server import CalibratedServer, started_server
 from infc.validate.llm.load import LlmLoadSettings, LlmSubject, run_llm_load
+from infc.validate.llm.load.prompts import PromptSource
+from infc.validate.llm.step_comparison import compare_steps
 from infc.validate.realtime import GENERATOR_PRIORITY, can_be_realtime
+from infc.validate.service_time import processor_name
 
 ROOT = Path(__file__).parent.parent
 RESULTS = Path(__file__).parent / "results" / "llm_calibrated.md"
@@ -62,6 +73,8 @@ SHOWN: tuple[Key, ...] = (("tpot", "p50"), ("tpot", "p99"), ("ttft", "p50"), ("t
 BLOCK_TOKENS = 128
 """A KV block of vLLM on a CPU."""
 WARM_UP_S = 2.0
+SPINNING_S = 1.2
+"""For so long the processes of vLLM go on spinning after the last request."""
 MID_SPEC = """
 apiVersion: infc.dev/v1
 kind: InferenceSpec
@@ -122,6 +135,26 @@ ROWS = (
 
 
 @dataclass(frozen=True, kw_only=True)
+class Window:
+    """One load test: its requests, when it measured them, and percentiles in seconds by metric and percentile."""
+
+    requests: TokenRequests
+    begun_s: float
+    ended_s: float
+    measured: dict[Key, float]
+    count: int
+    others: float
+
+    def predicted(self, plan: Plan, steps: StepTimeModel, kv_tokens: int) -> dict[Key, float]:
+        """The same percentiles of the same requests, simulated."""
+        result = simulated(self.requests, plan, steps, kv_tokens)
+        arrivals_s = self.requests.arrivals_s - self.requests.arrivals_s[0]
+        inside = (arrivals_s >= self.begun_s) & (arrivals_s < self.ended_s)
+        seconds = {"ttft": result.ttft_s[inside], "tpot": result.tpot_s[inside]}
+        return {(metric, label): float(np.nanpercentile(seconds[metric], float(label[1:]))) for metric, label in SHOWN}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """A row: its rate, and medians over its windows in seconds, measured and predicted, by metric and percentile."""
 
@@ -130,7 +163,7 @@ class Measured:
     measured: dict[Key, float]
     predicted: dict[Key, float]
     requests: int
-    wait: float
+    others: float
 
     def error(self, key: Key) -> float:
         """Predicted over measured, minus one."""
@@ -138,24 +171,19 @@ class Measured:
 
 
 def main() -> int:
-    """Calibrate, load, compare; exit 1 when a goal is missed."""
+    """Calibrate and load in turns, compare; exit 1 when a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=["tiny", "mid"], default="tiny")
-    parser.add_argument("--calibrate-s", type=float, default=45.0, help="time of the calibration")
+    parser.add_argument("--slice-s", type=float, default=3.5, help="time of the calibration between two windows")
     parser.add_argument("--windows", type=int, default=3)
-    parser.add_argument("--window-s", type=float, default=9.0)
+    parser.add_argument("--window-s", type=float, default=7.0)
+    parser.add_argument("--budget-s", type=float, default=440.0, help="no window begins later")
     parser.add_argument("--only", type=int, help="the number of one row; writes no file")
     options = parser.parse_args()
-    start_s, cores = time.monotonic(), os.sched_getaffinity(0)
+    start_s = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         loaded = workspace(Path(folder), options.model)
-        question = LlmCalibrationQuestion(loaded=loaded, hardware="cpu", budget_s=options.calibrate_s)
-        calibrated = calibrate_llm(question, say, on_start=pin)
-        if calibrated.comparison is None or calibrated.path is None:
-            raise SystemExit(problems_text(calibrated.diagnostics))
-        say(problems_text(calibrated.diagnostics))
-        table = render_steps_text(calibrated.comparison, calibrated.path)
-        say(table)
+        question = LlmCalibrationQuestion(loaded=loaded, hardware="cpu")
         setup, problems = calibration_setup(question)
         if setup is None:
             raise SystemExit(problems_text(problems))
@@ -163,16 +191,38 @@ def main() -> int:
         if served is None:
             raise SystemExit(problems_text(problems))
         rows = [ROWS[options.only]] if options.only is not None else list(ROWS)
-        bench = Bench(setup=setup, steps=steps_of(loaded, setup), windows=options.windows, window_s=options.window_s)
-        os.sched_setaffinity(0, cores)  # or the next server would have the load generator's cores only
-        with started_server(*served, {}) as server:
-            pin(server)
-            measured = bench.run(server, rows)
-    text = render(measured, setup.plan, table, time.monotonic() - start_s)
+        say("starting two servers")
+        with (
+            started_server(*served, calibrated_settings(setup)) as measured,
+            started_server(*served, {}) as loaded_server,
+        ):
+            pin((measured, loaded_server))
+            with BurstClient(measured.endpoint, prompts(setup, measured)) as client:
+                limits = replace(
+                    limits_of(setup.problem, setup.plan, measured),
+                    max_num_seqs=HEADROOM * setup.batching.max_num_seqs,
+                )
+                calibration = StepMeasurement(client, measured.log, limits, quiet, processes=measured.processes)
+                bench = Bench(
+                    setup=setup,
+                    calibration=calibration,
+                    server=loaded_server,
+                    settings=options,
+                    end_s=start_s + options.budget_s,
+                )
+                windows = bench.run(rows)
+        profile = profile_from(
+            calibration.result(), setup.problem, setup.plan, environment={"device": processor_name()}
+        )
+    fitted = fit(profile.points)
+    steps = measured_step_time(fitted.model, [profile])
+    found = [joined(row, rate_rps, each, setup, steps) for row, (rate_rps, each) in zip(rows, windows, strict=True)]
+    table = render_steps_text(compare_steps(profile, fitted, None, "two servers in turns"), Path("nowhere") / "stored")
+    text = render(found, setup.plan, table.rsplit("\n", 2)[0], time.monotonic() - start_s)
     print(text)
     if options.only is None and options.model == "tiny":
         RESULTS.write_text(text + "\n", encoding="utf-8")
-    return 0 if all(is_met(measured, key) for key in GOALS) else 1
+    return 0 if all(is_met(found, key) for key in GOALS) else 1
 
 
 def workspace(folder: Path, model: str) -> LoadedSpec:
@@ -187,20 +237,21 @@ def workspace(folder: Path, model: str) -> LoadedSpec:
     return load_spec(folder / "mid" / "mid-llama.infc.yaml")
 
 
-def pin(server: CalibratedServer) -> None:
-    """Leave the worker alone on the core where vLLM put it: all else goes to the others, this program's load included.
+def pin(servers: Sequence[CalibratedServer]) -> None:
+    """Leave the workers alone on the core where vLLM put them: all else goes to the others, this program included.
 
     A machine of one core is left as it is.
     """
     everything = sorted(os.sched_getaffinity(0))
-    workers = [process for process in server.processes if "Worker" in name_of(process)]
+    processes = [process for server in servers for process in server.processes]
+    workers = [process for process in processes if "Worker" in name_of(process)]
     taken = {core for worker in workers for core in worker_cores(worker)}
     others = set(everything) - taken
     if not workers or not others or len(taken) == len(everything):
         taken, others = {everything[0]}, set(everything[1:])
     if not others:
         return
-    for process in server.processes:
+    for process in processes:
         for thread in Path(f"/proc/{process}/task").iterdir():
             try:
                 os.sched_setaffinity(int(thread.name), taken if process in workers else others)
@@ -223,94 +274,88 @@ def worker_cores(process: int) -> set[int]:
     return min(found, key=lambda cores: len(cores))
 
 
-def steps_of(loaded: LoadedSpec, setup: CalibrationSetup) -> StepTimeModel:
-    """What the plan now knows of the server's steps."""
-    candidate = setup.plan.candidate
-    steps = step_time(
-        setup.problem.model,
-        setup.hardware,
-        candidate.precision,
-        tensor_parallel=candidate.tensor_parallel,
-        measurements=profile_store(loaded.workspace).step_times(setup.problem.model.digest),
+def prompts(setup: CalibrationSetup, server: CalibratedServer) -> PromptSource:
+    """Random prompts for the server."""
+    return PromptSource(
+        model=server.model,
+        vocabulary=setup.problem.model.vocabulary,
+        run=0,
+        longest_prefix=0,
+        is_detokenized=server.has_tokenizer,
     )
-    assert isinstance(steps, StepTimeModel)
-    return steps
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Puts a running server under the load of each row."""
+    """Measures one server by slices of a calibration, and puts another under the load of each row, in turns."""
 
     setup: CalibrationSetup
-    steps: StepTimeModel
-    windows: int
-    window_s: float
+    calibration: StepMeasurement
+    server: CalibratedServer
+    settings: argparse.Namespace
+    end_s: float
 
-    def run(self, server: CalibratedServer, rows: Sequence[Row]) -> list[Measured]:
-        """All rows; the first load only warms the server up."""
-        estimate = self.setup.plan.estimate
-        sustained_rps = estimate.throughput_rps.value / self.setup.plan.candidate.replicas
-        self.window(server, rows[0], 0.5 * sustained_rps, seed=999)
-        found = []
-        for number, row in enumerate(rows):
-            rate = row.share * self.sustained_rps(row, sustained_rps)
-            windows = [self.window(server, row, rate, seed=100 * number + each) for each in range(self.windows)]
-            quiet = [each for each in windows if each.wait <= NOISY_SHARE] or windows
-            measured = Measured(
-                row=row,
-                rate_rps=rate,
-                measured={key: statistics.median(each.measured[key] for each in quiet) for key in SHOWN},
-                predicted={key: statistics.median(each.predicted[key] for each in quiet) for key in SHOWN},
-                requests=sum(each.requests for each in quiet),
-                wait=statistics.median(each.wait for each in quiet),
-            )
-            say(row_text(measured))
-            found.append(measured)
+    def run(self, rows: Sequence[Row]) -> list[tuple[float, list[Window]]]:
+        """The rate and the windows of each row. Before the first, every burst is sent once and the server warmed up."""
+        self.measure(self.calibration.warm_up(60.0))
+        self.measure(self.calibration.go_on(0.0))
+        first = profile_from(self.calibration.result(), self.setup.problem, self.setup.plan, environment={})
+        steps = measured_step_time(fit(first.points).model, [first])
+        rates = [row.share * self.sustained_rps(row, steps) for row in rows]
+        self.window(rows[0], rates[0], seed=999, seconds=2.0)
+        found: list[tuple[float, list[Window]]] = [(rate, []) for rate in rates]
+        for turn in range(self.settings.windows):
+            for number, row in enumerate(rows):
+                if turn and time.monotonic() > self.end_s:
+                    return found
+                time.sleep(SPINNING_S)
+                self.measure(self.calibration.go_on(self.settings.slice_s))
+                window = self.window(row, rates[number], 100 * number + turn, self.settings.window_s)
+                found[number][1].append(window)
+                percentiles = ", ".join(f"{a} {b} {window.measured[a, b] * 1e3:.1f} ms" for a, b in SHOWN)
+                say(f"{row.label}, {rates[number]:.2g}/s: {percentiles}")
         return found
 
-    def sustained_rps(self, row: Row, planned_rps: float) -> float:
-        """What the simulator says one replica sustains of other lengths: the rate at which it answers a flood."""
-        if row.prompt is None:
-            return planned_rps
+    def measure(self, problem: Diagnostic | None) -> None:
+        """Give up where the calibration does."""
+        if problem is not None:
+            raise SystemExit(problems_text((problem,)))
+
+    def sustained_rps(self, row: Row, steps: StepTimeModel) -> float:
+        """What the simulator says one replica sustains: the rate at which it answers a flood."""
         flood = draw_token_requests(PoissonArrival(), self.tokens(row), 1e4, 400, 7)
-        result = simulated(flood, self.setup.plan, self.steps, self.kv_tokens)
+        result = simulated(flood, self.setup.plan, steps, kv_tokens(self.setup.plan))
         return len(flood) / float((flood.arrivals_s + result.e2e_s).max())
 
-    def window(self, server: CalibratedServer, row: Row, rate_rps: float, seed: int) -> Measured:
-        """One load test, and the simulation of the same requests."""
-        count = int(rate_rps * (self.window_s + WARM_UP_S) * 2) + 100
+    def window(self, row: Row, rate_rps: float, seed: int, seconds: float) -> Window:
+        """One load test."""
+        server, problem = self.server, self.setup.problem
+        count = int(rate_rps * (seconds + WARM_UP_S) * 2) + 100
         requests = draw_token_requests(PoissonArrival(), self.tokens(row), rate_rps, count, seed)
         subject = LlmSubject(
-            name=self.setup.problem.name,
+            name=problem.name,
             target="cpu",
             url=server.endpoint.url,
             model=server.model,
-            vocabulary=self.setup.problem.model.vocabulary,
+            vocabulary=problem.model.vocabulary,
         )
         settings = LlmLoadSettings(
-            budget_s=self.window_s + WARM_UP_S,
+            budget_s=seconds + WARM_UP_S,
             min_warmup_s=WARM_UP_S,
-            min_measured_s=self.window_s,
+            min_measured_s=seconds,
             rate_rps=rate_rps,
             is_detokenized=server.has_tokenizer,
             realtime_priority=GENERATOR_PRIORITY if can_be_realtime() else None,
         )
-        with wait_share(server.processes) as share:
+        with others_share(server.processes) as share:
             measurement = run_llm_load(subject, requests, settings)
-        result = simulated(requests, self.setup.plan, self.steps, self.kv_tokens)
-        begun_s, ended_s = measurement.warmup_s, measurement.warmup_s + measurement.duration_s
-        arrivals_s = requests.arrivals_s - requests.arrivals_s[0]
-        inside = (arrivals_s >= begun_s) & (arrivals_s < ended_s)
-        seconds = {"ttft": result.ttft_s[inside], "tpot": result.tpot_s[inside]}
-        return Measured(
-            row=row,
-            rate_rps=rate_rps,
+        return Window(
+            requests=requests,
+            begun_s=measurement.warmup_s,
+            ended_s=measurement.warmup_s + measurement.duration_s,
             measured={key: measurement.percentiles_s[key[0]][key[1]].value for key in SHOWN},
-            predicted={
-                (metric, label): float(np.nanpercentile(seconds[metric], float(label[1:]))) for metric, label in SHOWN
-            },
-            requests=measurement.requests,
-            wait=share.value,
+            count=measurement.requests,
+            others=share.value,
         )
 
     def tokens(self, row: Row) -> TokenTraffic:
@@ -320,12 +365,28 @@ class Bench:
             prompt=row.prompt or own.prompt, output=row.output or own.output, shared_prefix=own.shared_prefix
         )
 
-    @property
-    def kv_tokens(self) -> int:
-        """Tokens that the server caches."""
-        tokens = self.setup.plan.estimate.tokens
-        assert tokens is not None
-        return tokens.kv_cache_tokens
+
+def joined(
+    row: Row, rate_rps: float, windows: Sequence[Window], setup: CalibrationSetup, steps: StepTimeModel
+) -> Measured:
+    """The windows of a row, those beside other work left out where there are others."""
+    undisturbed = [each for each in windows if each.others <= NOISY_SHARE] or windows
+    predicted = [each.predicted(setup.plan, steps, kv_tokens(setup.plan)) for each in undisturbed]
+    return Measured(
+        row=row,
+        rate_rps=rate_rps,
+        measured={key: statistics.median(each.measured[key] for each in undisturbed) for key in SHOWN},
+        predicted={key: statistics.median(each[key] for each in predicted) for key in SHOWN},
+        requests=sum(each.count for each in undisturbed),
+        others=statistics.median(each.others for each in undisturbed),
+    )
+
+
+def kv_tokens(plan: Plan) -> int:
+    """Tokens that the server caches."""
+    tokens = plan.estimate.tokens
+    assert tokens is not None
+    return tokens.kv_cache_tokens
 
 
 def simulated(requests: TokenRequests, plan: Plan, steps: StepTimeModel, kv_tokens: int) -> TokenResult:
@@ -350,13 +411,13 @@ def render(rows: Sequence[Measured], plan: Plan, table: str, seconds: float) -> 
     lines = [
         "# Predicted against measured: a calibrated vLLM server on a CPU",
         "",
-        f"Plan: {plan.candidate.label}, {plan.estimate.basis.value}. Load average at the end "
-        f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; {seconds:.0f} s in all.",
+        f"Plan: {plan.candidate.label}. Load average at the end {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; "
+        f"{seconds:.0f} s in all. Calibration and load took turns, every few seconds.",
         "",
-        "Milliseconds, predicted / measured (error): the median of the windows. `wait` is the share of the time in "
-        f"which a process of the server was ready and had no core; above {NOISY_SHARE:.0%} a row says little.",
+        "Milliseconds, predicted / measured (error): the median of the windows. `others` is the share of the cores "
+        f"that other programs and other machines of the host had; above {NOISY_SHARE:.0%} a row says little.",
         "",
-        "| traffic | of capacity | requests | TPOT p50 | TPOT p99 | TTFT p50 | TTFT p99 | wait |",
+        "| traffic | of capacity | requests | TPOT p50 | TPOT p99 | TTFT p50 | TTFT p99 | others |",
         "|---|---|---|---|---|---|---|---|",
         *map(row_text, rows),
         "",
@@ -370,7 +431,7 @@ def render(rows: Sequence[Measured], plan: Plan, table: str, seconds: float) -> 
         name = f"{key[0].upper()} {key[1]}"
         told = "" if goal is None else f"{goal:.0%}"
         lines.append(f"| {name} | {median_error(rows, key):.1%} | {worst:.1%} | {told} | {met} |")
-    noisy = sum(row.wait > NOISY_SHARE for row in rows)
+    noisy = sum(row.others > NOISY_SHARE for row in rows)
     if noisy:
         lines += ["", f"{noisy} of {len(rows)} rows were disturbed by other programs: run it again on a quiet machine."]
     return "\n".join([*lines, "", "The calibration:", "", "```text", table, "```"])
@@ -380,12 +441,16 @@ def row_text(row: Measured) -> str:
     """One line of the table."""
     cells = [f"{row.predicted[key] * 1e3:.1f} / {row.measured[key] * 1e3:.1f} ({row.error(key):+.1%})" for key in SHOWN]
     parts = [f"{row.row.label}, {row.rate_rps:.2g}/s", f"{row.row.share:.0%}", str(row.requests), *cells]
-    return "| " + " | ".join([*parts, f"{row.wait:.0%}"]) + " |"
+    return "| " + " | ".join([*parts, f"{row.others:.0%}"]) + " |"
 
 
 def problems_text(problems: Sequence[Diagnostic]) -> str:
     """Diagnostics as a user sees them."""
     return "\n\n".join(render_diagnostics((each,)) for each in problems)
+
+
+def quiet(line: str) -> None:
+    """Progress that nobody needs."""
 
 
 def say(line: str) -> None:

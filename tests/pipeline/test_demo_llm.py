@@ -45,8 +45,8 @@ def test_the_emitted_files_start_a_server_that_holds_the_slo(
         pytest.skip("the vLLM here is built for GPUs")
     code = infc("compile", SPEC, "--validate", "--format", "json")
     [bundle] = json.loads(capsys.readouterr().out)["bundles"]
-    if code != 0 and any("waited for a processor core" in note for note in bundle["measurement"]["notes"]):
-        pytest.skip("other work on this machine kept the server from its processor core")
+    if code != 0 and any(note.startswith("other work took") for note in bundle["measurement"]["notes"]):
+        pytest.skip("other work on this machine slowed the server")
     assert (code, bundle["measurement"]["verdict"]) == (0, "pass")
     assert bundle["measurement"]["load"]["errors"] == 0
     assert verify_bundle(workspace / "dist" / "tiny-llama") == ()

@@ -53,6 +53,7 @@ profiles = st.builds(
     sequence_overhead_s=st.none() | st.floats(0.0, 1.0),
     request_s=st.none() | st.floats(0.0, 1.0),
     load_s=st.none() | st.floats(0.01, 1e4),
+    pace_spread=st.none() | st.floats(1.0, 9.0),
     kv_precision=st.none() | st.sampled_from(Precision),
 )
 

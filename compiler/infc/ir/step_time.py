@@ -76,8 +76,9 @@ class StepTimeProfile:
 
     What the server does around the steps, as its clients see it, None where that was not measured: `overhead_s` comes
     with every step, `sequence_overhead_s` with every sequence of a step, and `request_s` with every request before its
-    first token. `load_s` is how long the server took from its start until it was ready with its weights, None where
-    infc did not start it.
+    first token. `pace_spread` (>= 1) is the factor around the mean within which nine of ten repetitions of the same
+    steps stayed, None where they were not repeated: processors that others share go now faster, now slower. `load_s` is
+    how long the server took from its start until it was ready with its weights, None where infc did not start it.
     """
 
     model_digest: str
@@ -91,3 +92,4 @@ class StepTimeProfile:
     request_s: float | None = None
     kv_precision: Precision | None = None
     load_s: float | None = None
+    pace_spread: float | None = None

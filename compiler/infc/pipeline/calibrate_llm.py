@@ -24,7 +24,7 @@ from infc.pipeline.settled import SettledLlm
 from infc.plan import solve
 from infc.resolve.pricing import priced_option
 from infc.resolve.targets import Catalogue, load_catalogue
-from infc.serve.run_queue import NOISY_SHARE
+from infc.serve.other_work import NOISY_SHARE
 from infc.spec import LoadedSpec
 from infc.validate.calibrate import device_for
 from infc.validate.gpu.device import GpuDevice
@@ -40,6 +40,8 @@ from infc.validate.service_time import processor_name
 DEFAULT_BUDGET_S = 60.0
 HEADROOM = 2
 """A server that is started takes this multiple of the planned sequences: with its steps known a plan may want more."""
+UNSTEADY = 1.15
+"""From this spread of its pace on a machine is called unsteady."""
 _FREELY = 1e3
 """By how much the SLO is loosened where no plan meets it: the server's settings are those of a plan all the same."""
 
@@ -138,6 +140,7 @@ def profile_from(
         overhead_s=round(measured.overhead_s, 7),
         sequence_overhead_s=round(measured.sequence_overhead_s, 7),
         request_s=round(measured.request_s, 7),
+        pace_spread=None if measured.pace_spread is None else round(measured.pace_spread, 3),
         environment=environment,
     )
 
@@ -225,10 +228,14 @@ def _serving(
     if served is None:
         return None, problems
     progress("starting vLLM, which takes half a minute and more")
+    return started_server(*served, calibrated_settings(setup)), problems
+
+
+def calibrated_settings(setup: CalibrationSetup) -> dict[str, str | int | bool]:
+    """What a server that is started to be measured has over the plan's settings."""
     most = HEADROOM * setup.batching.max_num_seqs
     budget = max(setup.batching.max_num_batched_tokens, most)
-    settings = {**LOGGING_STEPS, "max-num-seqs": most, "max-num-batched-tokens": budget}
-    return started_server(*served, settings), problems
+    return {**LOGGING_STEPS, "max-num-seqs": most, "max-num-batched-tokens": budget}
 
 
 def planned_bundle(
@@ -290,7 +297,7 @@ def _environment(setup: CalibrationSetup, server: CalibratedServer, measured: St
     if setup.hardware.kind == "cpu" and server.processes:
         found["device"] = processor_name()
     if server.processes:
-        found["waited"] = f"{measured.wait:.0%}"
+        found["other_work"] = f"{measured.others:.0%}"
     return found
 
 
@@ -314,14 +321,25 @@ def _comparison(profile: StepTimeProfile, setup: CalibrationSetup) -> StepCompar
 
 def _doubts(measured: StepCalibration) -> tuple[Diagnostic, ...]:
     found = []
-    if measured.wait > NOISY_SHARE:
+    if measured.others > NOISY_SHARE:
         found.append(
             Diagnostic(
                 id="calibrate-noisy",
                 severity=Severity.WARNING,
-                message=f"the server waited {measured.wait:.0%} of the time for a core that something else used",
+                message=f"other work took {measured.others:.0%} of this machine's processor cores",
                 notes=("step times of such a run are too long, and say little of an idle machine",),
                 help="end other programs and measure again",
+            )
+        )
+    pace = measured.pace_spread or 1.0
+    if pace > UNSTEADY:
+        found.append(
+            Diagnostic(
+                id="calibrate-unsteady",
+                severity=Severity.WARNING,
+                message=f"the same steps took up to {pace - 1:.0%} more or less time when they were repeated",
+                notes=("no program of this machine did that: its processor goes now faster, now slower",),
+                help="plans take the mean and a wider interval; give it more --budget, or a machine of its own",
             )
         )
     if measured.skipped:

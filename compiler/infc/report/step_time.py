@@ -32,6 +32,7 @@ def render_steps_json(comparison: StepComparison, path: Path) -> str:
         "step_overhead_ms": _ms(profile.overhead_s),
         "sequence_overhead_ms": _ms(profile.sequence_overhead_s),
         "request_overhead_ms": _ms(profile.request_s),
+        "pace_spread": profile.pace_spread,
         "fit": {
             "median_error": fit.median_error,
             "p90_error": fit.p90_error,
@@ -88,6 +89,9 @@ def _lines(comparison: StepComparison, path: Path) -> Iterator[str]:
         f"fit of {fit.points} steps, each left out in turn: median error {fit.median_error:.1%}, nine of ten within "
         f"{fit.p90_error:.1%}"
     )
+    if profile.pace_spread is not None:
+        pace = f"{profile.pace_spread - 1:.0%}"
+        yield f"the machine's pace: nine of ten repetitions of the same steps within {pace} of their mean"
     yield from (f"note: {note}" for note in fit.notes)
     yield _verdict(comparison)
     yield f"stored: {path.parent.name}/{path.name}; commit it, and plans rest on it (basis: measured)"

@@ -58,6 +58,7 @@ def step_calibration_schema() -> dict[str, Any]:
                 "step_overhead_ms": _or_null(_NOT_NEGATIVE),
                 "sequence_overhead_ms": _or_null(_NOT_NEGATIVE),
                 "request_overhead_ms": _or_null(_NOT_NEGATIVE),
+                "pace_spread": _or_null({"type": "number", "minimum": 1}),
                 "fit": fit,
                 "steps": {"type": "array", "items": step},
                 "not_predicted": {"type": ["string", "null"]},

@@ -196,6 +196,7 @@ def text_from_step_times(profile: StepTimeProfile) -> str:
                 for p in profile.points
             ],
             **({} if profile.load_s is None else {"load_s": plain_number(profile.load_s)}),
+            **({} if profile.pace_spread is None else {"pace_spread": plain_number(profile.pace_spread)}),
         }
     )
 
@@ -219,6 +220,7 @@ def step_times_from_text(text: str) -> StepTimeProfile:
         request_s=request_s,
         environment={key: environment.text(key) for key in environment.names()},
         load_s=fields.number("load_s") if "load_s" in fields.names() else None,
+        pace_spread=fields.number("pace_spread") if "pace_spread" in fields.names() else None,
     )
 
 

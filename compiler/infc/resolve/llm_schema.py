@@ -46,6 +46,7 @@ def step_time_properties() -> dict[str, object]:
         **{key: _nullable({"type": "number", "minimum": 0}) for key in AROUND_STEPS},
         "environment": {"type": "object", "additionalProperties": _TEXT},
         "load_s": {"type": "number", "exclusiveMinimum": 0},
+        "pace_spread": {"type": "number", "minimum": 1},
         "point_columns": {"const": list(POINT_COLUMNS)},
         "points": {
             "type": "array",

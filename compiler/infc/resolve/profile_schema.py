@@ -40,7 +40,7 @@ def profile_schema() -> dict[str, object]:
             "engine": _profile("engine", "What a builder reported of an engine.", engine_properties()),
             "llm": _profile("llm", "A language model: the shapes of its layers.", llm_properties()),
             "step_time": _profile(
-                "step-time", "Measured seconds of engine steps.", step_time_properties(), ("load_s",)
+                "step-time", "Measured seconds of engine steps.", step_time_properties(), ("load_s", "pace_spread")
             ),
             "tensor": _tensor(),
             "interval": object_schema({"value": _NUMBER, "low": _NUMBER, "high": _NUMBER}),

@@ -1,7 +1,7 @@
 """Step times and overheads from what bursts of requests show."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ class _Request:
     sent_s: float = 0.0
 
 
-def run_of(burst: Burst, random: np.random.Generator, noise: float, wait: float = 0.0, slow: float = 1.0) -> BurstRun:
+def run_of(burst: Burst, random: np.random.Generator, noise: float, others: float = 0.0, slow: float = 1.0) -> BurstRun:
     """A burst as a scheduler with known step times answers it: first come, first served, within the budget."""
     waiting = deque(_Request(left=burst.prompt_tokens, output=burst.output_tokens) for _ in range(burst.requests))
     everything = list(waiting)
@@ -96,7 +96,7 @@ def run_of(burst: Burst, random: np.random.Generator, noise: float, wait: float 
         burst=burst,
         steps=tuple(replay(burst, logged)),
         answers=tuple(TimedAnswer(sent_s=each.sent_s, token_s=tuple(tokens[id(each)])) for each in everything),
-        wait=wait,
+        others=others,
     )
 
 
@@ -123,18 +123,37 @@ def test_a_known_server_is_recovered(noise: float, within: float) -> None:
 
 
 def test_disturbed_repetitions_do_not_count() -> None:
-    """Runs in which the server waited for a core longer than in the middle one are left out."""
+    """Runs in which other programs had more of the cores than in the middle one are left out."""
     random = np.random.default_rng(1)
     runs = {
         burst: [
-            *(run_of(burst, random, 0.0, wait=0.02) for _ in range(2)),
-            *(run_of(burst, random, 0.0, wait=0.6, slow=3.0) for _ in range(2)),
+            *(run_of(burst, random, 0.0, others=0.02) for _ in range(2)),
+            *(run_of(burst, random, 0.0, others=0.6, slow=3.0) for _ in range(2)),
         ]
         for burst in design(LIMITS)
     }
     measured = calibration_from(runs, rounds=4)
-    assert measured.wait == 0.02
+    assert measured.others == 0.02
     assert fit(measured.points).p90_error < 0.01
+    assert measured.pace_spread == pytest.approx(1.0)
+
+
+def test_a_machine_whose_pace_varies_gives_the_mean_and_says_so() -> None:
+    """Every quiet repetition counts, the slow ones too; how far they lie apart widens the steps' intervals."""
+    random = np.random.default_rng(1)
+    runs = {
+        burst: [run_of(burst, random, 0.0, others=0.01 * index, slow=slow) for index, slow in enumerate((1.2, 0.8) * 2)]
+        for burst in design(LIMITS)
+    }
+    measured = calibration_from(runs, rounds=4)
+    found = fit(measured.points)
+    asked = {"decode_seqs": 6, "context_tokens": 2400.0}
+    assert step_s(found.model, **asked) == pytest.approx(step_s(TRUE, **asked), rel=0.02)  # type: ignore[arg-type]
+    assert measured.pace_spread == pytest.approx(1.27, abs=0.03)  # 20% around the mean, known from four repetitions
+    unsteady = replace(profile(), pace_spread=measured.pace_spread)
+    steady, wide = (measured_step_time(TRUE, [each]) for each in (profile(), unsteady))
+    assert wide.decode_spread == pytest.approx(steady.decode_spread * measured.pace_spread, rel=0.02)
+    assert wide.prefill_spread > measured.pace_spread > steady.prefill_spread
 
 
 def test_one_round_is_enough() -> None:

@@ -90,11 +90,21 @@ VALIDATE: tuple[DiagnosticKind, ...] = (
     DiagnosticKind(
         id="calibrate-noisy",
         title="Something else used the cores",
-        what="While the steps were measured, the server's processes were ready to run and had no core for more than "
-        "15% of the time.",
+        what="While the steps were measured, other programs, or other machines of the same host, had more than 15% of "
+        "the time of this machine's processor cores.",
         why="The measured steps hold the time of other programs; an idle machine is faster.",
-        example="the server waited 40% of the time for a core that something else used",
+        example="other work took 40% of this machine's processor cores",
         fix="End other programs on this machine and measure again.",
+    ),
+    DiagnosticKind(
+        id="calibrate-unsteady",
+        title="The processor's pace varies",
+        what="Equal steps were measured several times, and took clearly more or less time from one time to the next, "
+        "without other programs on this machine.",
+        why="A virtual machine shares its host's processors with others, and a processor changes its clock. A plan "
+        "rests on the mean, and its intervals are as wide as the pace varied; a load test may meet with another pace.",
+        example="the same steps took up to 24% more or less time when they were repeated",
+        fix="Measure for longer with --budget, so that the mean is that of a longer time, or on a machine of its own.",
     ),
     DiagnosticKind(
         id="calibrate-short",

@@ -4,6 +4,7 @@ Enough steps of both kinds tell all of it: they are fitted without the closed fo
 only correct the closed form. What the server adds around its steps comes on top, where the profile has it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -54,7 +55,8 @@ def _cache(model: LlmProfile, precision: Precision | None) -> Precision | None:
 def measured_step_time(closed_form: StepTimeModel, profiles: Sequence[StepTimeProfile]) -> StepTimeModel:
     """The step times of a server that was measured, or the closed form corrected where too little was.
 
-    Of several profiles the last says what comes around the steps.
+    Of several profiles the last says what comes around the steps, and how steady the machine's pace is: a step's true
+    time may lie as far off as the fit and the pace together let it.
     """
     points = [point for profile in profiles for point in profile.points]
     if not points:
@@ -62,8 +64,11 @@ def measured_step_time(closed_form: StepTimeModel, profiles: Sequence[StepTimePr
     tells = _tells_all(points) and closed_form.window_tokens is None
     steps = fit_step_times(points) if tells else corrected(closed_form, points)
     around = profiles[-1]
+    pace = around.pace_spread or 1.0
     return replace(
         steps,
+        decode_spread=_both(steps.decode_spread, pace),
+        prefill_spread=_both(steps.prefill_spread, pace),
         fixed_s=steps.fixed_s + (around.overhead_s or 0.0),
         sequence_s=steps.sequence_s + (around.sequence_overhead_s or 0.0),
         request_s=closed_form.request_s if around.request_s is None else around.request_s,
@@ -85,6 +90,11 @@ def outside_measured(steps: StepTimeModel, batching: ContinuousBatching, longest
     }
     beyond = [f"{most} {what} (measured up to {known})" for what, (most, known) in asked.items() if most > 1.1 * known]
     return ", ".join(beyond) or None
+
+
+def _both(fit: float, pace: float) -> float:
+    """The factor of two that are independent of each other."""
+    return math.exp(math.hypot(math.log(fit), math.log(pace)))
 
 
 def _tells_all(points: Sequence[StepTimePoint]) -> bool:

@@ -2,9 +2,11 @@
 
 The server logs every step. Bursts of requests (`design`) are sent several times over; what the log says of a step and
 when the client saw its tokens tell apart how long the step took, what the server takes between two, and what a request
-takes outside of steps. Where this machine runs the server, the quieter half of the repetitions counts.
+takes outside of steps. Where this machine runs the server, repetitions beside other work do not count. All others do:
+the same steps take longer at one time than at another, and it is their mean that a server keeps up.
 """
 
+import math
 import statistics
 import time
 from collections import defaultdict
@@ -17,7 +19,7 @@ import numpy as np
 from infc.diag import Diagnostic
 from infc.ir.step_time import StepTimePoint
 from infc.perf.llm.nonnegative import fit_nonnegative
-from infc.serve.run_queue import wait_share
+from infc.serve.other_work import others_share
 from infc.validate.llm.burst import BurstClient, TimedAnswer
 from infc.validate.llm.design import Burst, ReplayedStep, ServerLimits, design, replay
 from infc.validate.llm.step_log import LoggedStep, logged_steps, usual_s
@@ -27,6 +29,7 @@ _WARM_UP_SHARE = 0.25
 """Part of the time that the first round may take: it prepares the server for each shape and is not counted."""
 _LOG_PATIENCE_S = 5.0
 _LOG_POLL_S = 0.02
+_SAME_SHARE = 0.05
 _FEW_STEPS = 8
 """Steps of like sequences that tell the time between two."""
 
@@ -35,27 +38,29 @@ _FEW_STEPS = 8
 class StepCalibration:
     """What was measured: step times by shape, and the server's part around them (see `StepTimeProfile`).
 
-    `wait` is the share of the time that the server waited for a core in what was counted (0 where it runs elsewhere),
-    `skipped` the bursts for which no time was left, `rounds` how often the others were sent.
+    `pace_spread` is the factor within which nine of ten repetitions of the same steps stay around their mean, None with
+    one repetition. `others` is the share of the machine's cores that others had in what was counted (0 where the server
+    runs elsewhere), `skipped` the bursts for which no time was left, `rounds` how often the others were sent.
     """
 
     points: tuple[StepTimePoint, ...]
     overhead_s: float
     sequence_overhead_s: float
     request_s: float
-    wait: float
+    pace_spread: float | None
+    others: float
     rounds: int
     skipped: tuple[Burst, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BurstRun:
-    """A burst, sent once: what the server computed, what the client saw, and how much the server waited for a core."""
+    """A burst, sent once: what the server computed, what the client saw, and what share of the cores others had."""
 
     burst: Burst
     steps: tuple[ReplayedStep, ...]
     answers: tuple[TimedAnswer, ...]
-    wait: float
+    others: float
 
 
 def measure_steps(
@@ -74,59 +79,86 @@ def measure_steps(
     Raises:
         ToolError: the server refuses requests, or ends.
     """
-    bench = _Bench(client=client, log=log, processes=tuple(processes))
-    planned = design(limits)
-    start_s = time.monotonic()
-    used: list[Burst] = []
-    for burst in planned:
-        has_decoding = any(each.output_tokens > _FEW_STEPS for each in used)
-        if has_decoding and time.monotonic() > start_s + _WARM_UP_SHARE * budget_s:
-            break  # whatever the budget, some prompts and some steps that only decode are measured
-        progress(f"warm-up {len(used) + 1} of {len(planned)}: {_text(burst)}")
-        first = bench.run(burst)
-        if isinstance(first, Diagnostic):
-            return first
-        used.append(burst)
-    runs: defaultdict[Burst, list[BurstRun]] = defaultdict(list)
-    rounds = 0
-    while not rounds or time.monotonic() < start_s + budget_s:
-        progress(
-            f"round {rounds + 1}: {len(used)} bursts, {max(start_s + budget_s - time.monotonic(), 0.0):.0f} s left"
-        )
-        for burst in used:
-            if rounds and time.monotonic() > start_s + budget_s:
-                break
-            run = bench.run(burst)
+    end_s = time.monotonic() + budget_s
+    measurement = StepMeasurement(client, log, limits, progress, processes=processes)
+    problem = measurement.warm_up(_WARM_UP_SHARE * budget_s) or measurement.go_on(end_s - time.monotonic())
+    return problem or measurement.result()
+
+
+class StepMeasurement:
+    """Sends the bursts of a design in turn, for as long as it is told to, and says what they show.
+
+    See `measure_steps` for the arguments; every method may raise ToolError as it does.
+    """
+
+    def __init__(
+        self,
+        client: BurstClient,
+        log: Path,
+        limits: ServerLimits,
+        progress: Callable[[str], None],
+        *,
+        processes: Sequence[int] = (),
+    ) -> None:
+        self._client, self._log, self._progress = client, log, progress
+        self._processes = tuple(processes)
+        self._planned = design(limits)
+        self._used: list[Burst] = []
+        self._runs: defaultdict[Burst, list[BurstRun]] = defaultdict(list)
+        self._sent = 0
+
+    def warm_up(self, limit_s: float) -> Diagnostic | None:
+        """Prepare the server for each shape, the cheap ones first; what no time is left for will not be measured."""
+        end_s = time.monotonic() + limit_s
+        for burst in self._planned:
+            has_decoding = any(each.output_tokens > _FEW_STEPS for each in self._used)
+            if has_decoding and time.monotonic() > end_s:
+                break  # whatever the budget, some prompts and some steps that only decode are measured
+            self._progress(f"warm-up {len(self._used) + 1} of {len(self._planned)}: {_text(burst)}")
+            first = self._run(burst)
+            if isinstance(first, Diagnostic):
+                return first
+            self._used.append(burst)
+        return None
+
+    def go_on(self, seconds: float) -> Diagnostic | None:
+        """Measure for so long, from where the last time ended, and until each burst was sent once."""
+        end_s = time.monotonic() + seconds
+        while self._sent < len(self._used) or time.monotonic() < end_s:
+            rounds, place = divmod(self._sent, len(self._used))
+            if not place:
+                left_s = max(end_s - time.monotonic(), 0.0)
+                self._progress(f"round {rounds + 1}: {len(self._used)} bursts, {left_s:.0f} s left")
+            burst = self._used[place]
+            run = self._run(burst)
             if isinstance(run, Diagnostic):
                 return run
-            runs[burst].append(run)
-        rounds += 1
-    return calibration_from(runs, rounds, planned[len(used) :])
+            self._runs[burst].append(run)
+            self._sent += 1
+        return None
 
+    def result(self) -> StepCalibration:
+        """What all bursts show that were sent so far but for the warm-up."""
+        rounds = math.ceil(self._sent / len(self._used))
+        return calibration_from(self._runs, rounds, self._planned[len(self._used) :])
 
-@dataclass(frozen=True, kw_only=True)
-class _Bench:
-    client: BurstClient
-    log: Path
-    processes: tuple[int, ...]
-
-    def run(self, burst: Burst) -> BurstRun | Diagnostic:
+    def _run(self, burst: Burst) -> BurstRun | Diagnostic:
         """Send a burst, and read what the server logged of it."""
-        offset = self.log.stat().st_size
-        with realtime(), wait_share(self.processes) as share:
-            answers = self.client.send(burst)
+        offset = self._log.stat().st_size
+        with realtime(), others_share(self._processes) as share:
+            answers = self._client.send(burst)
         logged, steps = self._steps(burst, offset)
         if not logged:
-            return _nothing_logged(self.log)
+            return _nothing_logged(self._log)
         if not _is_whole(burst, steps):
             return _not_alone(burst, len(steps), len(logged))
-        return BurstRun(burst=burst, steps=steps, answers=answers, wait=share.value)
+        return BurstRun(burst=burst, steps=steps, answers=answers, others=share.value)
 
     def _steps(self, burst: Burst, offset: int) -> tuple[tuple[LoggedStep, ...], tuple[ReplayedStep, ...]]:
         """The steps of a burst, as soon as the log has all of them: it is written a little later than the answers."""
         end_s = time.monotonic() + _LOG_PATIENCE_S
         while True:
-            with self.log.open("rb") as lines:
+            with self._log.open("rb") as lines:
                 lines.seek(offset)
                 logged = logged_steps(lines.read().decode("utf-8", errors="replace"))
             steps = tuple(replay(burst, logged))
@@ -143,24 +175,25 @@ def _is_whole(burst: Burst, steps: Sequence[ReplayedStep]) -> bool:
     )
 
 
-def _quieter(runs: Sequence[BurstRun]) -> tuple[BurstRun, ...]:
-    """The runs in which the server waited no longer for a core than in the middle one."""
-    middle = statistics.median_low(sorted(run.wait for run in runs))
-    return tuple(run for run in runs if run.wait <= middle)
+def _undisturbed(runs: Sequence[BurstRun]) -> tuple[BurstRun, ...]:
+    """The runs in which others had no more of the cores than in the middle one, or hardly more."""
+    middle = statistics.median_low(sorted(run.others for run in runs))
+    return tuple(run for run in runs if run.others <= middle + _SAME_SHARE)
 
 
 def calibration_from(
     runs: Mapping[Burst, Sequence[BurstRun]], rounds: int, skipped: tuple[Burst, ...] = ()
 ) -> StepCalibration:
-    """What bursts show that were sent `rounds` times: of each, the runs in which the server waited least count."""
-    runs = {burst: _quieter(each) for burst, each in runs.items()}
+    """What bursts show that were sent `rounds` times: of each, the runs without other work count."""
+    runs = {burst: _undisturbed(each) for burst, each in runs.items()}
     around = _between(runs)
     return StepCalibration(
         points=_points(runs, least=2 if rounds > 1 else 1),
         overhead_s=around[0],
         sequence_overhead_s=around[1],
         request_s=_request_s(runs, sum(around)),
-        wait=statistics.median(run.wait for each in runs.values() for run in each),
+        pace_spread=_pace_spread(runs),
+        others=statistics.median(run.others for each in runs.values() for run in each),
         rounds=rounds,
         skipped=skipped,
     )
@@ -244,6 +277,17 @@ def _request_s(runs: Mapping[Burst, Sequence[BurstRun]], overhead_s: float) -> f
                 )
             )
     return max(statistics.median(found), 0.0) if found else 0.0
+
+
+def _pace_spread(runs: Mapping[Burst, Sequence[BurstRun]]) -> float | None:
+    """The factor around their mean within which nine of ten repetitions of a burst's steps stay."""
+    found = []
+    for burst, each in runs.items():
+        if len(each) > 1 and burst.output_tokens > _FEW_STEPS and not burst.joining:
+            seconds = np.array([sum(row.step.seconds for row in run.steps) for run in each])
+            own = math.sqrt(len(each) / (len(each) - 1))  # a mean of few follows each of them
+            found += (own * np.abs(np.log(seconds / seconds.mean()))).tolist()
+    return float(np.exp(np.quantile(found, 0.9))) if found else None
 
 
 def _text(burst: Burst) -> str:

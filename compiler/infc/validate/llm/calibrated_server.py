@@ -12,7 +12,7 @@ from infc.diag import ToolError
 from infc.ir.bundle import Bundle
 from infc.ir.checkpoint import Checkpoint
 from infc.serve.http_get import Endpoint, endpoint_from, get
-from infc.serve.run_queue import processes_under
+from infc.serve.other_work import processes_under
 from infc.serve.vllm import VllmServer
 from infc.serve.vllm_installation import find_vllm
 from infc.validate.realtime import VLLM_NICENESS, can_be_realtime

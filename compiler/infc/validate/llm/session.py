@@ -9,7 +9,7 @@ from pathlib import Path
 from infc.diag import ToolError
 from infc.ir.llm_measurement import LlmMeasurement
 from infc.ir.step_time import StepTimeProfile
-from infc.serve.run_queue import NOISY_SHARE, WaitShare, processes_under, wait_share
+from infc.serve.other_work import NOISY_SHARE, OthersShare, others_share, processes_under
 from infc.serve.vllm_view import VllmView, view_vllm
 from infc.sim.token_traffic import draw_token_requests
 from infc.validate.llm.contract import LlmContract
@@ -58,7 +58,7 @@ def validate_llm_bundle(
         check_served(contract, view)
         rate_rps = settings.rate_rps or contract.replica_rps
         announce(f"offering {rate_rps:g} requests/s for at most {settings.budget_s:g} s")
-        with _waiting(running) as share:
+        with _other_work(running) as share:
             if request.load_generator == INFC:
                 measurement = _loaded(request, contract, settings, running, view, progress)
             else:
@@ -180,13 +180,13 @@ def _is_realtime(request: LlmValidationRequest) -> bool:
 
 
 @contextmanager
-def _waiting(running: RunningVllm) -> Iterator[WaitShare]:
-    """How much of the time a server on this machine waited for a core."""
+def _other_work(running: RunningVllm) -> Iterator[OthersShare]:
+    """What share of its machine's cores a server that runs here had to leave to others."""
     processes = processes_under(running.pid) if running.pid is not None else ()
-    with wait_share(processes) as share:
+    with others_share(processes) as share:
         yield share
 
 
-def _machine_notes(waited: float) -> Iterator[str]:
-    if waited > NOISY_SHARE:
-        yield (f"the server waited for a processor core {waited:.0%} of the time: other work on this machine slowed it")
+def _machine_notes(others: float) -> Iterator[str]:
+    if others > NOISY_SHARE:
+        yield f"other work took {others:.0%} of this machine's processor cores: it slowed the server"
