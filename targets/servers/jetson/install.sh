@@ -36,6 +36,8 @@ keys=${keys:-$root/etc/infc/keys}
 here=$(cd "$(dirname "$0")" && pwd -P)
 
 command -v python3 >/dev/null 2>&1 || refuse 30 "python3 is not installed" "install python3 (3.8 or later)"
+python3 -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1 ||
+    refuse 30 "python3 is older than 3.8: $(python3 --version 2>&1)" "install a later one, and have it first on PATH as python3"
 if [ -f "$root/opt/infc/edge.py" ]; then
     exec python3 "$root/opt/infc/edge.py" install "$here" "$@"
 fi

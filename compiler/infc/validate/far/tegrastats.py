@@ -18,7 +18,9 @@ _HEAT = re.compile(r"\b(gpu|tj)@(-?\d+(?:\.\d+)?)C", re.IGNORECASE)
 _WHOLE_MODULE = ("VDD_IN", "VIN")
 """Rails that feed everything, by their names on Orin NX, Orin Nano and Xavier NX, and on Thor."""
 _PARTS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
-"""Rails of AGX Orin that together feed the module."""
+"""Rails of AGX Orin that together feed the module; without one of them its draw is not known."""
+_COLDEST_C = -200.0
+"""A zone whose part is switched off says -256; a device outdoors may well say -20."""
 
 
 class TegrastatsLine(NamedTuple):
@@ -46,7 +48,7 @@ def tegrastats_line(line: str) -> TegrastatsLine | None:
     load, clock_hz = _load_and_clock(_GPU.search(line))
     memory_load, memory_clock_hz = _load_and_clock(_MEMORY.search(line))
     rails = {name: int(milliwatts) / 1e3 for name, milliwatts in _RAIL.findall(line)}
-    heats = [float(degrees) for _, degrees in _HEAT.findall(line) if float(degrees) > 0.0]  # -256: the part is off
+    heats = [float(degrees) for _, degrees in _HEAT.findall(line) if float(degrees) > _COLDEST_C]
     return TegrastatsLine(
         utilization=load,
         memory_utilization=memory_load,
@@ -70,5 +72,4 @@ def _module_power_w(rails: dict[str, float]) -> float | None:
     whole = next((rails[name] for name in _WHOLE_MODULE if name in rails), None)
     if whole is not None:
         return whole
-    parts = [rails[name] for name in _PARTS if name in rails]
-    return sum(parts) if parts else None
+    return sum(rails[name] for name in _PARTS) if all(name in rails for name in _PARTS) else None

@@ -326,6 +326,31 @@ def test_rollback_without_a_release_before_is_code_1(agent: Agent) -> None:
     assert "no release before" in found["message"]
 
 
+def test_rollback_to_a_release_that_was_damaged_meanwhile_is_code_11(agent: Agent) -> None:
+    """It is looked at before anything is switched: what is in service stays there, and the words say what to do."""
+    (release,) = (agent.folder / "releases").iterdir()
+    before = release.with_name("6-0123456789ab")
+    shutil.copytree(release, before)
+    (agent.folder / "previous").symlink_to(f"releases/{before.name}")
+    for damaged in ("engine/model.plan", "SHA256SUMS"):
+        whole = (before / damaged).read_bytes()
+        (before / damaged).write_bytes(b"rot")
+        found = agent("rollback", NAME, code=11)
+        assert damaged in found["message"]
+        assert "bundle of 6 again" in found["help"]
+        (before / damaged).write_bytes(whole)
+    assert agent.state() == {"current": "7", "previous": "6", "kept": ["6", "7"], "left": []}
+
+
+def test_status_tells_a_run_under_way_from_one_that_was_cut_off(agent: Agent) -> None:
+    """The journal alone does not say it; the lock does. Nobody holds it here."""
+    entry = {"format_version": "1.0", "step": "build", "purpose": "install", "release": "8-0123456789ab"}
+    (agent.folder / "journal.json").write_text(json.dumps(entry))
+    command = [agent.python, str(agent.program), "status", "--root", str(agent.device.root)]
+    shown = subprocess.run(command, capture_output=True, text=True, env=agent.device.environment(), check=True)
+    assert "install of 8-0123456789ab was cut off at step build" in shown.stdout
+
+
 def test_usage_errors_are_code_64(empty_device: Agent) -> None:
     """As for every command of infc."""
     for words in (["instal"], ["install", "x", "--keep", "0"]):
@@ -387,6 +412,17 @@ def test_install_sh_needs_a_key_of_the_device(new_agent: Agent, makes_bundles: M
     folder = makes_bundles.unpacked("7")
     done = _shell(folder, new_agent)
     assert (done.returncode, "public key" in done.stderr) == (10, True)
+
+
+def test_install_sh_says_when_python_is_too_old(new_agent: Agent, makes_bundles: Maker) -> None:
+    """JetPack 4 has 3.6, which cannot even read the program."""
+    folder = makes_bundles.unpacked("7")
+    old = folder.parent / "bin" / "python3"
+    old.parent.mkdir()
+    old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 3.6.9" && exit\nexit 1\n')
+    old.chmod(0o755)
+    done = _shell(folder, new_agent)
+    assert (done.returncode, "Python 3.6.9" in done.stderr) == (30, True), done.stderr
 
 
 @pytest.mark.slow

@@ -53,6 +53,25 @@ def watched(root: Path, *texts: str) -> SensorWatch:
     return watch
 
 
+@pytest.mark.parametrize(
+    ("line", "power_w", "temperature_c"),
+    [
+        ("RAM 1/2MB gpu@-12.5C tj@-11C VDD_IN 5000mW/5000mW", 5.0, -11.0),
+        ("RAM 1/2MB GPU@-256C tj@0C VDD_GPU_SOC 2000mW/1mW VDD_CPU_CV 0mW/1mW VIN_SYS_5V0 3000mW/1mW", 5.0, 0.0),
+        ("RAM 1/2MB GPU@-256C VDD_GPU_SOC 2000mW/1mW VIN_SYS_5V0 3000mW/1mW", None, None),
+        ("RAM 1/2MB VDD_GPU 6330mW/6330mW VIN_SYS_5V0 3000mW/1mW", None, None),
+        ("RAM 1/2MB gpu@5", None, None),
+        ("RAM 1/2MB VDD_IN 92", None, None),
+        ("RAM 1/2MB VDD_IN -1mW/0mW tj@nanC", None, None),
+    ],
+)
+def test_odd_lines_say_no_more_than_stands_there(line: str, power_w: float | None, temperature_c: float | None) -> None:
+    """Frost is a temperature, a part that is off has none; some of the rails are not the module."""
+    said = tegrastats_line(line)
+    assert said is not None
+    assert (said.power_w, said.temperature_c) == (power_w, temperature_c)
+
+
 def test_mean_and_most(tmp_path: Path) -> None:
     """Of all lines."""
     watch = watched(tmp_path, BUSY.format(mhz=918, mw=10000), BUSY.format(mhz=918, mw=12000))

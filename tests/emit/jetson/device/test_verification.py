@@ -1,6 +1,7 @@
 """What a bundle must be before the device believes anything of it."""
 
 import io
+import json
 import os
 import subprocess
 import tarfile
@@ -131,6 +132,17 @@ def test_manifest_of_another_content_is_code_11(maker: Maker, keys: Path) -> Non
     assert (refusal.code, "another content" in refusal.message) == (11, True)
 
 
+def test_delta_that_leaves_out_what_nobody_signed_for_is_code_11(maker: Maker, keys: Path) -> None:
+    """Files are completed where the manifest says, so it may only name those of the signed list."""
+    files = maker.files("8")
+    stated = json.loads(files["manifest.json"])
+    absent = {"path": "models/other.onnx", "sha256": "0" * 64, "size_bytes": 1}
+    stated["delta"] = {"base_version": "7", "absent": [absent]}
+    signed = maker.signed({**files, "manifest.json": json.dumps(stated).encode()})
+    refusal = refused(lambda: verify_bundle(maker.archive("8", signed), keys))
+    assert (refusal.code, "models/other.onnx" in refusal.message) == (11, True)
+
+
 def test_folder_that_is_called_otherwise_is_code_11(maker: Maker, keys: Path) -> None:
     """The archive's folder decides where it is unpacked; the signed manifest must agree."""
     refusal = refused(lambda: verify_bundle(maker.archive("9", maker.signed(maker.files("7"))), keys))
@@ -156,8 +168,11 @@ def _archive_of(path: Path, *members: tarfile.TarInfo, format: int = tarfile.PAX
     return path
 
 
-def _member(name: str, kind: bytes = tarfile.REGTYPE, target: str = "", size: int = 1) -> tarfile.TarInfo:
+def _member(
+    name: str, kind: bytes = tarfile.REGTYPE, target: str = "", size: int = 1, stated: str = ""
+) -> tarfile.TarInfo:
     member = tarfile.TarInfo(name)
+    member.pax_headers = {"size": stated} if stated else {}
     member.type, member.linkname = kind, target
     member.size = size if kind == tarfile.REGTYPE else 0
     return member
@@ -177,6 +192,8 @@ HOSTILE = {
     "twice": [_member("b-1/a"), _member("b-1/a")],
     "two-folders": [_member("b-1/a"), _member("c-1/a")],
     "no-folder": [_member("a")],
+    "size-of-400-digits": [_member("b-1/a", stated="9" * 400)],
+    "size-of-5000-digits": [_member("b-1/a", stated="9" * 5000)],
 }
 
 

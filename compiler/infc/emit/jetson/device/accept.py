@@ -10,13 +10,13 @@ from typing import Any, Callable, Sequence  # noqa: UP035 - Python 3.8
 from infc.validate.far.mixture import overall_word
 
 from .codes import ROLLED_BACK, Refusal
-from .durable import read_json
 from .engine_runs import EngineError
 from .infer_requests import InferClient, infer_bodies
 from .judging import KINDS, LATENCY, TPOT, TTFT, Limit, Measured, ceiling, judged, limits_of, percentiles
 from .outputs import runs_of
 from .sending import Client, Sending, due_times_s
 from .sensors import SensorWatch
+from .shapes import samples_of
 from .token_requests import TokenClient, request_lengths
 
 WORKERS = 32
@@ -249,7 +249,7 @@ def _engine_times(release: Path, manifest: dict[str, Any], report: Callable[[str
 
 def _first_inputs(release: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """Inputs of the first sample; without samples only names and shapes, and the tool makes numbers up."""
-    document = read_json(release / manifest["verify"]) if manifest["verify"] else None
+    document = samples_of(release, manifest)
     if document:
         return list(document["samples"][0]["inputs"])
     return [{"name": shape["input"], "shape": shape["optimum"]} for shape in manifest["engines"][0]["shapes"]]

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any, Sequence  # noqa: UP035 - Python 3.8
 
-from .codes import DAMAGED, ROLLED_BACK, Refusal
-from .durable import read_json
+from .codes import ROLLED_BACK, Refusal
 from .sending import RequestError, answer_of
 from .service import host_and_port
+from .shapes import samples_of
 from .tensor_bytes import DATATYPES
 
 _HEAD_LENGTH = "Inference-Header-Content-Length"
@@ -52,11 +52,9 @@ def infer_bodies(release: Path, manifest: dict[str, Any]) -> list[tuple[int, byt
 
     Without samples, zeros in the shapes that the engine is best at. Raises Refusal 11, 40.
     """
-    if manifest["verify"] is None:
-        return [_body(_zeros(manifest), 1)]
-    document = read_json(release / manifest["verify"])
+    document = samples_of(release, manifest)
     if document is None:
-        raise Refusal(DAMAGED, f"{manifest['verify']} cannot be read", "get the bundle again")
+        return [_body(_zeros(manifest), 1)]
     found = []
     for sample in document["samples"]:
         tensors = []

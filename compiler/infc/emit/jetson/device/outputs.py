@@ -9,8 +9,8 @@ from typing import Any, Callable, Sequence  # noqa: UP035 - Python 3.8
 from infc.build.far.onnx_file import has_dynamic_inputs
 
 from .codes import DAMAGED, WRONG_OUTPUTS, Refusal
-from .durable import read_json
 from .engine_runs import EngineError, EngineRuns
+from .shapes import samples_of
 from .tensor_bytes import numbers_of
 
 _HELP = "the engine was built but is not the model: look for a newer TensorRT, or plan another precision"
@@ -54,9 +54,9 @@ def check_outputs(
     Raises:
         Refusal: 32, an output is further from the reference than its tolerance, or is no number; 30, no trtexec.
     """
-    document = read_json(release / manifest["verify"])
+    document = samples_of(release, manifest)
     if document is None:
-        raise Refusal(DAMAGED, f"{manifest['verify']} cannot be read", "get the bundle again")
+        raise Refusal(DAMAGED, "the release has no reference outputs", "compile the bundle again")
     runs = runs_of(release, manifest, engine_path)
     samples = document["samples"]
     sums: dict[str, OutputErrorSum] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .codes import FAILED, NOTHING_IN_SERVICE, ROLLED_BACK, Refusal
+from .codes import DAMAGED, FAILED, NOTHING_IN_SERVICE, ROLLED_BACK, Refusal
 from .durable import read_json, remove_file, remove_tree, remove_unfinished, set_link
 from .journal import Journal, new_journal, read_journal, tidy
 from .keeping import detach_agent, finish_install
@@ -12,7 +12,8 @@ from .layout import Deployment, Places, linked_release
 from .log import Teller
 from .power import power_mode_now, restore_power, set_power_mode
 from .service import stop_service
-from .switching import attempt, manifest_of, start, undo_install
+from .switching import attempt, damage_of, manifest_of, start, undo_install
+from .trust import several
 
 
 def recover(places: Places, teller: Teller) -> list[dict[str, Any]]:
@@ -45,11 +46,15 @@ def recover_one(deployment: Deployment, teller: Teller) -> list[dict[str, Any]]:
 
 
 def roll_back(deployment: Deployment, teller: Teller) -> dict[str, Any]:
-    """Put the release before back in service, by hand; once more leads forth again. Raises Refusal 1, 40, 41."""
+    """Put the release before back in service, by hand; once more leads forth again. Raises Refusal 1, 11, 40, 41."""
     now, before = linked_release(deployment.current), linked_release(deployment.previous)
     if before is None:
         kept = ", ".join(deployment.kept()) or "none"
         raise Refusal(FAILED, f"{deployment.name} has no release before (kept: {kept})", "install a bundle instead")
+    damaged = damage_of(deployment.release(before))
+    if damaged:
+        words = f"{before} is damaged on this device: {several(damaged)}; nothing was changed"
+        raise Refusal(DAMAGED, words, f"install the bundle of {before.split('-')[0]} again, with --allow-downgrade")
     journal = new_journal(deployment, teller.run, "rollback")
     journal.reach(
         "power",

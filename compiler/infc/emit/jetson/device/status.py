@@ -15,7 +15,8 @@ from .keeping import engine_uses
 from .layout import Deployment, Places, linked_release
 from .power import power_mode_now
 from .service import service_state
-from .trust import MANIFEST_NAME, SUMS_NAME, digest_of, signed_files
+from .switching import damage_of
+from .trust import MANIFEST_NAME
 
 STATUS_FORMAT = "1.0"
 _UNITS = {"power": (" W", 1.0), "temperature": (" C", 1.0), "failed": (" requests", 1.0)}
@@ -89,14 +90,7 @@ def is_healthy(deployment: Deployment, release: str, device: dict[str, Any]) -> 
     engine = acceptance["engine"]
     if engine is not None and engine["key"] != status["engine_key_now"]:
         return False
-    plan = folder / "engine" / "model.plan"
-    if engine is not None and (not plan.is_file() or "sha256:" + digest_of(plan) != engine["digest"]):
-        return False
-    try:
-        signed = signed_files((folder / SUMS_NAME).read_bytes())
-        return all(digest_of(folder / path) == digest for path, digest in signed.items())
-    except (OSError, Refusal):
-        return False
+    return not damage_of(folder)
 
 
 def agent_version() -> str:
@@ -136,9 +130,8 @@ def _deployment_words(entry: dict[str, Any]) -> list[str]:
             lines.append("  the device changed since (L4T, TensorRT or power mode): install the release again")
     if entry["journal"] is not None:
         journal = entry["journal"]
-        lines.append(
-            f"  {journal['purpose']} of {journal['release']} is at step {journal['step']}, or was cut off there"
-        )
+        how = "is at" if journal["is_under_way"] else "was cut off at"
+        lines.append(f"  {journal['purpose']} of {journal['release']} {how} step {journal['step']}")
     if entry["rejected"] is not None:
         rejected = entry["rejected"]
         lines.append(f"  rolled back since: {rejected['version']} ({verdict_words(rejected)})")

@@ -13,6 +13,7 @@ from .layout import REPLACED, Deployment, linked_release
 from .log import Teller
 from .power import restore_power
 from .service import restart_service, stop_service, wait_ready
+from .trust import SUMS_NAME, digest_of, signed_files
 
 
 def manifest_of(release: Path) -> dict[str, Any]:
@@ -21,6 +22,26 @@ def manifest_of(release: Path) -> dict[str, Any]:
     if manifest is None:
         raise Refusal(FAILED, f"{release} has no manifest that can be read", "install a release again")
     return manifest
+
+
+def damage_of(release: Path) -> list[str]:
+    """Files of a kept release that are not, or no longer, what was accepted: those that were signed, its engine."""
+    try:
+        signed = signed_files((release / SUMS_NAME).read_bytes())
+    except (OSError, Refusal):
+        return [SUMS_NAME]
+    expected = {path: f"sha256:{digest}" for path, digest in signed.items()}
+    engine = (read_json(release / "acceptance.json") or {}).get("engine")
+    if engine is not None:
+        expected["engine/model.plan"] = engine["digest"]
+    return [path for path, digest in sorted(expected.items()) if _digest(release / path) != digest]
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return f"sha256:{digest_of(path)}"
+    except OSError:
+        return None
 
 
 def switch_to(journal: Journal, staged: Path) -> None:

@@ -95,17 +95,20 @@ def signed_files(sums: bytes) -> dict[str, str]:
 def check_files(found: dict[str, str], signed: dict[str, str], absent: dict[str, str]) -> None:
     """Refuse files (path -> digest) that are not those that were signed. Raises Refusal 11, 12.
 
-    `absent` are the files that a delta leaves out.
+    `absent` are the files that a delta leaves out, which are signed for as well.
     """
+    invented = sorted(path for path, digest in absent.items() if signed.get(path) != digest)
+    if invented:
+        raise Refusal(DAMAGED, f"the delta leaves out what nobody signed for: {several(invented)}", "compile it again")
     unsigned = sorted(set(found) - set(signed) - {SUMS_NAME, SIGNATURE_NAME})
     if unsigned:
-        raise Refusal(UNSIGNED_FILE, f"nobody signed for {_several(unsigned)}", "get the bundle again")
+        raise Refusal(UNSIGNED_FILE, f"nobody signed for {several(unsigned)}", "get the bundle again")
     changed = sorted(path for path, digest in signed.items() if path in found and found[path] != digest)
     if changed:
-        raise Refusal(DAMAGED, f"not as it was signed: {_several(changed)}", "get the bundle again")
+        raise Refusal(DAMAGED, f"not as it was signed: {several(changed)}", "get the bundle again")
     missing = sorted(path for path, digest in signed.items() if path not in found and absent.get(path) != digest)
     if missing:
-        raise Refusal(DAMAGED, f"missing: {_several(missing)}", "get the bundle again")
+        raise Refusal(DAMAGED, f"missing: {several(missing)}", "get the bundle again")
 
 
 def is_newer_format(content: bytes) -> dict[str, Any] | None:
@@ -178,6 +181,11 @@ def files_under(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _several(paths: list[str]) -> str:
+def several(paths: list[str]) -> str:
+    """Some of the names, and how many more there are.
+
+    >>> several(["a", "b"]), several(list("abcdefg"))
+    ('a, b', 'a, b, c, d, e and 2 more')
+    """
     more = f" and {len(paths) - _SEVERAL} more" if len(paths) > _SEVERAL else ""
     return ", ".join(paths[:_SEVERAL]) + more

@@ -18,6 +18,7 @@ SPARE_BYTES = 16 << 20
 """Bytes of the disk that unpacking leaves free, for journals and logs."""
 _BLOCK_BYTES, _CHUNK_BYTES = 512, 1 << 20
 _MOST_MEMBERS, _MOST_PAX_BYTES, _MOST_PADDING_BYTES = 20_000, 1 << 16, 1 << 20
+_MOST_FILE_BYTES, _MOST_SIZE_DIGITS = 1 << 50, 18
 _BUNDLE_FOLDER = re.compile(r"(.+)-(\d+(?:\.\d+)*)")
 _PAX_RECORD = re.compile(rb"\d+ (path|size)=([\x21-\x7e]+)\n")
 _AGAIN = "get the bundle again, and compare its sha256sum with the sender's"
@@ -118,7 +119,9 @@ def _tar_members(stream: IO[bytes], name: str) -> Iterator[Member]:
         if not is_plain_path(top) or not is_plain_path(path) or folder not in (None, top):
             raise Refusal(UNSIGNED_FILE, f"{name} holds a name that no bundle holds: {header.name!r}", _AGAIN)
         parents = {path[: match.start()] for match in re.finditer("/", path)}
-        if path in seen | folders or parents & seen or len(seen) >= _MOST_MEMBERS or header.size < 0:
+        if not 0 <= header.size <= _MOST_FILE_BYTES:
+            raise Refusal(UNSIGNED_FILE, f"{name} states a size for {path!r} that no file has", _AGAIN)
+        if path in seen | folders or parents & seen or len(seen) >= _MOST_MEMBERS:
             raise Refusal(UNSIGNED_FILE, f"{name} holds {path!r} twice, or too many files", _AGAIN)
         folder = top
         seen.add(path)
@@ -149,7 +152,8 @@ def _next_header(stream: IO[bytes], name: str) -> tarfile.TarInfo | None:
         if match[1] == b"path":
             described.name = match[2].decode("ascii")
         else:
-            described.size = int(match[2]) if match[2].isdigit() else -1
+            is_size = match[2].isdigit() and len(match[2]) <= _MOST_SIZE_DIGITS
+            described.size = int(match[2]) if is_size else -1
     return described
 
 

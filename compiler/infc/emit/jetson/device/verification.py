@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .codes import BAD_SIGNATURE, DAMAGED, Refusal
+from .shapes import check_shape
 from .trust import (
     MANIFEST_BYTES,
     MANIFEST_NAME,
@@ -89,6 +90,7 @@ def _verified(digests: dict[str, str], contents: dict[str, bytes], keys: Path) -
         check_files(digests, signed, signed)
         return Verified(newer, key, len(digests), is_newer_format=True)
     manifest = checked_manifest(content)
+    check_shape(manifest)
     check_files(digests, signed, absent_files(manifest))
     check_content(manifest, signed)
     return Verified(manifest, key, len(digests), is_newer_format=False)
