@@ -20,6 +20,7 @@ from infc.perf.support import Unsupported
 from infc.pipeline.plan import overlay_of, profile_store
 from infc.pipeline.predict import power_mode_problem
 from infc.resolve.hf_config import llm_profile
+from infc.resolve.served_models import has_float16
 from infc.resolve.targets import load_catalogue
 from infc.sim.closed_loop import ClosedLoopFigures, closed_loop_figures, slower
 from infc.spec import find_workspace
@@ -92,7 +93,7 @@ def own_precision(model: LlmProfile, hardware: Hardware) -> Precision:
     """What the checkpoint runs in on this device: its quantised weights, else its dtype, or the other 16-bit format."""
     if model.quantization is not None:
         return model.quantization.weight_precision
-    wanted = (model.dtype, Precision.BF16, Precision.FP16)
+    wanted = (model.dtype, Precision.BF16, Precision.FP16) if has_float16(model) else (Precision.BF16, model.dtype)
     return next((precision for precision in wanted if precision in hardware.peak_flops), model.dtype)
 
 

@@ -18,11 +18,12 @@ class Served:
     """How vLLM serves one architecture. `kind` is text, multimodal, embedding, classification or drafter.
 
     `is_text_only_possible`: the encoders of a multimodal model stay unloaded where only text is asked for (True for a
-    text model).
+    text model). `has_float16`: vLLM starts it in float16.
     """
 
     kind: str
     is_text_only_possible: bool
+    has_float16: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +49,11 @@ def served_models(version: str | None = None) -> ServedModels:
     return ServedModels(
         version=version,
         architectures={
-            name: Served(kind=row["kind"], is_text_only_possible=row.get("text_only", True))
+            name: Served(
+                kind=row["kind"],
+                is_text_only_possible=row.get("text_only", True),
+                has_float16=row.get("float16", True),
+            )
             for name, row in document["architectures"].items()
         },
         dropped=document["dropped"],
@@ -69,6 +74,12 @@ def not_served(model: LlmProfile, version: str | None = None) -> Diagnostic | No
         why = "loads the encoders of" if is_text_only else "looks for encoders in"
         return _refusal(f"vLLM {served.version} {why} {name}, and infc does not know their size")
     return None
+
+
+def has_float16(model: LlmProfile) -> bool:
+    """Whether the pinned release starts the model in float16; unknown models count as if it did."""
+    found = served_models().architectures.get(model.architecture)
+    return found is None or found.has_float16
 
 
 def _unknown(name: str, served: ServedModels) -> Diagnostic:

@@ -5,8 +5,9 @@ Run it with the Python of an environment that has that vLLM, or with PYTHONPATH 
 
 One architecture is one line of the result, so that two versions can be compared with `diff`. `kind` is what vLLM files
 it under. `pipeline` says that it can be divided into stages. `text_only` is of multimodal models: `language-model-only`
-leaves their encoders unloaded. `transformers` says that transformers' own layers do the work. `dropped` names the last
-release that served an architecture, and `plugins` who serves it outside vLLM.
+leaves their encoders unloaded. `transformers` says that transformers' own layers do the work. `float16` is false of
+models that vLLM does not start in float16. `dropped` names the last release that served an architecture, and `plugins`
+who serves it outside vLLM.
 """
 
 import ast
@@ -36,6 +37,7 @@ TOWER_MARKS = frozenset({"_mark_tower_model", "_mark_composite_model"})
 PIPELINE_BASE = "SupportsPP"
 INTERFACE_PREFIX = "Supports"
 MODELS = "vllm.model_executor.models"
+NO_FLOAT16 = "_FLOAT16_NOT_SUPPORTED_MODELS"
 
 
 def main() -> None:
@@ -47,6 +49,10 @@ def main() -> None:
     for table, kind in KINDS.items():
         for name, (module, class_name) in registry[table].items():
             rows.setdefault(name, row(kind, str(module), str(class_name), sources))
+    refused = no_float16(package / "config" / "model.py")
+    for name, said in rows.items():
+        if said["kind"] in ("text", "multimodal") and any(is_of_type(name, model_type) for model_type in refused):
+            said["float16"] = False
     version = sys.argv[1] if len(sys.argv) > 1 else installed_version(package)
     path = Path(__file__).resolve().parent / version / "architectures.json"
     path.parent.mkdir(exist_ok=True)
@@ -86,6 +92,20 @@ def tables(registry: Path) -> dict[str, dict[str, Any]]:
             f"the registry of this release has no {', '.join(sorted(missing))}; teach this script its names"
         )
     return found
+
+
+def no_float16(config: Path) -> tuple[str, ...]:
+    """The model types that a release refuses to start in float16."""
+    for node in ast.parse(config.read_text(encoding="utf-8")).body:
+        is_named = isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        if is_named and node.targets[0].id == NO_FLOAT16 and isinstance(node.value, ast.Dict):
+            return tuple(ast.literal_eval(key) for key in node.value.keys if key is not None)
+    raise SystemExit(f"vllm/config/model.py of this release has no {NO_FLOAT16}; teach this script its name")
+
+
+def is_of_type(architecture: str, model_type: str) -> bool:
+    """Whether an architecture generates text for a model type: Gemma3ForCausalLM is of gemma3 and gemma3_text."""
+    return architecture.lower().startswith(model_type.removesuffix("_text").replace("_", "") + "for")
 
 
 @dataclass(kw_only=True)

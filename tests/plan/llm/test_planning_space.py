@@ -72,6 +72,17 @@ def test_a_pipeline_only_where_no_host_holds_the_model() -> None:
     assert isinstance(limited, Infeasible)
 
 
+def test_a_model_that_float16_breaks_runs_in_bfloat16() -> None:
+    """Gemma 2 is not started in float16: a checkpoint stored so runs in BF16, and on no device without it."""
+    options = (priced("t4"), priced("l4"))
+    gemma = replace(model(), architecture="Gemma2ForCausalLM", dtype=Precision.FP16)
+    found = [site for site in sites(problem(options=options, model=gemma))[0] if site.is_supported]
+    assert {(site.hardware.id, site.precision) for site in found} == {("l4", Precision.BF16)}
+    other = replace(gemma, architecture="GemmaForCausalLM")
+    found = [site for site in sites(problem(options=options, model=other))[0] if site.is_supported]
+    assert {(site.hardware.id, site.precision) for site in found} == {("l4", Precision.FP16), ("t4", Precision.FP16)}
+
+
 def test_key_value_heads_that_do_not_divide_are_refused() -> None:
     """Ten key-value heads make two halves, not four quarters."""
     groups = tuple(

@@ -14,6 +14,7 @@ from infc.ir.hardware import Hardware
 from infc.ir.plan import Plan
 from infc.ir.precision import Precision
 from infc.ir.problem import LlmProblem
+from infc.resolve.served_models import has_float16
 
 MODEL_FOLDER = "model"
 """Folder of the bundle that holds the checkpoint's files."""
@@ -113,12 +114,15 @@ def drain_seconds(problem: LlmProblem) -> int:
 def dtype_of(problem: LlmProblem, plan: Plan, hardware: Hardware) -> str:
     """What weights and activations that are not quantised are computed in.
 
-    Of quantised weights it is the checkpoint's, FP16 on a GPU without BF16.
+    Of quantised weights it is the checkpoint's, FP16 on a GPU without BF16, BF16 of a model that vLLM does not start in
+    FP16 (which is never planned on a GPU without).
     """
     planned = plan.candidate.precision
     if planned in _DTYPES:
         return _DTYPES[planned]
     own = problem.model.dtype
+    if own is Precision.FP16 and not has_float16(problem.model):
+        own = Precision.BF16
     if own is Precision.BF16 and hardware.kind == "gpu" and Precision.BF16 not in hardware.peak_flops:
         own = Precision.FP16
     return _DTYPES.get(own, "auto")

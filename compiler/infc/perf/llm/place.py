@@ -11,6 +11,7 @@ from infc.perf.device import DeviceLimits, device_limits
 from infc.perf.llm.coefficients import KernelCoefficients
 from infc.perf.llm.kernels import ACTIVATION_BYTES
 from infc.perf.support import Unsupported, unsupported_reason
+from infc.resolve.served_models import has_float16
 
 WEIGHT_BYTES: Mapping[Precision, float] = {
     Precision.FP32: 4.0,
@@ -150,14 +151,25 @@ def precision_reason(model: LlmProfile, hardware: Hardware, precision: Precision
 
     Source: vLLM 0.32, `get_min_capability` of its quantisation schemes and the pages on INT8 and FP8: INT4 (AWQ, GPTQ,
     compressed-tensors) and FP8 as weights alone from 7.5, FP8 arithmetic from 8.9, INT8 arithmetic from 7.5 and not
-    from 10.0 on, NVFP4 arithmetic from 10.0, four-bit floating-point weights with 16-bit arithmetic from 8.0.
+    from 10.0 on, NVFP4 arithmetic from 10.0, four-bit floating-point weights with 16-bit arithmetic from 8.0; and
+    config/model.py (`_check_valid_dtype`) for models that it does not start in float16.
     """
     if hardware.kind == "other":
         return f"infc has no performance model for {hardware.vendor} accelerators; they are listed to compare prices"
+    if hardware.kind == "gpu" and computes_in_float16(model, hardware, precision) and not has_float16(model):
+        name = model.architecture
+        if precision is Precision.FP16 and Precision.BF16 in hardware.peak_flops:
+            return f"vLLM does not start {name} in float16, whose range is too small for it; bf16 takes its place"
+        return (
+            f"vLLM does not start {name} in float16, whose range is too small for it, and {hardware.name} has no BF16"
+        )
     if hardware.kind == "cpu":
         if precision in hardware.peak_flops or precision is Precision.BF16:
             return None
-        return f"vLLM has no {precision.value.upper()} kernels for {hardware.name}; it runs FP32, BF16 and INT8 there"
+        name = precision.value.upper()
+        if precision is Precision.INT4:
+            return f"vLLM computes INT4 weights on CPUs with AVX-512 only, which infc does not know of {hardware.name}"
+        return f"vLLM has no {name} kernels for {hardware.name}; it runs FP32, BF16 and INT8 there"
     if precision is Precision.INT4 or (precision is Precision.FP8 and precision not in hardware.peak_flops):
         return _weight_only_reason(hardware, precision, _WEIGHT_ONLY_CAPABILITY)
     if precision is Precision.FP4 and is_weight_only(model, precision):
@@ -165,6 +177,15 @@ def precision_reason(model: LlmProfile, hardware: Hardware, precision: Precision
     if precision is Precision.INT8 and _capability(hardware) >= _NO_INT8_CAPABILITY:
         return f"vLLM has no INT8 kernels for compute capability {hardware.compute_capability}; FP8 takes its place"
     return unsupported_reason(hardware, precision)
+
+
+def computes_in_float16(model: LlmProfile, hardware: Hardware, precision: Precision) -> bool:
+    """Whether what is not quantised is computed in FP16: as asked, or because the device has no BF16."""
+    if precision in (Precision.FP32, Precision.TF32, Precision.BF16):
+        return False
+    return precision is Precision.FP16 or (
+        model.dtype is not Precision.FP32 and Precision.BF16 not in hardware.peak_flops
+    )
 
 
 def _capability(hardware: Hardware) -> tuple[int, int]:
