@@ -37,6 +37,9 @@ SLACK = 1e-6
 SIMULATED = 40_000
 OLDEST = {"bf16": (8, 0), "fp8": (8, 9), "int4": (8, 0)}
 """The compute capability from which on a format exists (CUDA's tables; INT4 weights in TensorRT-RTX)."""
+OLDEST_SERVED = {"bf16": (8, 0), "fp8": (7, 5), "int4": (7, 5)}
+"""The same for weights of a language model. Source: vLLM 0.32, get_min_capability of fp8 and marlin_utils: as weights
+alone from 7.5."""
 
 
 def broken_limits(spec: Mapping[str, Any], plan: Plan) -> Iterator[str]:
@@ -50,7 +53,8 @@ def broken_limits(spec: Mapping[str, Any], plan: Plan) -> Iterator[str]:
     if "precision" in limits and candidate.precision.value not in limits["precision"]:
         yield f"precision {candidate.precision.value}"
     capability = tuple(int(part) for part in (hardware.compute_capability or "99.0").split("."))
-    if capability < OLDEST.get(candidate.precision.value, (0, 0)):
+    oldest = OLDEST if "onnx" in spec["model"] else OLDEST_SERVED
+    if capability < oldest.get(candidate.precision.value, (0, 0)):
         yield f"{candidate.precision.value} on compute capability {hardware.compute_capability}"
     if devices > limits.get("max_accelerators", devices):
         yield f"max_accelerators {devices}"

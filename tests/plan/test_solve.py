@@ -1,5 +1,6 @@
 """The planner as a whole: hard constraints hold, relaxing never hurts, order and hashing do not matter."""
 
+import random
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,11 @@ from infc.ir.precision import Precision
 from infc.ir.problem import AccuracyGoal, LatencyTarget, Problem
 from infc.ir.service_time import ServiceTimePoint, ServiceTimeProfile
 from infc.plan import solve
+from infc.plan.load import loader_for
+from infc.plan.objective import achieved, tie_break
+from infc.plan.search import ceiling, search
+from infc.plan.sizing import Sized, Sizer
+from infc.plan.space import places
 from tests.plan.problems import H100, L4, LIMITS, OPTIONS, T4, network, priced, problem
 
 FEW = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
@@ -211,6 +217,43 @@ def test_no_batching_is_taken_only_where_no_percentile_suffers() -> None:
     alone = solve(replace(problem(options=(priced(L4, 0.8),), peak_rps=230.0), latency=targets[1:]))
     assert isinstance(alone, Plan)
     assert decision.estimate.e2e_s["p99"].value <= alone.estimate.e2e_s["p99"].value * 1.05
+
+
+def test_no_batching_is_not_taken_where_only_batches_keep_the_limit() -> None:
+    """A p99 that grows by less than 2% without batches is still too much where the limit lies between."""
+    asked = problem(options=(priced(L4, 0.8),), peak_rps=120.0)
+    loose = solve(asked)
+    assert isinstance(loose, Plan)
+    assert loose.candidate.batching == DynamicBatching(max_batch_size=1)
+    limit_s = loose.estimate.e2e_s["p99"].value * 0.99
+    tight = solve(replace(asked, latency=(LatencyTarget(percentile=99.0, limit_s=limit_s),)))
+    assert isinstance(tight, Plan)
+    assert tight.estimate.e2e_s["p99"].value <= limit_s
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_search_finds_what_sizing_every_place_finds(seed: int) -> None:
+    """Bounds, ceilings and runs that stop early leave out only what is no better than the choice."""
+    chance = random.Random(seed)
+    limits = replace(LIMITS, redundancy=chance.choice([0, 1]), max_accelerators=chance.choice([None, 4]))
+    asked = problem(
+        p99_ms=chance.choice([4.0, 9.0, 25.0]),
+        peak_rps=chance.choice([60.0, 700.0, 2500.0]),
+        limits=limits,
+        objective=chance.choice(["cost", "energy", "latency"]),
+        options=tuple(priced(option.hardware, chance.choice([0.4, 0.8, 1.6, 3.2])) for option in OPTIONS),
+    )
+    loader = loader_for(asked)
+    sizer, every = Sizer(asked, loader), places(asked, loader.curves)[0]
+    best = None
+    for place in every:
+        sized = sizer.size(place.site, ceiling(asked, place)) if sizer.fits(place.site) is None else None
+        if isinstance(sized, Sized):
+            value = (round(achieved(asked, place.option, sized, loader), 9), tie_break(asked, sized))
+            best = value if best is None else min(best, value)
+    found = search(asked, wanted=3).found
+    chosen = (round(found[0].value, 9), tie_break(asked, found[0].sized)) if found else None
+    assert chosen == best
 
 
 def test_operators_left_unquantised_weaken_the_case_for_int8() -> None:

@@ -64,10 +64,14 @@ def step_time(
         busy = _busy_flops(work, batches, multiprocessors_of(device))
         fill = np.where(busy > 0.0, flops / np.maximum(busy, 1.0), 1.0)
     kernels = list(zip(work.classes, kernel_precisions(work, device.kind, precision), strict=True))
-    rate = np.array([_flops_rate(c, device, p, fitted) for c, p in kernels])
-    sustained = np.array([sustained_share(device, arithmetic(p), fitted) for _, p in kernels])
+    kinds = dict.fromkeys(kernels)  # a model has hundreds of kernels of a few kinds
+    rates = {(c, p): _flops_rate(c, device, p, fitted) for c, p in kinds}
+    shares = {p: sustained_share(device, arithmetic(p), fitted) for _, p in kinds}
+    elements = {(c, p): activation_bytes(c, p, fitted) for c, p in kinds}
+    rate = np.array([rates[kernel] for kernel in kernels])
+    sustained = np.array([shares[p] for _, p in kernels])
     compute = busy / (rate[:, None] * sustained[:, None] ** fill)
-    element = np.array([activation_bytes(c, p, fitted) for c, p in kernels])
+    element = np.array([elements[kernel] for kernel in kernels])
     activations = work.traffic(batches) * element[:, None]
     stored = work.weights * np.array([p.weight_bytes for _, p in kernels])
     moved = uncached(activations, device.l2_bytes, fitted.cache_reach) + stored[:, None]
@@ -85,7 +89,8 @@ def step_time(
     return StepTime(seconds=bound + float(fixed.sum()) + fitted.floor_s, device_s=bound)
 
 
-def kernel_precisions(work: KernelWork, kind: HardwareKind, precision: Precision) -> list[Precision]:
+@lru_cache(maxsize=64)
+def kernel_precisions(work: KernelWork, kind: HardwareKind, precision: Precision) -> tuple[Precision, ...]:
     """The precision of each kernel in an engine of `precision`: operators that are kept have the remainder's.
 
     INT4 is for the weights of matrix products; everything else of such an engine is FP16.
@@ -96,7 +101,7 @@ def kernel_precisions(work: KernelWork, kind: HardwareKind, precision: Precision
         is_left = precision is Precision.INT4 and operator_class is not OperatorClass.GEMM
         is_raised = is_kept and precision.weight_bytes < remainder.weight_bytes
         found.append(remainder if is_left or is_raised else precision)
-    return found
+    return tuple(found)
 
 
 def _busy_flops(work: KernelWork, batches: FloatArray, multiprocessors: float) -> FloatArray:

@@ -1,7 +1,9 @@
 """Device memory of one replica: what has to fit before anything else matters."""
 
+from functools import lru_cache
+
 from infc.ir.estimate import MemoryBreakdown
-from infc.ir.hardware import Hardware
+from infc.ir.hardware import Hardware, HardwareKind
 from infc.ir.precision import Precision
 from infc.perf.analytic import kernel_precisions
 from infc.perf.work import KernelWork
@@ -46,8 +48,7 @@ def device_memory(
     )
     peak = (work.peak_fixed + work.peak_per_item * batch) * element_bytes * ACTIVATION_SLACK
     copies = batch * (work.input_bytes + work.output_bytes)
-    at = kernel_precisions(work, hardware.kind, precision)
-    wider = sum(float(w) * (p.weight_bytes - precision.weight_bytes) for w, p in zip(work.weights, at, strict=True))
+    wider = _wider_bytes(work, hardware.kind, precision)
     process = CPU_PROCESS_BYTES if hardware.kind == "cpu" else CUDA_CONTEXT_BYTES + WORKSPACE_BYTES
     return MemoryBreakdown(
         weights_bytes=instances * (work.parameter_elements * precision.weight_bytes + wider),
@@ -55,6 +56,13 @@ def device_memory(
         kv_cache_bytes=0.0,
         runtime_bytes=instances * process,
     )
+
+
+@lru_cache(maxsize=64)
+def _wider_bytes(work: KernelWork, kind: HardwareKind, precision: Precision) -> float:
+    """What the weights of kernels at another precision take beyond `precision`; remembered, for setups share it."""
+    at = kernel_precisions(work, kind, precision)
+    return sum(float(w) * (p.weight_bytes - precision.weight_bytes) for w, p in zip(work.weights, at, strict=True))
 
 
 def shadow_memory(work: KernelWork, batch: int) -> float:

@@ -1,5 +1,7 @@
 """What an execution costs outside the engine: copies between host and device, and Triton's own work."""
 
+from functools import lru_cache
+
 from infc.ir.hardware import Hardware
 from infc.ir.interval import Interval
 from infc.perf.work import FloatArray, KernelWork
@@ -95,6 +97,7 @@ def front_end_rps(payload_bytes: float) -> Interval:
     )
 
 
+@lru_cache(maxsize=256)
 def server_s(batch_size: int) -> Interval:
     """Triton's own seconds per execution of a batch.
 

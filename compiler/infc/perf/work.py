@@ -23,7 +23,7 @@ VECTOR_CLASSES = (OperatorClass.DEPTHWISE_CONV,)
 _FAR_BATCH = 65
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class KernelWork:
     """One row per fused kernel; every quantity is `fixed + per_item * batch`, which holds for any batch-parallel graph.
 

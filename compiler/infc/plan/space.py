@@ -80,7 +80,9 @@ def places(problem: Problem, curves: Curves | None = None) -> tuple[tuple[Place,
                 rejected.append(refusal)
                 continue
             kept = kept_operators(problem, hardware, precision)
-            work = works.setdefault(kept, kernel_work(problem.model, axes, kept))
+            if kept not in works:
+                works[kept] = kernel_work(problem.model, axes, kept)
+            work = works[kept]
             for mode in modes:
                 gainless = gain_refusal(problem, hardware, mode, precision, allowed, work, axes)
                 if gainless is not None:

@@ -52,9 +52,9 @@ def _smallest_batch(problem: Problem, sized: Sized, sizer: Sizer) -> Sized:
         return sized
     alone = _settings_with_batch(sized.settings, 1)
     load = sizer.load(sized.site, alone, sized.needed)
-    if load is None or any(
-        load.percentile_s(t.percentile) > sized.load.percentile_s(t.percentile) * AS_GOOD for t in problem.latency
-    ):
+    if load is None or load.slo_ratio(problem.latency) > 1.0:
+        return sized
+    if any(load.percentile_s(t.percentile) > sized.load.percentile_s(t.percentile) * AS_GOOD for t in problem.latency):
         return sized
     return replace(sized, settings=alone, load=load)
 

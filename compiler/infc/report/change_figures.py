@@ -12,7 +12,6 @@ from infc.ir.quantity import HOURS_PER_MONTH
 from infc.lock.diff import cells
 from infc.lock.values import Cell, LockEntry
 from infc.plan.evidence import QUANTISED
-from infc.plan.llm.site import native_precision
 from infc.report.plan_tokens import GIB, latency_rows
 
 _ALWAYS = frozenset({"hardware", "precision", "batching", "replicas", "cost"})
@@ -115,7 +114,11 @@ def judged(
 def _is_gated(problem: AnyProblem, plan: Plan) -> bool:
     """Whether the next compile measures accuracy: a language model's only where its checkpoint is quantised."""
     precision = plan.candidate.precision
-    return not isinstance(problem, LlmProblem) or precision in QUANTISED - {native_precision(problem)}
+    if not isinstance(problem, LlmProblem):
+        return True
+    from infc.plan.llm.site import native_precision  # a plan of an ONNX model needs nothing of language models
+
+    return precision in QUANTISED - {native_precision(problem)}
 
 
 def effects_between(

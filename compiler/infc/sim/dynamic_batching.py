@@ -151,33 +151,66 @@ def _simulate_textbook(
     arrivals_s: list[float], busy_s: list[float], batching: DynamicBatching, instances: int, overhead: ServerOverhead
 ) -> tuple[list[float], list[int]]:
     """Start and size of every batch, in order of start."""
-    maximum, dispatch_s = batching.max_batch_size, overhead.dispatch_s
-    delay_s = batching.max_queue_delay_s if maximum > 1 else 0.0
+    maximum = batching.max_batch_size
     occupied_s = [seconds + overhead.idle_s for seconds in busy_s]
+    times_s = [*arrivals_s, *[math.inf] * maximum]  # so that no index is out of range, and nothing waits at the end
+    if maximum == 1 or batching.max_queue_delay_s == 0.0:
+        return _serve_at_once(times_s, occupied_s, maximum, instances, overhead.dispatch_s)
+    return _serve_delayed(times_s, occupied_s, batching, instances, overhead.dispatch_s)
+
+
+def _serve_at_once(
+    arrivals_s: list[float], occupied_s: list[float], maximum: int, instances: int, dispatch_s: float
+) -> tuple[list[float], list[int]]:
+    """As `_simulate_textbook` without a delay; after the arrivals stand `maximum` infinite times."""
+    count, replace_first = len(arrivals_s) - maximum, heapq.heapreplace
     free_s = [-math.inf] * instances
-    count = len(arrivals_s)
+    starts_s: list[float] = []
+    sizes: list[int] = []
+    head = 0
+    while head < count:
+        start_s, size = arrivals_s[head], 1
+        if free_s[0] < start_s:
+            start_s += dispatch_s  # an idle instance takes the first at once, even of requests that arrive together
+        else:
+            start_s = free_s[0]
+            if arrivals_s[head + 1] <= start_s:
+                full = head + maximum
+                size = maximum
+                if arrivals_s[full - 1] > start_s:
+                    size = bisect_right(arrivals_s, start_s, head + 1, full) - head
+        replace_first(free_s, start_s + occupied_s[size - 1])
+        starts_s.append(start_s)
+        sizes.append(size)
+        head += size
+    return starts_s, sizes
+
+
+def _serve_delayed(
+    arrivals_s: list[float], occupied_s: list[float], batching: DynamicBatching, instances: int, dispatch_s: float
+) -> tuple[list[float], list[int]]:
+    """As `_simulate_textbook` with a delay: a free instance waits for a full batch, at most until the delay is over."""
+    maximum, delay_s = batching.max_batch_size, batching.max_queue_delay_s
+    count, replace_first = len(arrivals_s) - maximum, heapq.heapreplace
+    free_s = [-math.inf] * instances
     starts_s: list[float] = []
     sizes: list[int] = []
     head = 0
     while head < count:
         oldest_s = arrivals_s[head]
-        start_s = max(free_s[0], oldest_s)
-        full = head + maximum - 1
-        if delay_s > 0.0 and start_s < oldest_s + delay_s:
-            # A free instance waits for a full batch, at most until the oldest request has waited for the delay.
-            full_s = arrivals_s[full] if full < count else oldest_s + delay_s
-            start_s = max(start_s, min(oldest_s + delay_s, full_s))
-        if delay_s == 0.0 and free_s[0] < oldest_s:
-            size = 1  # an idle instance takes the first at once, even of requests that arrive together
-        elif full < count and arrivals_s[full] <= start_s:
+        due_s, full_s = oldest_s + delay_s, arrivals_s[head + maximum - 1]
+        start_s = free_s[0] if free_s[0] > oldest_s else oldest_s
+        if start_s < due_s:
+            latest_s = full_s if full_s < due_s else due_s
+            start_s = latest_s if latest_s > start_s else start_s
+        size = 1
+        if full_s <= start_s:
             size = maximum
-        elif head + 1 < count and arrivals_s[head + 1] <= start_s:
-            size = bisect_right(arrivals_s, start_s, head + 1, min(full, count)) - head
-        else:
-            size = 1
+        elif arrivals_s[head + 1] <= start_s:
+            size = bisect_right(arrivals_s, start_s, head + 1, head + maximum) - head
         if free_s[0] < start_s:
             start_s += dispatch_s
-        heapq.heapreplace(free_s, start_s + occupied_s[size - 1])
+        replace_first(free_s, start_s + occupied_s[size - 1])
         starts_s.append(start_s)
         sizes.append(size)
         head += size
