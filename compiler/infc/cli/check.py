@@ -95,6 +95,7 @@ def _check(loaded: "LoadedSpec") -> "Iterator[Diagnostic]":
 
     yield from loaded.diagnostics
     spec = loaded.partial
+    catalogue = None
     if spec is not None and (spec.constraints.hardware or spec.deploy.targets or spec.pricing.provider):
         from infc.resolve.targets import load_catalogue
 
@@ -102,6 +103,10 @@ def _check(loaded: "LoadedSpec") -> "Iterator[Diagnostic]":
         catalogue = load_catalogue(overlay if overlay.is_dir() else None)
         yield from catalogue.diagnostics
         yield from check_hardware_names(loaded, catalogue)
+    if spec is not None and spec.deploy.kubernetes is not None:
+        from infc.resolve.object_names import object_name_problems
+
+        yield from object_name_problems(loaded, catalogue)
     yield from _flag_problems(loaded)
 
 

@@ -249,6 +249,7 @@ def _triton_bundle(
         plan_json=plan_json,
         extra_files=extra,
         shadow=_shadow_source(loaded, problem, settled),
+        target=None if target is None else plan.candidate.hardware_id,
     )
 
 
@@ -280,7 +281,15 @@ def _vllm_bundle(
     contract = llm_contract_from(problem, plan, checkpoint, server_version=default_release().version)
     extra = {CONTRACT_NAME: to_json(contract), **_own_files(loaded, plan)}
     plan_json = _plan_json(problem, plan, target)
-    return emit(problem, plan, checkpoint, loaded.spec.deploy, plan_json=plan_json, extra_files=extra)
+    return emit(
+        problem,
+        plan,
+        checkpoint,
+        loaded.spec.deploy,
+        plan_json=plan_json,
+        extra_files=extra,
+        target=None if target is None else plan.candidate.hardware_id,
+    )
 
 
 def _own_files(loaded: LoadedSpec, plan: Plan) -> dict[str, bytes | Path]:

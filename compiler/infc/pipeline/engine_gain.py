@@ -71,7 +71,7 @@ def with_refusal(
         model_digest=problem.model.digest,
         precision=plan.candidate.precision,
         recipe_digest=recipe_digest,
-        kind=planned_kind(problem.engine, hardware, plan.candidate.precision, shop.engines.builder),
+        kind=planned_kind(problem.engine, hardware, plan.candidate.precision, shop.engines),
         compute_capability=hardware.compute_capability,
         max_batch_size=1,
         maximum_elements=0,

@@ -16,18 +16,23 @@ from infc.ir.hardware import Hardware
 from infc.ir.plan import Plan
 from infc.ir.precision import Precision
 from infc.ir.problem import Problem
+from infc.lock.values import LockedKind
 from infc.spec import Workspace
 
 
 @dataclass(frozen=True, kw_only=True)
 class EngineShop:
-    """Where engines come from: the cache and the jobs of a workspace, and the builder of this run."""
+    """Where engines come from: the cache and the jobs of a workspace, and the builder of this run.
+
+    `locked_kind` is the kind that the lock must hold, None where nothing is locked.
+    """
 
     cache: Path
     jobs: Path
     builder: Builder
     timeout_s: float
     announce: Callable[[str], None]
+    locked_kind: LockedKind | None = None
 
 
 def engine_shop(
@@ -72,7 +77,7 @@ def build_planned(
     `promised_key` is a key that the lock holds and that counts more than what the builder would make: of an engine that
     was pending, or any key when the lock must hold. It is looked for first, and no builder is asked when it is there.
     """
-    request = engine_request(problem, plan, lowered, shop.builder)
+    request = engine_request(problem, plan, lowered, shop)
     if planned_hardware(problem, plan).kind == "jetson":
         return _device_engine(request), ()
     if promised_key is not None:
@@ -87,13 +92,13 @@ def build_planned(
     return _pending(request, shop.builder), problems
 
 
-def engine_request(problem: Problem, plan: Plan, lowered: LoweredModel, builder: Builder) -> BuildRequest:
+def engine_request(problem: Problem, plan: Plan, lowered: LoweredModel, shop: EngineShop) -> BuildRequest:
     """What a builder is asked for a plan."""
     hardware = planned_hardware(problem, plan)
     batching = plan.candidate.batching
     assert isinstance(batching, DynamicBatching)  # noqa: S101 - ONNX models are served by Triton
     return BuildRequest(
-        kind=planned_kind(problem.engine, hardware, plan.candidate.precision, builder),
+        kind=planned_kind(problem.engine, hardware, plan.candidate.precision, shop),
         model=lowered,
         shapes=shape_ranges(problem.model, batching.max_batch_size, problem.traffic.axes),
         hardware_id=hardware.id,
@@ -102,16 +107,17 @@ def engine_request(problem: Problem, plan: Plan, lowered: LoweredModel, builder:
     )
 
 
-def planned_kind(choice: EngineChoice, hardware: Hardware, precision: Precision, builder: Builder) -> EngineKind:
+def planned_kind(choice: EngineChoice, hardware: Hardware, precision: Precision, shop: EngineShop) -> EngineKind:
     """The kind of engine for a device: what the spec says, else TensorRT wherever the builder can make it.
 
-    TensorRT-RTX, which builds without the GPU, is taken where nobody at hand has TensorRT on that device.
+    TensorRT-RTX, which builds without the GPU, is taken where nobody at hand has TensorRT on that device, and where a
+    locked compile must come to one.
     """
     kind = builder_for(hardware, choice, precision)
-    if choice != "auto" or kind != "tensorrt_rtx":
+    if choice != "auto" or kind != "tensorrt_rtx" or shop.locked_kind == kind:
         return kind
     target = BuildTarget(kind="tensorrt", hardware_id=hardware.id, compute_capability=hardware.compute_capability)
-    return "tensorrt" if _is_taken(builder, target) else kind
+    return "tensorrt" if _is_taken(shop.builder, target) else kind
 
 
 def _is_taken(builder: Builder, target: BuildTarget) -> bool:

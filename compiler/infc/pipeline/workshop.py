@@ -1,13 +1,14 @@
 """What settling a decision needs besides the problem: files, stores, builders, and where progress goes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from infc.build.builder import Builder
 from infc.ir.problem import HardwareOption
 from infc.ir.spec import OnnxModel, Spec
+from infc.lock.values import LockedKind
 from infc.pipeline.engines import EngineShop, engine_shop
 from infc.resolve.store import ProfileStore
 from infc.spec import LoadedSpec
@@ -22,7 +23,8 @@ class Workshop:
 
     `market` lists further hardware for relaxations, as `plan.solve` takes it. `is_read_only` leaves `infc-profiles/`
     alone: a locked compile must not change what it checks. `promised_key` is the key of an engine that the lock waits
-    for, or must hold; `keeps_pending` says that it must hold one that was pending.
+    for, or must hold; `keeps_pending` says that it must hold one that was pending. `locked_kind` is the kind of engine
+    that it must hold.
     """
 
     loaded: LoadedSpec
@@ -36,6 +38,7 @@ class Workshop:
     keeps_pending: bool
     announce: Announce
     progress: ProgressBar
+    locked_kind: LockedKind | None = None
 
     @property
     def spec(self) -> Spec:
@@ -46,7 +49,8 @@ class Workshop:
     @property
     def engines(self) -> EngineShop:
         """Where its engines come from."""
-        return engine_shop(self.loaded.workspace, self.builder, self.build_timeout_s, self.announce)
+        shop = engine_shop(self.loaded.workspace, self.builder, self.build_timeout_s, self.announce)
+        return replace(shop, locked_kind=self.locked_kind)
 
     @property
     def cache(self) -> Path:

@@ -37,6 +37,7 @@ from infc.ir.problem import (
 from infc.ir.spec import BurstySpec, ConstantSpec, DiurnalShape, DiurnalSpec, OnnxModel, Spec, TraceSpec
 from infc.resolve.jetson_setup import jetson_problems
 from infc.resolve.model import model_profile
+from infc.resolve.object_names import object_name_problems
 from infc.resolve.pricing import priced_option
 from infc.resolve.shadow import shadow_goal
 from infc.resolve.store import ProfileStore
@@ -79,7 +80,11 @@ def resolve_problem(
     spec = loaded.spec
     if spec is None:
         return None, ()
-    found = [*check_hardware_names(loaded, catalogue), *jetson_problems(loaded, spec)]
+    found = [
+        *check_hardware_names(loaded, catalogue),
+        *jetson_problems(loaded, spec),
+        *object_name_problems(loaded, catalogue),
+    ]
     if has_errors(found):
         return None, tuple(found)
     problem: AnyProblem | None

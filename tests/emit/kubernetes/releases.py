@@ -43,6 +43,7 @@ def triton_release(
     replicas: int = 3,
     redundancy: int = 1,
     kind: Any = None,
+    target: str | None = None,
     **problem: Any,
 ) -> Bundle:
     """A bundle for Triton."""
@@ -54,7 +55,7 @@ def triton_release(
     if not file.exists():
         samples.write_onnx(file)
     engine = samples.engine(file, kind=kind or ("onnxruntime" if hardware == "cpu" else "tensorrt"))
-    bundle, _ = triton.emit(asked, decided, engine, deploy=Deploy(kubernetes=kubernetes))
+    bundle, _ = triton.emit(asked, decided, engine, deploy=Deploy(kubernetes=kubernetes), target=target)
     assert bundle is not None
     return bundle
 

@@ -263,6 +263,33 @@ def test_names_of_any_length_and_start_are_names_in_a_cluster(name: str, flavor:
     assert objects[key]["metadata"]["name"].startswith("triton-")
 
 
+def test_targets_of_a_spec_can_be_in_one_namespace(tmp_path: Path) -> None:
+    """The free choice has the spec's own name, a target its device behind it; no object and no selector is shared."""
+    free = triton_release(tmp_path, options("none"))
+    named = triton_release(tmp_path, options("none"), target="l4")
+    assert release_faults(named, ("lookup-l4-model",)) == []
+    first, second = (release_of(each) for each in (free, named))
+    assert {each["metadata"]["name"] for each in first.values()}.isdisjoint(
+        each["metadata"]["name"] for each in second.values()
+    )
+    assert workload_of(first)["metadata"]["name"] == "lookup"
+    assert workload_of(second)["metadata"]["name"] == "lookup-l4"
+    assert second["service"]["spec"]["selector"]["app.kubernetes.io/name"] == "lookup-l4"
+    assert "--load-model=lookup" in pod_of(workload_of(second))["containers"][0]["args"]
+    assert "lookup-l4" in text(named, "kubernetes/dashboard.yaml")
+    assert "lookup-l4" in text(named, "monitoring/rules.yaml")
+
+
+@pytest.mark.slow
+def test_an_autoscaler_names_the_deployment_that_kserve_makes() -> None:
+    """A HorizontalPodAutoscaler of a language model scales `<name>-kserve`; KServe keeps the replicas it sets."""
+    bundle = vllm_release(options("pvc", flavor="kserve", autoscale={"scaler": "hpa"}, monitoring=False))
+    objects = release_of(bundle)
+    target = objects["horizontalpodautoscaler"]["spec"]["scaleTargetRef"]
+    assert target["name"] == workload_of(objects)["metadata"]["name"] + "-kserve"
+    assert not {"replicas", "scaling"} & set(workload_of(objects)["spec"])
+
+
 def test_launch_script_and_pod_start_the_same_server(tmp_path: Path) -> None:
     """One list of arguments: the pod adds that just this model is loaded."""
     bundle = triton_release(tmp_path, options("pvc", monitoring=False))

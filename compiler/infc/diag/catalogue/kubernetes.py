@@ -15,6 +15,28 @@ KUBERNETES: tuple[DiagnosticKind, ...] = (
         "(a bucket).",
     ),
     DiagnosticKind(
+        id="kubernetes-model-shared",
+        title="several deployments of a spec that read the model from one place",
+        what="The spec is compiled for several devices, deploy.kubernetes.model names one place, and the engines or "
+        "checkpoints for these devices differ.",
+        why="Whoever fills the place with one of them lets the pods of the others load an engine that is not theirs: "
+        "they fail, or serve another precision than was planned.",
+        example="deploy: {targets: [cpu], kubernetes: {model: {s3: {uri: s3://acme-models/encoder}}}}",
+        fix="Give each device a spec of its own over a common base (`extends:`), with a place of its own; or name an "
+        "image without tag and digest, whose tag is then the release's digest.",
+    ),
+    DiagnosticKind(
+        id="kubernetes-name",
+        title="a name that is too long for a cluster",
+        what="deploy.kubernetes is set, and the objects would have a name that Kubernetes or KServe does not take: a "
+        "label's value and a Service's name have at most 63 characters. Objects of an entry of deploy.targets are "
+        "called after the device, too; of an InferenceService <name>-predictor-<namespace> has to fit.",
+        why="An API server refuses the object, or KServe takes it and never makes a Deployment of it.",
+        example="metadata: {name: product-encoder-for-the-search-page-of-the-storefront}\n"
+        "deploy: {kubernetes: {flavor: kserve}}",
+        fix="Give the spec a shorter metadata.name, or with KServe a shorter namespace.",
+    ),
+    DiagnosticKind(
         id="kubernetes-image",
         title="an image that only this bundle can make",
         what="The engine needs a backend that Triton's own image lacks; the manifests name the image that the bundle's "

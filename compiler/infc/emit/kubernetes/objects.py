@@ -3,21 +3,25 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from infc.emit.comment import comment_lines
 from infc.emit.yaml_text import YamlValue, yaml_text
+from infc.ir.object_name import LABEL_LENGTH, letter_first
 
 Manifest = dict[str, YamlValue]
-_NAME_LENGTH = 63
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What all objects of a deployment share. `labels` are the user's own; infc's go before them."""
+    """What all objects of a deployment share.
+
+    `name` is `ir.object_name.object_name`. `labels` are the user's own; infc's go before them.
+    """
 
     name: str
     namespace: str
-    component: str
+    component: Literal["triton", "vllm"]
     labels: Mapping[str, str]
 
     @property
@@ -37,7 +41,7 @@ class Identity:
         >>> len(Identity(name="a" * 63, namespace="default", component="vllm", labels={}).suffixed("-model"))
         63
         """
-        return self.name[: _NAME_LENGTH - len(suffix)].rstrip("-") + suffix
+        return self.name[: LABEL_LENGTH - len(suffix)].rstrip("-") + suffix
 
     def metadata(self, name: str | None = None) -> Manifest:
         """Metadata of an object of the deployment; `name` None takes the deployment's."""
@@ -77,8 +81,7 @@ def service_name(identity: Identity) -> str:
     >>> service_name(Identity(name="8b-chat", namespace="default", component="vllm", labels={}))
     'vllm-8b-chat'
     """
-    name = identity.name if identity.name[0].isalpha() else f"{identity.component}-{identity.name}"
-    return name[:_NAME_LENGTH].rstrip("-")
+    return letter_first(identity.name, identity.component)[:LABEL_LENGTH].rstrip("-")
 
 
 def kustomization(resources: Sequence[str]) -> Manifest:

@@ -24,6 +24,7 @@ from infc.emit.kubernetes.storage import ModelFiles
 from infc.emit.kubernetes.workload import Workload, deployment
 from infc.emit.templates import TemplateValue, render
 from infc.ir.hardware import Hardware
+from infc.ir.object_name import LLM_SUFFIX, PREDICTOR_SUFFIX
 from infc.ir.plan import Plan
 from infc.ir.problem import AnyProblem
 from infc.ir.spec.kubernetes import Kubernetes
@@ -102,7 +103,7 @@ def _scale_target(made: Release) -> Manifest:
     """The Deployment that an autoscaler scales; KServe makes it, and names it after its own object."""
     name = made.served.identity.name
     if made.options.flavor == "kserve":
-        name = service_name(made.served.identity) + "-predictor" if made.llm is None else "-kserve"
+        name = service_name(made.served.identity) + (PREDICTOR_SUFFIX if made.llm is None else LLM_SUFFIX)
     return {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}
 
 
@@ -174,7 +175,7 @@ def _readme(made: Release, manifests: Mapping[str, Manifest], workload: Workload
     options, identity = made.options, made.served.identity
     ports = made.server.ports
     values: dict[str, TemplateValue] = {
-        "name": made.problem.name,
+        "name": identity.name,
         "namespace": options.namespace,
         "flavor": options.flavor,
         "is_llm": made.llm is not None,

@@ -18,7 +18,11 @@ _ROLE_PORTS = (_HTTPS, 80)
 _FIRST_WITH_IMAGE_VOLUMES = (1, 35)
 """Source: Kubernetes' feature gates: ImageVolume is beta from 1.33 and on by default from 1.35."""
 _S3_IMAGE = "public.ecr.aws/aws-cli/aws-cli:2.17.0"
-"""Amazon's command line, which copies a bucket's folder into a pod. From recall: the tag; no registry was at hand."""
+"""Amazon's command line, which copies a bucket's folder into a pod.
+
+Source: AWS CLI user guide, "Running the official Amazon ECR Public or Docker images for the AWS CLI": this repository,
+with one tag for each version; this one is in public manifests. Not pulled: no registry was at hand.
+"""
 _COPY = "/copy"
 """Where an init container has the scratch volume: a path that hides nothing of its image."""
 _S3_HOME = "/tmp"  # noqa: S108 - of a container
@@ -77,8 +81,7 @@ def model_image(image: ModelImage, release: str) -> str:
     >>> model_image(ModelImage(image="registry.example.com:5000/models/encoder"), "sha256:0123456789abcdef")
     'registry.example.com:5000/models/encoder:0123456789ab'
     """
-    is_complete = "@" in image.image or ":" in image.image.rpartition("/")[2]
-    return image.image if is_complete else f"{image.image}:{release_tag(release)}"
+    return image.image if image.is_complete else f"{image.image}:{release_tag(release)}"
 
 
 def storage_uri(storage: ModelStorage, release: str) -> str:

@@ -38,6 +38,7 @@ def emit(
     extra_files: Mapping[str, bytes | Path] = MappingProxyType({}),
     release: TritonRelease | None = None,
     shadow: ShadowSource | None = None,
+    target: str | None = None,
 ) -> tuple[Bundle | None, tuple[Diagnostic, ...]]:
     """The deployable bundle of one plan; same values, same bytes, nothing of this machine in them.
 
@@ -50,6 +51,8 @@ def emit(
         extra_files: more files by path, such as what validation needs.
         release: the Triton release; default: the pinned one.
         shadow: the unquantised model, where the problem asks for a quality shadow.
+        target: the device, where it is one that the spec names besides the free choice: objects in a cluster are called
+            after it, too.
 
     Returns:
         The bundle, or None with the errors that stand in the way; warnings come with a bundle.
@@ -80,7 +83,7 @@ def emit(
     if options is not None:
         from infc.emit.triton.kubernetes import triton_kubernetes
 
-        manifests, told = triton_kubernetes(problem, plan, engine, settings, options, release, files)
+        manifests, told = triton_kubernetes(problem, plan, engine, settings, options, release, files, target=target)
         files |= manifests
         warnings = (*warnings, *told)
     bundle = Bundle(name=problem.name, target=plan.candidate.target, files=dict(sorted(files.items())))

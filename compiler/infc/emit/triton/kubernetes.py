@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from infc.build.server_settings import ENGINE_CACHE
 from infc.diag import Diagnostic, Severity
@@ -30,12 +31,13 @@ from infc.emit.triton.shadow import shadow_folders, shadow_outputs
 from infc.ir.engine import Engine, PendingEngine
 from infc.ir.engine_kind import ENGINE_NAMES
 from infc.ir.hardware import Hardware
+from infc.ir.object_name import object_name
 from infc.ir.plan import Plan
 from infc.ir.problem import Problem
 from infc.ir.spec.kubernetes import Kubernetes
 from infc.ir.spec.model_storage import ModelStorage, PvcStorage, VolumeClaim
 
-COMPONENT = "triton"
+COMPONENT: Literal["triton"] = "triton"
 _FOLDER = "model_repository"
 _USER = 1000
 """`triton-server` of NVIDIA's image. Source: triton-inference-server/server, Dockerfile templates of build.py."""
@@ -64,11 +66,15 @@ def triton_kubernetes(
     options: Kubernetes,
     release: TritonRelease,
     files: Mapping[str, bytes | Path],
+    *,
+    target: str | None,
 ) -> tuple[dict[str, bytes], tuple[Diagnostic, ...]]:
-    """Everything under `kubernetes/` (and `monitoring/`), and warnings; `files` are all others of the bundle."""
-    identity = Identity(
-        name=problem.name, namespace=options.namespace, component=COMPONENT, labels=dict(options.labels)
-    )
+    """Everything under `kubernetes/` (and `monitoring/`), and warnings; `files` are all others of the bundle.
+
+    `target` is the device where it is a target that the spec names besides the free choice.
+    """
+    name = object_name(problem.name, target)
+    identity = Identity(name=name, namespace=options.namespace, component=COMPONENT, labels=dict(options.labels))
     engine_file = f"{_FOLDER}/{problem.name}/1/{ENGINE_NAMES[engine.kind]}"
     digest = release_digest(_served(files, engine, engine_file))
     needs = ModelNeeds(
@@ -78,7 +84,7 @@ def triton_kubernetes(
         model_bytes=_model_bytes(problem, engine, files, engine_file),
         reads_s3=True,
     )
-    model = model_files(options.storage or _default_storage(problem), needs, options)
+    model = model_files(options.storage or _default_storage(name), needs, options)
     hardware = _hardware(problem, plan)
     made = Release(
         problem=problem,
@@ -91,7 +97,7 @@ def triton_kubernetes(
         release=digest,
         bundle=bundle_digest(_digests(files, engine_file), engine_file),
     )
-    return kubernetes_files(made), tuple(_warnings(problem, engine, options, release))
+    return kubernetes_files(made), tuple(_warnings(problem, name, engine, options, release))
 
 
 def served(problem: Problem, plan: Plan, settings: ModelSettings, identity: Identity) -> Served:
@@ -227,9 +233,9 @@ def _hardware(problem: Problem, plan: Plan) -> Hardware:
     return next(o.hardware for o in problem.options if o.hardware.id == plan.candidate.hardware_id)
 
 
-def _default_storage(problem: Problem) -> ModelStorage:
+def _default_storage(name: str) -> ModelStorage:
     """A claim named after the deployment."""
-    return PvcStorage(pvc=VolumeClaim(claim=default_claim(problem.name)))
+    return PvcStorage(pvc=VolumeClaim(claim=default_claim(name)))
 
 
 def default_claim(name: str) -> str:
@@ -242,7 +248,7 @@ def default_claim(name: str) -> str:
 
 
 def _warnings(
-    problem: Problem, engine: Engine | PendingEngine, options: Kubernetes, release: TritonRelease
+    problem: Problem, name: str, engine: Engine | PendingEngine, options: Kubernetes, release: TritonRelease
 ) -> list[Diagnostic]:
     found = []
     if options.storage is None:
@@ -250,7 +256,7 @@ def _warnings(
             Diagnostic(
                 id="kubernetes-model",
                 severity=Severity.WARNING,
-                message=f"the cluster is expected to have the model on a claim {default_claim(problem.name)}",
+                message=f"the cluster is expected to have the model on a claim {default_claim(name)}",
                 span=problem.spans.get("deploy.kubernetes"),
                 notes=("a model repository is too large for a ConfigMap, and Triton's image does not hold it",),
                 help="say where pods find it: deploy.kubernetes.model, with pvc, oci or s3",

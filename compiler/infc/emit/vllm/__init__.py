@@ -46,6 +46,7 @@ def emit(
     plan_json: bytes | None = None,
     extra_files: Mapping[str, bytes | Path] = MappingProxyType({}),
     release: VllmRelease | None = None,
+    target: str | None = None,
 ) -> tuple[Bundle | None, tuple[Diagnostic, ...]]:
     """The deployable bundle of one plan; same values, same bytes, nothing of this machine in them.
 
@@ -58,6 +59,8 @@ def emit(
         extra_files: more files by path, such as what validation needs. A chat template that the spec names comes as
             `CHAT_TEMPLATE`, a drafter that is a folder under `DRAFTER_FOLDER`.
         release: the vLLM release; default: the pinned one.
+        target: the device, where it is one that the spec names besides the free choice: objects in a cluster are called
+            after it, too.
 
     Returns:
         The bundle, or None with the errors that stand in the way; warnings come with a bundle.
@@ -96,6 +99,6 @@ def emit(
     if deploy.kubernetes is not None:
         from infc.emit.vllm.kubernetes import vllm_kubernetes
 
-        files |= vllm_kubernetes(problem, plan, checkpoint, complete, deploy, release, files)
+        files |= vllm_kubernetes(problem, plan, checkpoint, complete, deploy, release, files, target=target)
     bundle = Bundle(name=problem.name, target=plan.candidate.target, files=dict(sorted(files.items())))
     return bundle, problems

@@ -29,13 +29,14 @@ from infc.emit.vllm.settings import CHAT_TEMPLATE, MODEL_FOLDER, PORT, ServeSett
 from infc.emit.yaml_text import yaml_text
 from infc.ir.checkpoint import Checkpoint
 from infc.ir.interval import Interval
+from infc.ir.object_name import object_name
 from infc.ir.plan import Plan
 from infc.ir.problem import LatencyTarget, LlmProblem
 from infc.ir.spec import Deploy, Kubernetes
 from infc.ir.spec.model_storage import PvcStorage
 from infc.ir.step_time import StepTimeProfile
 
-COMPONENT = "vllm"
+COMPONENT: Literal["vllm"] = "vllm"
 TOKEN_SECRET = "hf-token"  # noqa: S105 - the name of a Secret, not its content
 _KSERVE_PATH = "/mnt/models"
 """Where KServe puts a model that it brings."""
@@ -59,8 +60,13 @@ def vllm_kubernetes(
     deploy: Deploy,
     release: VllmRelease,
     files: Mapping[str, bytes | Path],
+    *,
+    target: str | None,
 ) -> dict[str, bytes]:
-    """Everything under `kubernetes/` (and `monitoring/`); `files` are all others of the bundle."""
+    """Everything under `kubernetes/` (and `monitoring/`); `files` are all others of the bundle.
+
+    `target` is the device where it is a target that the spec names besides the free choice.
+    """
     options = deploy.kubernetes
     assert options is not None  # noqa: S101 - asked only where it is set
     mounted = {SERVE_FILE: yaml_text(settings.all).encode()}
@@ -79,9 +85,8 @@ def vllm_kubernetes(
         digest=release_digest({**mounted, MODEL_FOLDER: checkpoint.digest}),
     )
     model, llm = _model(parts)
-    identity = Identity(
-        name=problem.name, namespace=options.namespace, component=COMPONENT, labels=dict(options.labels)
-    )
+    name = object_name(problem.name, target)
+    identity = Identity(name=name, namespace=options.namespace, component=COMPONENT, labels=dict(options.labels))
     made = Release(
         problem=problem,
         plan=plan,

@@ -37,6 +37,11 @@ class ModelImage(SpecModel):
         default=None, description="Secret that the registry asks for (kubernetes.io/dockerconfigjson)."
     )
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the image has a digest or a tag; without either, the release's digest is the tag."""
+        return "@" in self.image or ":" in self.image.rpartition("/")[2]
+
 
 class Bucket(SpecModel):
     """A folder of a bucket, fetched by every pod when it starts."""

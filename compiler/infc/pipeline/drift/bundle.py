@@ -12,25 +12,29 @@ from infc.emit.manifest import content_digest, read_manifest
 from infc.lock import LockEntry
 
 _OUTPUT = "dist"
+MANIFESTS = "kubernetes/"
+"""The part of a bundle that is for a cluster."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LockedBundle:
     """A folder with the bundle of an entry. `changed` are the files that its own manifest has otherwise than the lock.
 
-    Files are read, and their digests taken, only when they are asked for: a checkpoint may be large.
+    Files are read, and their digests taken, only when they are asked for: a checkpoint may be large. `inner` is the
+    part of a bundle that the folder is, where it is not the whole: `kubernetes/`, as it is committed or rendered.
     """
 
     folder: Path
     entry: LockEntry
     changed: tuple[str, ...]
+    inner: str = ""
 
     def read(self, path: str) -> bytes | None:
         """The bytes of a locked file; None where they are not the locked ones."""
-        if path not in self.entry.files or path in self.changed:
+        if path not in self.entry.files or path in self.changed or not path.startswith(self.inner):
             return None
         try:
-            content = (self.folder / path).read_bytes()
+            content = (self.folder / path.removeprefix(self.inner)).read_bytes()
         except OSError:
             return None
         return content if content_digest(content) == self.entry.files[path] else None
@@ -72,10 +76,19 @@ def find_bundle(entry: LockEntry, named: Path | None) -> tuple[LockedBundle | No
 
 def _opened(entry: LockEntry, folder: Path) -> LockedBundle | None:
     manifest = read_manifest(folder)
-    if manifest is None or manifest.name != entry.name:
+    if manifest is None:
+        return _opened_manifests(entry, folder)
+    if manifest.name != entry.name:
         return None
     changed = tuple(path for path, digest in entry.files.items() if manifest.files.get(path) != digest)
     return LockedBundle(folder=folder, entry=entry, changed=changed)
+
+
+def _opened_manifests(entry: LockEntry, folder: Path) -> LockedBundle | None:
+    """The `kubernetes/` folder of a bundle by itself: every object of it is there as it is locked, else it is none."""
+    found = LockedBundle(folder=folder, entry=entry, changed=(), inner=MANIFESTS)
+    objects = [path for path in entry.files if path.startswith(MANIFESTS) and path.endswith(".yaml")]
+    return found if objects and all(found.read(path) is not None for path in objects) else None
 
 
 def digests_in(folder: Path) -> dict[str, str]:

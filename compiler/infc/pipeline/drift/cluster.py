@@ -1,24 +1,25 @@
 """Drift of a cluster: the objects that a deployment has there against those that were emitted. Read-only."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from infc.diag import Diagnostic
-from infc.emit.triton.kubernetes import COMPONENT as TRITON
+from infc.ir.object_name import letter_first, object_name
+from infc.ir.plan import Plan
 from infc.lock import LockEntry
-from infc.lock.drift import DriftReport
+from infc.lock.drift import DriftItem, DriftReport
 from infc.lock.drift.cluster import ClusterState, cluster_items
 from infc.lock.drift.item import lock_item
-from infc.lock.drift.manifests import ExpectedObject
+from infc.lock.drift.manifests import ExpectedObject, object_item
 from infc.lock.drift.objects import Key, ObjectValue, key_of
+from infc.lock.drift.slug import slug
 from infc.pipeline.drift.bundle import find_bundle
-from infc.pipeline.drift.locked import LockedSpec, entry_of, open_locked, stale_inputs
-from infc.pipeline.drift.manifests import expected_objects
+from infc.pipeline.drift.locked import LockedSpec, entry_of, open_locked, resolve_locked, stale_inputs
+from infc.pipeline.drift.manifests import expected_objects, object_files
+from infc.pipeline.plan import locked_digest_from, plan_loaded
 from infc.serve.cluster_view import ClusterView, Wanted, view_cluster
-
-_VLLM = "vllm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +54,19 @@ def cluster_drift(
     bundle, problems = find_bundle(entry, request.bundle)
     if problems:
         return None, problems
-    expected = tuple(expected_objects(bundle).values()) if bundle is not None else _named(entry, kubernetes.flavor)
+    name = deployment_name(opened, entry)
+    found = expected_objects(bundle) if bundle is not None else {}
+    expected = tuple(found.values()) if bundle is not None else _named(entry, name, kubernetes.flavor)
     namespace = request.namespace or kubernetes.namespace
     announce(f"reading {namespace} of {request.context or 'the current context'}")
-    view = view_cluster(request.context, namespace, _wanted(expected), _selector(entry))
+    view = view_cluster(request.context, namespace, _wanted(expected), _selector(entry, name))
     where = f"{request.context or 'current context'}, namespace {namespace}"
     stale = stale_inputs(opened, entry)
-    return compare(opened, entry, expected, view, where, stale=stale, has_bundle=bundle is not None), ()
+    report = compare(opened, entry, expected, view, where, stale=stale, has_bundle=bundle is not None)
+    if bundle is None:
+        return report, ()
+    unknown = (path for path in object_files(entry) if path not in found)
+    return replace(report, items=(*report.items, *map(_not_locked, unknown))), ()
 
 
 def compare(
@@ -90,7 +97,33 @@ def compare(
     )
 
 
-def _named(entry: LockEntry, flavor: str) -> tuple[ExpectedObject, ...]:
+def deployment_name(opened: LockedSpec, entry: LockEntry) -> str:
+    """What the objects of a locked deployment are called (`ir.object_name`).
+
+    The lock does not say which entry is the free choice. It is the one whose device `deploy.targets` does not name;
+    where all are named it is planned again.
+    """
+    resolved, _ = resolve_locked(opened)
+    named = set() if resolved is None else {each.options[0].hardware.id for each in resolved.targets.values()}
+    free = [each for each in opened.entries if each.choice.hardware not in named]
+    if entry in free or len(opened.entries) == 1:
+        return object_name(entry.name, None)
+    is_free = not free and _free_device(opened) == entry.choice.hardware
+    return object_name(entry.name, None if is_free else entry.choice.hardware)
+
+
+def _free_device(opened: LockedSpec) -> str | None:
+    planned = plan_loaded(opened.loaded, {}, locked_digest=locked_digest_from(opened.lock))
+    decisions = (each.decision for each in planned.decisions if each.target is None)
+    return next((each.candidate.hardware_id for each in decisions if isinstance(each, Plan)), None)
+
+
+def _not_locked(path: str) -> DriftItem:
+    note = "the bundle's file is not the locked one: compile again"
+    return object_item(f"file-{slug(path)}", path, "as locked", None, is_same=None, source="infc.lock", note=note)
+
+
+def _named(entry: LockEntry, name: str, flavor: str) -> tuple[ExpectedObject, ...]:
     """What is known of the workload without the bundle: its kind and name."""
     if flavor == "deployment":
         version, kind = "apps/v1", "Deployment"
@@ -98,8 +131,9 @@ def _named(entry: LockEntry, flavor: str) -> tuple[ExpectedObject, ...]:
         version, kind = "serving.kserve.io/v1beta1", "InferenceService"
     else:
         version, kind = "serving.kserve.io/v1alpha2", "LLMInferenceService"
-    manifest: dict[str, ObjectValue] = {"apiVersion": version, "kind": kind, "metadata": {"name": entry.name}}
-    return (ExpectedObject(key=(version.rpartition("/")[0], kind, entry.name), manifest=manifest, file=""),)
+    own = name if flavor == "deployment" else letter_first(name, _component(entry))
+    manifest: dict[str, ObjectValue] = {"apiVersion": version, "kind": kind, "metadata": {"name": own}}
+    return (ExpectedObject(key=(version.rpartition("/")[0], kind, own), manifest=manifest, file=""),)
 
 
 def _wanted(expected: Sequence[ExpectedObject]) -> tuple[Wanted, ...]:
@@ -113,10 +147,13 @@ def _wanted(expected: Sequence[ExpectedObject]) -> tuple[Wanted, ...]:
     return tuple(Wanted(kind=kind, resource=resource, names=tuple(own)) for (kind, resource), own in names.items())
 
 
-def _selector(entry: LockEntry) -> Mapping[str, str]:
+def _component(entry: LockEntry) -> Literal["triton", "vllm"]:
+    return "triton" if entry.choice.server == "triton" else "vllm"
+
+
+def _selector(entry: LockEntry, name: str) -> Mapping[str, str]:
     """The labels that every object of the deployment has (`emit.kubernetes.objects.Identity`)."""
-    component = TRITON if entry.choice.server == "triton" else _VLLM
-    return {"app.kubernetes.io/name": entry.name, "app.kubernetes.io/component": component}
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/component": _component(entry)}
 
 
 def _state(view: ClusterView, where: str) -> ClusterState:
@@ -144,7 +181,10 @@ def _owned(manifest: Mapping[str, Any]) -> bool:
 def _notes(has_bundle: bool) -> list[str]:
     if has_bundle:
         return ["every field that was emitted is compared; what an API server fills in and others' labels are not"]
-    return ["the objects' fields were not compared: the compiled bundle is not at hand (--bundle)"]
+    return [
+        "the objects' fields were not compared: the compiled bundle is not at hand (--bundle: its folder, or its"
+        " kubernetes/ as it was committed)"
+    ]
 
 
 def _no_objects(opened: LockedSpec, entry: LockEntry) -> Diagnostic:

@@ -12,9 +12,9 @@ from infc.lock.drift import DriftItem, DriftReport
 from infc.lock.drift.folder import FolderState, file_items, rendered_items
 from infc.lock.drift.item import lock_item
 from infc.lock.drift.manifests import ExpectedObject
-from infc.pipeline.drift.bundle import LockedBundle, digests_in, find_bundle
+from infc.pipeline.drift.bundle import MANIFESTS, LockedBundle, digests_in, find_bundle
 from infc.pipeline.drift.locked import LockedSpec, entry_of, open_locked, stale_inputs
-from infc.pipeline.drift.manifests import FOLDER, expected_objects, objects_below
+from infc.pipeline.drift.manifests import expected_objects, objects_below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,7 @@ def _compared(
     entry: LockEntry, state: FolderState, expected: dict[str, ExpectedObject]
 ) -> tuple[tuple[DriftItem, ...], str] | None:
     """The items and what the folder was taken for; None where nothing of it can be compared."""
-    own = {path.removeprefix(FOLDER): digest for path, digest in entry.files.items() if path.startswith(FOLDER)}
+    own = {path.removeprefix(MANIFESTS): digest for path, digest in entry.files.items() if path.startswith(MANIFESTS)}
     whole, part = (len(state.digests.keys() & paths.keys() - {"README.md"}) for paths in (entry.files, own))
     if MANIFEST_NAME in state.digests or whole > part:
         beside = list(ABOUT_THE_BUNDLE)  # it names, describes or signs the rest: `infc verify` checks it
@@ -100,7 +100,7 @@ def _compared(
         beside += [p for p in state.digests if engine is not None and (p == engine or p.startswith(f"{engine}/"))]
         return file_items(entry.files, state, expected, beside), "a bundle"
     if part:
-        objects = {path.removeprefix(FOLDER): each for path, each in expected.items()}
+        objects = {path.removeprefix(MANIFESTS): each for path, each in expected.items()}
         return file_items(own, state, objects, ()), "the kubernetes folder of a bundle"
     if expected and state.objects:
         return rendered_items(tuple(expected.values()), state), "rendered objects"

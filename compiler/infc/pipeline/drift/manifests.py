@@ -7,11 +7,11 @@ from typing import Any
 import yaml
 
 from infc.diag import ToolError
+from infc.lock import LockEntry
 from infc.lock.drift.manifests import ExpectedObject
 from infc.lock.drift.objects import Key, ObjectValue, key_of
-from infc.pipeline.drift.bundle import LockedBundle
+from infc.pipeline.drift.bundle import MANIFESTS, LockedBundle
 
-FOLDER = "kubernetes/"
 _KUSTOMIZATION = "kustomization.yaml"
 _MOST_BYTES = 16 << 20
 
@@ -19,15 +19,19 @@ _MOST_BYTES = 16 << 20
 def expected_objects(bundle: LockedBundle) -> dict[str, ExpectedObject]:
     """Objects by the path of their file, of every file under `kubernetes/` that is as locked."""
     found = {}
-    for path in bundle.entry.files:
-        if not path.startswith(FOLDER) or not path.endswith(".yaml") or path.endswith(_KUSTOMIZATION):
-            continue
+    for path in object_files(bundle.entry):
         content = bundle.read(path)
         for manifest in () if content is None else objects_in(content, path):
             key = key_of(manifest)
             if key is not None:
                 found[path] = ExpectedObject(key=key, manifest=manifest, file=path)
     return found
+
+
+def object_files(entry: LockEntry) -> tuple[str, ...]:
+    """The locked files of a deployment that hold an object."""
+    files = (path for path in entry.files if path.startswith(MANIFESTS) and path.endswith(".yaml"))
+    return tuple(path for path in files if not path.endswith(_KUSTOMIZATION))
 
 
 def objects_below(folder: Path) -> dict[Key, Mapping[str, ObjectValue]]:
