@@ -42,3 +42,13 @@ def test_what_cannot_be_opened_is_a_diagnostic(tmp_path: Path) -> None:
         text, (diagnostic,) = read_source(path, "shown")
         assert text is None
         assert diagnostic.id in {"spec-not-found", "spec-unreadable"}
+
+
+@pytest.mark.parametrize(("data", "id"), [(b"\x08\x0a\xdc", "spec-encoding"), (b"\0" * (1 << 21), "spec-too-large")])
+def test_a_model_in_place_of_a_spec_is_told_how_to_get_one(data: bytes, id: str) -> None:
+    """Small or large: `infc init` writes a spec for it."""
+    text, problems = decode_source(data, "models/encoder.onnx")
+    assert text is None
+    assert [(each.id, each.help) for each in problems] == [
+        (id, "this is a model: `infc init models/encoder.onnx` writes a spec for it")
+    ]

@@ -50,7 +50,7 @@ def decode_source(data: bytes, shown: str) -> tuple[str | None, tuple[Diagnostic
     start = file_start(shown)
     if len(data) > MAX_SPEC_BYTES:
         help = "a spec is a page of YAML: keep data in files of their own and name their paths"
-        return None, (_problem("spec-too-large", "the spec is larger than 1 MiB", start, help),)
+        return None, (_problem("spec-too-large", "the spec is larger than 1 MiB", start, _model_help(shown) or help),)
     if data.startswith(_UTF16_MARKS):
         help = "save the file as UTF-8 (most editors: `Save with encoding`)"
         return None, (_problem("spec-encoding", "the spec is UTF-16, not UTF-8", start, help),)
@@ -62,13 +62,18 @@ def decode_source(data: bytes, shown: str) -> tuple[str | None, tuple[Diagnostic
         span = span_at(data[: error.start].decode("utf-8"), error.start, shown)
         message = f"byte 0x{data[error.start]:02x} is not valid UTF-8"
         help = "save the file as UTF-8 (most editors: `Save with encoding`)"
-        return None, (_problem("spec-encoding", message, span, help),)
+        return None, (_problem("spec-encoding", message, span, _model_help(shown) or help),)
     forbidden = [text.index(character) for character in set(text) if not _is_allowed(character)]
     if forbidden:
         span = span_at(text, min(forbidden), shown)
         message = f"character U+{ord(text[min(forbidden)]):04X} is not allowed here"
         return None, (_problem("spec-character", message, span, "remove it; a spec is printable text"),)
     return text, ()
+
+
+def _model_help(shown: str) -> str | None:
+    """What to do with a model that was named in place of a spec."""
+    return f"this is a model: `infc init {shown}` writes a spec for it" if shown.endswith(".onnx") else None
 
 
 def _is_allowed(character: str) -> bool:
