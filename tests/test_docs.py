@@ -1,4 +1,4 @@
-"""Pages of docs/ are true: blocks that say `sh run` run, page by page and in their order, in a repository of their own.
+"""Pages of docs/ are true: what they name is there, and blocks that say `sh run` run, in order, in a repository.
 
 A page opts in with `<!-- docs-test: workspace=NAME -->`.
 """
@@ -18,6 +18,9 @@ DOCS = ROOT / "docs"
 _MARK = re.compile(r"<!-- docs-test: workspace=([a-z-]+) -->")
 _BLOCK = re.compile(r"^```sh run\n(.*?)^```$(?:\n+^```text output\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 _COMMIT = re.compile(r"\([0-9a-f]{7}\)")
+_PATH = re.compile(r"`((?:docs|benchmarks|tests|specs|targets|schemas|compiler)/[^`\s<>]*)`")
+_LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+_MAKE = re.compile(r"(?:`|^)make ([a-z-]+)", re.MULTILINE)
 _GIT = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
 _NAMES = {
     f"GIT_{who}_{what}": value
@@ -90,3 +93,27 @@ def test_commands_of_a_page_run(page: Path, tmp_path: Path) -> None:
         )
         assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
         assert _COMMIT.sub("", shown) in _COMMIT.sub("", done.stdout), f"{block}\n{done.stdout}"
+
+
+def _prose() -> list[Path]:
+    """What people read: not the pages that are made from the catalogue."""
+    docs = [*DOCS.glob("*.md"), *(DOCS / "decisions").glob("*.md")]
+    return sorted([*docs, *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "targets/README.md"))])
+
+
+@pytest.mark.parametrize("page", _prose(), ids=lambda page: page.name)
+def test_what_a_page_names_is_there(page: Path) -> None:
+    """Files and folders of the repository, links, targets of make; what a benchmark writes may be absent."""
+    text = page.read_text(encoding="utf-8")
+    named = {path.partition("::")[0] for path in _PATH.findall(text) if not path.startswith("benchmarks/results/")}
+    assert [path for path in sorted(named) if not any(ROOT.glob(each.rstrip("/")) for each in _spelled_out(path))] == []
+    assert [link for link in _LINK.findall(text) if not (page.parent / link).exists()] == []
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert [name for name in _MAKE.findall(text) if f"\n{name}:" not in makefile] == []
+
+
+def _spelled_out(path: str) -> list[str]:
+    """`a/{b,c}.py` is two paths; a line number behind a path is no part of it."""
+    plain = re.sub(r":\d+$", "", path)
+    braces = re.search(r"\{([^}]*)\}", plain)
+    return [plain] if braces is None else [plain.replace(braces[0], each) for each in braces[1].split(",")]
