@@ -15,7 +15,7 @@ from infc.validate.contract_json import to_json
 RESNET = Path(__file__).parents[2] / "specs" / "fashion-mnist" / "resnet8.onnx"
 
 _GPU_CONFIG = """# what the plan says
-name: "encoder"
+name: "{name}"
 platform: "tensorrt_plan"
 max_batch_size: 4
 default_model_filename: "model.plan"
@@ -87,13 +87,13 @@ def contract(
 
 def write_bundle(folder: Path, each: ValidationContract) -> Path:
     """A bundle with this contract: of the Fashion-MNIST model for the CPU, or of a GPU engine that is not there."""
-    model = folder / "model_repository" / "encoder"
+    model = folder / "model_repository" / each.model.name
     (model / "1").mkdir(parents=True)
     if each.model.engine_kind == "onnxruntime":
         shutil.copy(RESNET, model / "1" / "model.onnx")
         (model / "config.pbtxt").write_text(_CPU_CONFIG)
     else:
         (model / "1" / "model.plan").write_bytes(b"an engine for another machine")
-        (model / "config.pbtxt").write_text(_GPU_CONFIG.format(instances=each.model.instances))
+        (model / "config.pbtxt").write_text(_GPU_CONFIG.format(name=each.model.name, instances=each.model.instances))
     (folder / CONTRACT_NAME).write_bytes(to_json(each))
     return folder

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from infc.diag import ToolError
 from infc.ir.accuracy import Verdict
 from infc.serve.triton import TritonServer
+from infc.validate.contract import ValidationContract
 from infc.validate.load import LoadProgress, LoadSettings
 from infc.validate.load.server import ObservedServer
 from infc.validate.rehearsal import write_rehearsal_repository
@@ -30,24 +32,31 @@ pytestmark = [
     pytest.mark.skipif(find_spec("pytriton") is None, reason="the real tritonserver comes with the extra `server`"),
 ]
 
-QUICK = LoadSettings(budget_s=20.0, min_warmup_s=1.0, min_measured_s=1.0)
+QUICK = LoadSettings(budget_s=120.0, min_warmup_s=1.0, min_measured_s=1.0)
 EASY = {50.0: 0.5, 90.0: 2.0}
+
+
+def slow_contract() -> ValidationContract:
+    """Of a model that answers 40 requests a second and is asked for 150: no machine is too busy to send too many."""
+    each = contract(limits_s={50.0: 30.0}, rate_rps=150, service_s=(0.1,) * 4)
+    return replace(each, model=replace(each.model, name="slow"))
 
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that already runs, with an encoder that takes 4 to 7 ms a batch."""
+    """A server that already runs, with an encoder that takes 4 to 7 ms a batch and one that takes 0.1 s."""
     folder = tmp_path_factory.mktemp("endpoint")
-    each = contract(limits_s=EASY, rate_rps=100)
-    bundle = write_bundle(folder / "bundle", each)
-    write_rehearsal_repository(bundle, each, folder / "repository")
+    quick, slow = contract(limits_s=EASY, rate_rps=50), slow_contract()
+    for each in (quick, slow):
+        bundle = write_bundle(folder / each.model.name, each)
+        write_rehearsal_repository(bundle, each, folder / "repository")
     with TritonServer(folder / "repository", workdir=folder) as server:
         yield f"grpc://{server.grpc_url}"
 
 
 def test_a_server_that_runs_is_tested_and_left_running(endpoint: str, tmp_path: Path) -> None:
     """Its statistics become the layers, the batch histogram and the service times."""
-    bundle = write_bundle(tmp_path, contract(limits_s=EASY, rate_rps=150))
+    bundle = write_bundle(tmp_path, contract(limits_s=EASY, rate_rps=50))
     seen: list[LoadProgress] = []
     request = ValidationRequest(bundle=bundle, settings=QUICK, endpoint=endpoint)
     measurement = validate_bundle(request, progress=seen.append)
@@ -58,7 +67,8 @@ def test_a_server_that_runs_is_tested_and_left_running(endpoint: str, tmp_path: 
     assert measurement.requests > 0
     assert set(measurement.e2e_s) == {"mean", "p50", "p90", "p95", "p99"}
     rows = sum(size * count for size, count in measurement.batch_sizes.items())
-    assert rows == pytest.approx(measurement.requests, abs=20)
+    underway = measurement.offered_rps * measurement.e2e_s["p99"].value  # counted by one side only, at either end
+    assert rows == pytest.approx(measurement.requests, abs=20 + 2 * underway)
     layers = measurement.layers
     total_s = layers.transport_s + layers.queue_s + layers.compute_input_s + layers.compute_s + layers.compute_output_s
     assert total_s == pytest.approx(measurement.e2e_s["mean"].value, rel=0.01)
@@ -77,7 +87,7 @@ def test_a_server_that_runs_is_tested_and_left_running(endpoint: str, tmp_path: 
 
 def test_requests_of_drawn_sizes_leave_no_service_times(endpoint: str, tmp_path: Path) -> None:
     """A mean over many sizes is the service time of none of them."""
-    bundle = write_bundle(tmp_path, contract(limits_s=EASY, rate_rps=80))
+    bundle = write_bundle(tmp_path, contract(limits_s=EASY, rate_rps=50))
     request = ValidationRequest(bundle=bundle, settings=QUICK, endpoint=endpoint, axis_sizes="drawn")
     assert validate_bundle(request).service_time is None
 
@@ -93,8 +103,8 @@ def test_a_limit_under_the_service_time_fails_soon(endpoint: str, tmp_path: Path
 
 def test_an_overloaded_server_is_saturated_and_fails(endpoint: str, tmp_path: Path) -> None:
     """Even a limit that no request has reached yet is not met when the backlog grows for ever."""
-    bundle = write_bundle(tmp_path, contract(limits_s={50.0: 30.0}, rate_rps=900))
-    settings = LoadSettings(budget_s=30.0, min_warmup_s=0.5, min_measured_s=8.0, timeout_s=60.0)
+    bundle = write_bundle(tmp_path, slow_contract())
+    settings = LoadSettings(budget_s=60.0, min_warmup_s=0.5, min_measured_s=8.0, timeout_s=60.0)
     measurement = validate_bundle(ValidationRequest(bundle=bundle, settings=settings, endpoint=endpoint))
     assert measurement.verdict is Verdict.FAIL
     assert measurement.stopped_by == "saturated"
@@ -104,8 +114,6 @@ def test_an_overloaded_server_is_saturated_and_fails(endpoint: str, tmp_path: Pa
 
 def test_an_endpoint_without_the_model_is_an_error(endpoint: str, tmp_path: Path) -> None:
     """The server's answer is told, with what to do."""
-    from dataclasses import replace
-
     each = contract(limits_s=EASY, rate_rps=50)
     other = replace(each, model=replace(each.model, name="decoder"))
     bundle = write_bundle(tmp_path, other)
@@ -123,7 +131,7 @@ def test_an_endpoint_where_nothing_answers_is_an_error(tmp_path: Path) -> None:
 
 def test_a_cpu_bundle_is_served_and_measured(tmp_path: Path) -> None:
     """The real model on ONNX Runtime; what it took becomes a profile that the next plan can use."""
-    each = contract(limits_s=EASY, rate_rps=60, is_gpu=False)
+    each = contract(limits_s=EASY, rate_rps=40, is_gpu=False)
     measurement = validate_bundle(ValidationRequest(bundle=write_bundle(tmp_path, each), settings=QUICK))
     assert measurement.verdict is Verdict.PASS
     assert measurement.service_time is not None
@@ -136,7 +144,7 @@ def test_a_cpu_bundle_is_served_and_measured(tmp_path: Path) -> None:
 @pytest.mark.skipif(has_gpu(), reason="this machine has a GPU")
 def test_a_gpu_bundle_is_rehearsed_only_when_asked(tmp_path: Path) -> None:
     """Without its GPU it is refused with both ways out; rehearsed, it says so and leaves no service times."""
-    bundle = write_bundle(tmp_path, contract(limits_s=EASY, rate_rps=100, instances=2))
+    bundle = write_bundle(tmp_path, contract(limits_s=EASY, rate_rps=50, instances=2))
     with pytest.raises(ToolError, match="no NVIDIA GPU") as refusal:
         validate_bundle(ValidationRequest(bundle=bundle, settings=QUICK))
     assert "--rehearse" in str(refusal.value.help)
@@ -219,11 +227,11 @@ def test_no_server_outlives_an_interrupted_validate(interrupt: signal.Signals, t
         (server,) = servers_below(process.pid)
         below = descendants(process.pid)
         process.send_signal(interrupt)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=200)
     if interrupt is signal.SIGINT:
         assert process.returncode == 130
         assert "interrupted" in said
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while any(map(is_alive, below)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_alive(server)

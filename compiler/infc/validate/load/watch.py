@@ -1,5 +1,6 @@
 """Follows a running load test: warm-up, looks at the evidence, the decision to stop, what is still on its way."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -28,6 +29,8 @@ _MOST_WARMUP_S = 15.0
 _WARMUP_BUDGET_SHARE = 0.3
 _UNAVAILABLE = 14
 _SILENT_ANSWERS = 20
+_GONE_S = 2.0
+_GONE_POLL_S = 0.05
 MAX_LAG_S = 0.001
 MAX_LAG_SHARE = 0.05
 """Largest lag of a punctual send: 1 ms, or this share of the tightest limit if that is more."""
@@ -115,7 +118,7 @@ class Watch:
         if self.phase is Phase.MEASURING:
             self._stop("saturated" if self._has_given_up() else "budget")
         self._check_server()
-        self.snapshots.append(self._server.statistics(self._contract.model.name))
+        self.snapshots.append(self._statistics())
         self._look(is_final=True)
 
     def latencies_s(self, first: int, last: int) -> NDArray[np.float64]:
@@ -167,7 +170,7 @@ class Watch:
         self.phase = Phase.MEASURING
         self.first = self.generator.sent
         self.start_s = now_s
-        self.snapshots = [self._server.statistics(self._contract.model.name)]
+        self.snapshots = [self._statistics()]
         self.results = {}
         self._next_look_s = now_s + _LOOK_S
         self._next_snapshot_s = now_s + _SNAPSHOT_S
@@ -181,7 +184,7 @@ class Watch:
         self._require_answers()
         if now_s >= self._next_snapshot_s:
             self._next_snapshot_s = now_s + _SNAPSHOT_S
-            self.snapshots.append(self._server.statistics(self._contract.model.name))
+            self.snapshots.append(self._statistics())
         self._look()
         if self._is_saturated():
             self._stop("saturated")
@@ -261,8 +264,31 @@ class Watch:
         generator = self.generator
         answered = np.flatnonzero(generator.codes[: generator.sent] >= 0)[-_SILENT_ANSWERS:]
         if len(answered) == _SILENT_ANSWERS and np.all(generator.codes[answered] == _UNAVAILABLE):
-            self._check_server()
+            self._see_it_gone()
             raise ToolError(f"the server at {self._server.target} stopped answering during the load test")
+
+    def _statistics(self) -> ModelStatistics:
+        """The server's counters of the model.
+
+        Raises:
+            ToolError: the server is gone, or does not answer.
+        """
+        try:
+            return self._server.statistics(self._contract.model.name)
+        except ToolError:
+            self._see_it_gone()
+            raise
+
+    def _see_it_gone(self) -> None:
+        """Look for a moment whether a silent server has ended: it refuses requests before its end is seen.
+
+        Raises:
+            ToolError: it has.
+        """
+        until_s = time.monotonic() + _GONE_S
+        while time.monotonic() < until_s:
+            self._check_server()
+            time.sleep(_GONE_POLL_S)
 
     def _tell(self) -> None:
         generator = self.generator
