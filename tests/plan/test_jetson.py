@@ -229,6 +229,21 @@ def test_layers_that_an_accelerator_leaves_to_the_gpu_rule_it_out() -> None:
     assert any("attention" in reason for reason in found.reasons)
 
 
+def test_a_jetson_bundle_is_for_modules_only() -> None:
+    """`deploy.server: jetson` rules other devices out with the reason, be they named or faster."""
+    asked = replace(cameras(module("jetson-orin-nx-16gb"), priced(device("t4"), 0.5)), server="jetson")
+    asked = replace(asked, options=tuple(replace(option, is_named_target=True) for option in asked.options))
+    found = planned(asked)
+    assert found.candidate.hardware_id == "jetson-orin-nx-16gb"
+    assert [r.constraint for r in found.rejections if r.candidate == "t4"] == ["emit"]
+
+
+@pytest.mark.parametrize("id", [id for id in modules() if not id.startswith("jetson-agx-xavier")])
+def test_every_module_can_be_planned(id: str) -> None:
+    """With the newest JetPack that runs on it; the catalogue has what a prediction needs."""
+    assert planned(cameras(module(id, jetpack=None))).candidate.hardware_id == id
+
+
 def test_a_jetpack_that_the_module_does_not_run_rules_it_out() -> None:
     """The reason comes from the data; other devices stay."""
     option = module("jetson-orin-nx-16gb")

@@ -81,3 +81,13 @@ def test_the_market_holds_no_owned_or_unpriced_device() -> None:
     assert "t4" in ids
     assert "rtx-4090" not in ids
     assert not any(id.startswith("jetson") for id in ids)
+
+
+def test_the_market_of_a_jetson_bundle_is_modules_that_run_its_jetpack() -> None:
+    """With `deploy.server: jetson` nothing else is planned or proposed, and no price is asked for."""
+    loaded = load_spec(Path(__file__).parents[2] / "specs/dock-camera/dock-camera.infc.yaml")
+    assert loaded.spec is not None
+    found = market_options(loaded.spec, load_catalogue(None))
+    ids = {option.hardware.id for option in found}
+    assert {"jetson-orin-nano-8gb", "jetson-agx-orin-64gb"} <= ids
+    assert not ids & {"jetson-agx-thor-t5000", "jetson-xavier-nx-8gb", "t4"}

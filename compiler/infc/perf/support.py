@@ -56,6 +56,8 @@ def unsupported_reason(hardware: Hardware, precision: Precision, classes: Collec
         )
     if precision is Precision.INT4 and classes and OperatorClass.GEMM not in classes:
         return "INT4 is for the weights of matrix products, and this model has none"
+    if Precision.FP32 not in hardware.peak_flops:
+        return f"dense_tflops of {hardware.id} has no fp32, which what is no matrix product runs in"
     if arithmetic(precision) not in hardware.peak_flops:
         return f"{hardware.name} has no {precision.value.upper()} matrix units"
     if precision is Precision.FP32 and capability == _TURING and OperatorClass.GEMM in classes:

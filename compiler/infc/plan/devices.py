@@ -27,6 +27,9 @@ def ruled_out(problem: BaseProblem, option: HardwareOption, *, needs_price: bool
         return Rejection(
             candidate=hardware.id, constraint="emit", predicted=f"infc emits nothing for {hardware.vendor}", limit=""
         )
+    if problem.server == "jetson" and hardware.kind != "jetson":
+        words = "deploy.server: jetson makes bundles for Jetson modules, and this is none"
+        return Rejection(candidate=hardware.id, constraint="emit", predicted=words, limit="")
     if option.jetson is not None and option.jetson.refusal is not None:
         return Rejection(candidate=hardware.id, constraint="jetpack", predicted=option.jetson.refusal, limit="")
     if option.price is None and needs_price and not option.is_named_target:

@@ -209,8 +209,12 @@ def _restricted(problem: AnyProblem, catalogue: Catalogue, spec: Spec, name: str
 def market_options(spec: Spec, catalogue: Catalogue) -> tuple[HardwareOption, ...]:
     """Every data centre GPU that infc emits for and that is rented out under the spec's terms.
 
-    Workstation cards, Jetson modules and CPUs have to be named: nobody rents them as such.
+    Workstation cards and CPUs have to be named: nobody rents them as such. With `deploy.server: jetson` it is every
+    Jetson module that the spec's JetPack runs on.
     """
+    if spec.deploy.server == "jetson":
+        modules = (priced_option(spec, catalogue, h) for h in catalogue.all() if h.is_emittable and h.kind == "jetson")
+        return tuple(option for option in modules if option.jetson is None or option.jetson.refusal is None)
     market = (h for h in catalogue.all() if h.is_emittable and h.kind == "gpu" and h.form == "datacenter")
     options = (priced_option(spec, catalogue, hardware) for hardware in market)
     return tuple(option for option in options if _is_on_offer(spec, option))
