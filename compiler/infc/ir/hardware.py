@@ -38,9 +38,10 @@ class PowerMode:
 
 @dataclass(frozen=True, kw_only=True)
 class HardwareDetails:
-    """What a data sheet also says: shown to people, not read by the planner. None where no source says it.
+    """What a data sheet also says: shown to people; the links and the kind of memory also count for language models.
 
-    `minimum_power_w` is the lowest power limit that can be set; `nvlink_bytes_per_s` sums both directions.
+    None where no source says it. `minimum_power_w` is the lowest power limit that can be set; `nvlink_bytes_per_s` sums
+    both directions, and joins `nvlink_devices` cards by a bridge (None: all devices of a host).
     `derived_fields` were recalled and then checked by arithmetic, or follow from sourced values.
     """
 
@@ -48,6 +49,7 @@ class HardwareDetails:
     memory_type: str | None = None
     minimum_power_w: float | None = None
     nvlink_bytes_per_s: float | None = None
+    nvlink_devices: int | None = None
     pcie: str | None = None
     has_structured_sparsity: bool | None = None
     derived_fields: tuple[str, ...] = ()

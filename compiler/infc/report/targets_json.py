@@ -51,6 +51,7 @@ def _device(device: DescribedDevice) -> dict[str, Json]:
         "idle_w": hardware.idle_w,
         "minimum_power_w": details.minimum_power_w,
         "nvlink_bytes_per_s": details.nvlink_bytes_per_s,
+        "nvlink_devices": details.nvlink_devices,
         "pcie": details.pcie,
         "has_structured_sparsity": details.has_structured_sparsity,
         "dla": hardware.dla,
@@ -186,7 +187,7 @@ def targets_schema() -> dict[str, Json]:
             **dict.fromkeys(
                 ("memory_bytes", "memory_bandwidth_bytes_per_s", "l2_bytes", "sm_count", "boost_clock_hz"), number
             ),
-            **dict.fromkeys(("tdp_w", "idle_w", "minimum_power_w", "nvlink_bytes_per_s"), number),
+            **dict.fromkeys(("tdp_w", "idle_w", "minimum_power_w", "nvlink_bytes_per_s", "nvlink_devices"), number),
             **dict.fromkeys(("aliases", "sources", "recalled_fields", "derived_fields"), texts),
             "peak_flops": peaks,
             "power_modes": {"type": "array", "items": mode},

@@ -117,6 +117,7 @@ def _facts(hardware: Hardware) -> list[tuple[str, str]]:
         fact("lowest limit", "minimum_power_w", details.minimum_power_w, 1, "W"),
         fact("idle power", "idle_w", hardware.idle_w, 1, "W"),
         fact("NVLink", "nvlink_gb_per_s", details.nvlink_bytes_per_s, 1e9, "GB/s, both directions"),
+        fact("NVLink bridge", "nvlink_devices", details.nvlink_devices, 1, "cards"),
     )
     texts = (
         ("PCIe", details.pcie),

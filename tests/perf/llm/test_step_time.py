@@ -111,6 +111,16 @@ def test_a_slow_link_is_an_input() -> None:
     assert prefill_s(fast, 2048) < prefill_s(alone, 2048) < prefill_s(slow, 2048)
 
 
+@pytest.mark.parametrize(("name", "joined"), [("a100-pcie-80gb", 2), ("h200-nvl", 4), ("a100-sxm-80gb", 8)])
+def test_a_bridge_joins_a_few_cards_and_more_exchange_over_their_slots(name: str, joined: int) -> None:
+    """NVLink counts as far as it reaches: within a bridge's cards, or among all of a host behind a switch."""
+    for devices in (2, 4, 8):
+        over_nvlink = place_of(
+            model("llama-3.1-70b"), device(name), Precision.BF16, tensor_parallel=devices
+        ).is_switched
+        assert over_nvlink is (devices <= joined), devices
+
+
 def test_an_fp8_cache_halves_what_reading_it_costs() -> None:
     """The cache's precision decides `context_s`, nothing else."""
     profile, place = model("llama-3.1-8b"), device("h100-sxm")

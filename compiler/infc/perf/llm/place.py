@@ -29,6 +29,12 @@ Source: AWQ and GPTQ checkpoints keep a 16-bit scale for 128 weights; NVFP4 keep
 """
 _WEIGHT_ONLY_CAPABILITY = (7, 5)
 _FP4_WEIGHT_ONLY_CAPABILITY = (8, 0)
+_FP8_ACTIVATION_CAPABILITY = (9, 0)
+_LATE_FP8_METHODS = ("modelopt", "fbgemm_fp8")
+_LATE_FP8_CAPABILITY = (8, 0)
+_FLASH_ATTENTION_CAPABILITY = (8, 0)
+_FP8_CAPABILITY = (8, 9)
+_FLASHINFER_HEADS = (64, 128, 256, 512)
 _NO_INT8_CAPABILITY = (10, 0)
 _BLOCKED = (Precision.FP8, Precision.INT4)
 _PCIE_LANE_BYTES_PER_S = {"3.0": 0.985e9, "4.0": 1.969e9, "5.0": 3.938e9, "6.0": 7.563e9}
@@ -65,8 +71,8 @@ class Place:
         peaks = self.limits.peak_flops
         is_widened = self.is_widened(precision)
         peak = peaks.get(wide_precision(peaks) if is_widened else precision) or peaks[Precision.FP32]
-        if is_widened and precision is Precision.FP8:
-            precision = Precision.INT4  # one family of kernels widens both (Marlin); those for INT4 were timed
+        if is_widened and precision in (Precision.FP8, Precision.INT8):
+            precision = Precision.INT4  # one family of kernels widens them all (Marlin); those for INT4 were timed
         return peak * kernels.compute[precision]
 
     def is_widened(self, precision: Precision) -> bool:
@@ -97,7 +103,7 @@ def place_of(
     return Place(
         limits=limits,
         tensor_parallel=tensor_parallel,
-        link_bytes_per_s=link_speed(hardware),
+        link_bytes_per_s=link_speed(hardware, tensor_parallel),
         precision=precision,
         dense_precision=dense_precision(model, limits.peak_flops, precision),
         is_weight_only=is_weight_only(model, precision, limits.peak_flops),
@@ -140,6 +146,7 @@ def unsupported(
     """Why there is no step time of this model there; None when there is one."""
     reason = (
         precision_reason(model, hardware, precision)
+        or _attention_reason(model, hardware)
         or _parallel_reason(model, hardware, tensor_parallel)
         or _pipeline_reason(model, hardware, pipeline_parallel)
     )
@@ -150,9 +157,10 @@ def precision_reason(model: LlmProfile, hardware: Hardware, precision: Precision
     """Why vLLM does not run weights of this precision on the device; None when it does.
 
     Source: vLLM 0.32, `get_min_capability` of its quantisation schemes and the pages on INT8 and FP8: INT4 (AWQ, GPTQ,
-    compressed-tensors) and FP8 as weights alone from 7.5, FP8 arithmetic from 8.9, INT8 arithmetic from 7.5 and not
-    from 10.0 on, NVFP4 arithmetic from 10.0, four-bit floating-point weights with 16-bit arithmetic from 8.0; and
-    config/model.py (`_check_valid_dtype`) for models that it does not start in float16.
+    compressed-tensors), INT8 and FP8 as weights alone from 7.5 (FP8 of ModelOpt and FBGEMM from 8.0), INT4 weights with
+    FP8 activations from 9.0, FP8 arithmetic from 8.9, INT8 arithmetic from 7.5 and not from 10.0 on, NVFP4 arithmetic
+    from 10.0, four-bit floating-point weights with 16-bit arithmetic from 8.0; and config/model.py
+    (`_check_valid_dtype`) for models that it does not start in float16.
     """
     if hardware.kind == "other":
         return f"infc has no performance model for {hardware.vendor} accelerators; they are listed to compare prices"
@@ -164,14 +172,24 @@ def precision_reason(model: LlmProfile, hardware: Hardware, precision: Precision
             f"vLLM does not start {name} in float16, whose range is too small for it, and {hardware.name} has no BF16"
         )
     if hardware.kind == "cpu":
+        if precision is Precision.INT8 and is_weight_only(model, precision):
+            return f"vLLM has no kernels for 8-bit weights with 16-bit activations on {hardware.name}"
         if precision in hardware.peak_flops or precision is Precision.BF16:
             return None
         name = precision.value.upper()
         if precision is Precision.INT4:
             return f"vLLM computes INT4 weights on CPUs with AVX-512 only, which infc does not know of {hardware.name}"
         return f"vLLM has no {name} kernels for {hardware.name}; it runs FP32, BF16 and INT8 there"
-    if precision is Precision.INT4 or (precision is Precision.FP8 and precision not in hardware.peak_flops):
-        return _weight_only_reason(hardware, precision, _WEIGHT_ONLY_CAPABILITY)
+    if precision is Precision.INT4 and _activation(model, precision) is Precision.FP8:
+        return _weight_only_reason(hardware, precision, _FP8_ACTIVATION_CAPABILITY)
+    is_widened_fp8 = precision is Precision.FP8 and precision not in hardware.peak_flops
+    if (
+        precision is Precision.INT4
+        or is_widened_fp8
+        or (precision is Precision.INT8 and is_weight_only(model, precision))
+    ):
+        is_late = is_widened_fp8 and model.quantization is not None and model.quantization.method in _LATE_FP8_METHODS
+        return _weight_only_reason(hardware, precision, _LATE_FP8_CAPABILITY if is_late else _WEIGHT_ONLY_CAPABILITY)
     if precision is Precision.FP4 and is_weight_only(model, precision):
         return _weight_only_reason(hardware, precision, _FP4_WEIGHT_ONLY_CAPABILITY)
     if precision is Precision.INT8 and _capability(hardware) >= _NO_INT8_CAPABILITY:
@@ -200,6 +218,28 @@ def _weight_only_reason(hardware: Hardware, precision: Precision, needed: tuple[
         f"{hardware.name} has compute capability {hardware.compute_capability};"
         f" {precision.value.upper()} weights need {needed[0]}.{needed[1]}"
     )
+
+
+def _attention_reason(model: LlmProfile, hardware: Hardware) -> str | None:
+    """Why vLLM has no attention kernels for the model on the device; None when it has.
+
+    Source: vLLM 0.32, v1/attention/backends: prompts of latent attention run in FlashAttention, from 8.0; an FP8 cache
+    is read by FlashInfer from 8.0 on for some sizes of heads, by Triton from 8.9 on, and by nothing on 7.5.
+    """
+    if hardware.kind != "gpu":
+        return None
+    capability, name = _capability(hardware), f"{hardware.name} has compute capability {hardware.compute_capability}"
+    mixers = [group.attention for group in model.groups]
+    if capability < _FLASH_ATTENTION_CAPABILITY and any(mixer.kind is AttentionKind.LATENT for mixer in mixers):
+        return f"{name}; vLLM computes prompts of latent attention from 8.0 on"
+    stored = model.quantization
+    if stored is None or stored.kv_precision is not Precision.FP8 or capability >= _FP8_CAPABILITY:
+        return None
+    if capability < _FLASH_ATTENTION_CAPABILITY:
+        return f"{name}; vLLM reads the checkpoint's FP8 cache from 8.0 on"
+    sizes = {mixer.head_dim for mixer in mixers if mixer.kind is AttentionKind.GROUPED}
+    odd = sorted(sizes.difference(_FLASHINFER_HEADS))
+    return f"{name}; vLLM reads an FP8 cache of heads of {odd[0]} from 8.9 on" if odd else None
 
 
 def _parallel_reason(model: LlmProfile, hardware: Hardware, tensor_parallel: int) -> str | None:
@@ -251,18 +291,20 @@ def is_weight_only(
 ) -> bool:
     """Whether weights are widened to 16 bits before they are multiplied.
 
-    Always for INT4; for FP4 where the checkpoint leaves activations in 16 bits (MXFP4), for FP8 where the device has no
-    FP8 arithmetic.
+    Always for INT4; for FP4 and INT8 where the checkpoint leaves activations in 16 bits (MXFP4, GPTQ of 8 bits), for
+    FP8 where the device has no FP8 arithmetic.
     """
     if precision is Precision.FP8:
         return peak_flops is not None and Precision.FP8 not in peak_flops
+    is_own = model.quantization is not None and model.quantization.weight_precision is precision
+    is_left_wide = is_own and _activation(model, precision) is None
+    return precision is Precision.INT4 or (precision in (Precision.FP4, Precision.INT8) and is_left_wide)
+
+
+def _activation(model: LlmProfile, precision: Precision) -> Precision | None:
+    """What the checkpoint quantises activations to, where its weights are in that precision."""
     stored = model.quantization
-    return precision is Precision.INT4 or (
-        precision is Precision.FP4
-        and stored is not None
-        and stored.weight_precision is Precision.FP4
-        and stored.activation_precision is None
-    )
+    return stored.activation_precision if stored is not None and stored.weight_precision is precision else None
 
 
 def is_block_scaled(model: LlmProfile, precision: Precision) -> bool:
@@ -288,14 +330,20 @@ def wide_precision(peak_flops: Mapping[Precision, float]) -> Precision:
     return next((p for p in (Precision.BF16, Precision.FP16) if p in peak_flops), Precision.FP32)
 
 
-def link_speed(hardware: Hardware) -> float:
-    """Bytes per second that one device sends to another, one direction: NVLink where it has it, else its PCIe slot.
+def link_speed(hardware: Hardware, devices: int) -> float:
+    """Bytes per second that one of so many devices sends to another, one direction.
 
-    Source: NVLink figures of data sheets sum both directions; PCI-SIG: rate of a lane after encoding.
+    Over NVLink where it joins all of them, else over its PCIe slot: a bridge joins a pair of cards, or four, and a ring
+    through more of them is as fast as its slowest part.
+
+    Source: NVLink figures of data sheets sum both directions; PCI-SIG: rate of a lane after encoding. Offline runs of
+    TensorRT-LLM 0.14 on four and eight A100 cards (Llama 3 70B, Mixtral 8x7B) took 1.3 to 3.5 times as long as NVLink
+    between all of them would have it, and 0.6 to 1.0 times as long as the slots.
     """
-    if hardware.details.nvlink_bytes_per_s:
-        return hardware.details.nvlink_bytes_per_s / 2
-    generation, _, lanes = (hardware.details.pcie or "").partition(" ")
+    details = hardware.details
+    if details.nvlink_bytes_per_s and devices <= (details.nvlink_devices or devices):
+        return details.nvlink_bytes_per_s / 2
+    generation, _, lanes = (details.pcie or "").partition(" ")
     lane = _PCIE_LANE_BYTES_PER_S.get(generation)
     if lane is None:
         return _DEFAULT_LINK_BYTES_PER_S

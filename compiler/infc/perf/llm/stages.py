@@ -35,7 +35,8 @@ class Hop:
 
 def hop_of(hardware: Hardware, devices: int) -> Hop:
     """Between stages of a replica of so many devices: over the device's own link while one host holds them all."""
-    return Hop(seconds=HOP_S, bytes_per_s=link_speed(hardware) if devices <= HOST_DEVICES else NETWORK_BYTES_PER_S)
+    link = link_speed(hardware, devices) if devices <= HOST_DEVICES else NETWORK_BYTES_PER_S
+    return Hop(seconds=HOP_S, bytes_per_s=link)
 
 
 def pipelined(

@@ -106,6 +106,11 @@ HARDWARE_FIELDS: tuple[Field, ...] = (
     Field(key="idle_w", kind=_N, description="Power when idle with a model loaded."),
     Field(key="minimum_power_w", kind=_N, description="The lowest power limit that can be set."),
     Field(key="nvlink_gb_per_s", kind=_N, description="NVLink bandwidth, both directions, 10^9 bytes/s."),
+    Field(
+        key="nvlink_devices",
+        kind=FieldKind.COUNT,
+        description="How many cards an NVLink bridge joins; absent where NVLink joins all devices of a host.",
+    ),
     Field(key="pcie", kind=_T, description='PCIe generation and lanes, such as "4.0 x16".'),
     Field(key="has_structured_sparsity", kind=FieldKind.FLAG, description="Whether 2:4 sparsity is supported."),
     Field(key="dla", kind=_T, description="Deep learning accelerators beside the GPU."),

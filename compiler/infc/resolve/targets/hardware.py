@@ -69,6 +69,7 @@ def _hardware(record: Record, id: str) -> Hardware:
             memory_type=record.text("memory_type"),
             minimum_power_w=record.number("minimum_power_w"),
             nvlink_bytes_per_s=record.number("nvlink_gb_per_s", GIGA),
+            nvlink_devices=record.count("nvlink_devices"),
             pcie=record.text("pcie"),
             has_structured_sparsity=record.flag("has_structured_sparsity"),
             derived_fields=record.texts("derived_fields"),
