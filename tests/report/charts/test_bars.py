@@ -71,6 +71,15 @@ def test_names_of_marks_are_not_written_over_each_other() -> None:
     assert not names[0].overlaps(names[1])
 
 
+def test_no_line_runs_through_what_a_row_says() -> None:
+    """A value stands left of the limit that would cross it."""
+    rows = [IntervalRow(label="p99", value=Interval.exact(0.2), said="1.31 ms of 80 ms")]
+    drawing = interval_rows(rows, words, marks=(Mark(name="limit", value=1.0),))
+    said = next(shape for shape in drawing.shapes if isinstance(shape, Text) and shape.text == "1.31 ms of 80 ms")
+    limit = next(shape for shape in drawing.shapes if isinstance(shape, Line) and shape.kind == "limit")
+    assert said.extent[1] < limit.x1
+
+
 def test_a_limit_holds_for_certain_probably_or_not() -> None:
     """The state of a value is that of its interval against the limit; without one it is free."""
     value = Interval(value=1.0, low=0.5, high=2.0)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from infc.ir.interval import Interval
 from infc.report.charts.drawing import CHARACTER, Anchor, Drawing, Line, Path, Shape, Text, anchor_at
@@ -12,6 +12,7 @@ from infc.report.charts.scale import Scale, linear_scale, scale_for
 WIDTH = 420.0
 _LEFT, _RIGHT = 12.0, 408.0
 _ROW, _FOOT = 40.0, 24.0
+_GAP = 5.0
 _ARROW = "M0,-5L6,0L0,5Z"
 
 
@@ -62,16 +63,16 @@ def interval_rows(
     ]
     shapes += names
     for index, row in enumerate(rows):
-        shapes += _row(row, scale, top + _ROW * index, most)
+        shapes += _row(row, scale, top + _ROW * index, most, [scale.at(mark.value) for mark in marks])
     return Drawing(width=WIDTH, height=bottom + _FOOT, shapes=tuple(shapes))
 
 
-def _row(row: IntervalRow, scale: Scale, top: float, most: float) -> list[Shape]:
+def _row(row: IntervalRow, scale: Scale, top: float, most: float, lines: Sequence[float]) -> list[Shape]:
     y = top + 28
     high = row.value.high if math.isfinite(row.value.high) else row.value.value
     words = f"{row.label}: {row.said}"
     label = Text(x=_LEFT, y=top + 15, text=row.label, kind="name")
-    said = Text(x=_RIGHT, y=top + 15, text=row.said, anchor="end")
+    said = _beside(lines, Text(x=_RIGHT, y=top + 15, text=row.said, anchor="end"))
     shapes: list[Shape] = [
         label,
         *(() if label.overlaps(said) else (said,)),  # where there is no room it stands in the table
@@ -81,6 +82,15 @@ def _row(row: IntervalRow, scale: Scale, top: float, most: float) -> list[Shape]
     if high > most:
         shapes.append(Path(d=_ARROW, kind="arrow", x=scale.at(most), y=y))
     return shapes
+
+
+def _beside(lines: Sequence[float], text: Text) -> Text:
+    """The text, moved to the left of the lines that would run through it, as far as there is room."""
+    for line in sorted(lines, reverse=True):
+        start, end = text.extent
+        if start < line < end and line - _GAP - (end - start) >= _LEFT:
+            text = replace(text, x=line - _GAP)
+    return text
 
 
 def _mark_names(marks: Sequence[Mark], scale: Scale) -> list[Text]:
