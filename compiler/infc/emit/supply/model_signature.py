@@ -13,12 +13,12 @@ from pathlib import Path
 
 from infc.emit.manifest import REPORT_NAME
 from infc.emit.supply.dsse import MOST_BYTES, Envelope, from_document, sealed, to_document
+from infc.emit.supply.in_toto import STATEMENT_TYPE, in_toto_statement
 from infc.emit.supply.signing import public_half
 
 MODEL_SIGNATURE_NAME = "model.sig"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 _MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-_STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 _LEFT_OUT = (".git", ".gitattributes", ".github", ".gitignore", REPORT_NAME)
 
 
@@ -57,7 +57,7 @@ def signed_folder(name: str, files: Mapping[str, str], key: Path, passphrase: st
     resources = covered(files)
     root = hashlib.sha256(b"".join(bytes.fromhex(digest) for digest in resources.values()))
     statement = {
-        "_type": _STATEMENT_TYPE,
+        "_type": STATEMENT_TYPE,
         "subject": [{"name": name, "digest": {"sha256": root.hexdigest()}}],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
@@ -99,19 +99,13 @@ def envelope_of(content: bytes) -> Envelope | None:
 
 def folder_of(payload: bytes) -> SignedFolder | None:
     """What a payload says; None when it is no such statement, or one whose parts contradict each other."""
-    try:
-        document = json.loads(payload)
-    except (ValueError, RecursionError):
+    stated = in_toto_statement(payload, PREDICATE_TYPE)
+    if stated is None:
         return None
-    match document:
-        case {
-            "_type": str(kind),
-            "predicateType": str(predicate),
-            "subject": [{"name": str(name), "digest": {"sha256": str(root)}}],
-            "predicate": {"resources": list(stated)},
-        } if (kind, predicate) == (_STATEMENT_TYPE, PREDICATE_TYPE):
-            files = _resources(stated)
-            if files is None or _root_of(stated) != root:
+    match stated.subjects, stated.predicate:
+        case [{"name": str(name), "digest": {"sha256": str(root)}}], {"resources": list(resources)}:
+            files = _resources(resources)
+            if files is None or _root_of(resources) != root:
                 return None
             return SignedFolder(name=name, files=files)
     return None

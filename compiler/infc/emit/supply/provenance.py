@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 from infc.diag import ToolError
+from infc.emit.supply.in_toto import STATEMENT_TYPE, in_toto_statement
 
 PROVENANCE_NAME = "provenance.json"
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
 # Names of types: identifiers, not addresses.
 _BUILDER = "https://infc.dev/infc"
@@ -122,26 +122,20 @@ class StatementText:
 
 def statement_from(content: bytes) -> StatementText | None:
     """A statement as `statement` writes it; None when it is cut off, of another kind, or names a subject twice."""
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+    stated = in_toto_statement(content, PREDICATE_TYPE)
+    if stated is None:
         return None
-    match document:
+    match stated.predicate:
         case {
-            "_type": str(kind),
-            "predicateType": str(predicate),
-            "subject": list(subjects),
-            "predicate": {
-                "buildDefinition": {
-                    "externalParameters": {"spec": str(spec)},
-                    "resolvedDependencies": list(dependencies),
-                }
-            },
-        } if (kind, predicate) == (STATEMENT_TYPE, PREDICATE_TYPE):
-            named = [each for each in map(_named, subjects) if each is not None]
+            "buildDefinition": {
+                "externalParameters": {"spec": str(spec)},
+                "resolvedDependencies": list(dependencies),
+            }
+        }:
+            named = [each for each in map(_named, stated.subjects) if each is not None]
             made_from = [each for each in map(_named, dependencies) if each is not None]
             found = {(name, how): digest for name, how, digest in named}
-            if len(found) != len(subjects) or len(made_from) != len(dependencies):
+            if len(found) != len(stated.subjects) or len(made_from) != len(dependencies):
                 return None
             return StatementText(
                 subjects=found, dependencies={name: digest for name, _, digest in made_from}, spec=spec

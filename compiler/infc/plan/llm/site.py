@@ -24,6 +24,7 @@ from infc.perf.llm.memory import (
 )
 from infc.perf.llm.place import unsupported
 from infc.perf.llm.stages import stage_models
+from infc.plan.capacity import option_of
 from infc.plan.evidence import QUANTISED
 from infc.plan.llm.load import Setup, has_prefix_caching
 from infc.resolve.served_models import has_float16
@@ -315,7 +316,7 @@ def site_of(problem: LlmProblem, candidate: Candidate, *, has_drafting: bool = T
     Returns: None where the problem has no such hardware, or the candidate's server does not batch continuously.
     """
     batching = candidate.batching
-    option = next((o for o in problem.options if o.hardware.id == candidate.hardware_id), None)
+    option = option_of(problem, candidate.hardware_id)
     if option is None or not isinstance(batching, ContinuousBatching):
         return None
     return LlmSite(
