@@ -112,6 +112,21 @@ def test_overload_is_said(folder: Path) -> None:
     assert "warning: more requests arrive than can be answered" in result.stdout
 
 
+def test_an_idle_server_is_not_called_overloaded(folder: Path) -> None:
+    """Few requests may come later than their rate says; one that rests all the time keeps up with them."""
+    result = simulate("--rate", "0.001/s", *CHAT, "--requests", "100", cwd=folder)
+    assert " 0.1% busy" in result.stdout
+    assert "warning: more requests" not in result.stdout
+
+
+def test_outputs_of_one_token_have_no_time_between_tokens(folder: Path) -> None:
+    """TPOT and ITL are null: there is no token after the first."""
+    one = ("--rate", "2/s", "--prompt-tokens", "512", "--output-tokens", "1", "--requests", "100")
+    answer = document(*one, cwd=folder)
+    assert (answer["tpot_ms"], answer["itl_ms"]) == (None, None)
+    assert "tpot        none: every output is one token" in simulate(*one, cwd=folder).stdout
+
+
 def test_same_seed_same_output(folder: Path) -> None:
     """Byte for byte; another seed is another sample."""
     first, again, other = (

@@ -165,6 +165,26 @@ def test_odd_files_are_diagnostics_too(folder: Path) -> None:
     assert [d.id for d in load_spec(folder / "self.infc.yaml").diagnostics] == ["spec-unreadable"]
 
 
+def test_a_required_key_without_a_value_is_one_error(folder: Path) -> None:
+    """It has no value; that it is missing, too, would be the same said twice."""
+    spec = folder / "a.infc.yaml"
+    spec.write_text("model: {onnx: model.onnx}\nslo: {latency: {p99: 25ms}}\nworkload: {rate: ~}\n")
+    assert [d.id for d in load_spec(spec).diagnostics if d.severity is Severity.ERROR] == ["spec-empty-value"]
+
+
+def test_endless_words_are_shown_short_and_endless_keys_are_no_aliases(folder: Path) -> None:
+    """A value of half a megabyte does not fill the message; a page of keys is too large, whatever aliases do."""
+    spec = folder / "a.infc.yaml"
+    long = "9" * 300_000
+    for wrong in (f"p99: 8{'x' * 300_000}", f"p{long}: 1ms", f"px{long}: 1ms"):
+        spec.write_text(f"model: {{onnx: model.onnx}}\nslo: {{latency: {{{wrong}}}}}\nworkload: {{rate: 1/s}}\n")
+        found = load_spec(spec).diagnostics
+        assert found
+        assert max(len(d.message) + len(d.help or "") for d in found) < 300
+    spec.write_text("".join(f"k{number}: 1\n" for number in range(20_001)))
+    assert [d.id for d in load_spec(spec).diagnostics] == ["spec-too-large"]
+
+
 def test_a_path_may_climb_within_the_repository(folder: Path) -> None:
     """The boundary is the git top level, not the spec's folder."""
     (folder / "specs").mkdir()

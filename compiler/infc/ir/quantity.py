@@ -245,18 +245,20 @@ def parse_percentile(value: object) -> float:
     help = "write a percentile such as p50, p95, p99 or p99.9"
     if text.lower() in {"max", "mean", "avg", "average", "median"}:
         fix = {"max": "p99.9", "median": "p50"}.get(text.lower(), "p50")
-        raise QuantityError(f"`{text}` is not a percentile", help=f"write {fix} instead: targets are percentiles")
+        raise QuantityError(
+            f"`{_short(text)}` is not a percentile", help=f"write {fix} instead: targets are percentiles"
+        )
     match = re.fullmatch(r"[pP]?([0-9]+(?:\.[0-9]+)?)", text)
     if match is None:
-        raise QuantityError(f"`{text}` is not a percentile", help=help)
+        raise QuantityError(f"`{_short(text)}` is not a percentile", help=help)
     number = match.group(1)
     if not text.startswith("p"):
-        raise QuantityError(f"`{text}` is not a percentile", help=f"write p{number}")
+        raise QuantityError(f"`{_short(text)}` is not a percentile", help=f"write p{_short(number)}")
     percentile = float(number)
     if percentile >= 100 and "." not in number and len(number) > 2 and set(number) == {"9"}:
-        raise QuantityError(f"`{text}` is above p100", help=f"write p{number[:2]}.{number[2:]}")
+        raise QuantityError(f"`{_short(text)}` is above p100", help=f"write p{number[:2]}.{_short(number[2:])}")
     if not 0 < percentile < 100:
-        raise QuantityError(f"`{text}` is outside p0 to p100, both excluded", help=help)
+        raise QuantityError(f"`{_short(text)}` is outside p0 to p100, both excluded", help=help)
     return percentile
 
 
@@ -280,7 +282,7 @@ def _parse(value: object, units: Mapping[str, float], *, kind: str, example: str
     if canonical is None:
         known = ", ".join(u for u in units if u != "µs")
         raise QuantityError(
-            f"unknown unit `{unit}` in a {kind}", help=f"write a {kind} such as {example} (units: {known})"
+            f"unknown unit `{_short(unit)}` in a {kind}", help=f"write a {kind} such as {example} (units: {known})"
         )
     if canonical != unit and canonical != "us":
         raise QuantityError(f"unknown unit `{unit}` in a {kind}", help=f"write {number}{canonical}")

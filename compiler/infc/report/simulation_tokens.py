@@ -17,6 +17,8 @@ _PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0}
 _POOR_FIT = 0.1
 _ENOUGH_POINTS = 8
 _LATE = 0.05
+_BUSY = 0.9
+_NO_GAPS = "none: every output is one token"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +44,12 @@ class TokenReport:
     def is_saturated(self) -> bool:
         """Whether requests arrive faster than they are answered: then latency only says how long the run was.
 
-        Its sign is that the last answers come long after the last arrivals, by the standard of what one answer takes.
+        Its sign is that the server never rests, and that the last answers come long after the last arrivals, by the
+        standard of what one answer takes.
         """
-        if self.rate_rps is None:
-            return False
         result = self.result
+        if self.rate_rps is None or result.utilization < _BUSY:
+            return False
         arriving_s = len(result.e2e_s) / self.rate_rps
         late_s = result.end_s - arriving_s
         return late_s > _LATE * arriving_s and late_s > 3.0 * float(np.quantile(result.e2e_s - result.queue_s, 0.9))
@@ -62,13 +65,14 @@ class TokenReport:
 def render_tokens_json(report: TokenReport) -> str:
     """The report as one JSON object, in milliseconds."""
     result = report.result
+    has_gaps = bool(len(result.known_tpot_s))
     document = {
         "format_version": "1.0",
         "latency_ms": _summary_ms(result.e2e_s),
         "queue_ms": _summary_ms(result.queue_s),
         "ttft_ms": _summary_ms(result.ttft_s),
-        "tpot_ms": _summary_ms(result.known_tpot_s),
-        "itl_ms": _milliseconds(result.gaps.mean_s, result.gaps.percentiles_s(tuple(_PERCENTILES.values()))),
+        "tpot_ms": _summary_ms(result.known_tpot_s) if has_gaps else None,
+        "itl_ms": _gaps_ms(result) if has_gaps else None,
         "mean_batch_size": result.running_sequences,
         "utilization": result.utilization,
         "throughput_rps": result.throughput_rps,
@@ -94,14 +98,14 @@ def render_tokens_json(report: TokenReport) -> str:
 def render_tokens_text(report: TokenReport) -> str:
     """The report for a reader: setting, latencies, load, cache, and what to beware of."""
     result, batching = report.result, report.batching
-    gaps = result.gaps
+    has_gaps = bool(len(result.known_tpot_s))
     lines = [
         f"setting     {_batching_text(batching)}",
         f"traffic     {report.traffic}, {len(result.e2e_s)} requests, prompts of {report.prompt_tokens.mean():.0f} and "
         f"outputs of {result.output_tokens.mean():.0f} tokens on average",
         f"ttft        {_summary_text(_summary_ms(result.ttft_s))}",
-        f"tpot        {_summary_text(_summary_ms(result.known_tpot_s))}",
-        f"itl         {_summary_text(_milliseconds(gaps.mean_s, gaps.percentiles_s(tuple(_PERCENTILES.values()))))}",
+        f"tpot        {_summary_text(_summary_ms(result.known_tpot_s)) if has_gaps else _NO_GAPS}",
+        f"itl         {_summary_text(_gaps_ms(result)) if has_gaps else _NO_GAPS}",
         f"latency     {_summary_text(_summary_ms(result.e2e_s))}",
         f"queue       {_summary_text(_summary_ms(result.queue_s))}",
         f"load        {result.utilization:.1%} busy, {result.running_sequences:.1f} sequences in a step, "
@@ -139,9 +143,11 @@ def _cache_text(report: TokenReport) -> str:
 
 
 def _summary_ms(values_s: npt.NDArray[np.float64]) -> Mapping[str, float]:
-    if not len(values_s):
-        return _milliseconds(0.0, (0.0,) * len(_PERCENTILES))
     return _milliseconds(float(values_s.mean()), percentiles(values_s, tuple(_PERCENTILES.values())))
+
+
+def _gaps_ms(result: TokenResult) -> Mapping[str, float]:
+    return _milliseconds(result.gaps.mean_s, result.gaps.percentiles_s(tuple(_PERCENTILES.values())))
 
 
 def _milliseconds(mean_s: float, tail_s: Sequence[float]) -> Mapping[str, float]:

@@ -39,10 +39,14 @@ def token_simulation_schema() -> dict[str, Any]:
                 "queue_ms": {**summary, "description": "Until a step first works on the request."},
                 "ttft_ms": {**summary, "description": "From the request to its first token."},
                 "tpot_ms": {
-                    **summary,
-                    "description": "From the first token to the last, by the tokens after the first.",
+                    "anyOf": [summary, {"type": "null"}],
+                    "description": "From the first token to the last, by the tokens after the first. Null: there are "
+                    "none after the first.",
                 },
-                "itl_ms": {**summary, "description": "Every gap between two tokens of a request."},
+                "itl_ms": {
+                    "anyOf": [summary, {"type": "null"}],
+                    "description": "Every gap between two tokens of a request. Null: there are none.",
+                },
                 "mean_batch_size": {**_NUMBER, "description": "Sequences in a step."},
                 "utilization": {**_SHARE, "description": "Share of the time in which steps run."},
                 "throughput_rps": _NUMBER,

@@ -100,6 +100,11 @@ class _Builder:
         if anchor is not None:
             self._anchors[anchor] = node
         if node.size > MAX_VALUES:
+            if not self._anchors:
+                message = f"the spec holds more than {MAX_VALUES} values"
+                self._stop(
+                    "spec-too-large", message, self._span(event), "keep data in files, and name them in the spec"
+                )
             message = f"aliases expand this document to more than {MAX_VALUES} values"
             self._stop("spec-alias-bomb", message, self._span(event), "write the values out, without nested aliases")
         return node

@@ -70,9 +70,9 @@ _BOUNDS: Mapping[str, tuple[str, str]] = {
 def diagnostic_from_error(error: ErrorDetails, source: SourceMap) -> tuple[str, Diagnostic]:
     """The path that the error is about (it may be an absent key), and the diagnostic."""
     segments = [segment for segment in error["loc"] if segment != "[key]"]
+    if error["type"] == "missing":  # its own key may stand there without a value
+        return _missing(source.locate(segments[:-1]), str(segments[-1]), source)
     path = source.locate(segments)
-    if error["type"] == "missing":
-        return _missing(path, str(segments[-1]), source)
     return path, _about(error, path, source)
 
 

@@ -22,7 +22,7 @@ SPEC_TEXT: tuple[DiagnosticKind, ...] = (
     DiagnosticKind(
         id="spec-too-large",
         title="The spec is too large",
-        what="The file is larger than 1 MiB.",
+        what="The file is larger than 1 MiB, or holds more than 20,000 values.",
         why=(
             "A spec is a page that people review; a large file is data in the wrong place, or an attack on the parser."
         ),
