@@ -20,8 +20,9 @@ from infc.pipeline.base import Base
 from infc.pipeline.changes import review
 from infc.pipeline.plan_inputs import PlanOptions
 from infc.pipeline.plan_page import plan_page
-from infc.report.compile_html import render_compile_html
+from infc.report.compile_html import render_bundle_report, render_compile_html
 from infc.report.compiled import CompiledEntry
+from infc.report.load_test import with_load_test
 from infc.report.plan_html import render_plan_html
 from tests.browser.chromium import Browser, axe_path, browser, chromium_path
 from tests.emit import samples
@@ -33,7 +34,7 @@ CHROMIUM, AXE = chromium_path(), axe_path()
 SPECS = Path(__file__).parents[2] / "specs"
 LOOKS = [(width, is_dark) for width in (1280, 360) for is_dark in (False, True)]
 EXAMPLES = ("fashion-mnist", "minilm", "qwen3-8b", "dock-camera")
-PAGES = (*EXAMPLES, "infeasible", "many", "changed", "compile")
+PAGES = (*EXAMPLES, "infeasible", "many", "changed", "compile", "report")
 MANY = 40
 TAB, ENTER = ("Tab", 9), ("Enter", 13, "\r")
 pytestmark = [
@@ -95,7 +96,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     texts["infeasible"] = planned(repository / "shop-00.infc.yaml")
     texts["many"] = planned(*sorted(repository.glob("*.infc.yaml")))
     texts["changed"] = changed()
-    texts["compile"] = compiled(folder)
+    texts["compile"], texts["report"] = compiled(folder)
     assert "What stands in the way" in texts["infeasible"]
     assert "3 of 40 are shown in full" in texts["many"]
     for name, page in texts.items():
@@ -115,8 +116,8 @@ def changed() -> str:
     return render_plan_html([decided], sets=sets)
 
 
-def compiled(folder: Path) -> str:
-    """The page of a compile with a load test."""
+def compiled(folder: Path) -> tuple[str, str]:
+    """The page of a compile with a load test, and the report in its output folder with the same one."""
     decided = entry()
     assert isinstance(decided.decision, Plan)
     assert decided.problem is not None
@@ -140,7 +141,11 @@ def compiled(folder: Path) -> str:
         evidence=None,
         measurement=replace(MEASURED, curve_s=((50.0, 0.0064), (90.0, 0.011), (99.0, 0.0171))),
     )
-    return render_compile_html([built, replace(built, measurement=None)])
+    bare = replace(built, measurement=None)
+    assert built.measurement is not None
+    report = with_load_test(render_bundle_report([bare]), built.measurement)
+    assert report is not None
+    return render_compile_html([built, bare]), report
 
 
 @pytest.fixture(scope="module")
