@@ -76,6 +76,7 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
     running = used = peak = cached_tokens = 0
     pool = PrefixPool(kv_blocks) if batching.has_prefix_caching and max(prefixes) >= size else None
     shared = [0] * total  # blocks of the common prefix that a request holds
+    owed = 0  # blocks taken that the pool was not told of yet
     # The prompt that is not done, and the tokens of it that are in the cache.
     partial, partial_cached = -1, 0
     # As in `Decoding`: what a sequence holds minus the counter, and the counter at which it ends.
@@ -139,8 +140,7 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
             used += blocks
             if used > kv_blocks:
                 return None
-            if pool is not None:
-                pool.take(blocks)
+            owed += blocks
             gaps.append((begin_s, growth_s, limit, count))
             last_start_s = now_s - (begin_s + growth_s * (limit - 1))
             counter += limit
@@ -166,18 +166,20 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
             used += blocks
             if used > kv_blocks:
                 return None
-            if pool is not None:
-                pool.take(blocks)
-                if partial >= 0:
-                    done = min((partial_cached + taken) // size, prefixes[partial] // size)
-                    shared[partial] = pool.extend(shared[partial], done) if done else shared[partial]
+            owed += blocks
+            if pool is not None and partial >= 0:
+                done = min((partial_cached + taken) // size, prefixes[partial] // size)
+                if done:
+                    shared[partial], owed = pool.extend(owed, shared[partial], done), 0
             partial = -1
             while waiting and budget > 0 and running < most_seqs:
                 request = waiting[0]
                 prompt = prompts[request]
                 hit = unused = 0
                 if pool is not None:
-                    hit, unused = pool.find(min(prefixes[request], prompt - 1) // size)
+                    prefix = prefixes[request]
+                    hit, unused = pool.find(owed, (prefix if prefix < prompt else prompt - 1) // size)
+                    owed = 0
                 cached = hit * size
                 if used - -prompt // size - hit + unused > kv_blocks:
                     return None
@@ -191,11 +193,9 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
                 blocks = -(-(cached + taken) // size) - hit
                 used += blocks + unused
                 if pool is not None:
-                    pool.use(hit, unused)
                     cached_tokens += cached
-                    pool.take(blocks)
-                    done = min((cached + taken) // size, prefixes[request] // size)
-                    shared[request] = pool.extend(hit, done) if done else hit
+                    done = cached + taken
+                    shared[request] = pool.admit(hit, unused, blocks, (done if done < prefix else prefix) // size)
                 chunks.append((request, cached, taken))
                 budget -= real
                 tokens += real
@@ -269,8 +269,8 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
         if freed:
             for request, cached in freed:
                 if pool is not None:
-                    pool.release(-(-cached // size), cached // size, shared[request])
-                    used = kv_blocks - pool.free
+                    pool.release(owed, -(-cached // size), cached // size, shared[request])
+                    owed, used = 0, kv_blocks - pool.free
                 else:
                     used += -cached // size
             running -= len(freed)
