@@ -16,7 +16,7 @@ from infc.lock.drift.manifests import ExpectedObject, object_item
 from infc.lock.drift.objects import Key, ObjectValue, key_of
 from infc.lock.drift.slug import slug
 from infc.pipeline.drift.bundle import find_bundle
-from infc.pipeline.drift.locked import LockedSpec, entry_of, open_locked, resolve_locked, stale_inputs
+from infc.pipeline.drift.locked import LockedSpec, open_entry, resolve_locked, stale_inputs
 from infc.pipeline.drift.manifests import expected_objects, object_files
 from infc.pipeline.plan import locked_digest_from, plan_loaded
 from infc.serve.cluster_view import ClusterView, Wanted, view_cluster
@@ -41,12 +41,10 @@ def cluster_drift(
     Raises:
         ToolError: kubectl is not installed, or the cluster does not answer.
     """
-    opened, problems = open_locked(request.spec)
-    if opened is None:
+    locked, problems = open_entry(request.spec, request.target)
+    if locked is None:
         return None, problems
-    entry, problems = entry_of(opened, request.target)
-    if entry is None:
-        return None, problems
+    opened, entry = locked
     spec = opened.loaded.spec
     kubernetes = None if spec is None else spec.deploy.kubernetes
     if kubernetes is None:

@@ -46,6 +46,15 @@ def open_locked(spec: Path) -> tuple[LockedSpec | None, tuple[Diagnostic, ...]]:
     return LockedSpec(loaded=loaded, lock=lock, entries=lock.of_spec(spec_path_in_workspace(loaded))), ()
 
 
+def open_entry(spec: Path, target: str | None) -> tuple[tuple[LockedSpec, LockEntry] | None, tuple[Diagnostic, ...]]:
+    """A spec and the one locked deployment of it that is meant, or what is wrong with spec, lock or target."""
+    opened, problems = open_locked(spec)
+    if opened is None:
+        return None, problems
+    entry, problems = entry_of(opened, target)
+    return (None, problems) if entry is None else ((opened, entry), ())
+
+
 def resolve_locked(
     opened: LockedSpec, only_measurements: frozenset[str] | None = None
 ) -> tuple[Resolved | None, tuple[Diagnostic, ...]]:

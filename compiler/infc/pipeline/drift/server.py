@@ -9,7 +9,7 @@ from infc.ir.problem import AnyProblem, LlmProblem, Problem
 from infc.lock import LockEntry
 from infc.lock.drift import DriftReport
 from infc.pipeline.drift.bundle import find_bundle
-from infc.pipeline.drift.locked import Deployed, LockedSpec, entry_of, open_locked, resolve_locked, stale_inputs
+from infc.pipeline.drift.locked import Deployed, LockedSpec, open_entry, resolve_locked, stale_inputs
 from infc.pipeline.locking import problem_of
 
 
@@ -38,12 +38,10 @@ def server_drift(
     Raises:
         ToolError: the server does not answer, is of another kind, or restarted meanwhile.
     """
-    opened, problems = open_locked(request.spec)
-    if opened is None:
+    locked, problems = open_entry(request.spec, request.target)
+    if locked is None:
         return None, problems
-    entry, problems = entry_of(opened, request.target)
-    if entry is None:
-        return None, problems
+    opened, entry = locked
     problem, problems = _problem(opened, entry)
     if problem is None:
         return None, problems

@@ -11,7 +11,7 @@ from infc.ir.problem import AxisDistribution, LlmProblem, Problem, TokenTraffic,
 from infc.lock.drift import DriftReport
 from infc.lock.drift.item import lock_item
 from infc.lock.drift.trace import trace_items
-from infc.pipeline.drift.locked import Deployed, entry_of, open_locked, resolve_locked, stale_inputs
+from infc.pipeline.drift.locked import Deployed, open_entry, resolve_locked, stale_inputs
 from infc.pipeline.drift.observed import planned_for, still_fits
 from infc.pipeline.locking import problem_of
 from infc.sim.percentile import percentiles
@@ -32,12 +32,10 @@ def traffic_drift(
     request: TraceDriftRequest, *, announce: Callable[[str], None]
 ) -> tuple[DriftReport | None, tuple[Diagnostic, ...]]:
     """Compare recorded traffic with the workload that a deployment was planned for."""
-    opened, problems = open_locked(request.spec)
-    if opened is None:
+    locked, problems = open_entry(request.spec, request.target)
+    if locked is None:
         return None, problems
-    entry, problems = entry_of(opened, request.target)
-    if entry is None:
-        return None, problems
+    opened, entry = locked
     resolved, problems = resolve_locked(opened)
     if resolved is None:
         return None, problems
