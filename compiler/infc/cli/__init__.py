@@ -91,8 +91,21 @@ def app() -> None:
     """
 
 
+def _open_closed_streams() -> None:
+    """Lead streams that the caller closed nowhere: else the first file that is opened would get their place."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdin = sys.stdin or open(os.devnull, encoding="utf-8")  # noqa: SIM115 - open to the end of the process
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
 def main() -> None:
     """The `infc` script."""
     # pydantic looks for plugins in every installed distribution: tens of milliseconds, for nothing infc uses.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    _open_closed_streams()
     sys.exit(guarded(app, usage_error=USAGE_ERROR))

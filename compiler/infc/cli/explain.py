@@ -52,11 +52,11 @@ def command(id: str | None, format: str, directory: Path | None) -> int:
 
 
 def _write(directory: Path) -> int:
-    from infc.cli.text_file import replace_text
     from infc.report.explanations import explanation_pages
+    from infc.resolve.atomic_write import write_text_atomically
 
     pages = explanation_pages()
     for name, text in pages.items():
-        replace_text(directory / name, text)
+        write_text_atomically(directory / name, text)
     click.echo(f"wrote {len(pages)} pages to {directory}", err=True)
     return OK

@@ -54,9 +54,9 @@ def command(model: Path, output: Path | None, name: str | None, force: bool) -> 
     if has_errors(loaded.diagnostics):
         _show(loaded.diagnostics, {path.as_posix(): text})
         return SPEC_INVALID
-    from infc.cli.text_file import replace_text
+    from infc.resolve.atomic_write import write_text_atomically
 
-    replace_text(path, text)
+    write_text_atomically(path, text)
     _show(problems)
     click.echo(f"wrote {path}", err=True)
     _write_schema(schema)
@@ -100,9 +100,9 @@ def _write_schema(path: Path) -> None:
     if path.is_file():
         return
     from infc.cli.schema import schema_text
-    from infc.cli.text_file import replace_text
+    from infc.resolve.atomic_write import write_text_atomically
 
-    replace_text(path, schema_text("spec"))
+    write_text_atomically(path, schema_text("spec"))
     click.echo(f"wrote {os.path.relpath(path)} for editors (a newer infc: infc schema spec > FILE)", err=True)
 
 

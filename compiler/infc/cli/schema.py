@@ -90,11 +90,11 @@ def command(name: str | None, directory: Path | None) -> int:
     if directory is not None:
         if name is not None:
             raise click.UsageError("give either NAME or --write DIR, not both")
-        from infc.cli.text_file import replace_text
+        from infc.resolve.atomic_write import write_text_atomically
 
         texts = {each: schema_text(each) for each in _NAMES}
         for each, text in texts.items():
-            replace_text(directory / f"{each}.schema.json", text)
+            write_text_atomically(directory / f"{each}.schema.json", text)
         click.echo(f"wrote {len(_NAMES)} schemas to {directory}", err=True)
         return OK
     if name is None:

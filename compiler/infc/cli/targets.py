@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from infc.cli.complete import hardware_ids
+from infc.cli.terminal import has_color
 from infc.resolve.targets import load_catalogue
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def list_command(kind: str | None, overlay: Path | None, output: str) -> int:
     from infc.report.targets_text import ListedDevice, render_list
 
     listed = [ListedDevice(hardware=device, price=catalogue.price(device.id, None, "on-demand")) for device in devices]
-    if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
+    if has_color():
         _print_table(listed)
     else:
         click.echo(render_list(listed))

@@ -123,7 +123,7 @@ def command(
 
 def _written(root: Path, files: dict[str, str], *, force: bool) -> list[str]:
     """Write the files; the paths that others stand in the way of. When one that matters does, nothing is written."""
-    from infc.cli.text_file import replace_text
+    from infc.resolve.atomic_write import write_text_atomically
 
     other = [path for path, text in files.items() if _differs(root / path, text)]
     if not force and any(not _is_optional(path) for path in other):
@@ -133,7 +133,7 @@ def _written(root: Path, files: dict[str, str], *, force: bool) -> list[str]:
     left = [path for path in other if _is_optional(path) or not force]
     for path, text in files.items():
         if path not in left:
-            replace_text(root / path, text)
+            write_text_atomically(root / path, text)
             click.echo(f"wrote {root / path}", err=True)
     return left
 
