@@ -207,6 +207,7 @@ def main() -> int:
                     setup=setup,
                     calibration=calibration,
                     server=loaded_server,
+                    processes=(*measured.processes, *loaded_server.processes),
                     settings=options,
                     end_s=start_s + options.budget_s,
                 )
@@ -292,6 +293,7 @@ class Bench:
     setup: CalibrationSetup
     calibration: StepMeasurement
     server: CalibratedServer
+    processes: tuple[int, ...]
     settings: argparse.Namespace
     end_s: float
 
@@ -347,7 +349,7 @@ class Bench:
             is_detokenized=server.has_tokenizer,
             realtime_priority=GENERATOR_PRIORITY if can_be_realtime() else None,
         )
-        with others_share(server.processes) as share:
+        with others_share(self.processes) as share:
             measurement = run_llm_load(subject, requests, settings)
         return Window(
             requests=requests,

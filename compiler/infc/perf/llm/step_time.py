@@ -113,7 +113,7 @@ def analytic_step_time(
 
 def _matrices_s(work: LlmWork, place: Place, kernels: KernelCoefficients) -> Array:
     precision = place.dense_precision
-    quantizes = is_quantizing(precision) and not (precision is Precision.FP8 and place.is_widened(precision))
+    quantizes = is_quantizing(precision) and not place.is_widened(precision)
     one = kernels.matrix_s + (kernels.quantize_s if quantizes else 0.0)
     one += kernels.block_s if place.is_block_scaled else 0.0
     return work.matrix_kernels * one + products_s(
