@@ -107,6 +107,20 @@ def test_a_changed_line_is_found_with_its_values_and_its_place(repository: Path,
     assert "batching" in effects or "replicas" in effects
 
 
+def test_what_a_sparse_checkout_leaves_out_is_not_gone(repository: Path) -> None:
+    """Other teams' specs are not here and still in git: neither removed by a plan nor taken out of the lock."""
+    git("update-index", "--refresh")  # git leaves out only what it knows to be unchanged
+    git("sparse-checkout", "set", "--no-cone", "/*", "!specs/c.infc.yaml")
+    assert [path.name for path in specs()] == ["a.infc.yaml", "b.infc.yaml"]
+    before = Path("infc.lock").read_bytes()
+    assert not changed(MAIN)
+    assert not changed(LOCK)
+    lock()
+    assert Path("infc.lock").read_bytes() == before
+    git("rm", "--quiet", "--cached", "--sparse", "specs/c.infc.yaml")
+    assert [each.action for each in changed(MAIN).values()] == ["removed"]
+
+
 def test_what_only_reads_differently_is_no_change(repository: Path) -> None:
     """Another unit, a comment, another order of keys: the same deployment, though the file differs."""
     path = write_spec("b", p99="0.02s")

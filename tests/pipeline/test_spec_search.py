@@ -56,6 +56,17 @@ def test_an_ignored_spec_that_git_keeps_is_found(monorepo: Path) -> None:
     assert "teams/ads/dist/bids/copy.infc.yaml" in names(specs_under(Path()))
 
 
+def test_a_link_to_a_spec_is_not_a_second_one(monorepo: Path) -> None:
+    """It would be planned, and counted, twice. A link to a spec elsewhere is the only way to it."""
+    folder = Path("teams/ads/specs")
+    (folder / "again.infc.yaml").symlink_to("bids.infc.yaml")
+    (folder / "shared.infc.yaml").symlink_to("../../search/specs/encoder.infc.yaml")
+    own = names(specs_under(folder))
+    assert own == ["teams/ads/specs/bids.infc.yaml", "teams/ads/specs/shared.infc.yaml"]
+    assert names(specs_matching(Path("teams/a*/specs/*"))) == own
+    assert len(specs_under(Path())) == 3
+
+
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [

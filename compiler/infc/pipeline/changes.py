@@ -11,6 +11,7 @@ from infc.ir.spec.names import label_from
 from infc.lock import Lock
 from infc.lock.blocks import LockBlock, entries_from, text_from_blocks
 from infc.pipeline.base import Base, RevisionBase, blocks_from, revision_bases
+from infc.pipeline.git import paths_gone
 from infc.pipeline.locking import shown_path
 from infc.pipeline.plan_inputs import PlanOptions
 from infc.pipeline.plan_many import plan_many
@@ -250,7 +251,7 @@ def _before(
     by_spec = _by_spec(place.before)
     found = {spec: tuple(by_spec.get(place.inside(spec), ())) for spec in place.specs}
     root, roots = place.workspace.root, [folder.resolve() for folder in folders]
-    orphans = {inside: blocks for inside, blocks in by_spec.items() if not (root / inside).exists()}
+    orphans = {inside: by_spec[inside] for inside in paths_gone(root, by_spec)}
     for spec in place.specs if orphans else ():
         if not found[spec]:
             name = load_spec(spec).name
@@ -270,10 +271,10 @@ def _gone_unlocked(place: _Place, roots: Sequence[Path], by_spec: Mapping[str, o
     if place.revision is None:
         return
     repository = place.revision.repository
-    for inside in repository.files(place.revision.commit, SPEC_SUFFIX):
+    for inside in paths_gone(repository.top, repository.files(place.revision.commit, SPEC_SUFFIX)):
         path = repository.top / inside
         is_ours = any(path.is_relative_to(root) for root in roots) and path.is_relative_to(place.workspace.root)
-        if path.exists() or not is_ours or path.relative_to(place.workspace.root).as_posix() in by_spec:
+        if not is_ours or path.relative_to(place.workspace.root).as_posix() in by_spec:
             continue
         yield DeploymentChange(
             name=_file_name(path),

@@ -6,7 +6,7 @@ Nothing is written: not even the index is refreshed. Paths are relative to the t
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import IO
 from infc.diag import InternalError, ToolError
 
 _SETTINGS = ("--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.quotepath=false")
+_NOT_HERE = "S"
+"""How `git ls-files -t` marks what a checkout leaves out (skip-worktree)."""
 _NO_CACHE = ":(exclude,glob)**/.infc/**"
 _FULL_CLONE = (
     "fetch the whole history: `git fetch --unshallow`, in a GitHub workflow `fetch-depth: 0`, in GitLab `GIT_DEPTH: 0`"
@@ -165,16 +167,39 @@ def ignored_paths(folder: Path) -> frozenset[str]:
 
     Nothing where there is no repository, or no git.
     """
+    names = _listed(folder, "--others", "--ignored", "--exclude-standard", "--directory")
+    return frozenset(os.path.join(os.path.realpath(folder), name.rstrip("/")) for name in names)
+
+
+def paths_gone(folder: Path, inside: Iterable[str]) -> tuple[str, ...]:
+    """Those of the paths in a folder that are not here, and that no sparse checkout only leaves out."""
+    absent = [each for each in inside if not (folder / each).exists()]
+    hidden = paths_only_hidden(folder, absent)
+    return tuple(each for each in absent if each not in hidden)
+
+
+def paths_only_hidden(folder: Path, inside: Iterable[str]) -> frozenset[str]:
+    """Those of the paths in a folder that git keeps and that a sparse checkout leaves out: not here, and not gone."""
+    absent = [each for each in inside if not (folder / each).exists()]
+    if not absent:
+        return frozenset()
+    marked = (name.partition(" ") for name in _listed(folder, "-t"))
+    return frozenset(absent) & {name for tag, _, name in marked if tag == _NOT_HERE}
+
+
+def _listed(folder: Path, *options: str) -> Sequence[str]:
+    """What `git ls-files` prints of a folder; nothing where there is no repository, or no git."""
     here = os.path.realpath(folder)
     git = shutil.which("git")
     if git is None or not any((parent / ".git").exists() for parent in (Path(here), *Path(here).parents)):
-        return frozenset()
-    listing = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+        return ()
     done = subprocess.run(
-        [git, "-C", here, *_SETTINGS, *listing], capture_output=True, stdin=subprocess.DEVNULL, check=False
+        [git, "-C", here, *_SETTINGS, "ls-files", *options, "-z"],
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
     )
-    names = (os.fsdecode(each) for each in done.stdout.split(b"\0") if each)
-    return frozenset(os.path.join(here, name.rstrip("/")) for name in names)
+    return [os.fsdecode(each) for each in done.stdout.split(b"\0") if each]
 
 
 def git_program() -> str:

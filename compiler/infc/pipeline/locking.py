@@ -33,6 +33,7 @@ from infc.lock.entry import (
 from infc.lock.inputs import engine_inputs
 from infc.lock.values import LockedAccuracy, LockedEngine
 from infc.pipeline.bundles import add_profile, inputs_of, profile_of
+from infc.pipeline.git import paths_only_hidden
 from infc.pipeline.plan import (
     PlannedSpec,
     PlannedTarget,
@@ -121,6 +122,8 @@ def _checked(workspace: Workspace, specs: Sequence[Path] | None, lock: Lock) -> 
     found += duplicate_names(all_loaded)
     is_complete = specs is None and not has_errors(found)
     statuses = check(lock, current, is_complete=is_complete)
+    hidden = paths_only_hidden(workspace.root, (status.spec for status in statuses if status.status == "orphan"))
+    statuses = tuple(status for status in statuses if status.spec not in hidden)
     return CheckedLock(path=path, lock=lock, statuses=statuses, diagnostics=tuple(dict.fromkeys(found)))
 
 

@@ -7,7 +7,7 @@ itself is always taken.
 import glob
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from infc.pipeline.git import ignored_paths
@@ -17,8 +17,8 @@ _WILD = re.compile(r"[*?\[]")
 
 
 def specs_under(folder: Path) -> tuple[Path, ...]:
-    """Every spec below a folder, sorted by path; links to folders are not followed."""
-    return tuple(sorted(_walk(folder, ignored_paths(folder))))
+    """Every spec below a folder, sorted by path; links to folders are not followed, links to such specs left out."""
+    return _each_once(sorted(_walk(folder, ignored_paths(folder))))
 
 
 def is_pattern(argument: Path) -> bool:
@@ -39,7 +39,19 @@ def specs_matching(pattern: Path) -> tuple[Path, ...]:
             found |= dict.fromkeys(sorted(_walk(match, ignored)))
         elif _is_spec(match):
             found[match] = None
-    return tuple(found)
+    return _each_once(found)
+
+
+def _each_once(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """The paths without links to a file that is among them, or that another link before them names."""
+    found = tuple(paths)
+    files = {os.path.realpath(path) for path in found if not path.is_symlink()}
+    kept: dict[str, Path] = {}
+    for path in found:
+        real = os.path.realpath(path)
+        if not path.is_symlink() or real not in files:
+            kept.setdefault(real, path)
+    return tuple(kept.values())
 
 
 def _walk(root: Path, ignored: frozenset[str]) -> Iterator[Path]:

@@ -39,10 +39,23 @@ def test_gitlabs_root_file_stays_the_repositorys(tmp_path: Path, capsys: pytest.
     root.write_text("stages: [test, deploy]\n", encoding="utf-8")
     assert run(tmp_path, "--provider", "gitlab", "--force") == OK
     assert root.read_text(encoding="utf-8") == "stages: [test, deploy]\n"
-    assert "include: [{local: .gitlab/infc.gitlab-ci.yml}]" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "include: [{local: .gitlab/infc.gitlab-ci.yml}]" in said
+    assert "stages: of .gitlab-ci.yml has test and deploy" in said
     root.unlink()
     assert run(tmp_path, "--provider", "gitlab") == OK
     assert "include:" in root.read_text(encoding="utf-8")
+
+
+def test_workflows_go_to_the_top_of_the_repository(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Providers read them nowhere else: in a folder of it they would do nothing, without a word."""
+    (tmp_path / ".git").mkdir()
+    inner = tmp_path / "specs"
+    inner.mkdir()
+    assert run(inner, "--provider", "github") == USAGE_ERROR
+    assert f"--dir {tmp_path}" in " ".join(capsys.readouterr().err.split())
+    assert not list(inner.iterdir())
+    assert run(tmp_path, "--provider", "github", "--specs", "specs") == OK
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

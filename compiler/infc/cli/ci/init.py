@@ -100,6 +100,8 @@ def command(
         raise click.UsageError("--builder is for --runner remote")
     if ".." in Path(specs).parts or Path(specs).is_absolute():
         raise click.UsageError(f"--specs {specs} is not inside the repository")
+    if (top := _top_above(root)) is not None:
+        raise click.UsageError(f"{root} is not the top of its repository, where alone workflows are read: --dir {top}")
     if not (root / specs).exists():
         raise click.UsageError(f"there is no {specs} in {root}")
     options = CiOptions(
@@ -116,9 +118,25 @@ def command(
         click.echo("\n".join(f"--- {path}\n{text}" for path, text in files.items()), nl=False)
         return OK
     left = _written(root, files, force=force)
-    for line in _next_steps(provider, options, left):
+    for line in _next_steps(provider, options, left, has_stages=_has_stages(root)):
         click.echo(line, err=True)
     return FAILURE if any(not _is_optional(path) for path in left) else OK
+
+
+def _top_above(root: Path) -> Path | None:
+    """The repository's top folder, where `root` lies below it."""
+    here = root.resolve()
+    if (here / ".git").exists():
+        return None
+    return next((folder for folder in here.parents if (folder / ".git").exists()), None)
+
+
+def _has_stages(root: Path) -> bool:
+    """Whether GitLab's root file has stages of its own: those of infc's jobs are then not there by default."""
+    from infc.emit.ci.gitlab import ROOT
+
+    file = root / ROOT
+    return file.is_file() and re.search(rb"^stages:", file.read_bytes(), re.MULTILINE) is not None
 
 
 def _written(root: Path, files: dict[str, str], *, force: bool) -> list[str]:
@@ -149,7 +167,7 @@ def _is_optional(path: str) -> bool:
     return path == ROOT
 
 
-def _next_steps(provider: "Provider", options: "CiOptions", left: list[str]) -> list[str]:
+def _next_steps(provider: "Provider", options: "CiOptions", left: list[str], *, has_stages: bool) -> list[str]:
     if any(not _is_optional(path) for path in left):
         return []
     secrets = "INFC_BUILDER_SSH_KEY (secret) and INFC_BUILDER_KNOWN_HOSTS, or INFC_BUILDER_KUBECONFIG"
@@ -158,6 +176,7 @@ def _next_steps(provider: "Provider", options: "CiOptions", left: list[str]) -> 
         from infc.emit.ci.gitlab import INCLUDED, ROOT
 
         steps += [f"add to {ROOT}:  include: [{{local: {INCLUDED}}}]"] if left else []
+        steps += [f"see that stages: of {ROOT} has test and deploy, in this order"] if left and has_stages else []
         steps.append("set INFC_COMMENT_TOKEN: a project access token, role Reporter, scope api, masked, not protected")
         steps += ["set INFC_PUSH_TOKEN: a token that may push, masked and protected"] if options.rendered else []
         secrets = "BUILDER_SSH_KEY and BUILDER_KNOWN_HOSTS, or BUILDER_KUBECONFIG, all protected"
