@@ -136,9 +136,10 @@ def _review(
     from infc.cli.plan_progress import plan_progress
     from infc.pipeline.base import Base
     from infc.pipeline.changes import review
-    from infc.pipeline.plan_many import cores
+    from infc.pipeline.plan_many import COLLECTED_AFTER, cores
 
     gc.freeze()
+    gc.set_threshold(COLLECTED_AFTER)
     gc.enable()
     with plan_progress(len(paths)) as progress:
         return review(

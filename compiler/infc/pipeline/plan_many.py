@@ -25,6 +25,8 @@ from infc.spec import load_spec
 
 FEWEST_PER_PROCESS = 4
 """Fewer specs than this for each process are planned in this one: a process takes half a second to start."""
+COLLECTED_AFTER = 1_000_000
+"""Objects between two looks for garbage: what a simulation keeps is none, and looking takes a twentieth of its time."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ Reads the path of a spec and what it is compared with, writes its record, each a
 ends. Only text passes between the processes.
 """
 
+import gc
 import json
 import os
 import sys
@@ -12,6 +13,7 @@ from typing import TextIO
 
 from infc.diag import ToolError
 from infc.pipeline.plan_inputs import PlanInputs, PlanOptions, state_to_json
+from infc.pipeline.plan_many import COLLECTED_AFTER
 from infc.pipeline.plan_record import SpecPlanner, record_to_json
 from infc.pipeline.spec_base import base_from_text
 from infc.spec import load_spec
@@ -19,6 +21,8 @@ from infc.spec import load_spec
 
 def main() -> None:
     """Serve the process that started this one."""
+    gc.freeze()
+    gc.set_threshold(COLLECTED_AFTER)
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever else prints must not be taken for an answer
     head = sys.stdin.readline()

@@ -6,6 +6,7 @@ operators index.
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeVar
 
 from infc.ir.expression import AxisExpression
@@ -67,8 +68,9 @@ def text_from_model(profile: ModelProfile) -> str:
     )
 
 
+@lru_cache(maxsize=16)
 def model_from_text(text: str) -> ModelProfile:
-    """The model profile of a stored text; ProfileFormatError when it is none."""
+    """The model profile of a stored text; ProfileFormatError when it is none. Specs of a folder share their models."""
     fields = opened_profile(text, "model")
     if fields.texts("operator_columns") != OPERATOR_COLUMNS:
         raise ProfileFormatError("profile.operator_columns are not those of this version")

@@ -68,6 +68,7 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
         decode_table = [table[n * width] + drafted.decode_s[n] for n in range(most_seqs + 1)]
     context_s, window_s, pair_s = steps.context_s, steps.window_s, steps.pair_s
     push, pop, sqrt, ceil = heapq.heappush, heapq.heappop, math.sqrt, math.ceil
+    same_s, never_s = SAME_TIME_S, math.inf
     first_s, done_s, start_s = [-1.0] * total, [-1.0] * total, [-1.0] * total
     gaps: list[Gaps] = []
     arrived = 0
@@ -93,11 +94,11 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
     now_s = last_start_s = busy_s = block_seconds = sequence_seconds = 0.0
     next_s = arrivals_s[0]
     while True:
-        seen_s = (last_start_s if is_async else now_s) + SAME_TIME_S
+        seen_s = (last_start_s if is_async else now_s) + same_s
         while next_s <= seen_s:
             waiting.append(arrived)
             arrived += 1
-            next_s = arrivals_s[arrived] if arrived < total else math.inf
+            next_s = arrivals_s[arrived] if arrived < total else never_s
         if not running and not waiting:
             if arrived == total:
                 break
@@ -110,11 +111,11 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
                 limit = min(limit, crossings[0] // total - counter)
             begin_s = decode_table[count] + sequence_s * count + context_s * context + window_s * windowed
             growth_s = context_s * count + window_s * below
-            if next_s < math.inf and not is_blocked:
-                left_s = next_s - now_s - SAME_TIME_S
+            if next_s < never_s and not is_blocked:
+                left_s = next_s - now_s - same_s
                 if left_s <= 0.0:
                     limit = 1
-                elif limit > 1:
+                elif limit > 1 and limit * begin_s + growth_s * (limit * (limit - 1) / 2) >= left_s:
                     steepness = begin_s - growth_s / 2
                     root = sqrt(steepness * steepness + 2 * growth_s * left_s)
                     found = ceil(2 * left_s / (steepness + root))
@@ -128,8 +129,8 @@ def serve(  # noqa: C901 - calls in the loop would take most of the time
             if limit == 1:
                 blocks = phases[at]
             else:
-                rounds, rest = divmod(limit, size)
-                end = at + rest
+                rounds = limit // size
+                end = at + limit - rounds * size
                 blocks = sum(phases[at:end]) if end <= size else sum(phases[at:]) + sum(phases[: end - size])
                 blocks += rounds * count
             duration_s = limit * begin_s + growth_s * (limit * (limit - 1) / 2)
