@@ -21,20 +21,19 @@ from tests.build.build_requests import request
 pytest.importorskip("onnxruntime", reason="builds with the extra onnx")
 KEY = "a" * 64
 HOLD = (
-    "import sys, time\n"
+    "import sys\n"
     "from pathlib import Path\n"
     "from infc.build.key_lock import key_lock\n"
     "with key_lock(Path(sys.argv[1]), sys.argv[2], lambda: print('waits', flush=True)):\n"
     "    print('holds', flush=True)\n"
-    "    time.sleep(float(sys.argv[3]))\n"
+    "    sys.stdin.read()\n"
 )
 
 
-def holder(folder: Path, seconds: float) -> "subprocess.Popen[str]":
-    """Another process that holds the lock of the key."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(folder), KEY, str(seconds)], stdout=subprocess.PIPE, text=True
-    )
+def holder(folder: Path) -> "subprocess.Popen[str]":
+    """Another process that holds the lock of the key until its input is closed."""
+    command = [sys.executable, "-c", HOLD, str(folder), KEY]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "holds\n"
     return process
@@ -43,8 +42,14 @@ def holder(folder: Path, seconds: float) -> "subprocess.Popen[str]":
 def test_another_process_is_waited_for(tmp_path: Path) -> None:
     """Who comes second says so once, and gets the lock when the first is done; nothing stays behind."""
     waits: list[str] = []
-    with holder(tmp_path, 0.5) as process:
-        with key_lock(tmp_path, KEY, lambda: waits.append("waits")):
+    with holder(tmp_path) as process:
+
+        def let_go() -> None:
+            waits.append("waits")
+            assert process.stdin is not None
+            process.stdin.close()
+
+        with key_lock(tmp_path, KEY, let_go):
             assert process.wait() == 0
         assert waits == ["waits"]
     assert list(tmp_path.iterdir()) == []
@@ -52,9 +57,8 @@ def test_another_process_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_killed_holder_is_not_waited_for(tmp_path: Path) -> None:
     """The kernel frees the lock however its holder ends; the file that it left is taken over and removed."""
-    process = holder(tmp_path, 60)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with holder(tmp_path) as process:
+        process.send_signal(signal.SIGKILL)
     assert [path.name for path in tmp_path.iterdir()] == [f".lock-{KEY}"]
     with key_lock(tmp_path, KEY, lambda: pytest.fail("nobody holds it")):
         pass

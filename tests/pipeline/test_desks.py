@@ -30,7 +30,7 @@ def test_newcomers_wait_for_a_desk() -> None:
     thread, sits = seated(desks, B)
     assert not sits.wait(0.1)
     desks.get_up(A)
-    thread.join(10)
+    thread.join(60)
     assert sits.is_set()
 
 
@@ -43,7 +43,7 @@ def test_one_model_has_one_desk() -> None:
     thread, sits = seated(desks, A)
     assert not sits.wait(0.1)
     desks.get_up(A)
-    thread.join(10)
+    thread.join(60)
     assert sits.is_set()
 
 
@@ -58,7 +58,7 @@ def test_who_comes_back_never_waits() -> None:
     desks.get_up(B)
     assert not sits.wait(0.1)
     desks.get_up(None)
-    thread.join(10)
+    thread.join(60)
     assert sits.is_set()
 
 
@@ -76,6 +76,6 @@ def test_closed_desks_send_everyone_home() -> None:
     thread = threading.Thread(target=run)
     thread.start()
     desks.close()
-    thread.join(10)
+    thread.join(60)
     assert interrupted == [True]
     assert desks.is_closed
