@@ -47,7 +47,7 @@ def _has_examples(name: str) -> bool:
     return ">>> " in source.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", list(filter(_has_examples, _modules())))
+@pytest.mark.parametrize("name", [name for name in _modules() if _has_examples(name)])
 def test_doctests(name: str) -> None:
     """The examples in the docstrings of a module are true."""
     module = _imported(name)
