@@ -276,7 +276,8 @@ class Sizer:
                 best = (value / worst.limit_s, worst, value)
         assert best is not None  # noqa: S101 - `fewest` keeps at least one setting under the utilisation limit
         _, target, value = best
-        predicted = f"{target.label} {duration_text(value)} with {counted(replicas, 'replica')}"
+        how = "however many replicas" if replicas >= _MOST_REPLICAS else f"with {counted(replicas, 'replica')}"
+        predicted = f"{target.label} {duration_text(value)} {how}"
         limit = f"{target.label} {duration_text(target.limit_s)}"
         if ceiling is None:
             return Rejection(candidate=site.label, constraint="latency", predicted=predicted, limit=limit)
