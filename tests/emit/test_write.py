@@ -253,7 +253,7 @@ def test_two_writers_at_once_leave_one_whole_bundle(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", script, str(out), "exchange", letter], stdout=subprocess.DEVNULL)
         for letter in "ab"
     ]
-    assert [writer.wait(timeout=60) for writer in writers] == [0, 0]
+    assert [writer.wait(timeout=240) for writer in writers] == [0, 0]
     assert verify_bundle(out) == ()
     assert left_overs(tmp_path) == []
 

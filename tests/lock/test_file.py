@@ -225,14 +225,19 @@ path = Path(sys.argv[1])
 entries = [entry(f"x{number}") for number in range(200)]
 chance = random.Random(3)
 for _ in range(12):
+    began, begins = os.pipe()
     writer = os.fork()
     if writer == 0:
         for one in entries * 50:
             update_lock(path, [one], removed=[entries[0].address])
+            os.write(begins, b".")
         os._exit(9)
+    os.read(began, 1)
     time.sleep(chance.uniform(0.0, 0.08))
     os.kill(writer, signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(writer, 0)[1]) == -signal.SIGKILL
+    os.close(began)
+    os.close(begins)
     lock, problems = read_lock(path)
     assert lock is not None and not problems, problems
 assert len(lock.entries) > 1
@@ -259,7 +264,7 @@ TESTS = str(Path(__file__).parent.parent)
 def test_kill_at_any_moment_leaves_a_whole_lock(tmp_path: Path) -> None:
     """SIGKILL at random moments: the file is a lock, and the next write leaves nothing else behind."""
     path = tmp_path / "infc.lock"
-    subprocess.run([sys.executable, "-c", KILLED, str(path), TESTS], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", KILLED, str(path), TESTS], check=True, timeout=240)
     lock, _ = read_lock(path)
     assert lock is not None
     assert lock.find("last", "l4") is not None
@@ -269,7 +274,7 @@ def test_kill_at_any_moment_leaves_a_whole_lock(tmp_path: Path) -> None:
 def test_compiles_at_once_lose_nothing(tmp_path: Path) -> None:
     """Three processes that each add entries end with all of them."""
     path = tmp_path / "infc.lock"
-    subprocess.run([sys.executable, "-c", AT_ONCE, str(path), TESTS], check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", AT_ONCE, str(path), TESTS], check=True, timeout=240)
     lock, _ = read_lock(path)
     assert lock is not None
     assert len(lock.entries) == 30

@@ -147,13 +147,13 @@ def test_ctrl_c_ends_the_planning_processes(workspace: Path) -> None:
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     workers: list[int] = []
-    end_s = time.monotonic() + 60
+    end_s = time.monotonic() + 240
     while len(workers) < 2:
         assert process.poll() is None
         assert time.monotonic() < end_s
         workers = children(process.pid)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 130
     assert errors.strip() == "infc: interrupted, nothing was left half-written"
     # One that was just being started is not known yet: it ends itself when it finds nobody to ask it anything.

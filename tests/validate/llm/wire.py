@@ -86,9 +86,9 @@ def playing(*answers: bytes, piece: int = 100_000, pause_s: float = 0.0, pages: 
 
     thread = threading.Thread(target=main, daemon=True)
     thread.start()
-    started.wait(5.0)
+    started.wait(60.0)
     try:
         yield address[0]
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(5.0)
+        thread.join(60.0)
