@@ -43,6 +43,18 @@ def test_a_near_name_is_told() -> None:
     assert "Qwen3ForCausalLM" in refusal.notes[0]
 
 
+def test_a_checkpoint_that_the_release_does_not_load_is_refused() -> None:
+    """Methods come and go with releases: bitsandbytes was loaded once, AutoRound has another name there."""
+    stored = model("deepseek-v3").quantization
+    assert stored is not None
+    plain = model("llama-3.1-8b")
+    refusal = not_served(replace(plain, quantization=replace(stored, method="bitsandbytes")))
+    assert refusal is not None
+    assert "does not load checkpoints that bitsandbytes quantised" in refusal.message
+    assert not_served(replace(plain, quantization=replace(stored, method="bitsandbytes")), "0.19.0") is None
+    assert not_served(replace(plain, quantization=replace(stored, method="auto-round"))) is None
+
+
 def test_a_multimodal_architecture_whose_encoder_nobody_mentioned_is_refused() -> None:
     """Its config has no vision_config, so neither its size nor that it is left out is known."""
     profile = replace(model("qwen2.5-7b"), architecture="Qwen2_5_VLForConditionalGeneration")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from infc.diag import Diagnostic, InternalError
@@ -11,6 +11,8 @@ from infc.ir.llm_profile import LlmProfile
 from infc.resolve.targets.location import data_directory
 
 TEXT_ONLY_CAVEAT = "config-text-only"
+_METHODS = {"auto-round": "inc"}
+"""Names of vLLM's for methods that a checkpoint calls otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +30,13 @@ class Served:
 
 @dataclass(frozen=True, kw_only=True)
 class ServedModels:
-    """What one release serves, by architecture; `dropped` maps others to the last release that served them."""
+    """What one release serves, by architecture; `dropped` maps others to the last release that served them.
+
+    `quantizations` are the methods of quantised checkpoints that it loads.
+    """
 
     version: str
+    quantizations: frozenset[str]
     architectures: Mapping[str, Served]
     dropped: Mapping[str, str]
 
@@ -44,10 +50,12 @@ def served_models(version: str | None = None) -> ServedModels:
     version = version or str(yaml.safe_load((folder / "versions.yaml").read_text(encoding="utf-8"))["default"])
     try:
         document = json.loads((folder / version / "architectures.json").read_text(encoding="utf-8"))
+        arguments = json.loads((folder / version / "arguments.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InternalError(f"the architectures of vLLM {version} were not extracted") from error
+        raise InternalError(f"what vLLM {version} serves was not extracted") from error
     return ServedModels(
         version=version,
+        quantizations=frozenset(arguments["values"]["quantization"]),
         architectures={
             name: Served(
                 kind=row["kind"],
@@ -73,6 +81,12 @@ def not_served(model: LlmProfile, version: str | None = None) -> Diagnostic | No
     if found.kind == "multimodal" and not (found.is_text_only_possible and is_text_only):
         why = "loads the encoders of" if is_text_only else "looks for encoders in"
         return _refusal(f"vLLM {served.version} {why} {name}, and infc does not know their size")
+    stored = model.quantization
+    if stored is not None and _METHODS.get(stored.method, stored.method) not in served.quantizations:
+        return replace(
+            _refusal(f"vLLM {served.version} does not load checkpoints that {stored.method} quantised"),
+            help="take one in another format, or plan the unquantised one with constraints.precision",
+        )
     return None
 
 

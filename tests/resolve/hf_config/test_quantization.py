@@ -34,7 +34,7 @@ def quantised(
         ({"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True}, ("awq", "int4", None, 128)),
         ({"quant_method": "awq", "w_bit": 4, "q_group_size": 64}, ("awq", "int4", None, 64)),
         ({"quant_method": "gptq", "bits": 4, "group_size": 128}, ("gptq", "int4", None, 128)),
-        ({"quant_method": "gptq", "bits": 8, "group_size": -1}, ("gptq", "int8", None, None)),
+        ({"quant_method": "gptq", "bits": 8, "group_size": -1, "desc_act": True}, ("gptq", "int8", None, None)),
         ({"quant_method": "modelopt", "quant_algo": "FP8"}, ("modelopt", "fp8", "fp8", None)),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4", "group_size": 16}, ("modelopt", "fp4", "fp4", 16)),
         ({"quant_method": "mxfp4"}, ("mxfp4", "fp4", None, 32)),
@@ -102,12 +102,13 @@ def test_each_library_is_understood(
         {"quant_method": "gptq", "bits": 3},
         {"quant_method": "modelopt", "quant_algo": "W1A1"},
         {"quant_method": "compressed-tensors", "config_groups": {}},
+        {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": True},
         {"bits": 4},
     ],
     ids=str,
 )
-def test_an_unknown_format_is_refused(stated: object, tmp_path: Path) -> None:
-    """How large its weights are is not known."""
+def test_a_format_that_is_unknown_or_not_loaded_is_refused(stated: object, tmp_path: Path) -> None:
+    """How large its weights are is not known, or vLLM does not start with it."""
     profile, problems = quantised(stated, tmp_path)
     assert profile is None
     assert [problem.id for problem in problems] == ["config-quantization"]

@@ -58,7 +58,7 @@ def checkpoint_quantization(config: Config, layers: int, problems: list[Diagnost
         stated = {**inner, "quant_method": stated.get("quant_method", "modelopt")}
     fields = Fields(stated, {}, problems)
     method = (fields.text("quant_method") or ("modelopt" if fields.has("quant_algo") else "")).lower()
-    found = _format(method, fields, stated)
+    found = _format(method, fields, stated, problems)
     if found is None:
         _unknown(method, stated, problems)
         return None
@@ -74,7 +74,7 @@ def checkpoint_quantization(config: Config, layers: int, problems: list[Diagnost
     )
 
 
-def _format(method: str, fields: Fields, stated: Config) -> _Format | None:
+def _format(method: str, fields: Fields, stated: Config, problems: list[Diagnostic]) -> _Format | None:
     match method:
         case "fp8" | "fbgemm_fp8":
             block = fields.counts("weight_block_size")
@@ -83,7 +83,10 @@ def _format(method: str, fields: Fields, stated: Config) -> _Format | None:
         case "mxfp4":
             return _Format(Precision.FP4, None, 32, _SMALL_SCALE)
         case "awq" | "gptq" | "auto-round":
-            return _integer_weights(fields)
+            found = _integer_weights(fields)
+            if method == "gptq" and found is not None and found.group_size and fields.flag("desc_act", False):
+                problems.append(_ordered_groups())
+            return found
         case "bitsandbytes":
             if fields.flag("load_in_4bit", False) or fields.flag("_load_in_4bit", False):
                 return _Format(Precision.INT4, None, 64, _FULL_SCALE)
@@ -202,6 +205,19 @@ def _part_of(entry: str) -> LayerPart | None:
     if "experts" in name:
         return LayerPart.EXPERTS
     return LayerPart.DENSE if "mlp" in name and "proj" in name else None
+
+
+def _ordered_groups() -> Diagnostic:
+    """GPTQ whose groups follow the order of activations.
+
+    Source: vLLM 0.32, quantization/utils/gptq_utils.py (`normalize_and_validate_gptq_desc_act`).
+    """
+    return Diagnostic(
+        id="config-quantization",
+        message="vLLM no longer loads GPTQ whose groups are in the order of activations",
+        notes=("quantization_config has desc_act: true and a group_size",),
+        help="take a checkpoint with desc_act: false, or plan the unquantised one with constraints.precision",
+    )
 
 
 def _unknown(method: str, stated: Config, problems: list[Diagnostic]) -> None:
