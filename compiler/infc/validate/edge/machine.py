@@ -132,19 +132,20 @@ class EdgeMachine:
 
     def status(self, *, is_agent_there: bool) -> DeviceStatus | Diagnostic:
         """What its agent says of it, or (`is_agent_there` False) what the one says that was sent."""
-        lines: list[str] = []
+        lines = _Lines(lambda _: None)  # what the login's own settings print comes before the mark
         agent = f'"$r"{_AGENT}' if is_agent_there else self._sent("edge.py")
-        script = f'test -f {agent} || exit {_NOT_THERE}; exec $s "$p" {agent} status --format json {self._root}'
-        ended = self._connection.script(self._prelude + script, lines.append)
+        status = f'exec $s "$p" {agent} status --format json {self._root}'
+        script = f"test -f {agent} || exit {_NOT_THERE}; echo {_RESULT}; {status}"
+        ended = self._connection.script(self._prelude + script, lines)
         if ended.exit_code == FAILED:
             return self._unreachable(ended, "")
-        status = status_from_bytes("\n".join(lines).encode())
-        if isinstance(status, DeviceStatus):
-            return status
+        found = status_from_bytes("\n".join(lines.result or ()).encode())
+        if isinstance(found, DeviceStatus):
+            return found
         said = (
-            ended.last_lines[-_MOST_SHOWN_LINES:]
-            if not lines
-            else tuple(f"{problem.path} {problem.message}" for problem in status[:_MOST_SHOWN_LINES])
+            tuple(f"{problem.path} {problem.message}" for problem in found[:_MOST_SHOWN_LINES])
+            if lines.result
+            else ended.last_lines[-_MOST_SHOWN_LINES:]
         )
         return Diagnostic(
             id="edge-device-answer",
