@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from infc.cli import app
 from infc.cli.edge import guarded
+from infc.report.made_json import starter_schema
 from infc.spec import load_spec
 
 onnx = pytest.importorskip("onnx", reason="infc init reads ONNX models (extra `onnx`)")
@@ -37,9 +39,13 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_starter_spec_passes_check_and_names_the_models_axes(
     repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The file is named after the model; paths are relative to the spec."""
-    assert guarded(app, args=["init", "models/Doubler v2.onnx", "-o", "specs/"]) == 0
+    """The file is named after the model; paths are relative to the spec. JSON names what was written."""
+    assert guarded(app, args=["init", "models/Doubler v2.onnx", "-o", "specs/", "--format", "json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    Draft202012Validator(starter_schema()).validate(printed)
     path = Path("specs/doubler-v2.infc.yaml")
+    assert (printed["name"], printed["spec"]) == ("doubler-v2", str(path))
+    assert Path(printed["editor_schema"]).is_file()
     assert guarded(app, args=["check", str(path)]) == 0
     loaded = load_spec(path)
     assert loaded.spec is not None

@@ -21,6 +21,7 @@ from infc.emit.supply.signing import new_key
 from infc.emit.write import write_bundle
 from infc.ir.bundle import Bundle
 from infc.report.inspection import verification_schema
+from infc.report.made_json import new_key_schema
 from infc.report.signed import signed_schema
 from tests.emit.jetson.releases import CONTENT, bundle, delta_bundle, release_of
 
@@ -75,6 +76,10 @@ def test_a_key_is_made_a_bundle_signed_and_verified(infc: Infc) -> None:
     code, out, _ = infc("sign", "--new-key", "keys.pem")
     assert code == 0
     assert "/etc/infc/keys" in out
+    code, made, _ = infc("sign", "--new-key", "other-keys.pem", "--format", "json")
+    assert code == 0
+    Draft202012Validator(new_key_schema()).validate(json.loads(made))
+    assert Path(json.loads(made)["public_key"]).is_file()
     code, out, err = infc("sign", ARCHIVE, "--key", "keys.pem")
     assert (code, err) == (0, "")
     assert out.startswith(f"{ARCHIVE}: dock-camera 7, signed by key ")

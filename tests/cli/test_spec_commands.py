@@ -9,12 +9,14 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from jsonschema import Draft202012Validator
 
 from infc.cli import COMMANDS, app
 from infc.cli.completion import SHELLS
 from infc.cli.edge import guarded
 from infc.cli.schema import schema_text
 from infc.diag.catalogue import CATALOGUE
+from infc.report.made_json import completion_schema, schema_list_schema
 
 MINIMAL = "model: {onnx: model.onnx}\nslo: {latency: {p99: 25ms}}\nworkload: {rate: 300/s}\n"
 INFC = str(Path(sys.executable).with_name("infc"))
@@ -188,6 +190,12 @@ def test_schema_lists_prints_and_writes(folder: Path, capsys: pytest.CaptureFixt
     assert guarded(app, args=["schema", "--write", "out"]) == 0
     assert sorted(p.name for p in (folder / "out").iterdir()) == sorted(f"{name}.schema.json" for name in names)
     assert guarded(app, args=["schema", "spec", "--write", "out"]) == 64
+    capsys.readouterr()
+    for arguments, written in (([], None), (["--write", "out"], "out")):
+        assert guarded(app, args=["schema", "--format", "json", *arguments]) == 0
+        listed = json.loads(capsys.readouterr().out)
+        Draft202012Validator(schema_list_schema()).validate(listed)
+        assert ([each["name"] for each in listed["schemas"]], listed["folder"]) == (names, written)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -197,6 +205,10 @@ def test_completion_prints_a_script(shell: str, capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     assert "_INFC_COMPLETE" in out
     assert f"{shell}_complete" in out
+    assert guarded(app, args=["completion", shell, "--format", "json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    Draft202012Validator(completion_schema()).validate(printed)
+    assert (printed["shell"], printed["script"] + "\n") == (shell, out)
 
 
 def test_completion_completes_commands() -> None:

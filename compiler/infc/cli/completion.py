@@ -9,7 +9,8 @@ SHELLS = ("bash", "zsh", "fish")
 
 @click.command(name="completion")
 @click.argument("shell", type=click.Choice(SHELLS))
-def command(shell: str) -> int:
+@click.option("--format", "format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(shell: str, format: str) -> int:
     r"""Print the completion script of a shell.
 
     \b
@@ -27,5 +28,10 @@ def command(shell: str) -> int:
         raise click.UsageError(f"no completion for {shell}")
     completion = completion_class(app, {}, "infc", "_INFC_COMPLETE")
     # Not `source()`: for bash it starts bash to look at its version, and complains on stderr where there is none.
-    click.echo(completion.source_template % completion.source_vars())
+    script = completion.source_template % completion.source_vars()
+    if format == "json":
+        from infc.report.made_json import completion_json
+
+        script = completion_json(shell=shell, script=script)
+    click.echo(script)
     return OK

@@ -25,7 +25,8 @@ SCHEMA = Path("schemas") / "spec.schema.json"
 )
 @click.option("--name", help="Name of the deployment. Default: from the model's file name.")
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
-def command(model: Path, output: Path | None, name: str | None, force: bool) -> int:
+@click.option("--format", "format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def command(model: Path, output: Path | None, name: str | None, force: bool, format: str) -> int:
     r"""Write a commented starter spec for an ONNX model, by reading the model.
 
     Inputs, outputs and dynamic axes come from the model; the SLO, the rate and the sizes of the axes are yours to
@@ -61,6 +62,10 @@ def command(model: Path, output: Path | None, name: str | None, force: bool) -> 
     click.echo(f"wrote {path}", err=True)
     _write_schema(schema)
     click.echo(f"next: edit what is marked <-, then infc check {path} && infc plan {path}", err=True)
+    if format == "json":
+        from infc.report.made_json import starter_json
+
+        click.echo(starter_json(spec=str(path), name=chosen, model=str(model), editor_schema=os.path.relpath(schema)))
     return OK
 
 

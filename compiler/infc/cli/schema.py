@@ -59,6 +59,10 @@ SCHEMAS: tuple[tuple[str, str, str], ...] = (
     ("profile", "infc.resolve.profile_schema:profile_schema", "infc-profiles/*.json"),
     ("hardware", "infc.resolve.targets.schema:hardware_schema", "targets/hardware/*.yaml"),
     ("prices", "infc.resolve.targets.schema:prices_schema", "targets/prices/*.yaml"),
+    ("schemas", "infc.report.made_json:schema_list_schema", "infc schema --format json"),
+    ("starter", "infc.report.made_json:starter_schema", "infc init --format json"),
+    ("new-key", "infc.report.made_json:new_key_schema", "infc sign --new-key --format json"),
+    ("completion", "infc.report.made_json:completion_schema", "infc completion --format json"),
     ("report", "infc.report.change_reports:report_schema", "infc report --format json"),
     ("targets", "infc.report.targets_json:targets_schema", "infc targets list|show --format json"),
 )
@@ -74,7 +78,15 @@ _NAMES = tuple(name for name, _, _ in SCHEMAS)
     type=click.Path(file_okay=False, path_type=Path),
     help="Write every schema to DIR/<name>.schema.json instead of printing one.",
 )
-def command(name: str | None, directory: Path | None) -> int:
+@click.option(
+    "--format",
+    "format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Of the list; a schema is JSON in any case.",
+)
+def command(name: str | None, directory: Path | None, format: str) -> int:
     r"""Print the JSON Schema of a file format or report. Without NAME, list them.
 
     Editors read the spec's schema from a first line such as
@@ -96,6 +108,11 @@ def command(name: str | None, directory: Path | None) -> int:
         for each, text in texts.items():
             write_text_atomically(directory / f"{each}.schema.json", text)
         click.echo(f"wrote {len(_NAMES)} schemas to {directory}", err=True)
+        if format == "json":
+            _print_list(directory)
+        return OK
+    if name is None and format == "json":
+        _print_list(None)
         return OK
     if name is None:
         width = max(len(each) for each in _NAMES)
@@ -103,6 +120,12 @@ def command(name: str | None, directory: Path | None) -> int:
         return OK
     click.echo(schema_text(name), nl=False)
     return OK
+
+
+def _print_list(folder: Path | None) -> None:
+    from infc.report.made_json import schema_list_json
+
+    click.echo(schema_list_json([(each, what) for each, _, what in SCHEMAS], None if folder is None else str(folder)))
 
 
 def schema_text(name: str) -> str:

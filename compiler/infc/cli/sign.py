@@ -121,7 +121,7 @@ def command(
     }
     _check_modes([name for name, is_on in modes.items() if is_on], bundle)
     if new_key is not None:
-        return _make_key(new_key, passphrase_file)
+        return _make_key(new_key, passphrase_file, format)
     if bundle is None:
         raise click.UsageError("name the bundle to sign")
     from infc.pipeline.bundle_signing import is_server_bundle
@@ -149,10 +149,16 @@ def _check_modes(modes: list[str], bundle: Path | None) -> None:
         raise click.UsageError("--new-key makes a key and signs nothing: leave BUNDLE out")
 
 
-def _make_key(path: Path, passphrase_file: Path | None) -> int:
+def _make_key(path: Path, passphrase_file: Path | None, format: str) -> int:
     from infc.emit.supply.signing import new_key, read_public_key
 
     public = new_key(path, _first_line(passphrase_file))
+    if format == "json":
+        from infc.report.made_json import new_key_json
+
+        key_id = read_public_key(public).id
+        click.echo(new_key_json(private_key=str(path), public_key=str(public), key_id=key_id))
+        return OK
     click.echo(f"{path}: private key, for its owner only: keep it where you sign, and nowhere else")
     click.echo(f"{public}: public key {read_public_key(public).id[:16]}: put it on the devices, under /etc/infc/keys")
     return OK
