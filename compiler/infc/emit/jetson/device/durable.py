@@ -20,10 +20,17 @@ def is_full(error: OSError) -> bool:
 
 
 def refusal_of(error: OSError) -> Refusal:
-    """What an error of the operating system means here: a full disk is code 30, anything else 1."""
+    """What an error of the operating system means here: a disk that takes nothing is code 30, anything else 1.
+
+    >>> refusal_of(OSError(errno.EROFS, "Read-only file system", "/opt/infc")).code
+    30
+    """
     where = error.filename or "the device"
     if is_full(error):
         return Refusal(NOT_READY, f"{where}: {error.strerror}", "free disk space, then run the same command again")
+    if error.errno == errno.EROFS:
+        help = "have what is kept under /opt/infc on a disk that can be written, then run the same command again"
+        return Refusal(NOT_READY, f"{where}: {error.strerror}", help)
     is_forbidden = error.errno in (errno.EACCES, errno.EPERM)
     help = "run it as root" if is_forbidden else "put that right, then run the same command again"
     return Refusal(FAILED, f"{where}: {error.strerror or error}", help)
