@@ -4,6 +4,7 @@ import copy
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,12 @@ from infc.lock.drift.cluster import ClusterState, cluster_items
 from infc.lock.drift.manifests import ExpectedObject
 from infc.lock.drift.objects import key_of
 from infc.pipeline.drift.bundle import find_bundle
-from infc.pipeline.drift.cluster import compare
+from infc.pipeline.drift.cluster import compare, deployment_name
 from infc.pipeline.drift.locked import open_locked
 from infc.pipeline.drift.manifests import expected_objects
 from infc.report.drift_json import drift_schema
 from infc.serve.cluster_view import ClusterView
+from infc.spec import LoadedSpec, load_spec
 from tests.pipeline.cluster_api import Cluster, Object, cluster_of, pod_of, serving, stored
 from tests.pipeline.drift_workspace import EXAMPLE, MODEL, SPEC, Compiled, compiled
 
@@ -211,16 +213,55 @@ def test_changes_are_read_through_kubectl(drift: Infc, applied: Cluster) -> None
 
 @needs_kubectl
 def test_without_the_bundle_the_lock_still_tells(drift: Infc, made: Compiled, applied: Cluster, tmp_path: Path) -> None:
-    """A checkout without `dist/`: workload, replicas and the digest of the bundle are compared, and it says so."""
+    """A checkout without `dist/`: workload, replicas and the digest of the bundle are compared, and it says so.
+
+    Manifests that were committed without the rest of the bundle will do for every field, as long as they are the locked
+    ones.
+    """
     hidden = tmp_path / "hidden"
     made.bundle.rename(hidden)
     try:
         code, text, _ = drift(copy.deepcopy(applied), "--detailed")
+        whole, compared, _ = drift(copy.deepcopy(applied), "--bundle", str(hidden / "kubernetes"))
     finally:
         hidden.rename(made.bundle)
-    assert code == 0, text
+    assert code == whole == 0, text
     assert "bundle of infc.lock: same" in text
     assert "the objects' fields were not compared" in text
+    assert "every field that was emitted is compared" in compared
+
+
+def test_manifests_that_are_not_the_locked_ones_are_no_bundle(made: Compiled, tmp_path: Path) -> None:
+    """One edited file, and the folder tells nothing of what was locked."""
+    folder = tmp_path / "rendered"
+    shutil.copytree(made.bundle / "kubernetes", folder)
+    bundle, _ = find_bundle(made.entry, folder)
+    assert bundle is not None
+    assert len(expected_objects(bundle)) == len([*folder.glob("*.yaml")]) - 1
+    (folder / "service.yaml").write_text((folder / "service.yaml").read_text() + "# mine\n")
+    assert [each.id for each in find_bundle(made.entry, folder)[1]] == ["drift-bundle"]
+
+
+def test_objects_are_looked_for_by_the_name_that_they_were_emitted_with(made: Compiled) -> None:
+    """The free choice has the spec's name; a target that the spec names besides it has its device behind that."""
+    opened, _ = open_locked(made.root / SPEC)
+    assert opened is not None
+    assert deployment_name(opened, made.entry) == MODEL
+    other = replace(made.entry, target="l4", choice=replace(made.entry.choice, hardware="l4"))
+    text = (made.root / SPEC).read_text().replace("  server: triton\n", "  server: triton\n  targets: [cpu]\n")
+    several = replace(opened, loaded=loaded_as(made.root, text), entries=(made.entry, other))
+    assert deployment_name(several, made.entry) == f"{MODEL}-cpu"
+    assert deployment_name(several, other) == MODEL
+
+
+def loaded_as(root: Path, text: str) -> LoadedSpec:
+    """The spec of a workspace with another text."""
+    path = root / "other.infc.yaml"
+    path.write_text(text)
+    try:
+        return load_spec(path)
+    finally:
+        path.unlink()
 
 
 def test_replicas_may_move_within_an_autoscalers_bounds(made: Compiled) -> None:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from infc.ir.spec.autoscale import Autoscale
 from infc.ir.spec.base import Name, SpecModel
-from infc.ir.spec.model_storage import IMAGE_PATTERN, ModelStorage, PvcStorage, VolumeClaim
+from infc.ir.spec.model_storage import ImageName, ModelStorage, PvcStorage, VolumeClaim
 
 _LABEL_KEY = r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 _LABEL_VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
@@ -28,7 +28,7 @@ class Kubernetes(SpecModel):
         "container, which the image must have `cp` for. Default: 1.35 or later.",
         examples=["1.33"],
     )
-    image: Annotated[str, Field(pattern=IMAGE_PATTERN)] | None = Field(
+    image: ImageName | None = Field(
         default=None, description="Server image, best by digest. Default: the pinned one of the server's version."
     )
     pull_secret: Name | None = Field(default=None, description="Secret that the registry of `image` asks for.")

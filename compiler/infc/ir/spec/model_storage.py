@@ -7,11 +7,21 @@ from pydantic import Discriminator, Field, Tag
 from infc.ir.spec.base import Name, SpecModel
 from infc.ir.spec.model_source import tag_by
 
-IMAGE_PATTERN = r"^[a-z0-9]([a-zA-Z0-9._:/@-]{0,254}[a-zA-Z0-9])?$"
+_COMPONENT = r"[a-z0-9]+([._-]+[a-z0-9]+)*"
+_REFERENCE = (
+    r"^([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?/)?"
+    rf"{_COMPONENT}(/{_COMPONENT})*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?$"
+)
+ImageName: TypeAlias = Annotated[str, Field(pattern=_REFERENCE, max_length=256)]
+"""Registry with port, name, tag, digest. Source: the distribution project's reference grammar."""
 STORAGE_KEYS = ("pvc", "oci", "s3")
-_PATH = r"^[A-Za-z0-9._-]{1,128}(/[A-Za-z0-9._-]{1,128}){0,7}$"
-_URI = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._-]{1,128}){0,7}$"
-_ENDPOINT = r"^https?://[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?:[0-9]{1,5}$"
+_SEGMENT = r"\.{0,2}[A-Za-z0-9_-][A-Za-z0-9._-]{0,126}"
+"""A part of a path that leads nowhere else, as `.` and `..` do: an API server refuses them in a subPath."""
+_PATH = rf"^{_SEGMENT}(/{_SEGMENT}){{0,7}}$"
+_URI = rf"^s3://[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9](/{_SEGMENT}){{0,7}}$"
+_PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_ENDPOINT = rf"^https?://[A-Za-z0-9]([A-Za-z0-9.-]{{0,251}}[A-Za-z0-9])?:{_PORT}$"
 
 
 class VolumeClaim(SpecModel):
@@ -29,7 +39,7 @@ class VolumeClaim(SpecModel):
 class ModelImage(SpecModel):
     """An image that holds the model's files in its folder /models; `infc image` writes one."""
 
-    image: Annotated[str, Field(pattern=IMAGE_PATTERN)] = Field(
+    image: ImageName = Field(
         description="Registry, name and digest or tag. Without either, the tag is the release's digest.",
         examples=["registry.example.com/models/product-encoder"],
     )
