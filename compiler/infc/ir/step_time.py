@@ -33,7 +33,9 @@ class StepTimeModel:
     `request_s` is what a request takes outside steps before its first token (API, tokeniser, detokeniser).
 
     `decode_spread` and `prefill_spread` are factors (>= 1): the true time of such a step lies within value/factor and
-    value*factor in 9 of 10 cases. `measured` is how far the measurements reach that the model was fitted to.
+    value*factor in 9 of 10 cases. `pace_spread` (>= 1) is the factor around the mean, which the other fields give, that
+    the server's pace keeps within for nine tenths of the time (see `StepTimeProfile`). `measured` is how far the
+    measurements reach that the model was fitted to.
     """
 
     token_knots: tuple[int, ...]
@@ -47,6 +49,7 @@ class StepTimeModel:
     window_s: float = 0.0
     decode_spread: float = 1.0
     prefill_spread: float = 1.0
+    pace_spread: float = 1.0
     basis: Basis = Basis.ANALYTIC
     measured: MeasuredRange | None = None
 

@@ -69,6 +69,7 @@ def measured_step_time(closed_form: StepTimeModel, profiles: Sequence[StepTimePr
         steps,
         decode_spread=_both(steps.decode_spread, pace),
         prefill_spread=_both(steps.prefill_spread, pace),
+        pace_spread=pace,
         fixed_s=steps.fixed_s + (around.overhead_s or 0.0),
         sequence_s=steps.sequence_s + (around.sequence_overhead_s or 0.0),
         request_s=closed_form.request_s if around.request_s is None else around.request_s,

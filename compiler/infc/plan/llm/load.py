@@ -12,6 +12,7 @@ from infc.ir.problem import LatencyTarget, LlmProblem
 from infc.ir.step_time import StepTimeModel
 from infc.plan.llm.steady import Floats
 from infc.sim.continuous_batching import BLOCK_TOKENS, Drafting, TokenResult, simulate
+from infc.sim.continuous_batching.pace import paced
 from infc.sim.percentile import rank_of
 from infc.sim.token_traffic import draw_token_requests
 
@@ -180,6 +181,9 @@ class TokenLoader:
         self.simulations += 1
         stages, batching = setup.stages, setup.batching
         requests = replace(self.requests, arrivals_s=self._unit / rate_rps * stages)
+        pace: Floats | float = 1.0
+        if setup.steps.pace_spread > 1.0:
+            requests, pace = paced(requests, setup.steps.pace_spread)
         longest = int((requests.prompt_tokens + requests.output_tokens).max())
         result = simulate(
             requests,
@@ -191,7 +195,7 @@ class TokenLoader:
             drafting=self.seeded(setup.drafting),
         )
         judged = slice(self._left_out, len(requests) - self._left_out)
-        ttft, tpot, e2e = result.ttft_s[judged], result.tpot_s[judged], result.e2e_s[judged]
+        ttft, tpot, e2e = ((pace * each)[judged] for each in (result.ttft_s, result.tpot_s, result.e2e_s))
         return TokenLoad(
             seconds={"ttft": np.sort(ttft), "tpot": np.sort(tpot[~np.isnan(tpot)]), "e2e": np.sort(e2e)},
             by_request={"ttft": ttft, "tpot": np.nan_to_num(tpot), "e2e": e2e},
