@@ -38,11 +38,12 @@ CLASSES = ("conv", "gemm", "attention", "grouped-conv", "depthwise-conv", "data-
 CYCLES = ("conv", "gemm", "gemm", "conv", "conv", "data-movement", "other")
 ARCHITECTURES = ("Turing", "Ampere", "Ada Lovelace", "Hopper", "Blackwell 2.0")
 PRECISIONS = ("fp16", "int8", "fp8", "fp32")
-HARNESSES = ("mlperf", "triton", "yolo", "yolo-benchmark", "mmdeploy", "jetson-lab", "mlperf-dla", "eager", "compile")
-ENGINE_HARNESSES = HARNESSES[:6]
+ENGINE_HARNESSES = ("mlperf", "triton", "yolo", "yolo-cls", "yolo-benchmark", "mmdeploy", "jetson-lab")
 """Harnesses that run TensorRT engines on the GPU alone."""
-SWEEP = "/triton"
-"""Ends the key of a device's factor in the Triton sweeps of 2021, whose engines tell little of its other rows."""
+HARNESSES = (*ENGINE_HARNESSES, "mlperf-dla", "eager", "compile")
+EAGER = HARNESSES.index("eager")
+TRUST = {"eager": 0.4, "compile": 0.8, "yolo-benchmark": 1.5, "mlperf-dla": 0.0, "yolo-cls": 0.0}
+"""How much a row of a harness counts where it is not 3. Classifiers of Ultralytics are judged and not fitted."""
 PRIORS: dict[str, tuple[float, float]] = {
     # name: (typical value, spread as a factor); Source: kernel tables and datasheets, see benchmarks/data/README.md
     "efficiency.conv": (0.7, 1.4),
@@ -184,8 +185,7 @@ class Table:
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self.rows = rows
-        keys = [r.hardware + (SWEEP if r.harness == "triton" else "") for r in rows]
-        self.hardware = sorted(set(keys))
+        self.hardware = sorted({r.hardware for r in rows})
         runs = [(number, batch) for number, row in enumerate(rows) for batch in row.batches]
         self.run_row = np.array([number for number, _ in runs])
         self.run_batch = np.array([float(batch) for _, batch in runs])
@@ -235,22 +235,18 @@ class Table:
         self.harness = np.array([HARNESSES.index(r.harness) for r in rows])
         self.is_engine = self.harness < len(ENGINE_HARNESSES)
         self.eager_bytes = np.array([r.eager_elements * 2.0 for r in rows])
-        self.device = np.array([self.hardware.index(key) for key in keys])
-        self.as_shipped = np.array([self.hardware.index(r.hardware) if r.hardware in keys else -1 for r in rows])
+        self.device = np.array([self.hardware.index(r.hardware) for r in rows])
         groups = Counter((r.pair, r.harness) for r in rows)
-        trust = {"eager": 0.4, "compile": 0.8, "yolo-benchmark": 1.5, "mlperf-dla": 0.0}
-        self.weight = np.array([trust.get(r.harness, 3.0) / math.sqrt(groups[r.pair, r.harness]) for r in rows])
+        self.weight = np.array([TRUST.get(r.harness, 3.0) / math.sqrt(groups[r.pair, r.harness]) for r in rows])
 
 
 def predict(theta: Array, table: Table, *, with_harness: bool = True) -> tuple[Array, Array]:
     """Seconds per item of every row, and the share of the time in which the device is the limit.
 
-    Without the harness, what infc says of a TensorRT engine: no Python predictor, attention fused, the device's factor
-    of the other rows.
+    Without the harness, what infc says of a TensorRT engine: no Python predictor, attention fused.
     """
     value = dict(zip(NAMES, np.exp(theta[: len(NAMES)]), strict=True))
-    factors = np.append(np.exp(theta[len(NAMES) :]), 1.0)
-    device = factors[table.device if with_harness else table.as_shipped]
+    device = np.exp(theta[len(NAMES) :])[table.device]
     device = device * np.where(table.is_capped, 1.0, value["jetson"])
     needed = np.array([value[f"watts.{a}"] for a in ARCHITECTURES])[table.architecture]
     needed = needed * np.where(table.precision == 1, value["power.int8"], 1.0)
@@ -263,7 +259,7 @@ def predict(theta: Array, table: Table, *, with_harness: bool = True) -> tuple[A
     precision = np.where(is_ada_fp8, precision * value["fp8.Ada Lovelace"], precision)
     ones = np.ones(len(HARNESSES))
     slow, heavy = ones.copy(), ones.copy()
-    slow[7:], heavy[7:] = (
+    slow[EAGER:], heavy[EAGER:] = (
         (value["eager.compute"], value["compile.compute"]),
         (value["eager.memory"], value["compile.memory"]),
     )
@@ -272,7 +268,7 @@ def predict(theta: Array, table: Table, *, with_harness: bool = True) -> tuple[A
     rate = (table.peak * precision)[row] * matrix[table.kind]
     rate = np.where(table.kind == 4, (table.fp32 * value["vector_efficiency"])[row], rate) * share[row] ** table.fill
     grouped = ones.copy()
-    grouped[7:] = value["eager.grouped"], value["compile.grouped"]
+    grouped[EAGER:] = value["eager.grouped"], value["compile.grouped"]
     compute = table.busy / rate * slow[table.harness][row]
     compute = np.where((table.kind == 3) | (table.kind == 4), compute * grouped[table.harness][row], compute)
     activations = table.activations * np.where(table.is_scaled, value["activations.int8"], 1.0)
@@ -285,7 +281,7 @@ def predict(theta: Array, table: Table, *, with_harness: bool = True) -> tuple[A
     cycles = np.array([value[f"cycles.{name}"] for name in CYCLES])
     count = len(table.run_row)
     bound = np.bincount(table.run, np.maximum(compute, memory) * table.times, count)
-    extra = np.where(table.harness == 7, table.eager_bytes / bandwidth, 0.0)
+    extra = np.where(table.harness == EAGER, table.eager_bytes / bandwidth, 0.0)
     bound = (bound + extra[table.run_row] * table.run_batch) / device[table.run_row]
     clock = table.clock / np.where(table.architecture == 0, value["cycles.Turing"], 1.0)
     fixed = np.bincount(table.run, cycles[table.kind] * table.times / clock[row], count) + value["floor_s"]
