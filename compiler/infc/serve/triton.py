@@ -4,21 +4,20 @@ import contextlib
 import os
 import secrets
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType, TracebackType
-from typing import Literal, Self
+from types import MappingProxyType
+from typing import Literal
 
 from infc.diag import ToolError
-from infc.serve import supervised, supervisor
 from infc.serve.backends import STAND_INS
 from infc.serve.installation import find_installation, lay_out_backends, server_environment
 from infc.serve.log import failure_reasons
 from infc.serve.management import RefusedError, TritonManagement
 from infc.serve.statistics import ModelStatistics
+from infc.serve.supervised import PortTakenError, SupervisedServer, last_lines
 
 _LOOPBACK = "127.0.0.1"
 _PORT_ATTEMPTS = 4
@@ -28,11 +27,7 @@ _PYTHON_LIBRARY = f"libpython{sys.version_info.major}.{sys.version_info.minor}"
 _PORT_TAKEN = ("Address already in use", "failed to start HTTP service", "failed to start GRPC service", "Socket")
 
 
-class _PortTakenError(Exception):
-    """Another process took a port between its choice and the server's start."""
-
-
-class TritonServer:
+class TritonServer(SupervisedServer):
     """Context manager: the real tritonserver, ready when the block starts, ended when it is left.
 
     Args:
@@ -63,63 +58,31 @@ class TritonServer:
         environment: Mapping[str, str] = MappingProxyType({}),
         ready_timeout_s: float = 120.0,
     ) -> None:
-        self._repository = repository
         self._workdir = workdir.resolve()
+        super().__init__(
+            "tritonserver",
+            self._workdir / "tritonserver.log",
+            ready_timeout_s=ready_timeout_s,
+            poll_s=_POLL_S,
+            grace_s=_GRACE_S,
+            port_attempts=_PORT_ATTEMPTS,
+        )
+        self._repository = repository
         self._backends = backends
         self._model_control = model_control
         self._load = tuple(load)
         self._priority = realtime_priority
         self._extra_args = tuple(extra_args)
         self._environment = environment
-        self._ready_timeout_s = ready_timeout_s
-        self._process: subprocess.Popen[bytes] | None = None
         self._name = ""
-        self.log_path = self._workdir / "tritonserver.log"
-        self.pid = 0
         self.http_url = ""
         self.grpc_url = ""
         self.metrics_url = ""
-
-    def __enter__(self) -> Self:
-        """Start the server and wait until it is ready."""
-        for attempt in range(_PORT_ATTEMPTS):
-            try:
-                self._start()
-                self._wait_until_ready()
-            except _PortTakenError:
-                self.close()
-                if attempt == _PORT_ATTEMPTS - 1:
-                    raise ToolError(
-                        "every free port that was chosen for tritonserver was taken before it started"
-                    ) from None
-            except BaseException:
-                self.close()
-                raise
-            else:
-                break
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End the server."""
-        self.close()
-
-    def close(self) -> None:
-        """End the server and its model processes: SIGTERM, SIGKILL after 8 s. Close clients first; may be repeated."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        supervised.end(process, self.pid, 2 * _GRACE_S)
 
     @property
     def management(self) -> TritonManagement:
         """The server's management interface."""
         return TritonManagement(self.http_url)
-
-    def is_running(self) -> bool:
-        """Whether the server's process lives."""
-        return self._process is not None and self._process.poll() is None
 
     def load_model(self, model: str, config: Mapping[str, object] | None = None) -> None:
         """Load or reload a model (`model_control="explicit"`); `config` (protobuf JSON) replaces its config.pbtxt.
@@ -147,12 +110,6 @@ class TritonServer:
     def statistics(self, model: str) -> ModelStatistics:
         """Counters of a model since it was loaded."""
         return self.management.statistics(model)
-
-    def log_text(self, offset: int = 0) -> str:
-        """The server's log from a byte offset on."""
-        with self.log_path.open("rb") as log:
-            log.seek(offset)
-            return log.read().decode("utf-8", errors="replace")
 
     def _start(self) -> None:
         installation = find_installation()
@@ -184,44 +141,27 @@ class TritonServer:
             *self._extra_args,
         ]
         priority = [] if self._priority is None else ["--priority", str(self._priority)]
-        command = [sys.executable, "-I", "-S", supervisor.__file__, "--grace", str(_GRACE_S), *priority]
-        command += ["--shared-memory", self._name, *arguments]
-        with self.log_path.open("wb") as log:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**server_environment(installation), **self._environment},
-                cwd=self._workdir,
-                start_new_session=True,
-            )
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        self.pid = int(self._process.stdout.readline() or 0)
-
-    def _wait_until_ready(self) -> None:
-        management = self.management
-        deadline = time.monotonic() + self._ready_timeout_s
-        while time.monotonic() < deadline:
-            if not self.is_running():
-                raise self._start_failure()
-            # Another server may have got the port in between: only an answer with this server's name counts.
-            if management.is_ready() and management.server_name() == self._name:
-                if "failed to start Metrics service" in self.log_text():  # the server goes on without it
-                    raise _PortTakenError
-                return
-            time.sleep(_POLL_S)
-        raise ToolError(
-            f"tritonserver was not ready after {self._ready_timeout_s:g} s",
-            help=f"its log: {_last_lines(self.log_text())}",
+        self._launch(
+            arguments,
+            options=[*priority, "--shared-memory", self._name],
+            environment={**server_environment(installation), **self._environment},
+            folder=self._workdir,
         )
+
+    def _is_ready(self) -> bool:
+        # Another server may have got the port in between: only an answer with this server's name counts.
+        if not (self.management.is_ready() and self.management.server_name() == self._name):
+            return False
+        if "failed to start Metrics service" in self.log_text():  # the server goes on without it
+            raise PortTakenError
+        return True
 
     def _start_failure(self) -> Exception:
         log = self.log_text()
         reasons = failure_reasons(log)
         if any(marker in reason for marker in _PORT_TAKEN for reason in reasons):
-            return _PortTakenError()
-        told = "; ".join(reasons) or f"it ended without saying why: {_last_lines(log)}"
+            return PortTakenError()
+        told = "; ".join(reasons) or f"it ended without saying why: {last_lines(log)}"
         help = f"its whole log is in {self.log_path}"
         if "libpython" in log:
             help = f"install the shared library of this Python (Debian: apt-get install {_PYTHON_LIBRARY}); {help}"
@@ -235,7 +175,3 @@ def _free_ports(count: int) -> tuple[int, ...]:
         for each in sockets:
             each.bind((_LOOPBACK, 0))
         return tuple(int(each.getsockname()[1]) for each in sockets)
-
-
-def _last_lines(text: str, count: int = 5) -> str:
-    return " | ".join(text.strip().splitlines()[-count:])

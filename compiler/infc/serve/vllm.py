@@ -3,16 +3,12 @@
 import http.client
 import os
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from infc.diag import ToolError
-from infc.serve import supervised, supervisor
+from infc.serve.supervised import PortTakenError, SupervisedServer, last_lines
 from infc.serve.vllm_installation import VllmInstallation, find_vllm
 from infc.serve.vllm_log import failure_reasons
 
@@ -33,11 +29,7 @@ VARIABLES: Mapping[str, str] = {
 """Environment variables of every server: no usage statistics, no network, queues on loopback."""
 
 
-class _PortTakenError(Exception):
-    """Another process took a port between its choice and the server's start."""
-
-
-class VllmServer:
+class VllmServer(SupervisedServer):
     """Context manager: `vllm serve --config <config>`, ready when the block starts, ended when it is left.
 
     The server runs in the folder of its configuration, as in a bundle; nothing is written there. It listens on
@@ -67,62 +59,30 @@ class VllmServer:
         niceness: int = 0,
         ready_timeout_s: float = 600.0,
     ) -> None:
-        self._config = config.absolute()
         self._workdir = workdir.absolute()
+        super().__init__(
+            "vLLM",
+            self._workdir / "vllm.log",
+            ready_timeout_s=ready_timeout_s,
+            poll_s=_POLL_S,
+            grace_s=_GRACE_S,
+            port_attempts=_PORT_ATTEMPTS,
+        )
+        self._config = config.absolute()
         self._installation = installation
         self._overrides = dict(overrides)
         self._variables = dict(variables)
         self._niceness = niceness
-        self._ready_timeout_s = ready_timeout_s
-        self._process: subprocess.Popen[bytes] | None = None
         self._reservation: socket.socket | None = None
-        self.log_path = self._workdir / "vllm.log"
         self.port = 0
-        self.pid = 0
         self.url = ""
-
-    def __enter__(self) -> Self:
-        """Start the server and wait until it is ready."""
-        for attempt in range(_PORT_ATTEMPTS):
-            try:
-                self._start()
-                self._wait_until_ready()
-            except _PortTakenError:
-                self.close()
-                if attempt == _PORT_ATTEMPTS - 1:
-                    raise ToolError("every free port that was chosen for vLLM was taken before it started") from None
-            except BaseException:
-                self.close()
-                raise
-            else:
-                break
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """End the server."""
-        self.close()
 
     def close(self) -> None:
         """End the server and all its processes: SIGTERM, SIGKILL after 20 s. May be repeated."""
-        process, self._process = self._process, None
         reservation, self._reservation = self._reservation, None
         if reservation is not None:
             reservation.close()
-        if process is None:
-            return
-        supervised.end(process, self.pid, 2 * _GRACE_S)
-
-    def is_running(self) -> bool:
-        """Whether the server's process lives."""
-        return self._process is not None and self._process.poll() is None
-
-    def log_text(self, offset: int = 0) -> str:
-        """The server's log from a byte offset on."""
-        with self.log_path.open("rb") as log:
-            log.seek(offset)
-            return log.read().decode("utf-8", errors="replace")
+        super().close()
 
     def _start(self) -> None:
         if not self._config.is_file():
@@ -137,36 +97,14 @@ class VllmServer:
         # `--config FILE` in two words: vLLM 0.32 ignores `--config=FILE` and serves its default model.
         command = [str(installation.executable), "serve", "--config", str(self._config)]
         command += _flags({**self._overrides, "host": _LOOPBACK, "port": self.port})
-        supervised = [sys.executable, "-I", "-S", supervisor.__file__, "--grace", str(_GRACE_S)]
-        if self._niceness:
-            supervised += ["--nice", str(self._niceness)]
-        with self.log_path.open("wb") as log:
-            self._process = subprocess.Popen(
-                [*supervised, *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, **VARIABLES, **self._variables},
-                cwd=self._config.parent,
-                start_new_session=True,
-            )
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        self.pid = int(self._process.stdout.readline() or 0)
-
-    def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + self._ready_timeout_s
-        while time.monotonic() < deadline:
-            if not self.is_running():
-                raise self._start_failure()
-            if self._is_healthy():
-                return
-            time.sleep(_POLL_S)
-        raise ToolError(
-            f"vLLM was not ready after {self._ready_timeout_s:g} s",
-            help=f"its log: {_last_lines(self.log_text())}",
+        self._launch(
+            command,
+            options=["--nice", str(self._niceness)] if self._niceness else [],
+            environment={**os.environ, **VARIABLES, **self._variables},
+            folder=self._config.parent,
         )
 
-    def _is_healthy(self) -> bool:
+    def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection(_LOOPBACK, self.port, timeout=5.0)
         try:
             connection.request("GET", "/health")
@@ -179,9 +117,9 @@ class VllmServer:
     def _start_failure(self) -> Exception:
         log = self.log_text()
         if _PORT_TAKEN in log:
-            return _PortTakenError()
+            return PortTakenError()
         reasons = failure_reasons(log)
-        told = "; ".join(reasons) or f"it ended without saying why: {_last_lines(log)}"
+        told = "; ".join(reasons) or f"it ended without saying why: {last_lines(log)}"
         help = f"`vllm serve --config {self._config.name}` in {self._config.parent} prints all that it says"
         return ToolError(f"vLLM did not start: {told}", help=help)
 
@@ -214,7 +152,3 @@ def _reserved_port() -> socket.socket:
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind((_LOOPBACK, 0))
     return holder
-
-
-def _last_lines(text: str, count: int = 5) -> str:
-    return " | ".join(line.strip() for line in text.strip().splitlines()[-count:])
