@@ -80,7 +80,7 @@ def test_one_archive_serves_all_modules(compiled: Path, unpacked: Path) -> None:
     assert verify_bundle(folder) == ()
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     archive = f"{NAME}-jetson-1.tar.zst"
-    assert names == {archive, "plan.json", "README.md", "ota/rauc/handler.sh", "infc-bundle.json"}
+    assert names == {archive, "plan.json", "README.md", "report.html", "ota/rauc/handler.sh", "infc-bundle.json"}
     plans = json.loads((folder / "plan.json").read_text())["specs"]
     assert [plan["target"] for plan in plans] == [None, MODULES[1]]
     readme = (folder / "README.md").read_text()
