@@ -52,7 +52,7 @@ def test_the_system_and_other_programs_keep_their_memory(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("hardware", "asked", "words"),
     [
-        ("l4", {}, "server: it is no Jetson module"),
+        ("l4", {}, "deploy.server: jetson makes bundles for Jetson modules, and this is none"),
         (ORIN, {"server": "vllm"}, "a Jetson module is served by server: jetson"),
         (ORIN, {"deploy": 'jetpack: "6.2", runtime: edge-llm'}, "has no code for Jetson AGX Orin"),
         (ORIN, {"deploy": 'jetpack: "5.1.2"'}, "no image with vLLM is known"),
