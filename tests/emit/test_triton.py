@@ -244,13 +244,17 @@ def test_unchecked_name_never_reaches_a_path(file: Path, name: str) -> None:
 
 
 def test_hostile_tensor_names_stay_data(file: Path) -> None:
-    """Names come from the model file: they are escaped in the protobuf and cannot leave their cell in the README."""
+    """Names come from the model file: escaped in the protobuf, kept in cell and literal by the README."""
     name = 'ids"\n} instance_group { count: 99 `|'
     model = samples.model_profile(inputs=(TensorSpec(name=name, dtype="int64", shape=("batch", "sequence")),))
     bundle = bundle_of(file, model=model)
     assert parsed(bundle).input[0].name == name
     assert len(parsed(bundle).instance_group) == 1
-    assert "count: 99 ??` | INT64" in text(bundle, "README.md")
+    readme = text(bundle, "README.md")
+    assert "count: 99 ??` | INT64" in readme
+    program = ast.parse(readme.partition("```python\n")[2].partition("```")[0])
+    literals = [node.value for node in ast.walk(program) if isinstance(node, ast.Constant)]
+    assert literals.count(name) == 2
 
 
 def test_launch_scripts_are_valid_shell(file: Path, tmp_path: Path) -> None:

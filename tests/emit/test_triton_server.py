@@ -1,5 +1,7 @@
 """Emitted repositories on the real tritonserver: every variant loads, answers, and is configured as it was written."""
 
+import subprocess
+import sys
 import urllib.request
 from importlib.util import find_spec
 from pathlib import Path
@@ -62,6 +64,13 @@ def variants(folder: Path) -> dict[str, Bundle]:
         "trt": emitted(folder, "trt", "tensorrt", instances=1),
         "rtx": emitted(folder, "rtx", "tensorrt_rtx", instances=1),
     }
+
+
+def first_request(bundle: Bundle) -> str:
+    """The program of the bundle's README."""
+    readme = bundle.files["README.md"]
+    assert isinstance(readme, bytes)
+    return readme.decode().partition("```python\n")[2].partition("```")[0]
 
 
 def subset(written: object, reported: object) -> bool:
@@ -141,6 +150,10 @@ def test_every_variant_loads_and_answers(tmp_path: Path) -> None:
                 np.testing.assert_allclose(scores, expected if name.startswith("ort") else np.zeros_like(expected))
         finally:
             client.close()
+        for name in ("ort-plain", "ort-fixed"):
+            program = first_request(bundles[name]).replace("localhost:8001", server.grpc_url)
+            asked = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+            assert "[0. 1. 2. 3.]" in asked.stdout
         with urllib.request.urlopen(f"http://{server.metrics_url}/metrics", timeout=10) as answer:
             metrics = answer.read().decode()
         assert 'nv_inference_request_summary_us{model="ort-plain",version="1",quantile="0.99"}' in metrics

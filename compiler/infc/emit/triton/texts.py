@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from infc.build.server_settings import ENGINE_CACHE
 from infc.emit.release import TritonRelease, triton_folder
 from infc.emit.templates import TemplateValue, render
+from infc.emit.triton.first_request import first_request
 from infc.emit.triton.launch import PROGRAM, argument_lines, brings_its_runtime, server_image
 from infc.emit.triton.own_backends import own_backend_of
 from infc.emit.triton.settings import ModelSettings
@@ -85,6 +86,13 @@ def _values(
         ),
         "basis": plan.estimate.basis.value,
         "shadow": _shadow_values(problem),
+        "first_request": first_request(
+            problem.name,
+            settings.inputs,
+            settings.outputs,
+            problem.traffic.axes,
+            is_batched=bool(settings.max_batch_size),
+        ),
         "inputs": tuple(_tensor_row(tensor, settings) for tensor in settings.inputs),
         "outputs": tuple(_tensor_row(tensor, settings) for tensor in settings.outputs),
     }
