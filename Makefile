@@ -36,13 +36,16 @@ demo-llm: $(STAMP) $(if $(INFC_VLLM),,$(VLLM_STAMP))  ## Compile a language mode
 	$(BIN)/infc check specs/tiny-llama/tiny-llama.infc.yaml
 	INFC_VLLM=$(VLLM_COMMAND) $(BIN)/infc compile specs/tiny-llama/tiny-llama.infc.yaml --output dist --validate
 
+# The few files that start servers: without them named, all others are read first. Neighbours share what they start.
+SERVER_TESTS = $(shell grep -rl --include='test_*.py' 'pytest[.]mark[.]server' tests | sort)
+
 test: $(STAMP)  ## Run every test that this machine can run.
 	$(BIN)/ruff format --check compiler tests benchmarks specs
 	$(BIN)/ruff check compiler tests benchmarks specs
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --quiet --numprocesses auto -m 'not server'
-	$(BIN)/pytest --quiet --numprocesses auto -m server
+	$(BIN)/pytest --quiet --numprocesses auto --dist worksteal -m 'not server'
+	$(BIN)/pytest --quiet --numprocesses auto --dist worksteal -m server $(SERVER_TESTS)
 
 check: $(STAMP)  ## Before every commit: format, lint, types, layers, fast tests.
 	$(BIN)/ruff format compiler tests benchmarks specs

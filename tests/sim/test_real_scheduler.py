@@ -1,11 +1,12 @@
 """The simulated rules against the real tritonserver, one by one: who is served when, with whom, and who is not.
 
-Executions take 0.2 s whatever their size, so that a busy machine changes nothing. Latencies under traffic are compared
-in `benchmarks/sim_vs_triton.py`.
+Executions take 0.2 s whatever their size, so that a busy machine changes nothing; where it does, the same is tried at a
+slower pace. Latencies under traffic are compared in `benchmarks/sim_vs_triton.py`.
 """
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,12 +14,13 @@ import numpy as np
 import pytest
 
 from infc.ir.candidate import DynamicBatching
+from infc.serve.statistics import ModelStatistics
 from infc.serve.triton import TritonServer
 from infc.sim.model_requests import simulate_requests
 from infc.sim.queue_policy import NO_RULES, QueuePolicy, QueueRules
 from infc.sim.requests import Requests
 from infc.sim.service_times import ServiceTable
-from infc.sim.step import InstanceGroup
+from infc.sim.step import InstanceGroup, RequestsResult
 
 pytestmark = [
     pytest.mark.server,
@@ -28,7 +30,8 @@ pytestmark = [
 SERVICE_S = 0.2
 NEAR_S = 0.09
 STALL_S = 0.5  # how long the batcher sleeps where nothing wakes it
-TRIES = 8
+PACES = (1, 1, 1, 1, 1, 2, 2, 4, 4, 8)
+"""How many times slower everything is in each try."""
 MODEL = "sleeper"
 UNAVAILABLE = 14
 
@@ -41,6 +44,7 @@ class Case:
     sent: tuple[tuple[float, int, int, int, float], ...]
     maximum: int = 4
     delay_s: float = 0.0
+    service_s: float = SERVICE_S
     rules: QueueRules = field(default=NO_RULES)
     has_dynamic_shapes: bool = False
     warms_up: bool = True
@@ -157,7 +161,7 @@ def config_of(case: Case) -> dict[str, object]:
         "input": [{"name": "x", "data_type": "TYPE_FP32", "dims": [-1 if case.has_dynamic_shapes else 4]}],
         "output": [{"name": "y", "data_type": "TYPE_FP32", "dims": [4]}],
         "instance_group": [{"count": 1, "kind": "KIND_CPU"}],
-        "parameters": {"infc.service_times_s": {"string_value": ",".join([str(SERVICE_S)] * case.maximum)}},
+        "parameters": {"infc.service_times_s": {"string_value": ",".join([str(case.service_s)] * case.maximum)}},
         "dynamic_batching": batcher,
     }
 
@@ -187,7 +191,7 @@ def served(server: TritonServer, case: Case, folder: Path) -> tuple[np.ndarray, 
             messages=messages,
             order=order,
             job_file=folder / "job.npz",
-            timeout_s=20.0,
+            timeout_s=60.0,
             max_outstanding=100,
             priority=None,
         ) as generator:
@@ -195,13 +199,15 @@ def served(server: TritonServer, case: Case, folder: Path) -> tuple[np.ndarray, 
                 pass
         return generator
 
+    before = server.statistics(MODEL)
     if case.warms_up:
         send(np.zeros(1), np.zeros(1, np.int32))
-    before = server.statistics(MODEL)
+        before = counted(server, rows_in(before) + 1)
     arrivals_s = np.array([request[0] for request in case.sent])
     done = send(arrivals_s, np.arange(len(messages), dtype=np.int32))
     assert set(done.codes.tolist()) <= {0, UNAVAILABLE}
-    batches = server.statistics(MODEL).since(before).batches
+    rows = sum(request[1] for request, code in zip(case.sent, done.codes, strict=True) if code == 0)
+    batches = counted(server, rows_in(before) + rows).since(before).batches
     return (
         done.done_s - done.sent_s,
         done.codes == UNAVAILABLE,
@@ -209,7 +215,37 @@ def served(server: TritonServer, case: Case, folder: Path) -> tuple[np.ndarray, 
     )
 
 
-def turns(case: Case, latency_s: np.ndarray, is_rejected: np.ndarray) -> list[set[int]]:
+def rows_in(statistics: ModelStatistics) -> int:
+    """How many rows were executed."""
+    return sum(batch.batch_size * batch.executions for batch in statistics.batches)
+
+
+def counted(server: TritonServer, rows: int) -> ModelStatistics:
+    """The statistics once they count so many rows: Triton updates them after the answer is out."""
+    deadline = time.monotonic() + 60.0
+    while True:
+        found = server.statistics(MODEL)
+        if rows_in(found) >= rows or time.monotonic() > deadline:
+            return found
+        time.sleep(0.02)
+
+
+def slowed(case: Case, pace: float) -> Case:
+    """The same requests and settings, all times multiplied."""
+
+    def slower(policy: QueuePolicy) -> QueuePolicy:
+        return replace(policy, timeout_s=policy.timeout_s * pace)
+
+    rules = replace(
+        case.rules,
+        policy=slower(case.rules.policy),
+        by_level={level: slower(policy) for level, policy in case.rules.by_level.items()},
+    )
+    sent = tuple((at_s * pace, *what, own_s * pace) for at_s, *what, own_s in case.sent)
+    return replace(case, sent=sent, delay_s=case.delay_s * pace, service_s=case.service_s * pace, rules=rules)
+
+
+def turns(case: Case, latency_s: np.ndarray, is_rejected: np.ndarray, near_s: float) -> list[set[int]]:
     """Which requests are answered together, in the order of their answers; rejected ones are left out."""
     done_s = np.array([request[0] for request in case.sent]) + latency_s
     found: list[set[int]] = []
@@ -217,11 +253,29 @@ def turns(case: Case, latency_s: np.ndarray, is_rejected: np.ndarray) -> list[se
     for index in np.argsort(done_s):
         if is_rejected[index]:
             continue
-        if done_s[index] - before_s > NEAR_S:
+        if done_s[index] - before_s > near_s:
             found.append(set())
         found[-1].add(int(index))
         before_s = done_s[index]
     return found
+
+
+def simulated(case: Case) -> RequestsResult:
+    """What the simulator says of the same requests."""
+    columns = list(zip(*case.sent, strict=True))
+    return simulate_requests(
+        Requests(
+            arrivals_s=np.array(columns[0]),
+            rows=np.array(columns[1]),
+            axis_sizes=np.array(columns[2]),
+            priorities=np.array(columns[3]),
+            timeouts_s=np.array(columns[4]),
+        ),
+        (InstanceGroup(service=ServiceTable.of_batch([case.service_s] * case.maximum)),),
+        DynamicBatching(max_batch_size=case.maximum, max_queue_delay_s=case.delay_s),
+        rules=case.rules,
+        has_dynamic_shapes=case.has_dynamic_shapes,
+    )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -231,28 +285,17 @@ def test_the_real_server_does_the_same(server: TritonServer, case: Case, tmp_pat
     A server without prefetch at times misses that an instance got free and stalls until it wakes by itself, the more
     often the busier the machine: each batch may be late by that, and a case has a few tries.
     """
-    columns = list(zip(*case.sent, strict=True))
-    simulated = simulate_requests(
-        Requests(
-            arrivals_s=np.array(columns[0]),
-            rows=np.array(columns[1]),
-            axis_sizes=np.array(columns[2]),
-            priorities=np.array(columns[3]),
-            timeouts_s=np.array(columns[4]),
-        ),
-        (InstanceGroup(service=ServiceTable.of_batch([SERVICE_S] * case.maximum)),),
-        DynamicBatching(max_batch_size=case.maximum, max_queue_delay_s=case.delay_s),
-        rules=case.rules,
-        has_dynamic_shapes=case.has_dynamic_shapes,
-    )
-    expected = turns(case, simulated.latency_s, simulated.is_rejected)
     seen = []
-    for _ in range(TRIES):
-        latency_s, is_rejected, batches = served(server, case, tmp_path)
-        late_s = latency_s - simulated.latency_s
-        is_near = np.all((late_s > -NEAR_S) & (late_s < STALL_S * sum(batches.values()) + NEAR_S))
-        is_same = np.array_equal(is_rejected, simulated.is_rejected) and batches == simulated.steps[0].batch_sizes
-        if is_near and is_same and turns(case, latency_s, is_rejected) == expected:
+    for pace in PACES:
+        asked, near_s = slowed(case, pace), NEAR_S * pace
+        expected = simulated(asked)
+        latency_s, is_rejected, batches = served(server, asked, tmp_path)
+        late_s = latency_s - expected.latency_s
+        is_near = np.all((late_s > -near_s) & (late_s < STALL_S * sum(batches.values()) + near_s))
+        is_same = np.array_equal(is_rejected, expected.is_rejected) and batches == expected.steps[0].batch_sizes
+        order = turns(asked, expected.latency_s, expected.is_rejected, near_s)
+        if is_near and is_same and turns(asked, latency_s, is_rejected, near_s) == order:
             return
-        seen.append((latency_s.round(2).tolist(), is_rejected.tolist(), batches))
-    pytest.fail(f"{simulated.latency_s.round(2)} {simulated.is_rejected} {simulated.steps[0].batch_sizes}, not {seen}")
+        wanted = (expected.latency_s.round(2).tolist(), expected.is_rejected.tolist(), expected.steps[0].batch_sizes)
+        seen.append((pace, wanted, (latency_s.round(2).tolist(), is_rejected.tolist(), batches)))
+    pytest.fail(f"wanted and seen, by pace: {seen}")
