@@ -53,9 +53,10 @@ def test_json_holds_the_decision_and_token_latencies(spec: Path) -> None:
     assert entry["search"]["considered"] == entry["search"]["simulated"] + sum(entry["search"]["pruned"].values())
 
 
-def test_text_shows_the_targets(spec: Path) -> None:
+def test_text_shows_the_targets(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every promised percentile stands beside its limit, in a hundred columns."""
-    code, out, _ = run("plan", str(spec))
+    monkeypatch.chdir(spec.parent)
+    code, out, _ = run("plan", spec.name)
     assert code == 0
     assert "ttft p95" in out
     assert "tpot p95" in out

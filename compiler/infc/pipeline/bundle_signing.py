@@ -11,6 +11,7 @@ from pathlib import Path
 from infc.diag import DiagnosticError, ToolError
 from infc.emit.manifest import (
     MANIFEST_NAME,
+    REPORT_NAME,
     SIGNATURES,
     Manifest,
     content_digest,
@@ -124,7 +125,10 @@ def _content(bundle: Path, manifest: Manifest | None, found: Mapping[str, str]) 
         more = f", and {others} more" if others else ""
         return Check(name="content", holds=False, words=f"{first}{more}", help=problems[0].help or "")
     count = 0 if manifest is None else len(manifest.files)
-    return Check(name="content", holds=True, words=f"{count} files as {MANIFEST_NAME} lists them, and no other")
+    words = f"{count} files as {MANIFEST_NAME} lists them, and no other"
+    if (bundle / REPORT_NAME).is_file():
+        words += f" but {REPORT_NAME}, which nobody signs"
+    return Check(name="content", holds=True, words=words)
 
 
 def _provenance(bundle: Path, public_keys: Sequence[Path]) -> tuple[Check, Path | None, StatementText | None]:
