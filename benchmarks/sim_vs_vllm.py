@@ -32,8 +32,8 @@ from infc.ir.candidate import ContinuousBatching
 from infc.ir.step_time import StepTimeModel
 from infc.perf.llm.step_fit import StepTimeFit, fit
 from infc.serve.http_get import endpoint_from
+from infc.serve.other_work import NOISY_SHARE, others_share, processes_under
 from infc.serve.prometheus import scrape
-from infc.serve.run_queue import NOISY_SHARE, processes_under, wait_share
 from infc.serve.vllm import VllmServer
 from infc.serve.vllm_installation import VLLM_VARIABLE
 from infc.sim.arrivals import arrival_times_s
@@ -88,7 +88,7 @@ class Row:
     preemptions: tuple[int, int]
     utilization: float
     running: float
-    wait: float
+    others: float
 
     def error(self, name: str, index: int) -> float:
         """Relative error of `tpot` or `ttft` at the index-th percentile."""
@@ -186,9 +186,9 @@ class Bench:
             self.send(running, requests_of(warm_up, self.seed + 1000), 2)
             for number, setting in enumerate(settings):
                 row = self.measure(running, setting, steps, number)
-                if row.wait > NOISY_SHARE:
+                if row.others > NOISY_SHARE:
                     again = self.measure(running, setting, steps, number + 100)
-                    row = min(row, again, key=lambda each: each.wait)
+                    row = min(row, again, key=lambda each: each.others)
                 rows.append(row)
                 say(row_text(row))
         return rows
@@ -197,7 +197,7 @@ class Bench:
         """Send the traffic of a setting, and simulate the requests at the times at which they were sent."""
         requests = requests_of(setting, self.seed)
         before = preemptions_of(server)
-        with wait_share(processes_under(server.pid)) as share:
+        with others_share(processes_under(server.pid)) as share:
             sent_s, first_s, last_s = self.send(server, requests, 10 + number)
         preemptions = preemptions_of(server) - before
         result = simulated(requests, sent_s, setting, steps)
@@ -210,7 +210,7 @@ class Bench:
             preemptions=(preemptions, result.preemptions),
             utilization=result.utilization,
             running=result.running_sequences,
-            wait=share.value,
+            others=share.value,
         )
 
     def send(self, server: VllmServer, requests: TokenRequests, run: int) -> tuple[Floats, Floats, Floats]:
@@ -287,10 +287,11 @@ def render(rows: Sequence[Row], measured: Probe, mode: str) -> str:
         "",
         f"Load average of the machine at the end {os.getloadavg()[1]:.1f}, on {os.cpu_count()} cores.",
         "",
-        "Measured / simulated, milliseconds. `wait` is the share of the run in which a process of the server was ready "
-        f"and had no core: above {NOISY_SHARE:.0%} the row says little, and the better of two runs is shown.",
+        "Measured / simulated, milliseconds. `others` is the share of the cores that neither server nor client had, "
+        f"other machines of the host among them: above {NOISY_SHARE:.0%} the row says little, and the better of two "
+        "runs is shown.",
         "",
-        "| server | traffic | busy | seqs | TPOT p50 | TPOT p99 | TTFT p50 | TTFT p99 | preemptions | wait |",
+        "| server | traffic | busy | seqs | TPOT p50 | TPOT p99 | TTFT p50 | TTFT p99 | preemptions | others |",
         "|---|---|---|---|---|---|---|---|---|---|",
         *map(row_text, rows),
         "",
@@ -300,7 +301,7 @@ def render(rows: Sequence[Row], measured: Probe, mode: str) -> str:
     for name, goal in GOALS.items():
         p50, p99 = (median_error(rows, name, index) for index in (0, 1))
         lines.append(f"| {name.upper()} | {p50:.1%} | {p99:.1%} | {goal:.0%} |")
-    quiet = [row for row in rows if row.wait <= NOISY_SHARE]
+    quiet = [row for row in rows if row.others <= NOISY_SHARE]
     if 0 < len(quiet) < len(rows):
         for name, goal in GOALS.items():
             p50, p99 = (median_error(quiet, name, index) for index in (0, 1))
@@ -325,7 +326,7 @@ def row_text(row: Row) -> str:
     preemptions = "{} / {}".format(*row.preemptions) if any(row.preemptions) else ""
     traffic = f"{setting.label}, {setting.rate_rps:g}/s"
     parts = [setting.server.label, traffic, f"{row.utilization:.0%}", f"{row.running:.1f}", *cells, preemptions]
-    return "| " + " | ".join([*parts, f"{row.wait:.0%}"]) + " |"
+    return "| " + " | ".join([*parts, f"{row.others:.0%}"]) + " |"
 
 
 def say(line: str) -> None:
