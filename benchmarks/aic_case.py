@@ -148,9 +148,7 @@ def _settings(candidate: Candidate) -> tuple[int, int]:
 def _row(name: str, site: LlmSite, replicas: int, settings: tuple[int, int], loaders: Sequence[TokenLoader]) -> str:
     """The worst and the mean p99 over the seeds, the share of requests that miss, and on how many seeds all hold."""
     problem = site.problem
-    batching = site.batching(*settings)
-    kv_cache_tokens = site.memory(*settings).kv_cache_tokens
-    loads = [loader.run(RATE_RPS / replicas, site.known_steps(), batching, kv_cache_tokens) for loader in loaders]
+    loads = [loader.run(RATE_RPS / replicas, site.setup(*settings)) for loader in loaders]
     tails = []
     for metric in ("ttft", "tpot"):
         values = np.array([load.percentile_s(metric, 99.0) for load in loads]) * 1e3
